@@ -1,0 +1,147 @@
+"""Passages, their entities, and how probabilities become entities.
+
+What everything else speaks of: a `Passage` is a list of words with the `Entity` spans annotated in
+it. Word positions are 0-based; starts are inclusive and ends exclusive throughout the package
+(file formats with inclusive ends are converted where they are read). Needs numpy alone.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+START, END, INSIDE = 0, 1, 2
+"""Positions of the three probabilities on the last axis of every score array."""
+
+_WORD = re.compile(r"\w+(?:[-_]\w+)*|\S")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entity:
+    """A labelled span of words: `words[start_word:end_word]`."""
+
+    start_word: int
+    end_word: int
+    label: str
+    score: float = field(default=1.0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of text, split into words, with the entities annotated in it.
+
+    Attributes:
+        words: The text's words, in order.
+        entities: The annotated entities, without duplicates; they may nest, overlap, or share a
+            span under several labels.
+        labels: Labels that the annotator was asked for, present or not (`ner_labels` and
+            `ner_negatives` of GLiNER's training form); empty where the file does not say.
+    """
+
+    words: tuple[str, ...]
+    entities: tuple[Entity, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @property
+    def own_labels(self) -> tuple[str, ...]:
+        """The labels asked of this passage: its entities' and those listed, each once, in order."""
+        return tuple(dict.fromkeys([entity.label for entity in self.entities] + list(self.labels)))
+
+
+@dataclass(frozen=True, slots=True)
+class WordSpan:
+    """A word of a text and where it stands: `text[start_char:end_char]`."""
+
+    text: str
+    start_char: int
+    end_char: int
+
+
+def split_words(text: str) -> list[WordSpan]:
+    r"""Return the words of a text as GLiNER's whitespace splitter does.
+
+    A word is letters, digits and underscores, joined by single hyphens or underscores, or else one
+    character that is not white space: the expression `\w+(?:[-_]\w+)*|\S`.
+
+    >>> [word.text for word in split_words("Mary-Ann paid £3.50.")]
+    ['Mary-Ann', 'paid', '£', '3', '.', '50', '.']
+    """
+    return [WordSpan(match[0], match.start(), match.end()) for match in _WORD.finditer(text)]
+
+
+def resolve_overlaps(candidates: Iterable[Entity]) -> list[Entity]:
+    """Return the candidates that a greedy reader keeps, in order of position.
+
+    The best score wins; whatever shares a word with it is dropped. Among equal scores the one
+    that comes first in `candidates` wins. This is GLiNER's flat, single-label rule.
+    """
+    kept: list[Entity] = []
+    for entity in sorted(candidates, key=lambda entity: -entity.score):
+        if all(
+            entity.end_word <= other.start_word or other.end_word <= entity.start_word
+            for other in kept
+        ):
+            kept.append(entity)
+    return sorted(kept, key=lambda entity: entity.start_word)
+
+
+def decode_entities(
+    probs: NDArray[np.floating], labels: Sequence[str], *, threshold: float = 0.5
+) -> list[Entity]:
+    """Return the flat, single-label entities that start/end/inside probabilities stand for.
+
+    A span of one label is a candidate when its first word's start and its last word's end exceed
+    the threshold and no inside probability between them falls below it. Its score is the smallest
+    of these probabilities, as in GLiNER's token decoder. `resolve_overlaps` then picks.
+
+    For probabilities taken from a span GLiNER's scores (maxima over the spans that start at, end
+    at or cover a word), a real span's start and end carry the same number. Between candidates of
+    equal score the one whose start and end differ least therefore goes first.
+
+    Args:
+        probs: Shape `(words, labels, 3)`, probabilities in [0, 1]: start, end, inside.
+        labels: The labels of the second axis.
+        threshold: Probability that start and end must exceed.
+    """
+    candidates: list[tuple[float, Entity]] = []
+    for index, label in enumerate(labels):
+        label_probs = probs[:, index, :]
+        starts = np.flatnonzero(label_probs[:, START] > threshold)
+        ends = np.flatnonzero(label_probs[:, END] > threshold)
+        breaks = np.flatnonzero(label_probs[:, INSIDE] < threshold)
+        for start in starts.tolist():
+            next_break = np.searchsorted(breaks, start)
+            limit = breaks[next_break] if next_break < len(breaks) else len(label_probs)
+            for end in ends[(ends >= start) & (ends < limit)].tolist():
+                start_prob, end_prob = label_probs[start, START], label_probs[end, END]
+                inside = label_probs[start : end + 1, INSIDE].min()
+                score = float(min(start_prob, end_prob, inside))
+                gap = float(abs(start_prob - end_prob))
+                candidates.append((gap, Entity(start, end + 1, label, score)))
+    candidates.sort(key=lambda candidate: (candidate[0], candidate[1]))
+    return resolve_overlaps(entity for _, entity in candidates)
+
+
+def entities_from_word_labels(word_labels: Sequence[str | None]) -> list[Entity]:
+    """Return the entities of a passage whose every word has one label or none.
+
+    Neighbouring words of one label form one entity, so two entities of a label that touch come
+    back as one: a distribution a word cannot tell them apart.
+
+    >>> entities_from_word_labels(["city", "city", None, "city"])
+    [Entity(start_word=0, end_word=2, label='city', score=1.0), \
+Entity(start_word=3, end_word=4, label='city', score=1.0)]
+    """
+    changes = [
+        position
+        for position in range(len(word_labels) + 1)
+        if position in (0, len(word_labels)) or word_labels[position] != word_labels[position - 1]
+    ]
+    return [
+        Entity(start, end, label)
+        for start, end in pairwise(changes)
+        if (label := word_labels[start]) is not None
+    ]

@@ -1,0 +1,42 @@
+"""Every error that a user can cause or mend, named after what is wrong.
+
+The command line prints the message of a `DistillError` as one line and exits 1. A message says
+what was wrong, where (file, record, field), what was expected and what to do.
+"""
+
+
+class DistillError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class CorpusError(DistillError):
+    """A passage file is missing, unreadable or holds a bad record."""
+
+
+class HubError(DistillError):
+    """A model or data set could not be had from the hub or its cache."""
+
+
+class TeacherError(DistillError):
+    """A teacher could not be loaded or cannot score what it was given."""
+
+
+class StoreError(DistillError):
+    """A soft-label store is missing, broken, or was made from other inputs."""
+
+
+class StudentError(DistillError):
+    """A student folder is missing, broken or does not fit what is asked of it."""
+
+
+class SettingsError(DistillError):
+    """A setting is outside its range or contradicts another one."""
+
+
+class MissingExtraError(DistillError):
+    """A package that an optional part needs is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"{package} is not installed; this needs it: pip install 'gliner-distill[{extra}]'"
+        )
