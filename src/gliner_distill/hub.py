@@ -1,0 +1,194 @@
+"""Files of data sets and models from the Hugging Face Hub, or from its cache.
+
+`huggingface_hub` does the work, with its own cache, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE; it
+reads them when it is imported, which is why it is imported only within the functions here. The
+hub is asked once, with a short time limit, before anything is downloaded: without network the
+cache answers at once. Pickled weights are never fetched.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from gliner_distill.errors import HubError
+
+_HUB_TIMEOUT_S = 5.0
+_DATA_FILE = "data.json"
+_DATA_SUFFIXES = (".json", ".jsonl")
+_DESCRIPTIONS_OF_DATA = {"dataset_info.json", "dataset_infos.json"}
+_FILE_SUFFIXES = (*_DATA_SUFFIXES, ".txt", ".tsv", ".csv", ".conll", ".bio", ".iob", ".gz")
+_MODEL_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model"]
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+
+_RepoType = Literal["dataset", "model"]
+
+_logger = logging.getLogger(__name__)
+
+
+def looks_like_hub_id(text: str) -> bool:
+    """Say whether a text has the form owner/name; names like those of data files do not count.
+
+    >>> looks_like_hub_id("urchade/pile-mistral-v0.1"), looks_like_hub_id("corpora/train.jsonl")
+    (True, False)
+    """
+    is_id = _HUB_ID.fullmatch(text) is not None and ".." not in text and "--" not in text
+    return is_id and len(text) <= 96 and not text.lower().endswith(_FILE_SUFFIXES)
+
+
+def download_dataset_file(repo_id: str) -> Path:
+    """Return the path of a data set's `data.json`, or of its only other JSON file, in the cache.
+
+    Raises:
+        HubError: The data set cannot be had, or it is not clear which of its files is meant.
+    """
+    names = _list_files(repo_id, "dataset")
+    if isinstance(names, HubError):
+        folder = _cached_snapshot(repo_id, "dataset", why_no_hub=names)
+        cached_names = [
+            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+        ]
+        return folder / _choose_data_file(repo_id, cached_names)
+    file_name = _choose_data_file(repo_id, names)
+
+    def download() -> str:
+        from huggingface_hub import hf_hub_download
+
+        return hf_hub_download(repo_id, file_name, repo_type="dataset", etag_timeout=_HUB_TIMEOUT_S)
+
+    return _fetch(repo_id, "dataset", download)
+
+
+def download_model(repo_id: str) -> Path:
+    """Return the folder in the cache that holds a model's safetensors, tokenizer and settings.
+
+    Raises:
+        HubError: The model cannot be had, or it has no weights in the safetensors form.
+    """
+    names = _list_files(repo_id, "model")
+    if isinstance(names, HubError):
+        folder = _cached_snapshot(repo_id, "model", why_no_hub=names)
+        _check_weights(repo_id, [path.name for path in folder.rglob("*")])
+        return folder
+    _check_weights(repo_id, names)
+
+    def download() -> str:
+        from huggingface_hub import snapshot_download
+
+        return snapshot_download(
+            repo_id, allow_patterns=_MODEL_PATTERNS, etag_timeout=_HUB_TIMEOUT_S
+        )
+
+    return _fetch(repo_id, "model", download)
+
+
+def _list_files(repo_id: str, repo_type: _RepoType) -> list[str] | HubError:
+    """Return the names of a repository's files on the hub, or why the hub does not give them."""
+    from huggingface_hub import HfApi
+
+    try:
+        hub = HfApi()
+        ask = hub.dataset_info if repo_type == "dataset" else hub.model_info
+        siblings = ask(repo_id, timeout=_HUB_TIMEOUT_S).siblings
+    except Exception as error:  # of httpx or requests, depending on huggingface_hub's version
+        return HubError(_explain(repo_id, repo_type, error))
+    return [sibling.rfilename for sibling in siblings or []]
+
+
+def _cached_snapshot(repo_id: str, repo_type: _RepoType, *, why_no_hub: HubError) -> Path:
+    """Return the folder of what the cache holds of a repository.
+
+    Raises:
+        HubError: It holds nothing, or a model in part; the message says why the hub did not help.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    patterns = _MODEL_PATTERNS if repo_type == "model" else [_DATA_FILE]
+    try:
+        folder = snapshot_download(
+            repo_id, repo_type=repo_type, allow_patterns=patterns, local_files_only=True
+        )
+    except LocalEntryNotFoundError as error:
+        raise why_no_hub from error
+    _logger.info("the hub was not used (%s), the cache was: %s", why_no_hub, folder)
+    return Path(folder)
+
+
+def _fetch(repo_id: str, repo_type: _RepoType, download: Callable[[], str]) -> Path:
+    try:
+        return Path(download())
+    except Exception as error:  # as in _list_files; and the disk may be full
+        raise HubError(_explain(repo_id, repo_type, error)) from error
+
+
+def _choose_data_file(repo_id: str, names: list[str]) -> str:
+    if _DATA_FILE in names:
+        return _DATA_FILE
+    candidates = sorted(
+        name
+        for name in names
+        if name.lower().endswith(_DATA_SUFFIXES) and name not in _DESCRIPTIONS_OF_DATA
+    )
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        raise HubError(
+            f"data set {repo_id} has no {_DATA_FILE}, but {len(candidates)} other JSON files: "
+            f"{_enumerate(candidates)}; download the one you mean and give its path"
+        )
+    raise HubError(
+        f"data set {repo_id} has no JSON file to read (it has {_enumerate(sorted(names))}); "
+        "convert its passages to the pile-mistral form and give that file's path"
+    )
+
+
+def _check_weights(repo_id: str, names: list[str]) -> None:
+    if not any(name.endswith(".safetensors") for name in names):
+        raise HubError(
+            f"model {repo_id} has no *.safetensors file (it has {_enumerate(sorted(names))}); "
+            "pickled weights are not loaded, so convert them and give the folder's path"
+        )
+
+
+def _enumerate(names: list[str]) -> str:
+    n_shown = 8
+    more = f" and {len(names) - n_shown} more" if len(names) > n_shown else ""
+    return (", ".join(names[:n_shown]) or "no files") + more
+
+
+def _explain(repo_id: str, repo_type: _RepoType, error: Exception) -> str:
+    """Return, as one line, what went wrong with the hub and what to do."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
+
+    what = f"{'data set' if repo_type == 'dataset' else 'model'} {repo_id}"
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    if isinstance(error, OfflineModeIsEnabled):
+        return (
+            f"{what} is not wholly in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE "
+            "forbids asking the hub; give a local path, or run once with network and without "
+            "HF_HUB_OFFLINE to fill the cache"
+        )
+    if isinstance(error, GatedRepoError) or status == 403:
+        return (
+            f"{what} is gated or closed to you (HTTP {status}); accept its terms on "
+            f"{constants.ENDPOINT} and log in (`hf auth login` or HF_TOKEN), or give a local path"
+        )
+    if isinstance(error, RepositoryNotFoundError) or status in (401, 404):
+        return (
+            f"{what} is not on {constants.ENDPOINT}, or is private (HTTP {status}); check the "
+            "name, log in (`hf auth login` or HF_TOKEN) if it is private, or give a local path"
+        )
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return (
+        f"{what} cannot be had from {constants.ENDPOINT} ({reason}) and the cache "
+        f"{constants.HF_HUB_CACHE} has no whole copy; give a local path, or run once with network "
+        "to fill the cache (HF_HUB_OFFLINE=1 then uses it alone)"
+    )

@@ -1,0 +1,355 @@
+"""Teachers: words and labels in, start/end/inside probabilities out.
+
+`Teacher` is the one protocol; `GLiNERTeacher` implements it over any NER model that
+`GLiNER.from_pretrained` returns (uni-encoder or bi-encoder, span or token level). Scores come from
+raw logits over words that are already split, so that word positions are exact. This module does
+not decide which labels to ask (see `labelling`) and does not store anything (see `soft_labels`).
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gliner_distill.entities import END, INSIDE, START
+from gliner_distill.errors import MissingExtraError, TeacherError
+from gliner_distill.hub import download_model, looks_like_hub_id
+
+Probabilities = NDArray[np.float32]
+"""Shape `(words, labels, 3)`, in [0, 1]: that a word starts, ends, lies inside an entity."""
+
+_MAX_WORD_CHARS = 100
+_OVERLAP_WORDS = 32
+_BATCH_PIECES = 4096
+_SETTINGS_THAT_SCORE = ("span_mode", "max_width", "max_len", "max_types", "subtoken_pooling")
+
+
+class Teacher(Protocol):
+    """Whatever can say how likely each word starts, ends or lies inside an entity of a label."""
+
+    name: str
+    """For people: a path or a hub id."""
+
+    fingerprint: str
+    """For stores: changes whenever the scores may change (a hash of weights and settings)."""
+
+    def score_passages(
+        self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
+    ) -> list[Probabilities]:
+        """Return one array a passage, shape `(words, labels, 3)`, float32, in [0, 1].
+
+        Args:
+            passages: The words of each passage; a passage may be longer than the teacher's window.
+            labels: The labels asked of each passage, each once; they may differ by passage.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Words `start:end` of a passage, whose scores count for the words `keep_start:keep_end`."""
+
+    start: int
+    end: int
+    keep_start: int
+    keep_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One forward pass's share of a passage: some of its words with some of its labels."""
+
+    passage: int
+    window: Window
+    words: list[str]
+    first_label: int
+    labels: list[str]
+    n_pieces: int
+
+
+class GLiNERTeacher:
+    """A GLiNER model as a teacher.
+
+    Passages longer than the model's window go through in overlapping windows; each word takes its
+    scores from the window in whose middle it lies deeper. More labels than the model takes at once
+    (`max_types`) go through in groups, in the order given. Requests are sorted by length, so that
+    a batch holds little padding.
+    """
+
+    def __init__(self, model: Any, *, name: str = "gliner", batch_pieces: int = _BATCH_PIECES):
+        """Wrap a loaded model.
+
+        Args:
+            model: What `GLiNER.from_pretrained` returned, on any device.
+            name: What people call it.
+            batch_pieces: Subword pieces in a batch, padding included.
+
+        Raises:
+            TeacherError: The model is of an architecture that does not score given labels.
+        """
+        _check_architecture(model)
+        self.name = name
+        self.model = model.eval()
+        self.fingerprint = fingerprint_model(model)
+        self._batch_pieces = batch_pieces
+        self._is_bi_encoder = "BiEncoder" in type(model).__name__
+        self._max_window_pieces = _max_input_pieces(model)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, *, device: str = "cpu") -> "GLiNERTeacher":
+        """Load a GLiNER from a local folder or from the hub.
+
+        Args:
+            source: A folder with `gliner_config.json` and `model.safetensors`, or a hub id.
+            device: A torch device name such as `cpu` or `cuda:0`.
+
+        Raises:
+            TeacherError: The folder is missing, has no safetensors weights, or does not load.
+            HubError: The hub id could not be had.
+        """
+        try:
+            from gliner import GLiNER
+        except ImportError as error:
+            raise MissingExtraError("gliner", "train") from error
+        folder = Path(source)
+        if not folder.exists() and looks_like_hub_id(str(source)):
+            folder = download_model(str(source))
+        _check_folder(folder, name=str(source))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = GLiNER.from_pretrained(
+                    str(folder), local_files_only=True, map_location=device
+                )
+        except Exception as error:  # whatever transformers, safetensors or gliner may raise
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise TeacherError(f"{source}: this GLiNER does not load: {reason}") from error
+        return cls(model, name=str(source))
+
+    def score_passages(
+        self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
+    ) -> list[Probabilities]:
+        """Return one array a passage, shape `(words, labels, 3)`, float32, in [0, 1].
+
+        Raises:
+            TeacherError: A label is given twice, or is too long for the model's window.
+        """
+        for asked in labels:
+            if len(set(asked)) != len(asked):
+                raise TeacherError(f"labels must differ from each other; got {list(asked)}")
+        scores = [
+            np.zeros((len(words), len(asked), 3), dtype=np.float32)
+            for words, asked in zip(passages, labels, strict=True)
+        ]
+        requests = [
+            request
+            for passage, (words, asked) in enumerate(zip(passages, labels, strict=True))
+            if words and asked
+            for request in self._plan_requests(passage, words, asked)
+        ]
+        for batch in _batches_by_length(requests, self._batch_pieces):
+            for request, probs in zip(batch, self._score_requests(batch), strict=True):
+                window = request.window
+                labels_of_group = slice(
+                    request.first_label, request.first_label + len(request.labels)
+                )
+                scores[request.passage][window.keep_start : window.keep_end, labels_of_group] = (
+                    probs[window.keep_start - window.start : window.keep_end - window.start]
+                )
+        return scores
+
+    def _plan_requests(
+        self, passage: int, words: Sequence[str], labels: Sequence[str]
+    ) -> Iterator[_Request]:
+        cut_words = [word[:_MAX_WORD_CHARS] for word in words]
+        word_pieces = self._count_pieces(cut_words)
+        for first_label, group, prompt_pieces in self._group_labels(labels):
+            window_pieces = self._max_window_pieces - prompt_pieces
+            windows = plan_windows(
+                word_pieces, max_pieces=window_pieces, max_words=self.model.config.max_len
+            )
+            for window in windows:
+                span = slice(window.start, window.end)
+                n_pieces = prompt_pieces + int(word_pieces[span].sum())
+                yield _Request(passage, window, cut_words[span], first_label, group, n_pieces)
+
+    def _group_labels(self, labels: Sequence[str]) -> Iterator[tuple[int, list[str], int]]:
+        """Yield the first label's index, the labels and the prompt's pieces, a group at a time."""
+        specials = 4  # the tokenizer's first and last piece, GLiNER's separator, one to spare
+        label_pieces = [0] * len(labels)
+        if not self._is_bi_encoder:
+            label_pieces = [int(count) + 1 for count in self._count_pieces(labels)]
+        max_prompt = self._max_window_pieces // 2
+        first = 0
+        while first < len(labels):
+            last = first
+            total = specials
+            while (
+                last < len(labels)
+                and last - first < self.model.config.max_types
+                and total + label_pieces[last] <= max_prompt
+            ):
+                total += label_pieces[last]
+                last += 1
+            if last == first:
+                raise TeacherError(
+                    f"label {labels[first][:60]!r}... is {label_pieces[first]} pieces long; "
+                    f"{self.name} takes at most {max_prompt - specials}"
+                )
+            yield first, list(labels[first:last]), total
+            first = last
+
+    def _count_pieces(self, words: Sequence[str]) -> NDArray[np.int64]:
+        encoding = self.model.data_processor.transformer_tokenizer(
+            list(words), is_split_into_words=True, add_special_tokens=False, verbose=False
+        )
+        word_ids = [word for word in encoding.word_ids() if word is not None]
+        return np.bincount(word_ids, minlength=len(words)).astype(np.int64)
+
+    @torch.inference_mode()
+    def _score_requests(self, requests: Sequence[_Request]) -> list[Probabilities]:
+        inputs = self.model.prepare_base_input([request.words for request in requests])
+        batch = self.model.collate_batch(inputs, [request.labels for request in requests])
+        probs = torch.sigmoid(self.model.run_batch(batch)[0].float())
+        n_words = torch.tensor([len(request.words) for request in requests], device=probs.device)
+        if self.model.config.span_mode != "token_level":
+            probs = span_to_word_probs(probs, n_words)
+        arrays = probs.cpu().numpy()
+        return [
+            arrays[row, : len(request.words), : len(request.labels)]
+            for row, request in enumerate(requests)
+        ]
+
+
+def span_to_word_probs(span_probs: torch.Tensor, n_words: torch.Tensor) -> torch.Tensor:
+    """Return start/end/inside probabilities of words from the probabilities of spans.
+
+    A word's start (end, inside) probability for a label is the largest among the spans that start
+    at (end at, cover) it: `start[t] = max_k p[t, k]`, `end[t] = max_k p[t - k, k]`,
+    `inside[t] = max_{s <= t <= s + k} p[s, k]`.
+
+    Args:
+        span_probs: Shape `(batch, words, widths, labels)`; width index `k` is a span of `k + 1`
+            words.
+        n_words: Shape `(batch,)`, words of each passage; spans that reach beyond are left out.
+
+    Returns:
+        Shape `(batch, words, labels, 3)`.
+    """
+    length, n_widths = span_probs.shape[1:3]
+    positions = torch.arange(length, device=span_probs.device)
+    widths = torch.arange(n_widths, device=span_probs.device)
+    last_words = positions[:, None] + widths
+    valid = last_words[None] < n_words[:, None, None]
+    span_probs = span_probs * valid[..., None]
+    # covering[:, t, k]: the best span that starts at t and reaches at least k words further.
+    covering = span_probs.flip(2).cummax(2).values.flip(2)
+    words = torch.zeros(*span_probs.shape[:2], span_probs.shape[3], 3, device=span_probs.device)
+    words[..., START] = span_probs.amax(2)
+    for width in range(min(n_widths, length)):
+        shifted = slice(width, length)
+        starts = slice(0, length - width)
+        for kind, source in ((END, span_probs), (INSIDE, covering)):
+            best = torch.maximum(words[:, shifted, :, kind], source[:, starts, width])
+            words[:, shifted, :, kind] = best
+    return words
+
+
+def plan_windows(
+    word_pieces: NDArray[np.int64], *, max_pieces: int, max_words: int
+) -> list[Window]:
+    """Return windows that cover a passage: one where it fits, else several that overlap.
+
+    Each is as long as it may be and begins 32 words (or a quarter of the window, if that is less)
+    before the one before it ends. A word in an overlap counts in the window in which it lies
+    deeper: the first window keeps the first half of the overlap, the next one the second half.
+
+    Args:
+        word_pieces: Shape `(words,)`, subword pieces of each word.
+        max_pieces: Pieces that a window may hold; a longer word has a window of its own.
+        max_words: Words that a window may hold.
+    """
+    totals = np.concatenate([[0], np.cumsum(word_pieces)])
+    bounds: list[tuple[int, int]] = []
+    start = end = 0
+    while end < len(word_pieces):
+        fitting = int(np.searchsorted(totals, totals[start] + max_pieces, side="right")) - 1
+        end = min(max(fitting, start + 1), start + max_words, len(word_pieces))
+        bounds.append((start, end))
+        start = end - min(_OVERLAP_WORDS, (end - start) // 4)
+    cuts = [(start + end) // 2 for (_, end), (start, _) in pairwise(bounds)]
+    return [
+        Window(start, end, keep_start, keep_end)
+        for (start, end), keep_start, keep_end in zip(
+            bounds, [0, *cuts], [*cuts, len(word_pieces)], strict=True
+        )
+    ]
+
+
+def fingerprint_model(model: Any) -> str:
+    """Return a SHA-256 over a model's settings and weights, the same on every device."""
+    digest = hashlib.sha256()
+    settings = {key: getattr(model.config, key) for key in _SETTINGS_THAT_SCORE}
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    for key, tensor in sorted(model.model.state_dict().items()):
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _batches_by_length(requests: list[_Request], batch_pieces: int) -> Iterator[list[_Request]]:
+    """Yield batches of like length, the longest first, so that too little memory shows at once."""
+    batch: list[_Request] = []
+    for request in sorted(requests, key=lambda request: -request.n_pieces):
+        if batch and (len(batch) + 1) * batch[0].n_pieces > batch_pieces:
+            yield batch
+            batch = []
+        batch.append(request)
+    if batch:
+        yield batch
+
+
+def _check_architecture(model: Any) -> None:
+    supported = ("UniEncoderSpan", "UniEncoderToken", "BiEncoderSpan", "BiEncoderToken")
+    name = type(model).__name__
+    if name not in [f"{kind}GLiNER" for kind in supported]:
+        raise TeacherError(
+            f"{name} cannot teach: the teacher must be a GLiNER that scores given labels "
+            f"(uni-encoder or bi-encoder, span or token level)"
+        )
+
+
+def _check_folder(folder: Path, *, name: str) -> None:
+    if not folder.is_dir():
+        raise TeacherError(
+            f"{name}: no such folder, and no hub id (owner/name); expected a GLiNER model"
+        )
+    if not (folder / "gliner_config.json").is_file():
+        raise TeacherError(f"{name}: no gliner_config.json in it, so this is no GLiNER model")
+    if not (folder / "model.safetensors").is_file():
+        hint = "expected model.safetensors"
+        if (folder / "pytorch_model.bin").is_file():
+            hint = (
+                "pytorch_model.bin is a pickle and is not read; if you trust it, convert it once: "
+                "GLiNER.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
+            )
+        raise TeacherError(f"{name}: no weights in it: {hint}")
+
+
+def _max_input_pieces(model: Any) -> int:
+    """Return how many pieces the text encoder reads at once: its tokenizer's and tables' limit."""
+    limits = [model.data_processor.transformer_tokenizer.model_max_length]
+    limits += [
+        parameter.shape[0]
+        for key, parameter in model.model.token_rep_layer.named_parameters()
+        if key.endswith("position_embeddings.weight") and "labels" not in key
+    ]
+    return int(min(limits))
