@@ -97,16 +97,18 @@ def decode_entities(
     the threshold and no inside probability between them falls below it. Its score is the smallest
     of these probabilities, as in GLiNER's token decoder. `resolve_overlaps` then picks.
 
-    For probabilities taken from a span GLiNER's scores (maxima over the spans that start at, end
-    at or cover a word), a real span's start and end carry the same number. Between candidates of
-    equal score the one whose start and end differ least therefore goes first.
+    Among equal scores the one that starts first wins, then the first label, then the shorter: the
+    order of GLiNER's token decoder. For probabilities taken from a span GLiNER's scores (maxima
+    over the spans that start at, end at or cover a word) the result is nearly always that of the
+    span decoder: a real span's score is its own, and what is made up of two spans scores no more
+    than either.
 
     Args:
         probs: Shape `(words, labels, 3)`, probabilities in [0, 1]: start, end, inside.
         labels: The labels of the second axis.
         threshold: Probability that start and end must exceed.
     """
-    candidates: list[tuple[float, Entity]] = []
+    candidates: list[tuple[int, Entity]] = []
     for index, label in enumerate(labels):
         label_probs = probs[:, index, :]
         starts = np.flatnonzero(label_probs[:, START] > threshold)
@@ -119,9 +121,8 @@ def decode_entities(
                 start_prob, end_prob = label_probs[start, START], label_probs[end, END]
                 inside = label_probs[start : end + 1, INSIDE].min()
                 score = float(min(start_prob, end_prob, inside))
-                gap = float(abs(start_prob - end_prob))
-                candidates.append((gap, Entity(start, end + 1, label, score)))
-    candidates.sort(key=lambda candidate: (candidate[0], candidate[1]))
+                candidates.append((index, Entity(start, end + 1, label, score)))
+    candidates.sort(key=lambda found: (found[1].start_word, found[0], found[1].end_word))
     return resolve_overlaps(entity for _, entity in candidates)
 
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 
 from gliner_distill.entities import END, INSIDE, START
 from gliner_distill.errors import MissingExtraError, TeacherError
@@ -29,6 +30,8 @@ Probabilities = NDArray[np.float32]
 _MAX_WORD_CHARS = 100
 _OVERLAP_WORDS = 32
 _BATCH_PIECES = 4096
+# Encoders with relative positions (DeBERTa) name no limit; attention's memory sets one.
+_MAX_INPUT_PIECES = 2048
 _SETTINGS_THAT_SCORE = ("span_mode", "max_width", "max_len", "max_types", "subtoken_pooling")
 
 
@@ -101,7 +104,8 @@ class GLiNERTeacher:
         self.fingerprint = fingerprint_model(model)
         self._batch_pieces = batch_pieces
         self._is_bi_encoder = "BiEncoder" in type(model).__name__
-        self._max_window_pieces = _max_input_pieces(model)
+        self._tokenizer = model.data_processor.transformer_tokenizer
+        self._max_window_pieces = _max_input_pieces(self._tokenizer, model.model)
 
     @classmethod
     def from_pretrained(cls, source: str | Path, *, device: str = "cpu") -> "GLiNERTeacher":
@@ -112,7 +116,8 @@ class GLiNERTeacher:
             device: A torch device name such as `cpu` or `cuda:0`.
 
         Raises:
-            TeacherError: The folder is missing, has no safetensors weights, or does not load.
+            TeacherError: The folder is missing, has no safetensors weights or not all of them, or
+                does not load.
             HubError: The hub id could not be had.
         """
         try:
@@ -129,9 +134,15 @@ class GLiNERTeacher:
                 model = GLiNER.from_pretrained(
                     str(folder), local_files_only=True, map_location=device
                 )
+            missing = _find_missing_weights(model, folder / "model.safetensors")
         except Exception as error:  # whatever transformers, safetensors or gliner may raise
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise TeacherError(f"{source}: this GLiNER does not load: {reason}") from error
+        if missing:
+            raise TeacherError(
+                f"{source}: model.safetensors lacks {len(missing)} of the weights that "
+                f"gliner_config.json asks for, such as {missing[0]}"
+            )
         return cls(model, name=str(source))
 
     def score_passages(
@@ -140,7 +151,8 @@ class GLiNERTeacher:
         """Return one array a passage, shape `(words, labels, 3)`, float32, in [0, 1].
 
         Raises:
-            TeacherError: A label is given twice, or is too long for the model's window.
+            TeacherError: A label is given twice, is too long for the model's window, or means
+                nothing to its tokenizer.
         """
         for asked in labels:
             if len(set(asked)) != len(asked):
@@ -170,7 +182,12 @@ class GLiNERTeacher:
         self, passage: int, words: Sequence[str], labels: Sequence[str]
     ) -> Iterator[_Request]:
         cut_words = [word[:_MAX_WORD_CHARS] for word in words]
-        word_pieces = self._count_pieces(cut_words)
+        word_pieces = _count_pieces(self._tokenizer, cut_words)
+        # GLiNER counts the words that have pieces: one without (a zero-width space) would shift
+        # the scores of all that follow.
+        for position in np.flatnonzero(word_pieces == 0).tolist():
+            cut_words[position] = self._tokenizer.unk_token or "."
+            word_pieces[position] = 1
         for first_label, group, prompt_pieces in self._group_labels(labels):
             window_pieces = self._max_window_pieces - prompt_pieces
             windows = plan_windows(
@@ -184,10 +201,8 @@ class GLiNERTeacher:
     def _group_labels(self, labels: Sequence[str]) -> Iterator[tuple[int, list[str], int]]:
         """Yield the first label's index, the labels and the prompt's pieces, a group at a time."""
         specials = 4  # the tokenizer's first and last piece, GLiNER's separator, one to spare
-        label_pieces = [0] * len(labels)
-        if not self._is_bi_encoder:
-            label_pieces = [int(count) + 1 for count in self._count_pieces(labels)]
         max_prompt = self._max_window_pieces // 2
+        label_pieces = self._count_label_pieces(labels, max_pieces=max_prompt - specials - 1)
         first = 0
         while first < len(labels):
             last = first
@@ -199,20 +214,25 @@ class GLiNERTeacher:
             ):
                 total += label_pieces[last]
                 last += 1
-            if last == first:
-                raise TeacherError(
-                    f"label {labels[first][:60]!r}... is {label_pieces[first]} pieces long; "
-                    f"{self.name} takes at most {max_prompt - specials}"
-                )
             yield first, list(labels[first:last]), total
             first = last
 
-    def _count_pieces(self, words: Sequence[str]) -> NDArray[np.int64]:
-        encoding = self.model.data_processor.transformer_tokenizer(
-            list(words), is_split_into_words=True, add_special_tokens=False, verbose=False
-        )
-        word_ids = [word for word in encoding.word_ids() if word is not None]
-        return np.bincount(word_ids, minlength=len(words)).astype(np.int64)
+    def _count_label_pieces(self, labels: Sequence[str], *, max_pieces: int) -> list[int]:
+        """Return how many pieces each label adds to the text's input, having checked them all."""
+        tokenizer = self._tokenizer
+        if self._is_bi_encoder:
+            tokenizer = self.model.data_processor.labels_tokenizer
+            max_pieces = _max_input_pieces(tokenizer, self.model.model, of_labels=True) - 2
+        counts = _count_pieces(tokenizer, labels).tolist()
+        for label, count in zip(labels, counts, strict=True):
+            if count > max_pieces:
+                raise TeacherError(
+                    f"label {label[:60]!r}... is {count} pieces long; "
+                    f"{self.name} takes at most {max_pieces}"
+                )
+            if not count:
+                raise TeacherError(f"label {label!r} holds no character that {self.name} knows")
+        return [0] * len(labels) if self._is_bi_encoder else [count + 1 for count in counts]
 
     @torch.inference_mode()
     def _score_requests(self, requests: Sequence[_Request]) -> list[Probabilities]:
@@ -325,6 +345,11 @@ def _check_architecture(model: Any) -> None:
             f"{name} cannot teach: the teacher must be a GLiNER that scores given labels "
             f"(uni-encoder or bi-encoder, span or token level)"
         )
+    if getattr(model.config, "precomputed_prompts_mode", False):
+        raise TeacherError(
+            "this GLiNER cannot teach: its labels are fixed in its weights "
+            "(precomputed_prompts_mode in gliner_config.json); give the model it was made from"
+        )
 
 
 def _check_folder(folder: Path, *, name: str) -> None:
@@ -339,17 +364,34 @@ def _check_folder(folder: Path, *, name: str) -> None:
         if (folder / "pytorch_model.bin").is_file():
             hint = (
                 "pytorch_model.bin is a pickle and is not read; if you trust it, convert it once: "
-                "GLiNER.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
+                "GLiNER.from_pretrained(FOLDER)"
+                ".save_pretrained(NEW_FOLDER, safe_serialization=True)"
             )
         raise TeacherError(f"{name}: no weights in it: {hint}")
 
 
-def _max_input_pieces(model: Any) -> int:
-    """Return how many pieces the text encoder reads at once: its tokenizer's and tables' limit."""
-    limits = [model.data_processor.transformer_tokenizer.model_max_length]
+def _find_missing_weights(model: Any, path: Path) -> list[str]:
+    """Return the weights that a file lacks; GLiNER leaves those at random without a word."""
+    with safe_open(path, framework="pt") as stream:
+        # A weight that is shared is stored once; the metadata name the others.
+        known = {*stream.keys(), *(stream.metadata() or {})}
+    return [key for key, _ in model.model.named_parameters() if key not in known]
+
+
+def _count_pieces(tokenizer: Any, words: Sequence[str]) -> NDArray[np.int64]:
+    encoding = tokenizer(
+        list(words), is_split_into_words=True, add_special_tokens=False, verbose=False
+    )
+    word_ids = [word for word in encoding.word_ids() if word is not None]
+    return np.bincount(word_ids, minlength=len(words)).astype(np.int64)
+
+
+def _max_input_pieces(tokenizer: Any, model: torch.nn.Module, *, of_labels: bool = False) -> int:
+    """Return how many pieces an encoder reads at once: its tokenizer's and its tables' limit."""
+    limits = [_MAX_INPUT_PIECES, tokenizer.model_max_length]
     limits += [
         parameter.shape[0]
-        for key, parameter in model.model.token_rep_layer.named_parameters()
-        if key.endswith("position_embeddings.weight") and "labels" not in key
+        for key, parameter in model.named_parameters()
+        if key.endswith("position_embeddings.weight") and ("labels_encoder" in key) == of_labels
     ]
     return int(min(limits))

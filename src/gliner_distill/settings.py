@@ -1,0 +1,67 @@
+"""What can be chosen in training; each field's help text is also the command line's."""
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from gliner_distill.errors import SettingsError
+
+
+def _setting(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """Loss, schedule and seed of a training run.
+
+    Raises:
+        SettingsError: A value is outside its range.
+    """
+
+    alpha: float = _setting(
+        0.8, "Weight of the teacher's soft labels, 0 to 1; the rest goes to the gold labels."
+    )
+    temperature: float = _setting(
+        1.0, "Softens both distributions in the soft part of the loss; above 0."
+    )
+    epochs: int = _setting(12, "Passes over the training passages.")
+    batch_size: int = _setting(8, "Passages in a batch.")
+    learning_rate: float = _setting(
+        1e-2, "AdamW's at its highest, after a tenth of all steps; then down to 0."
+    )
+    embedding_rate: float = _setting(
+        0.1, "The piece embeddings' learning rate, as a share of the learning rate."
+    )
+    weight_decay: float = _setting(0.01, "AdamW's.")
+    max_gradient_norm: float = _setting(1.0, "Gradients are scaled down to this norm.")
+    threshold: float = _setting(0.5, "Probability against 'none' at which a word counts as found.")
+    seed: int = _setting(0, "Of the start, the order of passages, and dropout.")
+    device: str = _setting("cpu", "Where to train: cpu, or gpu for whatever Accelerate finds.")
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.alpha <= 1, "alpha", self.alpha, "from 0 to 1")
+        _check(_positive(self.temperature), "temperature", self.temperature, "above 0")
+        _check(self.epochs >= 1, "epochs", self.epochs, "1 or more")
+        _check(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
+        _check(_positive(self.learning_rate), "learning_rate", self.learning_rate, "above 0")
+        _check(self.embedding_rate >= 0, "embedding_rate", self.embedding_rate, "0 or more")
+        _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+        norm = self.max_gradient_norm
+        _check(_positive(norm), "max_gradient_norm", norm, "above 0")
+        _check(0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
+        _check(self.device in ("cpu", "gpu"), "device", self.device, "cpu or gpu")
+
+    @classmethod
+    def help(cls, name: str) -> str:
+        """Return a field's help text."""
+        return next(str(item.metadata["help"]) for item in fields(cls) if item.name == name)
+
+
+def _positive(value: float) -> bool:
+    return value > 0 and math.isfinite(value)
+
+
+def _check(holds: bool, name: str, value: object, expected: str) -> None:
+    if not holds:
+        raise SettingsError(f"{name} must be {expected}; got {value}")

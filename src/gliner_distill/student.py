@@ -1,0 +1,291 @@
+"""The student: twin LSTM and label towers over shared subword pieces, at most 6M parameters.
+
+Words: pieces, averaged to a word, plus its shape, through an LSTM. Labels: the same pieces,
+averaged, through one fully connected layer. A dot product scores each label against each word; a
+softmax over a word's labels and "none" is its distribution (`softmax` head). Labels never see the
+text or each other, so their order cannot change a score.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from gliner_distill.errors import SettingsError, StudentError
+from gliner_distill.features import N_SHAPES, TOKENIZER_FILE, EncodedWords, Vocabulary
+from gliner_distill.files import replace_file
+
+MAX_PARAMETERS = 6_000_000
+WEIGHTS_FILE = "student.safetensors"
+CONFIG_FILE = "student_config.json"
+FORMAT_VERSION = 1
+
+Batch = dict[str, Tensor]
+"""What `Student.forward` takes; `make_batch` says what is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudentConfig:
+    """The student's shape.
+
+    Attributes:
+        n_pieces: Rows of the embedding table.
+        embedding_width: Columns of the embedding table.
+        hidden_width: Units of the LSTM in each direction.
+        n_layers: LSTM layers.
+        bidirectional: Whether a second LSTM reads each layer from the end.
+        embedding_dropout_prob: Of word and label vectors going in.
+        dropout_prob: Of LSTM states, between layers and going out.
+    """
+
+    n_pieces: int
+    embedding_width: int = 128
+    hidden_width: int = 192
+    n_layers: int = 1
+    bidirectional: bool = True
+    embedding_dropout_prob: float = 0.2
+    dropout_prob: float = 0.3
+
+
+class Student(nn.Module):
+    """Twin towers: words through an LSTM, labels through one layer.
+
+    Raises:
+        SettingsError: The shape needs more than 6,000,000 parameters.
+    """
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, hidden = config.embedding_width, config.hidden_width
+        n_directions = 2 if config.bidirectional else 1
+        out_width = hidden * n_directions
+        self.pieces = nn.EmbeddingBag(config.n_pieces, width, mode="mean")
+        self.shapes = nn.Linear(N_SHAPES, width, bias=False)
+        self.forward_lstm = _lstm_layers(config.n_layers, width, hidden, out_width)
+        self.backward_lstm = _lstm_layers(
+            config.n_layers if config.bidirectional else 0, width, hidden, out_width
+        )
+        self.word_tower = nn.Linear(out_width + width, out_width)
+        self.label_tower = nn.Linear(width, out_width)
+        self.none = nn.Linear(out_width, 1)
+        self.embedding_dropout = nn.Dropout(config.embedding_dropout_prob)
+        self.dropout = nn.Dropout(config.dropout_prob)
+        if self.n_parameters > MAX_PARAMETERS:
+            raise SettingsError(
+                f"this student has {self.n_parameters:,} parameters "
+                f"({self.pieces.weight.numel():,} of them embeddings); at most "
+                f"{MAX_PARAMETERS:,} are allowed: make it narrower"
+            )
+
+    @property
+    def n_parameters(self) -> int:
+        """Parameters counted over everything."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def n_parameters_without_embeddings(self) -> int:
+        """Parameters but for the table of subword pieces."""
+        return self.n_parameters - self.pieces.weight.numel()
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return logits, shape `(batch, words, 1 + labels)`, "none" first, `-inf` where masked.
+
+        Positions beyond a passage's end hold numbers without meaning (`word_mask` tells them).
+        """
+        words = self.encode_words(batch)
+        labels = self.encode_labels(batch["label_piece_ids"], batch["label_starts"])
+        scale = words.shape[-1] ** -0.5
+        scores = scale * (words @ labels[batch["label_index"]].transpose(1, 2))
+        scores = scores.masked_fill(~batch["label_mask"][:, None, :], -torch.inf)
+        return torch.cat([self.none(words), scores], dim=-1)
+
+    def encode_labels(self, piece_ids: Tensor, starts: Tensor) -> Tensor:
+        """Return label vectors, shape `(labels, width)`; no text goes in."""
+        pooled: Tensor = self.label_tower(self.embedding_dropout(self.pieces(piece_ids, starts)))
+        return pooled
+
+    def encode_words(self, batch: Batch) -> Tensor:
+        """Return word vectors, shape `(batch, words, width)`."""
+        embedded = self._embed_words(batch)
+        reversal = _reversal(batch["n_words"], embedded.shape[1])
+        states = embedded.transpose(0, 1)
+        for layer, forward_lstm in enumerate(self.forward_lstm):
+            if layer:
+                states = self.dropout(states)
+            outputs = [forward_lstm(states)[0]]
+            if self.config.bidirectional:
+                # Reversing each passage within its own length keeps padding out of the LSTM's
+                # past, as packing would, at a third of packing's time on a CPU.
+                backward = self.backward_lstm[layer](_reorder(states, reversal))[0]
+                outputs.append(_reorder(backward, reversal))
+            states = torch.cat(outputs, dim=-1)
+        states = self.dropout(states.transpose(0, 1))
+        projected: Tensor = self.word_tower(torch.cat([states, embedded], dim=-1))
+        return projected
+
+    def _embed_words(self, batch: Batch) -> Tensor:
+        pooled = self.pieces(batch["piece_ids"], batch["word_starts"])
+        pooled = pooled + self.shapes(batch["word_shapes"])
+        mask = batch["word_mask"]
+        padded = pooled.new_zeros(*mask.shape, pooled.shape[-1])
+        padded = padded.masked_scatter(mask[..., None], pooled)
+        dropped: Tensor = self.embedding_dropout(padded)
+        return dropped
+
+
+def make_batch(
+    words: Sequence[EncodedWords], labels: Sequence[Sequence[str]], vocabulary: Vocabulary
+) -> Batch:
+    """Return the tensors of some passages, padded to the longest.
+
+    Returns:
+        `piece_ids` (all words' pieces, one after the other), `word_starts` and `word_shapes` (one
+        row a word, without padding), `n_words` `(batch,)`, `word_mask` `(batch, words)`, true at
+        words; `label_piece_ids` and `label_starts` (one row a distinct label), `label_index`
+        `(batch, labels)` into those rows, `label_mask` `(batch, labels)`, true at labels.
+    """
+    n_words = torch.tensor([len(item.word_starts) for item in words], dtype=torch.int64)
+    first_pieces = np.cumsum([0] + [len(item.piece_ids) for item in words])
+    starts = [item.word_starts + first for item, first in zip(words, first_pieces, strict=False)]
+    distinct = list(dict.fromkeys(label for asked in labels for label in asked))
+    row_of = {label: row for row, label in enumerate(distinct)}
+    label_pieces = [vocabulary.encode_label(label) for label in distinct]
+    lengths = np.array([len(pieces) for pieces in label_pieces], dtype=np.int64)
+    label_index = torch.zeros(len(labels), max(map(len, labels), default=0), dtype=torch.int64)
+    label_mask = torch.zeros_like(label_index, dtype=torch.bool)
+    for row, asked in enumerate(labels):
+        label_index[row, : len(asked)] = torch.tensor([row_of[label] for label in asked])
+        label_mask[row, : len(asked)] = True
+    return {
+        "piece_ids": torch.from_numpy(np.concatenate([item.piece_ids for item in words])),
+        "word_starts": torch.from_numpy(np.concatenate(starts)),
+        "word_shapes": torch.from_numpy(np.concatenate([item.word_shapes for item in words])),
+        "n_words": n_words,
+        "word_mask": torch.arange(int(n_words.max()))[None, :] < n_words[:, None],
+        "label_piece_ids": torch.tensor(
+            [piece for pieces in label_pieces for piece in pieces], dtype=torch.int64
+        ),
+        "label_starts": torch.from_numpy(np.cumsum(lengths) - lengths),
+        "label_index": label_index,
+        "label_mask": label_mask,
+    }
+
+
+def start_embeddings(student: Student, vectors: NDArray[np.float32]) -> None:
+    """Start a student's piece embeddings from given vectors.
+
+    They are scaled to the spread that the random start has, and cut to the embedding's width, so
+    vectors should have their most telling columns first.
+
+    Args:
+        student: Changed in place.
+        vectors: Shape `(pieces, columns)`.
+
+    Raises:
+        StudentError: The rows are not the student's pieces, or there are too few columns.
+    """
+    weight = student.pieces.weight
+    if vectors.shape[0] != weight.shape[0] or vectors.shape[1] < weight.shape[1]:
+        raise StudentError(
+            f"piece vectors have shape {vectors.shape}; the student's embeddings need "
+            f"{tuple(weight.shape)}"
+        )
+    columns = torch.from_numpy(vectors[:, : weight.shape[1]].copy())
+    with torch.no_grad():
+        weight.copy_(columns * (EMBEDDING_SPREAD / columns.std()))
+
+
+EMBEDDING_SPREAD = 0.5
+"""Standard deviation of the piece embeddings at the start of training."""
+
+
+def save_student(
+    folder: Path, student: Student, vocabulary: Vocabulary, *, facts: Mapping[str, object]
+) -> None:
+    """Write a student's weights, shape and tokenizer, each to a temporary name first.
+
+    Args:
+        folder: Made where it does not exist.
+        student: On any device.
+        vocabulary: Its pieces.
+        facts: Plain JSON values to keep beside the shape, such as what it was trained on.
+
+    Raises:
+        StudentError: The folder cannot be written.
+    """
+    tensors = {
+        key: value.detach().cpu().contiguous() for key, value in student.state_dict().items()
+    }
+    config = {"format_version": FORMAT_VERSION, "student": asdict(student.config), **facts}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / TOKENIZER_FILE, vocabulary.to_json().encode())
+        replace_file(folder / CONFIG_FILE, (json.dumps(config, indent=1) + "\n").encode())
+        replace_file(folder / WEIGHTS_FILE, safetensors.torch.save(tensors))
+    except OSError as error:
+        raise StudentError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def load_student(folder: str | Path) -> tuple[Student, Vocabulary]:
+    """Read a student, ready to predict.
+
+    Raises:
+        StudentError: The folder is missing, lacks a file, or holds something else.
+    """
+    folder = Path(folder)
+    config_path = folder / CONFIG_FILE
+    try:
+        raw = json.loads(config_path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StudentError(f"{folder}: no {CONFIG_FILE} in it, so this is no student") from None
+    except (OSError, ValueError) as error:
+        raise StudentError(f"{config_path}: cannot be read: {error}") from error
+    student = Student(_parse_config(config_path, raw))
+    vocabulary = Vocabulary.from_file(folder / TOKENIZER_FILE)
+    weights_path = folder / WEIGHTS_FILE
+    try:
+        student.load_state_dict(safetensors.torch.load_file(weights_path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise StudentError(f"{weights_path}: cannot be loaded: {reason}") from error
+    if len(vocabulary) != student.config.n_pieces:
+        raise StudentError(
+            f"{folder}: {TOKENIZER_FILE} has {len(vocabulary)} pieces, the weights have "
+            f"{student.config.n_pieces}; they do not belong together"
+        )
+    return student.eval(), vocabulary
+
+
+def _parse_config(path: Path, raw: object) -> StudentConfig:
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if not isinstance(raw, dict) or version != FORMAT_VERSION:
+        raise StudentError(f"{path}: format version {version}; this release reads {FORMAT_VERSION}")
+    known = {item.name for item in fields(StudentConfig)}
+    shape = raw.get("student")
+    if not isinstance(shape, dict) or not set(shape) <= known or "n_pieces" not in shape:
+        raise StudentError(f"{path}: field 'student' must hold the shape: {sorted(known)}")
+    return StudentConfig(**shape)
+
+
+def _lstm_layers(n_layers: int, width: int, hidden: int, out_width: int) -> nn.ModuleList:
+    return nn.ModuleList(
+        nn.LSTM(width if layer == 0 else out_width, hidden) for layer in range(n_layers)
+    )
+
+
+def _reversal(n_words: Tensor, length: int) -> Tensor:
+    """Return shape `(words, batch)`: where each position goes when its passage is reversed."""
+    positions = torch.arange(length, device=n_words.device)[:, None]
+    return torch.where(positions < n_words[None, :], n_words[None, :] - 1 - positions, positions)
+
+
+def _reorder(states: Tensor, order: Tensor) -> Tensor:
+    return states.gather(0, order[..., None].expand(-1, -1, states.shape[-1]))

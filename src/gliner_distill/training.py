@@ -1,0 +1,385 @@
+"""Training a student on soft and gold labels: one visible loop over Accelerate.
+
+In: labelled passages and `TrainingSettings`. Out: a run folder with `student/` (weights, shape,
+tokenizer), `metrics.jsonl` (a row an epoch and split), `config.json`, `environment.json`,
+`tensorboard/` and `checkpoint.safetensors`. Everything random is drawn from (seed, epoch), so a run
+that goes on from a checkpoint ends with the same weights as one that was never stopped.
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+
+from gliner_distill.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from gliner_distill.entities import Entity, Passage, decode_entities
+from gliner_distill.errors import SettingsError, StudentError
+from gliner_distill.evaluation import StudentPredictor, evaluate
+from gliner_distill.features import EncodedWords, Vocabulary
+from gliner_distill.files import replace_file
+from gliner_distill.losses import distillation_loss, gold_distribution, teacher_word_logits
+from gliner_distill.settings import TrainingSettings
+from gliner_distill.soft_labels import LabelledPassage
+from gliner_distill.student import Batch, Student, make_batch, save_student
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+METRICS_FILE = "metrics.jsonl"
+STUDENT_FOLDER = "student"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSplit:
+    """Passages to measure a student on after each epoch.
+
+    Attributes:
+        name: Such as `train`, `dev`, `test`.
+        passages: Words and gold entities.
+        labels: The labels asked of each.
+        teacher_entities: What the teacher finds, for the same labels.
+        examples: The same passages, ready for the loss.
+    """
+
+    name: str
+    passages: list[Passage]
+    labels: list[tuple[str, ...]]
+    teacher_entities: list[list[Entity]]
+    examples: list["Example"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A passage ready for the loss.
+
+    Attributes:
+        words: As pieces and shapes.
+        labels: The labels asked.
+        teacher_logits: Shape `(words, 1 + labels)`, "none" first.
+        gold: Shape `(words, 1 + labels)`, "none" first, rows sum to 1.
+    """
+
+    words: EncodedWords
+    labels: tuple[str, ...]
+    teacher_logits: NDArray[np.float32]
+    gold: NDArray[np.float32]
+
+
+def make_example(item: LabelledPassage, vocabulary: Vocabulary) -> Example:
+    """Return a labelled passage as pieces and targets."""
+    n_words = len(item.passage.words)
+    return Example(
+        words=vocabulary.encode_words(item.passage.words),
+        labels=item.labels,
+        teacher_logits=teacher_word_logits(item.probs),
+        gold=gold_distribution(item.passage.entities, item.labels, n_words),
+    )
+
+
+def make_split(
+    name: str, items: Sequence[LabelledPassage], vocabulary: Vocabulary
+) -> EvaluationSplit:
+    """Return passages to evaluate on, asked for their own labels only, as the report does."""
+    own = [_own_labels_only(item) for item in items]
+    return EvaluationSplit(
+        name=name,
+        passages=[item.passage for item in own],
+        labels=[item.labels for item in own],
+        teacher_entities=[decode_entities(item.probs, item.labels) for item in own],
+        examples=[make_example(item, vocabulary) for item in own],
+    )
+
+
+def train_student(
+    student: Student,
+    vocabulary: Vocabulary,
+    train: Sequence[LabelledPassage],
+    folder: Path,
+    settings: TrainingSettings,
+    *,
+    splits: Sequence[EvaluationSplit] = (),
+    facts: Mapping[str, object] | None = None,
+    resume: bool = False,
+    on_progress: Callable[[int, str], None] = lambda n_words, text: None,
+) -> Student:
+    """Train a student and write its run folder.
+
+    Args:
+        student: As it starts; changed in place.
+        vocabulary: Its pieces.
+        train: The passages to learn from.
+        folder: The run folder; made where it does not exist.
+        settings: Everything that can be chosen.
+        splits: Measured after each epoch.
+        facts: Plain JSON values to keep with the student.
+        resume: Go on from the folder's checkpoint, if there is one.
+        on_progress: Called after each step with its words and a short text on how it goes.
+
+    Raises:
+        SettingsError: The settings ask for gold entities and there are none.
+        StudentError: The folder holds a run already and `resume` is false, or a run of other
+            settings or data; or it cannot be written.
+    """
+    _check_gold(train, settings)
+    accelerator = Accelerator(cpu=settings.device == "cpu")
+    examples = [make_example(item, vocabulary) for item in train]
+    run = {"training": asdict(settings), "student": asdict(student.config), "data": _digest(train)}
+    checkpoint = _open_run(folder, run, resume=resume)
+    optimizer = torch.optim.AdamW(
+        _parameter_groups(student, settings), weight_decay=settings.weight_decay
+    )
+    if checkpoint is not None:
+        checkpoint.restore(student, optimizer)
+    first_epoch = checkpoint.epoch if checkpoint is not None else 0
+    model, optimizer = accelerator.prepare(student, optimizer)
+    batches_an_epoch = -(-len(examples) // (settings.batch_size * accelerator.num_processes))
+    rate_at = partial(learning_rate_factor, n_steps=batches_an_epoch * settings.epochs)
+    base_rates = [group["lr"] for group in optimizer.param_groups]
+    with SummaryWriter(str(folder / "tensorboard"), purge_step=first_epoch) as board:
+        for epoch in range(first_epoch, settings.epochs):
+            torch.manual_seed(settings.seed * 100_003 + epoch)
+            model.train()
+            losses = []
+            loader = accelerator.prepare(_epoch_loader(examples, vocabulary, settings, epoch))
+            for step, batch in enumerate(loader, start=epoch * batches_an_epoch):
+                for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
+                    group["lr"] = rate * rate_at(step)
+                loss = _loss(model, batch, settings)
+                accelerator.backward(loss)
+                accelerator.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
+                optimizer.step()
+                optimizer.zero_grad()
+                losses.append(loss.item())
+                text = f"epoch {epoch + 1}/{settings.epochs}, loss {losses[-1]:.3f}"
+                on_progress(int(batch["n_words"].sum()), text)
+            if accelerator.is_main_process:
+                rows = _measure(student, vocabulary, splits, settings, epoch + 1, losses)
+                _log_epoch(folder, rows, board)
+                write_checkpoint(
+                    folder / CHECKPOINT_FILE,
+                    Checkpoint.of(student, optimizer.optimizer, epoch=epoch + 1, run=run),
+                )
+    if accelerator.is_main_process:
+        save_student(folder / STUDENT_FOLDER, student, vocabulary, facts=facts or {})
+    return student.eval()
+
+
+def learning_rate_factor(step: int, *, n_steps: int, warm_up: float = 0.1) -> float:
+    """Return the share of the full learning rate at a step: up from 0 and down to 0, straight.
+
+    >>> [round(learning_rate_factor(step, n_steps=100), 2) for step in (0, 4, 9, 54, 99)]
+    [0.1, 0.5, 1.0, 0.51, 0.01]
+    """
+    n_warm_up = max(1, round(warm_up * n_steps))
+    if step < n_warm_up:
+        return (step + 1) / n_warm_up
+    return (n_steps - step) / max(1, n_steps - n_warm_up)
+
+
+def order_batches(
+    lengths: Sequence[int], batch_size: int, generator: torch.Generator
+) -> list[list[int]]:
+    """Return an epoch's batches of row numbers: shuffled, yet of like length within a batch.
+
+    Rows are shuffled, sorted by length within groups of 8 batches, cut into batches, and the
+    batches shuffled.
+    """
+    shuffled = torch.randperm(len(lengths), generator=generator).tolist()
+    batches = []
+    for first in range(0, len(shuffled), 8 * batch_size):
+        group = sorted(shuffled[first : first + 8 * batch_size], key=lambda row: lengths[row])
+        batches += [group[row : row + batch_size] for row in range(0, len(group), batch_size)]
+    order = torch.randperm(len(batches), generator=generator).tolist()
+    return [batches[position] for position in order]
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of a run folder's `metrics.jsonl`.
+
+    Raises:
+        StudentError: It cannot be read.
+    """
+    path = folder / METRICS_FILE
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise StudentError(f"{path}: cannot be read: {error}") from error
+
+
+def describe_environment() -> dict[str, object]:
+    """Return versions, machine and thread count."""
+    names = ("gliner-distill", "torch", "accelerate", "numpy", "tokenizers", "pyarrow", "gliner")
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return {
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "torch_threads": torch.get_num_threads(),
+        "versions": versions,
+    }
+
+
+def _epoch_loader(
+    examples: Sequence[Example], vocabulary: Vocabulary, settings: TrainingSettings, epoch: int
+) -> DataLoader[Batch]:
+    generator = torch.Generator().manual_seed(settings.seed * 100_003 + epoch)
+    lengths = [len(example.words.word_starts) for example in examples]
+    batches = order_batches(lengths, settings.batch_size, generator)
+    rows = [[examples[row] for row in batch] for batch in batches]
+    # A batch is one row of this loader, so that Accelerate deals whole batches to processes.
+    return DataLoader(
+        rows,  # type: ignore[arg-type]
+        batch_size=1,
+        collate_fn=lambda items: _collate(items[0], vocabulary),
+    )
+
+
+def _collate(examples: Sequence[Example], vocabulary: Vocabulary) -> Batch:
+    batch = make_batch(
+        [example.words for example in examples],
+        [example.labels for example in examples],
+        vocabulary,
+    )
+    shape = (*batch["word_mask"].shape, 1 + batch["label_mask"].shape[1])
+    batch["teacher_logits"] = torch.full(shape, -torch.inf)
+    batch["gold"] = torch.zeros(shape)
+    for row, example in enumerate(examples):
+        n_words, n_classes = example.gold.shape
+        batch["teacher_logits"][row, :n_words, :n_classes] = torch.from_numpy(
+            example.teacher_logits
+        )
+        batch["gold"][row, :n_words, :n_classes] = torch.from_numpy(example.gold)
+    return batch
+
+
+def _loss(model: nn.Module, batch: Batch, settings: TrainingSettings) -> Tensor:
+    mask = batch["word_mask"]
+    return distillation_loss(
+        model(batch)[mask],
+        batch["teacher_logits"][mask],
+        batch["gold"][mask],
+        alpha=settings.alpha,
+        temperature=settings.temperature,
+    )
+
+
+def _measure(
+    student: Student,
+    vocabulary: Vocabulary,
+    splits: Sequence[EvaluationSplit],
+    settings: TrainingSettings,
+    epoch: int,
+    train_losses: Sequence[float],
+) -> Iterator[dict[str, Any]]:
+    student.eval()
+    yield {
+        "epoch": epoch,
+        "split": "training",
+        "loss": float(np.mean(train_losses)),
+    }
+    predictor = StudentPredictor(student, vocabulary, threshold=settings.threshold)
+    device = student.none.weight.device
+    for split in splits:
+        with torch.inference_mode():
+            losses = [
+                float(_loss(student, _to(_collate(part, vocabulary), device), settings))
+                for part in _parts(split.examples, 32)
+            ]
+        scores = evaluate(
+            predictor, split.passages, split.labels, teacher_entities=split.teacher_entities
+        )
+        yield {"epoch": epoch, "split": split.name, "loss": float(np.mean(losses)), **scores}
+
+
+def _log_epoch(folder: Path, rows: Iterator[dict[str, Any]], board: SummaryWriter) -> None:
+    with (folder / METRICS_FILE).open("a", encoding="utf-8") as stream:
+        for row in rows:
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+            for key, value in row.items():
+                if isinstance(value, float):
+                    board.add_scalar(f"{row['split']}/{key}", value, row["epoch"])
+
+
+def _open_run(folder: Path, run: Mapping[str, Any], *, resume: bool) -> Checkpoint | None:
+    path = folder / CHECKPOINT_FILE
+    if path.exists() and not resume:
+        raise StudentError(f"{folder}: holds a run already; --resume goes on with it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / "config.json", (json.dumps(run, indent=1) + "\n").encode())
+        environment = json.dumps(describe_environment(), indent=1) + "\n"
+        replace_file(folder / "environment.json", environment.encode())
+        if not path.exists():
+            replace_file(folder / METRICS_FILE, b"")
+            return None
+        checkpoint = read_checkpoint(path)
+        if checkpoint.run != json.loads(json.dumps(run)):
+            raise StudentError(
+                f"{folder}: its checkpoint is of a run with other settings or data; "
+                f"choose another --out"
+            )
+        kept = [row for row in read_metrics(folder) if row["epoch"] <= checkpoint.epoch]
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
+        replace_file(folder / METRICS_FILE, text.encode())
+        return checkpoint
+    except OSError as error:
+        raise StudentError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def _parameter_groups(student: Student, settings: TrainingSettings) -> list[dict[str, Any]]:
+    pieces = list(student.pieces.parameters())
+    of_pieces = {id(parameter) for parameter in pieces}
+    others = [parameter for parameter in student.parameters() if id(parameter) not in of_pieces]
+    rate = settings.learning_rate
+    return [
+        {"params": pieces, "lr": rate * settings.embedding_rate},
+        {"params": others, "lr": rate},
+    ]
+
+
+def _check_gold(train: Sequence[LabelledPassage], settings: TrainingSettings) -> None:
+    if not train:
+        raise SettingsError("there is no passage to train on")
+    if settings.alpha < 1 and not any(item.passage.entities for item in train):
+        raise SettingsError(
+            f"alpha {settings.alpha} mixes gold labels in, but the store has no gold entity; "
+            f"use --alpha 1"
+        )
+
+
+def _own_labels_only(item: LabelledPassage) -> LabelledPassage:
+    own = set(item.passage.own_labels) or set(item.labels)
+    columns = [column for column, label in enumerate(item.labels) if label in own]
+    labels = tuple(item.labels[column] for column in columns)
+    return LabelledPassage(item.passage, labels, item.probs[:, columns])
+
+
+def _digest(train: Sequence[LabelledPassage]) -> str:
+    digest = hashlib.sha256()
+    for item in train:
+        digest.update(repr((item.passage.words, item.passage.entities, item.labels)).encode())
+        digest.update(item.probs.tobytes())
+    return digest.hexdigest()
+
+
+def _parts(items: Sequence[Example], size: int) -> Iterator[Sequence[Example]]:
+    return (items[first : first + size] for first in range(0, len(items), size))
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    return {key: value.to(device) for key, value in batch.items()}

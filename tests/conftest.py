@@ -1,0 +1,155 @@
+"""The small world that several test modules share: tiny GLiNERs and a teacher that looks words up.
+
+Torch and gliner are imported when a fixture needs them, so that the other tests start fast.
+"""
+
+import os
+import string
+import warnings
+from dataclasses import dataclass, field
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: tests share a machine
+
+import numpy as np
+import pytest
+
+from gliner_distill.entities import END, INSIDE, START
+
+ARCHITECTURES = ("UniEncoderSpan", "UniEncoderToken", "BiEncoderSpan", "BiEncoderToken")
+VOCABULARY = (
+    "the of in and person city river company place name paris london rhine thames acme globex "
+    "mary john ann saw left built old new big bank north south on to from"
+).split()
+
+
+@dataclass
+class LexiconTeacher:
+    """A teacher in plain Python: each word that is a lexicon's entry is an entity of its label."""
+
+    lexicon: dict[str, str]
+    name: str = "lexicon"
+    fingerprint: str = "f" * 64
+    fail_at_passage: int | None = None
+    asked: list[tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=list)
+
+    def score_passages(self, passages, labels):
+        scores = []
+        for words, asked in zip(passages, labels, strict=True):
+            if len(self.asked) == self.fail_at_passage:
+                raise RuntimeError("the machine went away")
+            self.asked.append((tuple(words), tuple(asked)))
+            probs = np.full((len(words), len(asked), 3), 0.03, dtype=np.float32)
+            for position, word in enumerate(words):
+                if (label := self.lexicon.get(word)) in asked:
+                    # A little different for every word and kind, so that a mix-up would show.
+                    for kind, base in ((START, 0.9), (END, 0.8), (INSIDE, 0.95)):
+                        probs[position, list(asked).index(label), kind] = base + len(word) / 256
+            scores.append(probs)
+        return scores
+
+
+@pytest.fixture(scope="session")
+def lexicon_teacher():
+    """The class; each test makes its own."""
+    return LexiconTeacher
+
+
+def make_tokenizer(max_pieces):
+    """Return a lower-casing WordPiece tokenizer of single characters and a few whole words."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    letters = string.ascii_lowercase + string.digits
+    pieces = [
+        *specials,
+        *letters,
+        *string.punctuation,
+        *(f"##{letter}" for letter in letters),
+        *VOCABULARY,
+    ]
+    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        special_tokens=[(piece, vocabulary[piece]) for piece in ("[CLS]", "[SEP]")],
+    )
+    limit = {} if max_pieces is None else {"model_max_length": max_pieces}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        **limit,
+    )
+
+
+def _encoder_config(vocab_size, relative):
+    shape = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "vocab_size": vocab_size,
+        "max_position_embeddings": 128,
+    }
+    if relative:  # DeBERTa, the encoder of most published GLiNERs: no table of positions
+        positions = {"relative_attention": True, "position_biased_input": False}
+        return {"model_type": "deberta-v2", "pos_att_type": ["p2c", "c2p"], **positions, **shape}
+    return {"model_type": "bert", **shape}
+
+
+def _spread_scores(model):
+    """Widen a random model's scores, which all lie near 0.5, by scaling its last layer."""
+    import torch
+
+    is_token_level = model.config.span_mode == "token_level"
+    layer = model.model.scorer.out_mlp if is_token_level else model.model.prompt_rep_layer
+    last = [module for module in layer.modules() if isinstance(module, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        last.weight *= 30
+        last.bias.zero_()
+
+
+@pytest.fixture(scope="session")
+def build_gliner():
+    """A function that returns a tiny random GLiNER of one of the `ARCHITECTURES`."""
+    import gliner.config
+    import gliner.model
+    import torch
+
+    torch.set_num_threads(1)
+
+    def build(architecture, *, seed=0, max_pieces=128, relative=False, **settings):
+        torch.manual_seed(seed)
+        tokenizer, tokenizers = make_tokenizer(max_pieces), {}
+        encoder = _encoder_config(len(tokenizer), relative)
+        shape = {"max_width": 4, "max_len": 40, "max_types": 5, "hidden_size": 32}
+        config = {"model_name": "tiny", "encoder_config": encoder, **shape, **settings}
+        if architecture.startswith("Bi"):
+            tokenizers["labels_tokenizer"] = make_tokenizer(max_pieces)
+            config["labels_encoder"] = "tiny-labels"
+            config["labels_encoder_config"] = _encoder_config(len(tokenizer), False)
+        gliner_class = getattr(gliner.model, f"{architecture}GLiNER")
+        model = gliner_class(
+            getattr(gliner.config, f"{architecture}Config")(**config),
+            tokenizer=tokenizer,
+            backbone_from_pretrained=False,
+            **tokenizers,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "not supported for bi-encoder models"
+            gliner_class._resize_token_embeddings(model, model.config, tokenizer)
+        _spread_scores(model)
+        return model.eval()
+
+    return build
+
+
+@pytest.fixture(scope="session", params=ARCHITECTURES)
+def tiny_gliner(request, build_gliner):
+    """A tiny random GLiNER of each architecture, shared by the tests: do not change it."""
+    return build_gliner(request.param)
