@@ -16,10 +16,11 @@ import pytest
 from gliner_distill.entities import END, INSIDE, START
 
 ARCHITECTURES = ("UniEncoderSpan", "UniEncoderToken", "BiEncoderSpan", "BiEncoderToken")
-VOCABULARY = (
-    "the of in and person city river company place name paris london rhine thames acme globex "
-    "mary john ann saw left built old new big bank north south on to from"
-).split()
+VOCABULARY = [
+    *("the", "of", "in", "and", "person", "city", "river", "company", "place", "name", "paris"),
+    *("london", "rhine", "thames", "acme", "globex", "mary", "john", "ann", "saw", "left", "built"),
+    *("old", "new", "big", "bank", "north", "south", "on", "to", "from"),
+]
 
 
 @dataclass

@@ -18,15 +18,17 @@ from gliner_distill.entities import END, INSIDE, START, decode_entities
 from gliner_distill.errors import MissingExtraError, TeacherError
 from gliner_distill.teacher import (
     GLiNERTeacher,
+    Window,
     fingerprint_model,
     plan_windows,
     span_to_word_probs,
 )
 
-WORDS = (
-    "the of in and paris london rhine thames acme globex mary john ann saw left built old new big "
-    "bank north south on to from - , 42 geneva-based x"
-).split()
+WORDS = [
+    *("the", "of", "in", "and", "paris", "london", "rhine", "thames", "acme", "globex", "mary"),
+    *("john", "ann", "saw", "left", "built", "old", "new", "big", "bank", "north", "south", "on"),
+    *("to", "from", "-", ",", "42", "geneva-based", "x"),
+]
 LABELS = ["person", "city", "river", "company", "place name"]
 REAL_TEACHER = Path(__file__).resolve().parents[2] / "shared" / "teacher"
 
@@ -38,7 +40,8 @@ def random_words(n_words, seed=0):
 def random_passages():
     """Return passages of 1 to 36 words and the labels of each, which differ in set and order."""
     draw = random.Random(3)
-    passages = [random_words(n_words, n_words) for n_words in (7, 36, 12, 1, 25, 30, 18, 9, 33, 21)]
+    lengths = (7, 36, 12, 1, 25, 30, 18, 9, 33, 21, 14, 27, 5, 35, 16, 23)
+    passages = [random_words(n_words, seed=n_words) for n_words in lengths]
     return passages, [draw.sample(LABELS, draw.randint(1, 5)) for _ in passages]
 
 
@@ -63,12 +66,15 @@ def decoded(probs, labels, threshold):
     return {(one.start_word, one.end_word, one.label): one.score for one in entities}
 
 
-def sparse_threshold(model, scores):
-    """Return a threshold, away from every score, that few words pass."""
-    share = 0.75 if model.config.span_mode == "token_level" else 0.97
-    values = np.unique(np.concatenate([probs[..., START].ravel() for probs in scores]))
-    place = int(len(values) * share)
-    return float(values[place - 1 : place + 1].mean())
+def threshold_for(n_entities, probs, labels):
+    """Return the highest of some thresholds, all away from every score, that lets so many pass."""
+    values = np.unique(probs)
+    for share in np.arange(0.99, 0, -0.01):
+        place = max(int(len(values) * share), 1)
+        threshold = float(values[place - 1 : place + 1].mean())
+        if len(decoded(probs, labels, threshold)) >= n_entities:
+            return threshold
+    raise AssertionError("the model's scores are not spread enough")
 
 
 def assert_same_entities(found, expected):
@@ -81,16 +87,16 @@ class TestScoresStandForGLiNERsEntities:
         teacher = GLiNERTeacher(tiny_gliner)
         passages, labels = random_passages()
         batched = teacher.score_passages(passages, labels)
-        threshold = sparse_threshold(tiny_gliner, batched)
         n_entities = 0
         for words, asked, in_batch in zip(passages, labels, batched, strict=True):
+            threshold = threshold_for(min(2, (len(words) + 3) // 4), in_batch, asked)
             expected = gliner_entities(tiny_gliner, words, asked, threshold)
             alone = teacher.score_passages([words], [asked])[0]
             assert_same_entities(decoded(alone, asked, threshold), expected)
             assert_same_entities(decoded(in_batch, asked, threshold), expected)
             np.testing.assert_allclose(in_batch, alone, atol=1e-5)
             n_entities += len(expected)
-        assert n_entities >= 20
+        assert n_entities >= 25
 
     @pytest.mark.parametrize("architecture", ["UniEncoderToken", "BiEncoderToken"])
     def test_token_level_models_are_matched_where_entities_crowd(self, build_gliner, architecture):
@@ -108,23 +114,23 @@ class TestScoresStandForGLiNERsEntities:
         # Maxima over spans forget which start belongs to which end: see `decode_entities`.
         passages, labels = random_passages()
         n_different = n_entities = 0
-        for seed in range(6):
+        for seed in range(4):
             model = build_gliner(architecture, seed=seed)
             scores = GLiNERTeacher(model).score_passages(passages, labels)
-            threshold = sparse_threshold(model, scores)
             for words, asked, probs in zip(passages, labels, scores, strict=True):
+                threshold = threshold_for(min(3, (len(words) + 3) // 4), probs, asked)
                 expected = gliner_entities(model, words, asked, threshold).keys()
-                n_different += len(expected - decoded(probs, asked, threshold).keys())
+                n_different += len(expected ^ decoded(probs, asked, threshold).keys())
                 n_entities += len(expected)
         assert n_entities > 100
-        assert n_different <= 0.02 * n_entities
+        assert n_different <= 0.1 * n_entities
 
     def test_of_an_encoder_without_a_length_limit(self, build_gliner):
         model = build_gliner("UniEncoderSpan", relative=True, max_pieces=None)
         teacher = GLiNERTeacher(model)
         words, labels = random_words(36), LABELS[:3]
         probs = teacher.score_passages([words], [labels])[0]
-        threshold = sparse_threshold(model, [probs])
+        threshold = threshold_for(4, probs, labels)
         expected = gliner_entities(model, words, labels, threshold)
         assert expected
         assert_same_entities(decoded(probs, labels, threshold), expected)
@@ -200,13 +206,13 @@ class TestPlanWindows:
             assert n_words == 1 or sum(word_pieces[window.start : window.end]) <= max_pieces
 
     def test_is_one_window_where_the_passage_fits(self):
-        (window,) = plan_windows(np.ones(40, dtype=np.int64), max_pieces=40, max_words=40)
-        assert (window.start, window.end, window.keep_start, window.keep_end) == (0, 40, 0, 40)
+        windows = plan_windows(np.ones(40, dtype=np.int64), max_pieces=40, max_words=40)
+        assert windows == [Window(start=0, end=40, keep_start=0, keep_end=40)]
 
     def test_overlaps_by_32_words_and_cuts_in_their_middle(self):
         first, second = plan_windows(np.ones(300, dtype=np.int64), max_pieces=999, max_words=200)
-        assert (first.start, first.end, first.keep_start, first.keep_end) == (0, 200, 0, 184)
-        assert (second.start, second.end, second.keep_start, second.keep_end) == (168, 300, 184, 300)
+        assert first == Window(start=0, end=200, keep_start=0, keep_end=184)
+        assert second == Window(start=168, end=300, keep_start=184, keep_end=300)
 
     def test_gives_a_word_beyond_the_limit_a_window_of_its_own(self):
         windows = plan_windows(np.array([1, 1, 99, 1, 1]), max_pieces=10, max_words=9)
@@ -260,7 +266,7 @@ class TestLongInput:
         words = ["mary", "\u200b", "saw", "paris", ""]
         known = ["mary", "[UNK]", "saw", "paris", "[UNK]"]
         found, expected = teacher.score_passages([words, known], [LABELS[:2]] * 2)
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 class TestShapes:
@@ -415,11 +421,10 @@ class TestFromPretrained:
         with pytest.raises(TeacherError, match=r"does not load"):
             GLiNERTeacher.from_pretrained(span_folder)
 
-    def test_needs_the_labels_tokenizer_of_a_bi_encoder(self, build_gliner, tmp_path, monkeypatch):
-        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    def test_says_what_to_do_where_an_encoders_file_is_missing(self, build_gliner, tmp_path):
         build_gliner("BiEncoderSpan").save_pretrained(tmp_path, safe_serialization=True)
         shutil.rmtree(tmp_path / "labels_tokenizer")
-        with pytest.raises(TeacherError, match=r"does not load.*tiny-labels"):
+        with pytest.raises(TeacherError, match=r"does not load.*save it anew"):
             GLiNERTeacher.from_pretrained(tmp_path)
 
     def test_names_the_extra_that_is_missing(self, span_folder, monkeypatch):

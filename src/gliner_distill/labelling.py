@@ -7,7 +7,7 @@ shard, so that a killed run goes on where it was.
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from gliner_distill.corpus import corpus_fingerprint
 from gliner_distill.corpus_records import clean_label
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError, SettingsError, StoreError, TeacherError
+from gliner_distill.piece_vectors import VECTORS_FILE, encode_pieces, write_piece_vectors
 from gliner_distill.soft_labels import (
     MANIFEST,
     PART_SUFFIX,
@@ -27,7 +28,7 @@ from gliner_distill.soft_labels import (
     write_manifest,
     write_shard,
 )
-from gliner_distill.teacher import Teacher
+from gliner_distill.teacher import GLiNERTeacher, Teacher
 
 SHARD_PASSAGES = 250
 
@@ -141,8 +142,11 @@ def label_corpus(
         corpus_fingerprint=corpus_fingerprint(passages),
         label_policy=asdict(policy) | {"fixed": list(policy.fixed)},
         n_passages=len(passages),
+        teacher_facts=teacher.facts if isinstance(teacher, GLiNERTeacher) else {},
     )
     manifest = _open_or_start(folder, expected)
+    if isinstance(teacher, GLiNERTeacher) and not (folder / VECTORS_FILE).exists():
+        write_piece_vectors(folder, encode_pieces(teacher.model, _texts(passages)))
     on_progress(sum(shard.n_words for shard in manifest.shards))
     while not manifest.is_complete:
         started = time.perf_counter()
@@ -173,6 +177,12 @@ def _open_or_start(folder: Path, expected: Manifest) -> Manifest:
     found = read_manifest(folder)
     check_same_origin(folder, found, expected)
     return found
+
+
+def _texts(passages: Sequence[Passage]) -> Iterator[str]:
+    for passage in passages:
+        yield from passage.words
+        yield from passage.own_labels
 
 
 def _label_part(

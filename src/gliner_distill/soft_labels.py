@@ -3,7 +3,7 @@
 A store is a folder: `manifest.json` (format version, teacher, corpus, label policy, shards with
 their hashes) and `shard-00000.parquet`, .... A shard's columns are `words` (list of string),
 `labels` (list of string: the labels asked), `entities` (list of start, end exclusive, label: the
-gold annotation) and `scores` (binary: one byte a probability, C order of `(words, labels, 3)`).
+gold annotation) and `scores` (binary: one byte a probability; `decode_scores` says in which order).
 Shards are written to a temporary name and renamed, then the manifest is; so a killed run leaves a
 store that is whole up to its last shard. This module neither asks a teacher nor trains.
 """
@@ -12,7 +12,6 @@ import hashlib
 import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +79,27 @@ def decode_probs(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     return (codes.astype(np.float32) + 0.5) / 256.0
 
 
+def encode_scores(probs: NDArray[np.floating]) -> bytes:
+    """Return a passage's probabilities as the `scores` column holds them.
+
+    Three planes of codes, each in C order of `(words, labels)`: start; end; and how far inside
+    lies above the larger of the two, modulo 256. A span GLiNER's inside probability is mostly
+    equal to one of the others, so the last plane is mostly zeros and compresses well.
+
+    Args:
+        probs: Shape `(words, labels, 3)`.
+    """
+    start, end, inside = np.moveaxis(encode_probs(probs), -1, 0)
+    return np.stack([start, end, inside - np.maximum(start, end)]).tobytes()
+
+
+def decode_scores(scores: bytes, n_words: int, n_labels: int) -> NDArray[np.float32]:
+    """Return the probabilities of a row of the `scores` column, shape `(words, labels, 3)`."""
+    planes = np.frombuffer(scores, dtype=np.uint8).reshape(3, n_words, n_labels)
+    start, end, above = planes
+    return decode_probs(np.stack([start, end, above + np.maximum(start, end)], axis=-1))
+
+
 @dataclass(frozen=True, slots=True)
 class Shard:
     """One Parquet file of a store."""
@@ -102,6 +122,7 @@ class Manifest:
         label_policy: Which labels were asked, in plain JSON values.
         n_passages: Passages that the finished store holds.
         format_version: Of this layout.
+        teacher_facts: What else is known of the teacher, such as its parameters.
         shards: Those written so far, in the order of the corpus.
         seconds: Time spent in the teacher and in writing, over all runs.
         machine: Where the last shard was made.
@@ -113,6 +134,7 @@ class Manifest:
     label_policy: dict[str, Any]
     n_passages: int
     format_version: int = FORMAT_VERSION
+    teacher_facts: dict[str, Any] = field(default_factory=dict)
     shards: list[Shard] = field(default_factory=list)
     seconds: float = 0.0
     machine: str = field(default_factory=platform.machine)
@@ -199,7 +221,7 @@ def write_shard(folder: Path, index: int, passages: Sequence[LabelledPassage]) -
                 ]
                 for item in passages
             ],
-            "scores": [encode_probs(item.probs).tobytes() for item in passages],
+            "scores": [encode_scores(item.probs) for item in passages],
         },
         schema=_SCHEMA,
     )
@@ -266,9 +288,8 @@ def read_shard(folder: Path, shard: Shard) -> Iterator[LabelledPassage]:
 def _labelled_passage(row: Mapping[str, Any]) -> LabelledPassage:
     entities = tuple(Entity(span["start"], span["end"], span["label"]) for span in row["entities"])
     passage = Passage(words=tuple(row["words"]), entities=entities)
-    codes = np.frombuffer(row["scores"], dtype=np.uint8)
-    shape = (len(row["words"]), len(row["labels"]), 3)
-    return LabelledPassage(passage, tuple(row["labels"]), decode_probs(codes).reshape(shape))
+    probs = decode_scores(row["scores"], len(row["words"]), len(row["labels"]))
+    return LabelledPassage(passage, tuple(row["labels"]), probs)
 
 
 def _write(path: Path, content: bytes) -> None:

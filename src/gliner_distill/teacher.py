@@ -32,6 +32,7 @@ _OVERLAP_WORDS = 32
 _BATCH_PIECES = 4096
 # Encoders with relative positions (DeBERTa) name no limit; attention's memory sets one.
 _MAX_INPUT_PIECES = 2048
+_SAVE_ANEW = "GLiNER.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER, safe_serialization=True)"
 _SETTINGS_THAT_SCORE = ("span_mode", "max_width", "max_len", "max_types", "subtoken_pooling")
 
 
@@ -107,6 +108,18 @@ class GLiNERTeacher:
         self._tokenizer = model.data_processor.transformer_tokenizer
         self._max_window_pieces = _max_input_pieces(self._tokenizer, model.model)
 
+    @property
+    def facts(self) -> dict[str, int]:
+        """Parameters, with and without tables of subword pieces, and bytes of the weights."""
+        sizes = {key: value.numel() for key, value in self.model.model.named_parameters()}
+        tables = sum(n for key, n in sizes.items() if key.endswith("word_embeddings.weight"))
+        weights = self.model.model.state_dict().values()
+        return {
+            "n_parameters": sum(sizes.values()),
+            "n_parameters_without_embeddings": sum(sizes.values()) - tables,
+            "size_bytes": sum(value.numel() * value.element_size() for value in weights),
+        }
+
     @classmethod
     def from_pretrained(cls, source: str | Path, *, device: str = "cpu") -> "GLiNERTeacher":
         """Load a GLiNER from a local folder or from the hub.
@@ -137,6 +150,8 @@ class GLiNERTeacher:
             missing = _find_missing_weights(model, folder / "model.safetensors")
         except Exception as error:  # whatever transformers, safetensors or gliner may raise
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if isinstance(error, OSError):
+                reason += f" If it lacks an encoder's files, save it anew, online: {_SAVE_ANEW}"
             raise TeacherError(f"{source}: this GLiNER does not load: {reason}") from error
         if missing:
             raise TeacherError(
@@ -364,8 +379,7 @@ def _check_folder(folder: Path, *, name: str) -> None:
         if (folder / "pytorch_model.bin").is_file():
             hint = (
                 "pytorch_model.bin is a pickle and is not read; if you trust it, convert it once: "
-                "GLiNER.from_pretrained(FOLDER)"
-                ".save_pretrained(NEW_FOLDER, safe_serialization=True)"
+                + _SAVE_ANEW
             )
         raise TeacherError(f"{name}: no weights in it: {hint}")
 

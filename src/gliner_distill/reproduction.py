@@ -1,0 +1,390 @@
+"""The published report's experiment, from passages to Table 1.
+
+Two students of one architecture, the same passages, steps and seeds: *hard* learns the gold labels
+alone, *distilled* the teacher's soft labels and gold. Out: a folder with the runs, `results.json`,
+figures and report. Whatever is finished in the folder is not done again.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gliner_distill.corpus import CorpusNotes, read_passages, sample_path, split_first_last
+from gliner_distill.entities import Passage
+from gliner_distill.errors import DistillError, SettingsError, StoreError
+from gliner_distill.evaluation import (
+    Predictor,
+    StudentPredictor,
+    TeacherPredictor,
+    evaluate,
+    measure_speed,
+)
+from gliner_distill.features import Vocabulary, train_vocabulary
+from gliner_distill.figures import write_figures
+from gliner_distill.files import replace_file
+from gliner_distill.labelling import LabelPolicy, label_corpus
+from gliner_distill.metrics import mean_and_spread
+from gliner_distill.piece_vectors import PieceVectors, read_piece_vectors
+from gliner_distill.report import write_report
+from gliner_distill.settings import TrainingSettings
+from gliner_distill.soft_labels import LabelledPassage, SoftLabelStore
+from gliner_distill.student import Student, StudentConfig, start_embeddings
+from gliner_distill.teacher import GLiNERTeacher
+from gliner_distill.training import (
+    STUDENT_FOLDER,
+    EvaluationSplit,
+    describe_environment,
+    make_split,
+    read_metrics,
+    train_student,
+)
+
+STUDENTS = ("student_hard", "student_distilled")
+REPORTED = [
+    {"model": "gliner", "accuracy": 1.0, "recall": 1.0, "parameters": "2.1B"},
+    {"model": "student_hard", "accuracy": 0.86, "recall": 0.69, "parameters": "6M"},
+    {"model": "student_distilled", "accuracy": 0.99, "recall": 0.97, "parameters": "6M"},
+]
+"""Table 1 of Xu, Ma and Wang, "Knowledge Distillation targeted at GliNER"."""
+
+TRAIN_NEGATIVES = 8
+_SMALL_VOCABULARY = 8_000
+
+Progress = Callable[[str, int, int, str], None]
+"""Called with a stage's name, words done, words in all, and a short text on how it goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """What to run.
+
+    Attributes:
+        data: A corpus path or hub id; None for the sample that comes with the package.
+        teacher: A GLiNER's folder or hub id; None for the soft labels that come with the sample.
+        n_train: First passages, to train on.
+        n_test: Last passages, to test on.
+        n_seeds: Seeds 0, 1, ....
+        training: Settings of both students; `alpha` is the distilled one's, the hard one has 0.
+
+    Raises:
+        SettingsError: There is a corpus but no teacher, or a count is below 1.
+    """
+
+    data: str | None = None
+    teacher: str | None = None
+    n_train: int = 1000
+    n_test: int = 100
+    n_seeds: int = 3
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+    def __post_init__(self) -> None:
+        for name in ("n_train", "n_test", "n_seeds"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} must be 1 or more; got {getattr(self, name)}")
+        if self.data is not None and self.teacher is None:
+            raise SettingsError(
+                "soft labels come with the package for its own sample alone: "
+                "with --data, name the --teacher that is to label it"
+            )
+        if self.training.alpha == 0:
+            raise SettingsError("alpha 0 is the hard student; the distilled one needs more than 0")
+
+
+@dataclass(frozen=True, slots=True)
+class _Material:
+    train: list[LabelledPassage]
+    test: list[LabelledPassage]
+    pieces: PieceVectors | None
+    teacher_name: str
+    teacher_fingerprint: str
+    teacher_facts: Mapping[str, Any]
+    teacher: GLiNERTeacher | None
+    label_seconds: float
+
+
+def reproduce(plan: Reproduction, out: Path, *, on_progress: Progress) -> dict[str, Any]:
+    """Run the experiment and write its folder; return what `results.json` holds.
+
+    Raises:
+        DistillError: Whatever is wrong with data, teacher, settings or the folder.
+    """
+    started = time.perf_counter()
+    material = _gather(plan, out, on_progress)
+    vocabulary = material.pieces.vocabulary if material.pieces else _own_vocabulary(material.train)
+    test = make_split("test", material.test, vocabulary)
+    probe = make_split("train", material.train[: plan.n_test], vocabulary)
+    curves: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in STUDENTS}
+    students: dict[str, Student] = {}
+    for seed in range(plan.n_seeds):
+        for name in STUDENTS:
+            folder = out / "runs" / name / f"seed-{seed}"
+            alpha = plan.training.alpha if name == "student_distilled" else 0.0
+            settings = replace(plan.training, alpha=alpha, seed=seed)
+            students[name] = _train(
+                name, material, vocabulary, folder, settings, [probe, test], on_progress
+            )
+            curves[name].append(read_metrics(folder))
+    predictors: dict[str, Predictor] = {
+        name: StudentPredictor(student, vocabulary, threshold=plan.training.threshold)
+        for name, student in students.items()
+    }
+    table = [_teacher_row(material, test)]
+    table += [
+        _student_row(name, curves[name], students[name], predictors[name], test, out)
+        for name in STUDENTS
+    ]
+    results = _results(plan, material, table, curves, time.perf_counter() - started)
+    return _write(out, results, curves)
+
+
+def own_student(
+    vocabulary: Vocabulary, pieces: PieceVectors | None, config: StudentConfig, *, seed: int
+) -> Student:
+    """Return a student as it starts: drawn from the seed, its embeddings from the teacher's."""
+    torch.manual_seed(seed)
+    student = Student(config)
+    if pieces is not None:
+        start_embeddings(student, pieces.vectors)
+    return student
+
+
+def _gather(plan: Reproduction, out: Path, on_progress: Progress) -> _Material:
+    if plan.teacher is None:
+        folder = Path(str(files("gliner_distill") / "sample" / "soft_labels"))
+        train_store, test_store = SoftLabelStore(folder / "train"), SoftLabelStore(folder / "test")
+        teacher = None
+        if plan.n_train > len(train_store) or plan.n_test > len(test_store):
+            raise SettingsError(
+                f"the sample has {len(train_store)} passages to train and {len(test_store)} to "
+                f"test on; got --train {plan.n_train} --test {plan.n_test}"
+            )
+    else:
+        train, test = _split(plan)
+        teacher = GLiNERTeacher.from_pretrained(plan.teacher)
+        train_store = _label(
+            "labelling train",
+            train,
+            teacher,
+            out / "soft_labels" / "train",
+            LabelPolicy(negatives=TRAIN_NEGATIVES),
+            on_progress,
+        )
+        test_store = _label(
+            "labelling test",
+            test,
+            teacher,
+            out / "soft_labels" / "test",
+            LabelPolicy(),
+            on_progress,
+        )
+    manifest = train_store.manifest
+    return _Material(
+        train=list(train_store)[: plan.n_train],
+        test=list(test_store)[-plan.n_test :],
+        pieces=read_piece_vectors(train_store.folder),
+        teacher_name=manifest.teacher,
+        teacher_fingerprint=manifest.teacher_fingerprint,
+        teacher_facts=manifest.teacher_facts,
+        teacher=teacher,
+        label_seconds=manifest.seconds + test_store.manifest.seconds,
+    )
+
+
+def _split(plan: Reproduction) -> tuple[list[Passage], list[Passage]]:
+    if plan.data is None:
+        train = list(read_passages(sample_path("train")))
+        test = list(read_passages(sample_path("test")))
+        return (
+            split_first_last(train, plan.n_train, 0)[0],
+            split_first_last(test, 0, plan.n_test)[1],
+        )
+    passages = list(read_passages(plan.data, notes=CorpusNotes()))
+    return split_first_last(passages, plan.n_train, plan.n_test)
+
+
+def _label(
+    stage: str,
+    passages: Sequence[Passage],
+    teacher: GLiNERTeacher,
+    folder: Path,
+    policy: LabelPolicy,
+    on_progress: Progress,
+) -> SoftLabelStore:
+    n_words = sum(len(passage.words) for passage in passages)
+    done = 0
+
+    def count(words: int) -> None:
+        nonlocal done
+        done += words
+        on_progress(stage, done, n_words, "")
+
+    return label_corpus(passages, teacher, folder, policy=policy, on_progress=count)
+
+
+def _own_vocabulary(train: Sequence[LabelledPassage]) -> Vocabulary:
+    words = [word for item in train for word in item.passage.words]
+    labels = [label for item in train for label in item.labels]
+    return train_vocabulary(words + labels, n_pieces=_SMALL_VOCABULARY)
+
+
+def _train(
+    name: str,
+    material: _Material,
+    vocabulary: Vocabulary,
+    folder: Path,
+    settings: TrainingSettings,
+    splits: Sequence[EvaluationSplit],
+    on_progress: Progress,
+) -> Student:
+    student = own_student(
+        vocabulary, material.pieces, StudentConfig(len(vocabulary)), seed=settings.seed
+    )
+    n_words = sum(len(item.passage.words) for item in material.train) * settings.epochs
+    stage = f"{name.replace('_', ' ')}, seed {settings.seed}"
+    done = 0
+
+    def count(words: int, text: str) -> None:
+        nonlocal done
+        done += words
+        on_progress(stage, done, n_words, text)
+
+    facts = {"teacher": material.teacher_name, "teacher_fingerprint": material.teacher_fingerprint}
+    return train_student(
+        student,
+        vocabulary,
+        material.train,
+        folder,
+        settings,
+        splits=splits,
+        facts=facts,
+        resume=True,
+        on_progress=count,
+    )
+
+
+def _teacher_row(material: _Material, test: EvaluationSplit) -> dict[str, Any]:
+    stored = _StoredEntities(test)
+    scores = evaluate(stored, test.passages, test.labels, teacher_entities=test.teacher_entities)
+    speed: Mapping[str, float | None] = {"ms_per_passage": None, "words_per_second": None}
+    if material.teacher is not None:
+        speed = measure_speed(TeacherPredictor(material.teacher), test.passages, test.labels)
+    costs = ("n_parameters", "n_parameters_without_embeddings", "size_bytes")
+    facts = {key: material.teacher_facts.get(key) for key in costs}
+    return {"model": "gliner", **_numbers(scores), **facts, **speed}
+
+
+class _StoredEntities:
+    """The teacher's entities as the store has them, so that no teacher need run."""
+
+    def __init__(self, split: EvaluationSplit) -> None:
+        self._entities = split.teacher_entities
+
+    def predict(self, passages: Sequence[Any], labels: Sequence[Any]) -> list[Any]:
+        return self._entities
+
+
+def _student_row(
+    name: str,
+    runs: Sequence[Sequence[Mapping[str, Any]]],
+    student: Student,
+    predictor: Predictor,
+    test: EvaluationSplit,
+    out: Path,
+) -> dict[str, Any]:
+    last = [_last_row(rows, "test") for rows in runs]
+    row: dict[str, Any] = {"model": name}
+    for key in _numbers(last[0]):
+        row[key], row[f"{key}_sd"] = mean_and_spread([scores[key] for scores in last])
+    folder = out / "runs" / name / "seed-0" / STUDENT_FOLDER
+    return row | {
+        "n_parameters": student.n_parameters,
+        "n_parameters_without_embeddings": student.n_parameters_without_embeddings,
+        "size_bytes": sum(path.stat().st_size for path in folder.iterdir()),
+        **measure_speed(predictor, test.passages, test.labels),
+    }
+
+
+def _results(
+    plan: Reproduction,
+    material: _Material,
+    table: list[dict[str, Any]],
+    curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
+    seconds: float,
+) -> dict[str, Any]:
+    return {
+        "table1": table,
+        "reported": REPORTED,
+        "seeds": list(range(plan.n_seeds)),
+        "gap": {name: _gap(curves[name]) for name in STUDENTS},
+        "probe": (
+            f"Curves on training passages are measured on the first {plan.n_test} of them, "
+            f"asked for their own labels, without dropout, after each epoch."
+        ),
+        "data": {
+            "source": plan.data or "the sample that comes with gliner-distill",
+            "n_train": len(material.train),
+            "n_test": len(material.test),
+            "n_words_train": sum(len(item.passage.words) for item in material.train),
+            "n_words_test": sum(len(item.passage.words) for item in material.test),
+            "teacher": material.teacher_name,
+            "teacher_hash": material.teacher_fingerprint,
+            "labels_asked": (
+                "training: the passage's own labels and others of the corpus; "
+                "test: the passage's own labels, as in the published report"
+            ),
+            "label_seconds": round(material.label_seconds, 1),
+        },
+        "settings": {"training": asdict(plan.training), "seeds": plan.n_seeds},
+        "environment": describe_environment() | {"seconds": round(seconds, 1)},
+    }
+
+
+def _gap(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, float]:
+    """Return train minus test after the last epoch, mean over seeds."""
+    return {
+        key: mean_and_spread(
+            [_last_row(rows, "train")[key] - _last_row(rows, "test")[key] for rows in runs]
+        )[0]
+        for key in ("accuracy_vs_teacher", "recall_vs_teacher", "f1_vs_teacher", "span_f1_vs_gold")
+    }
+
+
+def _write(out: Path, results: dict[str, Any], curves: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        figures = write_figures(dict(curves), out / "figures")
+        results["figures"] = {
+            str(figure.number): {
+                "title": figure.title,
+                "caption": figure.caption,
+                "png": figure.png_path.relative_to(out).as_posix(),
+                "svg": figure.svg_path.relative_to(out).as_posix(),
+            }
+            for figure in figures
+        }
+        write_report(out, results, figures)
+        text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+        replace_file(out / "results.json", text.encode())
+    except OSError as error:
+        raise DistillError(f"{out}: cannot be written: {error.strerror or error}") from error
+    return results
+
+
+def _last_row(rows: Sequence[Mapping[str, Any]], split: str) -> Mapping[str, Any]:
+    found = [row for row in rows if row["split"] == split]
+    if not found:
+        raise StoreError(f"metrics.jsonl has no row of {split}; remove the run and start it again")
+    return found[-1]
+
+
+def _numbers(scores: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        key: value
+        for key, value in scores.items()
+        if key.endswith(("_vs_teacher", "_vs_gold")) and isinstance(value, float)
+    }
