@@ -12,8 +12,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: te
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from gliner_distill.entities import END, INSIDE, START
+
+# An example may be slow for what else the machine does; pytest's own timeout holds.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 ARCHITECTURES = ("UniEncoderSpan", "UniEncoderToken", "BiEncoderSpan", "BiEncoderToken")
 VOCABULARY = [

@@ -13,8 +13,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from gliner_distill.corpus import CorpusNotes, read_passages, sample_path, split_first_last
 from gliner_distill.entities import Passage
 from gliner_distill.errors import DistillError, SettingsError, StoreError
@@ -25,22 +23,22 @@ from gliner_distill.evaluation import (
     evaluate,
     measure_speed,
 )
-from gliner_distill.features import Vocabulary, train_vocabulary
+from gliner_distill.examples import EvaluationSplit, make_split
+from gliner_distill.features import Vocabulary
 from gliner_distill.figures import write_figures
 from gliner_distill.files import replace_file
+from gliner_distill.initialisation import find_vocabulary, start_student
 from gliner_distill.labelling import LabelPolicy, label_corpus
 from gliner_distill.metrics import mean_and_spread
-from gliner_distill.piece_vectors import PieceVectors, read_piece_vectors
+from gliner_distill.piece_vectors import PieceVectors
 from gliner_distill.report import write_report
 from gliner_distill.settings import TrainingSettings
 from gliner_distill.soft_labels import LabelledPassage, SoftLabelStore
-from gliner_distill.student import Student, StudentConfig, start_embeddings
+from gliner_distill.student import Student, StudentConfig
 from gliner_distill.teacher import GLiNERTeacher
 from gliner_distill.training import (
     STUDENT_FOLDER,
-    EvaluationSplit,
     describe_environment,
-    make_split,
     read_metrics,
     train_student,
 )
@@ -54,7 +52,6 @@ REPORTED = [
 """Table 1 of Xu, Ma and Wang, "Knowledge Distillation targeted at GliNER"."""
 
 TRAIN_NEGATIVES = 8
-_SMALL_VOCABULARY = 8_000
 
 Progress = Callable[[str, int, int, str], None]
 """Called with a stage's name, words done, words in all, and a short text on how it goes."""
@@ -100,6 +97,7 @@ class Reproduction:
 class _Material:
     train: list[LabelledPassage]
     test: list[LabelledPassage]
+    vocabulary: Vocabulary
     pieces: PieceVectors | None
     teacher_name: str
     teacher_fingerprint: str
@@ -116,7 +114,7 @@ def reproduce(plan: Reproduction, out: Path, *, on_progress: Progress) -> dict[s
     """
     started = time.perf_counter()
     material = _gather(plan, out, on_progress)
-    vocabulary = material.pieces.vocabulary if material.pieces else _own_vocabulary(material.train)
+    vocabulary = material.vocabulary
     test = make_split("test", material.test, vocabulary)
     probe = make_split("train", material.train[: plan.n_test], vocabulary)
     curves: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in STUDENTS}
@@ -141,17 +139,6 @@ def reproduce(plan: Reproduction, out: Path, *, on_progress: Progress) -> dict[s
     ]
     results = _results(plan, material, table, curves, time.perf_counter() - started)
     return _write(out, results, curves)
-
-
-def own_student(
-    vocabulary: Vocabulary, pieces: PieceVectors | None, config: StudentConfig, *, seed: int
-) -> Student:
-    """Return a student as it starts: drawn from the seed, its embeddings from the teacher's."""
-    torch.manual_seed(seed)
-    student = Student(config)
-    if pieces is not None:
-        start_embeddings(student, pieces.vectors)
-    return student
 
 
 def _gather(plan: Reproduction, out: Path, on_progress: Progress) -> _Material:
@@ -184,10 +171,13 @@ def _gather(plan: Reproduction, out: Path, on_progress: Progress) -> _Material:
             on_progress,
         )
     manifest = train_store.manifest
+    passages = list(train_store)[: plan.n_train]
+    vocabulary, pieces = find_vocabulary(train_store.folder, passages)
     return _Material(
-        train=list(train_store)[: plan.n_train],
+        train=passages,
         test=list(test_store)[-plan.n_test :],
-        pieces=read_piece_vectors(train_store.folder),
+        vocabulary=vocabulary,
+        pieces=pieces,
         teacher_name=manifest.teacher,
         teacher_fingerprint=manifest.teacher_fingerprint,
         teacher_facts=manifest.teacher_facts,
@@ -227,12 +217,6 @@ def _label(
     return label_corpus(passages, teacher, folder, policy=policy, on_progress=count)
 
 
-def _own_vocabulary(train: Sequence[LabelledPassage]) -> Vocabulary:
-    words = [word for item in train for word in item.passage.words]
-    labels = [label for item in train for label in item.labels]
-    return train_vocabulary(words + labels, n_pieces=_SMALL_VOCABULARY)
-
-
 def _train(
     name: str,
     material: _Material,
@@ -242,7 +226,7 @@ def _train(
     splits: Sequence[EvaluationSplit],
     on_progress: Progress,
 ) -> Student:
-    student = own_student(
+    student = start_student(
         vocabulary, material.pieces, StudentConfig(len(vocabulary)), seed=settings.seed
     )
     n_words = sum(len(item.passage.words) for item in material.train) * settings.epochs

@@ -234,6 +234,12 @@ def save_student(
         raise StudentError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
 
+def find_student(path: str | Path) -> Path | None:
+    """Return the folder of the student at a path: itself, or a run folder's `student`."""
+    candidates = (Path(path), Path(path) / "student")
+    return next((folder for folder in candidates if (folder / CONFIG_FILE).is_file()), None)
+
+
 def load_student(folder: str | Path) -> tuple[Student, Vocabulary]:
     """Read a student, ready to predict.
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,86 +19,30 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from gliner_distill.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from gliner_distill.entities import Entity, Passage, decode_entities
 from gliner_distill.errors import SettingsError, StudentError
 from gliner_distill.evaluation import StudentPredictor, evaluate
-from gliner_distill.features import EncodedWords, Vocabulary
+from gliner_distill.examples import (
+    EvaluationSplit,
+    Example,
+    collate_examples,
+    make_example,
+    order_batches,
+)
+from gliner_distill.features import Vocabulary
 from gliner_distill.files import replace_file
-from gliner_distill.losses import distillation_loss, gold_distribution, teacher_word_logits
+from gliner_distill.losses import distillation_loss
 from gliner_distill.settings import TrainingSettings
 from gliner_distill.soft_labels import LabelledPassage
-from gliner_distill.student import Batch, Student, make_batch, save_student
+from gliner_distill.student import Batch, Student, save_student
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 METRICS_FILE = "metrics.jsonl"
 STUDENT_FOLDER = "student"
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationSplit:
-    """Passages to measure a student on after each epoch.
-
-    Attributes:
-        name: Such as `train`, `dev`, `test`.
-        passages: Words and gold entities.
-        labels: The labels asked of each.
-        teacher_entities: What the teacher finds, for the same labels.
-        examples: The same passages, ready for the loss.
-    """
-
-    name: str
-    passages: list[Passage]
-    labels: list[tuple[str, ...]]
-    teacher_entities: list[list[Entity]]
-    examples: list["Example"]
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A passage ready for the loss.
-
-    Attributes:
-        words: As pieces and shapes.
-        labels: The labels asked.
-        teacher_logits: Shape `(words, 1 + labels)`, "none" first.
-        gold: Shape `(words, 1 + labels)`, "none" first, rows sum to 1.
-    """
-
-    words: EncodedWords
-    labels: tuple[str, ...]
-    teacher_logits: NDArray[np.float32]
-    gold: NDArray[np.float32]
-
-
-def make_example(item: LabelledPassage, vocabulary: Vocabulary) -> Example:
-    """Return a labelled passage as pieces and targets."""
-    n_words = len(item.passage.words)
-    return Example(
-        words=vocabulary.encode_words(item.passage.words),
-        labels=item.labels,
-        teacher_logits=teacher_word_logits(item.probs),
-        gold=gold_distribution(item.passage.entities, item.labels, n_words),
-    )
-
-
-def make_split(
-    name: str, items: Sequence[LabelledPassage], vocabulary: Vocabulary
-) -> EvaluationSplit:
-    """Return passages to evaluate on, asked for their own labels only, as the report does."""
-    own = [_own_labels_only(item) for item in items]
-    return EvaluationSplit(
-        name=name,
-        passages=[item.passage for item in own],
-        labels=[item.labels for item in own],
-        teacher_entities=[decode_entities(item.probs, item.labels) for item in own],
-        examples=[make_example(item, vocabulary) for item in own],
-    )
 
 
 def train_student(
@@ -187,23 +131,6 @@ def learning_rate_factor(step: int, *, n_steps: int, warm_up: float = 0.1) -> fl
     return (n_steps - step) / max(1, n_steps - n_warm_up)
 
 
-def order_batches(
-    lengths: Sequence[int], batch_size: int, generator: torch.Generator
-) -> list[list[int]]:
-    """Return an epoch's batches of row numbers: shuffled, yet of like length within a batch.
-
-    Rows are shuffled, sorted by length within groups of 8 batches, cut into batches, and the
-    batches shuffled.
-    """
-    shuffled = torch.randperm(len(lengths), generator=generator).tolist()
-    batches = []
-    for first in range(0, len(shuffled), 8 * batch_size):
-        group = sorted(shuffled[first : first + 8 * batch_size], key=lambda row: lengths[row])
-        batches += [group[row : row + batch_size] for row in range(0, len(group), batch_size)]
-    order = torch.randperm(len(batches), generator=generator).tolist()
-    return [batches[position] for position in order]
-
-
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the rows of a run folder's `metrics.jsonl`.
 
@@ -245,26 +172,8 @@ def _epoch_loader(
     return DataLoader(
         rows,  # type: ignore[arg-type]
         batch_size=1,
-        collate_fn=lambda items: _collate(items[0], vocabulary),
+        collate_fn=lambda items: collate_examples(items[0], vocabulary),
     )
-
-
-def _collate(examples: Sequence[Example], vocabulary: Vocabulary) -> Batch:
-    batch = make_batch(
-        [example.words for example in examples],
-        [example.labels for example in examples],
-        vocabulary,
-    )
-    shape = (*batch["word_mask"].shape, 1 + batch["label_mask"].shape[1])
-    batch["teacher_logits"] = torch.full(shape, -torch.inf)
-    batch["gold"] = torch.zeros(shape)
-    for row, example in enumerate(examples):
-        n_words, n_classes = example.gold.shape
-        batch["teacher_logits"][row, :n_words, :n_classes] = torch.from_numpy(
-            example.teacher_logits
-        )
-        batch["gold"][row, :n_words, :n_classes] = torch.from_numpy(example.gold)
-    return batch
 
 
 def _loss(model: nn.Module, batch: Batch, settings: TrainingSettings) -> Tensor:
@@ -297,7 +206,7 @@ def _measure(
     for split in splits:
         with torch.inference_mode():
             losses = [
-                float(_loss(student, _to(_collate(part, vocabulary), device), settings))
+                float(_loss(student, _to(collate_examples(part, vocabulary), device), settings))
                 for part in _parts(split.examples, 32)
             ]
         scores = evaluate(
@@ -360,13 +269,6 @@ def _check_gold(train: Sequence[LabelledPassage], settings: TrainingSettings) ->
             f"alpha {settings.alpha} mixes gold labels in, but the store has no gold entity; "
             f"use --alpha 1"
         )
-
-
-def _own_labels_only(item: LabelledPassage) -> LabelledPassage:
-    own = set(item.passage.own_labels) or set(item.labels)
-    columns = [column for column, label in enumerate(item.labels) if label in own]
-    labels = tuple(item.labels[column] for column in columns)
-    return LabelledPassage(item.passage, labels, item.probs[:, columns])
 
 
 def _digest(train: Sequence[LabelledPassage]) -> str:

@@ -1,0 +1,70 @@
+"""One student from one store: what `gliner-distill train` does."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gliner_distill.examples import make_split
+from gliner_distill.initialisation import find_vocabulary, start_student
+from gliner_distill.settings import TrainingSettings
+from gliner_distill.soft_labels import SoftLabelStore
+from gliner_distill.student import Student, StudentConfig
+from gliner_distill.training import train_student
+
+_PROBE_PASSAGES = 100
+
+
+def train_on_store(
+    store: Path,
+    out: Path,
+    settings: TrainingSettings,
+    *,
+    make_config: Callable[[int], StudentConfig],
+    dev: Path | None = None,
+    resume: bool = False,
+    on_progress: Callable[[str, int, int, str], None],
+) -> Student:
+    """Train a student on a store; measure it on the first 100 passages and on `dev`.
+
+    Args:
+        store: A finished soft-label store.
+        out: The run folder.
+        settings: Loss, schedule and seed.
+        make_config: Returns the student's shape for a number of pieces.
+        dev: Another finished store.
+        resume: Go on from the run folder's checkpoint.
+        on_progress: Called with a stage's name, words done, words in all, and a short text.
+
+    Raises:
+        DistillError: Whatever is wrong with the stores, the settings or the folder.
+    """
+    opened = SoftLabelStore(store)
+    passages = list(opened)
+    vocabulary, pieces = find_vocabulary(store, passages)
+    splits = [make_split("train", passages[:_PROBE_PASSAGES], vocabulary)]
+    if dev is not None:
+        splits.append(make_split("dev", list(SoftLabelStore(dev)), vocabulary))
+    student = start_student(vocabulary, pieces, make_config(len(vocabulary)), seed=settings.seed)
+    n_words = settings.epochs * sum(len(item.passage.words) for item in passages)
+    done = 0
+
+    def count(words: int, text: str) -> None:
+        nonlocal done
+        done += words
+        on_progress("training", done, n_words, text)
+
+    manifest = opened.manifest
+    return train_student(
+        student,
+        vocabulary,
+        passages,
+        out,
+        settings,
+        splits=splits,
+        facts={
+            "teacher": manifest.teacher,
+            "teacher_fingerprint": manifest.teacher_fingerprint,
+            "corpus_fingerprint": manifest.corpus_fingerprint,
+        },
+        resume=resume,
+        on_progress=count,
+    )
