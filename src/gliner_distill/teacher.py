@@ -33,7 +33,14 @@ _BATCH_PIECES = 4096
 # Encoders with relative positions (DeBERTa) name no limit; attention's memory sets one.
 _MAX_INPUT_PIECES = 2048
 _SAVE_ANEW = "GLiNER.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER, safe_serialization=True)"
-_SETTINGS_THAT_SCORE = ("span_mode", "max_width", "max_len", "max_types", "subtoken_pooling")
+_SETTINGS_THAT_SCORE = (
+    "span_mode",
+    "max_width",
+    "max_len",
+    "max_types",
+    "subtoken_pooling",
+    "embed_ent_token",
+)
 
 
 class Teacher(Protocol):
@@ -330,10 +337,14 @@ def plan_windows(
 
 
 def fingerprint_model(model: Any) -> str:
-    """Return a SHA-256 over a model's settings and weights, the same on every device."""
+    """Return a SHA-256 over a model's settings, tokenizer and weights, whatever the device."""
     digest = hashlib.sha256()
     settings = {key: getattr(model.config, key) for key in _SETTINGS_THAT_SCORE}
     digest.update(json.dumps(settings, sort_keys=True).encode())
+    tokenizer = json.loads(model.data_processor.transformer_tokenizer.backend_tokenizer.to_str())
+    for volatile in ("truncation", "padding"):  # the tokenizer's state, set anew at each call
+        tokenizer.pop(volatile, None)
+    digest.update(json.dumps(tokenizer, sort_keys=True).encode())
     for key, tensor in sorted(model.model.state_dict().items()):
         digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
@@ -364,6 +375,11 @@ def _check_architecture(model: Any) -> None:
         raise TeacherError(
             "this GLiNER cannot teach: its labels are fixed in its weights "
             "(precomputed_prompts_mode in gliner_config.json); give the model it was made from"
+        )
+    if model.config.span_mode == "token_level" and getattr(model.config, "represent_spans", False):
+        raise TeacherError(
+            "this GLiNER cannot teach: it scores spans anew after scoring words "
+            "(represent_spans in gliner_config.json), which start/end/inside cannot express"
         )
 
 
