@@ -1,9 +1,8 @@
 """Make the soft labels that ship with the sample: `python recipes/sample_soft_labels.py TEACHER`.
 
-Writes `src/gliner_distill/sample/soft_labels/{train,dev,test}`: train with 8 negatives a passage
-(seed 0) and the teacher's piece vectors, dev and test with the passages' own labels. The manifests
-beside the shards keep the teacher's name and hash, the policy and the time it took. Remove the
-folder first to make it anew.
+Writes `src/gliner_distill/sample/soft_labels/{train,dev,test}`: the passages' own labels, and with
+train the teacher's piece vectors. The manifests beside the shards keep the teacher's name and hash,
+the policy and the time it took. Remove the folder first to make it anew.
 """
 
 import sys
@@ -14,7 +13,6 @@ import torch
 from gliner_distill.corpus import read_passages, sample_path
 from gliner_distill.labelling import LabelPolicy, label_corpus
 from gliner_distill.piece_vectors import VECTORS_FILE
-from gliner_distill.reproduction import TRAIN_NEGATIVES
 from gliner_distill.teacher import GLiNERTeacher
 
 
@@ -26,14 +24,9 @@ def main() -> None:
     teacher = GLiNERTeacher.from_pretrained(sys.argv[1])
     teacher.name = Path(sys.argv[1]).name
     root = sample_path("train").parent / "soft_labels"
-    policies = {
-        "train": LabelPolicy(negatives=TRAIN_NEGATIVES),
-        "dev": LabelPolicy(),
-        "test": LabelPolicy(),
-    }
     for split in ("train", "dev", "test"):
         passages = list(read_passages(sample_path(split)))
-        store = label_corpus(passages, teacher, root / split, policy=policies[split])
+        store = label_corpus(passages, teacher, root / split, policy=LabelPolicy())
         if split != "train":
             (store.folder / VECTORS_FILE).unlink(missing_ok=True)
             (store.folder / "tokenizer.json").unlink(missing_ok=True)

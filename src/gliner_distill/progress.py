@@ -1,5 +1,7 @@
-"""A progress bar a stage, with rate and time left, on standard error."""
+"""How far a long command is, on standard error: bars on a terminal, else a line now and then."""
 
+import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -16,6 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+_SECONDS_A_LINE = 30.0
+
 
 class _WordRate(ProgressColumn):
     def render(self, task: Task) -> Text:
@@ -24,9 +28,14 @@ class _WordRate(ProgressColumn):
 
 
 class StageProgress:
-    """Shows one bar for each stage; use as a context manager."""
+    """Shows each stage's words done, rate and time left; use as a context manager.
+
+    On a terminal a stage is a bar. Elsewhere (a log file, a pipe) it is a plain line every half
+    minute and one at its end.
+    """
 
     def __init__(self) -> None:
+        self._console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -35,9 +44,11 @@ class StageProgress:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", style="dim"),
-            console=Console(stderr=True),
+            console=self._console,
+            disable=not self._console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._last_line_at = time.monotonic()
 
     def __enter__(self) -> "StageProgress":
         self._progress.start()
@@ -56,3 +67,24 @@ class StageProgress:
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(stage, total=total, note=note)
         self._progress.update(self._tasks[stage], completed=done, total=total, note=note)
+        if not self._console.is_terminal:
+            self._write_line(stage, done, total, note)
+
+    def counter(self, stage: str, total: int) -> Callable[[int], None]:
+        """Return a function that adds words to those done in a stage."""
+        done = 0
+
+        def count(n_words: int) -> None:
+            nonlocal done
+            done += n_words
+            self.update(stage, done, total, "")
+
+        return count
+
+    def _write_line(self, stage: str, done: int, total: int, note: str) -> None:
+        now = time.monotonic()
+        if done < total and now - self._last_line_at < _SECONDS_A_LINE:
+            return
+        self._last_line_at = now
+        text = f"{stage}: {done:,} of {total:,} words" + (f", {note}" if note else "")
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)

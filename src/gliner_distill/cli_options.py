@@ -1,0 +1,188 @@
+"""The command line's arguments and options, each with its help text, and its examples.
+
+Nothing here runs a command. Texts on training come from `TrainingSettings`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gliner_distill.settings import TrainingSettings
+
+_MAX_SEED = 2**31 - 1
+# The largest student of one layer has about 850 units; more only costs memory to refuse.
+_MAX_HIDDEN_WIDTH = 1024
+_MAX_LAYERS = 16
+
+_EXIT_CODES = """\b
+Exit codes:
+  0  done
+  1  something is wrong with a file, a model or a setting, or Ctrl-C: one line
+     on standard error says what, and what to do
+  2  wrong usage"""
+
+
+def manual_end(*examples: str) -> str:
+    r"""Return a help page's end: exit codes and examples.
+
+    Args:
+        examples: Commands without `gliner-distill`; a line break, where one is wanted, is a
+            backslash at the end of a line.
+    """
+    commands = [f"gliner-distill {one}".replace("\n", "\n    ") for one in examples]
+    return f"{_EXIT_CODES}\n\n\b\nExamples:\n" + "\n".join(f"  {one}" for one in commands)
+
+
+def _option(*flags: str, metavar: str | None, text: str, **more: Any) -> Any:
+    return typer.Option(*flags, metavar=metavar, help=text, **more)
+
+
+def _setting(name: str, metavar: str, **limits: float) -> Any:
+    return typer.Option(metavar=metavar, help=TrainingSettings.help(name), **limits)
+
+
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A student's folder, a run folder, a GLiNER's folder, or a GLiNER's hub id.",
+    ),
+]
+CorpusArgument = Annotated[
+    str, typer.Argument(metavar="CORPUS", help="A corpus file, or a hub data set's id.")
+]
+StoreArgument = Annotated[
+    Path, typer.Argument(metavar="STORE", help="A soft-label store, as `label` writes it.")
+]
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE", help="A soft-label store, a corpus file, or a hub data set's id."
+    ),
+]
+TextArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[TEXT]",
+        help="The text itself, one document; or a file of documents, one a line; or - for "
+        "standard input, which is also read without TEXT.",
+        show_default=False,
+    ),
+]
+
+Version = Annotated[
+    bool, _option("--version", metavar=None, text="Print the version and exit.", is_eager=True)
+]
+TeacherOption = Annotated[
+    str, _option("--teacher", metavar="MODEL", text="A GLiNER: its folder, or its hub id.")
+]
+SkipBad = Annotated[
+    bool,
+    _option("--skip-bad", metavar=None, text="Leave bad records out and say how many, and why."),
+]
+Threshold = Annotated[
+    float, _option(metavar="P", text="Probability that an entity must exceed.", min=0, max=1)
+]
+Seed = Annotated[int, _setting("seed", "N", min=0, max=_MAX_SEED)]
+Epochs = Annotated[int, _setting("epochs", "N", min=1)]
+
+# reproduce
+Data = Annotated[
+    str | None,
+    _option(
+        metavar="CORPUS",
+        text="A corpus file, or a hub data set's id such as urchade/pile-mistral-v0.1. Needs "
+        "--teacher. Without it: the sample that comes with the package.",
+    ),
+]
+ReproductionTeacher = Annotated[
+    str | None,
+    _option(
+        "--teacher",
+        metavar="MODEL",
+        text="A GLiNER: its folder, or its hub id. Without it: the soft labels that come with "
+        "the sample, made by a GLiNER of 209M parameters.",
+    ),
+]
+TrainCount = Annotated[
+    int, _option("--train", metavar="N", text="Passages to train on, the first ones.", min=1)
+]
+TestCount = Annotated[
+    int, _option("--test", metavar="N", text="Passages to test on, the last ones.", min=1)
+]
+SeedCount = Annotated[
+    int, _option("--seeds", metavar="N", text="How many seeds to run: 0, 1, ...", min=1)
+]
+ReproductionFolder = Annotated[
+    Path, _option("--out", metavar="FOLDER", text="Folder of the runs and the report.")
+]
+
+# label
+StoreFolder = Annotated[
+    Path, _option("--out", metavar="FOLDER", text="Folder of the soft-label store.")
+]
+Negatives = Annotated[
+    int | None,
+    _option(
+        metavar="N",
+        text="Labels of the corpus to ask beside the passage's own.",
+        min=0,
+        show_default="8; 0 with --labels",
+    ),
+]
+LabelFile = Annotated[
+    Path | None,
+    _option(
+        "--labels", metavar="FILE", text="Labels, one a line, to ask of every passage instead."
+    ),
+]
+DrawSeed = Annotated[
+    int, _option("--seed", metavar="N", text="Of the draw of negatives.", min=0, max=_MAX_SEED)
+]
+TeacherDevice = Annotated[
+    str, _option("--device", metavar="DEVICE", text="Where the teacher runs, such as cpu or cuda.")
+]
+
+# train
+RunFolder = Annotated[Path, _option("--out", metavar="FOLDER", text="The run folder.")]
+DevStore = Annotated[
+    Path | None,
+    _option(
+        "--dev",
+        metavar="STORE",
+        text="Another store, to measure the student on after each epoch.",
+    ),
+]
+Alpha = Annotated[float, _setting("alpha", "A", min=0, max=1)]
+Temperature = Annotated[float, _setting("temperature", "T")]
+BatchSize = Annotated[int, _setting("batch_size", "N", min=1)]
+LearningRate = Annotated[float, _setting("learning_rate", "RATE")]
+EmbeddingRate = Annotated[float, _setting("embedding_rate", "SHARE", min=0)]
+HiddenWidth = Annotated[
+    int,
+    _option(metavar="N", text="Units of the LSTM in each direction.", min=1, max=_MAX_HIDDEN_WIDTH),
+]
+Layers = Annotated[int, _option(metavar="N", text="LSTM layers.", min=1, max=_MAX_LAYERS)]
+Bidirectional = Annotated[
+    bool, _option(metavar=None, text="Whether each passage is read from its end as well.")
+]
+TrainingDevice = Annotated[str, _setting("device", "DEVICE")]
+Resume = Annotated[
+    bool,
+    _option("--resume", metavar=None, text="Go on from the run folder's last checkpoint."),
+]
+
+# evaluate
+JsonFile = Annotated[
+    Path | None,
+    _option("--json", metavar="FILE", text="Write all figures, each label's too, to this file."),
+]
+
+# predict
+LabelsToFind = Annotated[
+    list[str],
+    _option(
+        "--label", "-l", metavar="LABEL", text="A label to find; give it again for more of them."
+    ),
+]
