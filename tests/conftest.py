@@ -1,4 +1,4 @@
-"""The small world that several test modules share: tiny GLiNERs and a teacher that looks words up.
+"""The small world that several test modules share: tiny GLiNERs and students, a lexicon teacher.
 
 Torch and gliner are imported when a fixture needs them, so that the other tests start fast.
 """
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from gliner_distill.entities import END, INSIDE, START
+from gliner_distill.entities import END, INSIDE, START, Entity, Passage
 
 # An example may be slow for what else the machine does; pytest's own timeout holds.
 settings.register_profile("no deadline", deadline=None)
@@ -159,3 +159,61 @@ def build_gliner():
 def tiny_gliner(request, build_gliner):
     """A tiny random GLiNER of each architecture, shared by the tests: do not change it."""
     return build_gliner(request.param)
+
+
+LEXICON = {
+    **{"paris": "city", "london": "city", "rhine": "river", "thames": "river", "acme": "company"},
+    **{"globex": "company", "mary": "person", "john": "person", "ann": "person"},
+}
+LABELS = ("person", "city", "river", "company")
+
+
+@pytest.fixture(scope="session")
+def five_passages():
+    """Five passages, labelled by the lexicon teacher; gold knows one company more than it does."""
+    from gliner_distill.soft_labels import LabelledPassage
+
+    texts = (
+        *("mary saw the old bank of the rhine", "acme built london", "the thames left john"),
+        *("in paris globex and ann", "nothing new on the north to the south"),
+    )
+    passages = []
+    for words in map(str.split, texts):
+        found = [(place, LEXICON[word]) for place, word in enumerate(words) if word in LEXICON]
+        entities = [Entity(place, place + 1, label) for place, label in found]
+        if "bank" in words:
+            entities.append(Entity(3, 5, "company"))
+        passages.append(Passage(tuple(words), tuple(entities)))
+    words, labels = [passage.words for passage in passages], [LABELS] * len(passages)
+    scores = LexiconTeacher(LEXICON).score_passages(words, labels)
+    return [
+        LabelledPassage(passage, LABELS, probs)
+        for passage, probs in zip(passages, scores, strict=True)
+    ]
+
+
+@pytest.fixture(scope="session")
+def small_vocabulary():
+    """A few dozen pieces: characters and some of the words above."""
+    from gliner_distill.features import train_vocabulary
+
+    return train_vocabulary([*VOCABULARY, *LABELS] * 3, n_pieces=90)
+
+
+@pytest.fixture(scope="session")
+def build_student(small_vocabulary):
+    """A function that returns an 8-wide student without dropout, drawn from a seed."""
+    import torch
+
+    from gliner_distill.student import Student, StudentConfig
+
+    torch.set_num_threads(1)
+
+    def build(*, seed=0, **shape):
+        torch.manual_seed(seed)
+        narrow = {"embedding_width": 8, "hidden_width": 8}
+        without = {"embedding_dropout_prob": 0.0, "dropout_prob": 0.0}
+        shape = narrow | without | {"n_pieces": len(small_vocabulary)} | shape
+        return Student(StudentConfig(**shape)).eval()
+
+    return build

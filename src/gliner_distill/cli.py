@@ -9,13 +9,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import typer
 
 from gliner_distill import __version__
 from gliner_distill import cli_options as given
-from gliner_distill.errors import DistillError, MissingExtraError
+from gliner_distill.errors import CorpusError, DistillError, MissingExtraError
 from gliner_distill.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# Of click, or of the copy of it that newer releases of typer carry.
-_UsageError, _CommandLineError = typer.BadParameter.__mro__[1:3]
+# Of click, or of the copy of it that newer releases of typer carry; typer exports the third alone.
+_Errors = tuple[type[typer.BadParameter], type[typer.BadParameter]]
+_UsageError, _CommandLineError = cast(_Errors, typer.BadParameter.__mro__[1:3])
 _INTERRUPTED = 130
 """What typer returns after a Ctrl-C that no command took."""
 
@@ -46,7 +47,7 @@ def main() -> None:
         _fail(str(error), code=1)
     except _CommandLineError as error:
         is_usage = isinstance(error, _UsageError)
-        message = getattr(error, "format_message", error.__str__)()
+        message = error.format_message()
         _fail(f"{message} (see --help)" if is_usage else message, code=2 if is_usage else 1)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("gliner_distill"):
@@ -62,14 +63,7 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-@app.callback(
-    invoke_without_command=True,
-    epilog=given.manual_end(
-        "reproduce",
-        "reproduce --train 20 --test 5 --seeds 1 --epochs 1 --out smoke",
-        "COMMAND --help",
-    ),
-)
+@app.callback(invoke_without_command=True, epilog=given.MANUAL_ENDS["root"])
 def root(context: typer.Context, version: given.Version = False) -> None:
     """Distil GLiNER into an LSTM student of at most 6M parameters, and compare.
 
@@ -86,11 +80,7 @@ def root(context: typer.Context, version: given.Version = False) -> None:
 
 @app.command(
     short_help="Run the published experiment, up to its Table 1.",
-    epilog=given.manual_end(
-        "reproduce",
-        "reproduce --data pile.json --teacher urchade/gliner_medium-v2.1 \\\n"
-        "--train 1000 --test 100 --out pile-reproduction",
-    ),
+    epilog=given.MANUAL_ENDS["reproduce"],
 )
 def reproduce(
     data: given.Data = None,
@@ -133,18 +123,15 @@ def reproduce(
         )
         with StageProgress() as progress:
             results = reproduce(plan, out, on_progress=progress.update)
-    console = Console()
     # Off a terminal rich assumes 80 columns, which would break the table's lines.
-    console.print(table1(results), width=None if console.is_terminal else 100)
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    console.print(table1(results))
     typer.echo(f"report: {out / 'report.html'}")
 
 
 @app.command(
     short_help="Ask a GLiNER about a corpus; keep its soft labels.",
-    epilog=given.manual_end(
-        "label train.json --teacher urchade/gliner_medium-v2.1 \\\n--out soft_labels/train",
-        "label notes.txt --labels labels.txt --teacher models/gliner \\\n--out soft_labels/notes",
-    ),
+    epilog=given.MANUAL_ENDS["label"],
 )
 def label(
     corpus: given.CorpusArgument,
@@ -189,14 +176,7 @@ def label(
     )
 
 
-@app.command(
-    short_help="Train a student on a soft-label store.",
-    epilog=given.manual_end(
-        "train soft_labels/train --dev soft_labels/dev --out runs/distilled",
-        "train soft_labels/train --alpha 0 --out runs/hard",
-        "train soft_labels/train --out runs/distilled --resume",
-    ),
-)
+@app.command(short_help="Train a student on a soft-label store.", epilog=given.MANUAL_ENDS["train"])
 def train(
     store: given.StoreArgument,
     out: given.RunFolder,
@@ -261,11 +241,7 @@ def train(
 
 
 @app.command(
-    short_help="Measure a student or a GLiNER on a corpus.",
-    epilog=given.manual_end(
-        "evaluate runs/distilled test.json --json distilled.json",
-        "evaluate urchade/gliner_medium-v2.1 test.json --threshold 0.3",
-    ),
+    short_help="Measure a student or a GLiNER on a corpus.", epilog=given.MANUAL_ENDS["evaluate"]
 )
 def evaluate(
     model: given.ModelArgument,
@@ -285,45 +261,33 @@ def evaluate(
     label's figures as well.
     """
     with _when_stopped("nothing was written"):
-        from gliner_distill.evaluation import evaluate as evaluate_predictor
-        from gliner_distill.evaluation import measure_speed
         from gliner_distill.labelling import read_labels
-        from gliner_distill.prediction import find_predictor
+        from gliner_distill.prediction import find_predictor, measure_predictor, write_figures
 
         _quiet()
         if json_file is not None and not json_file.parent.is_dir():
             raise DistillError(f"{json_file}: cannot be written: no folder {json_file.parent}")
         fixed = read_labels(labels) if labels is not None else None
         passages = _read(corpus, skip_bad=skip_bad)
+        if not any(passage.entities for passage in passages):
+            raise CorpusError(
+                f"{corpus}: no passage has a gold entity, so there is nothing to measure against"
+            )
         predictor = find_predictor(model, threshold=threshold)
-        asked = [fixed if fixed is not None else passage.own_labels for passage in passages]
-        scores = evaluate_predictor(predictor, passages, asked)
-        scores |= measure_speed(predictor, passages[:100], asked[:100])
-    figures = {
-        "model": model,
-        "corpus": corpus,
-        "n_passages": len(passages),
-        "n_words": sum(len(passage.words) for passage in passages),
-        "n_entities": sum(len(passage.entities) for passage in passages),
-        "threshold": threshold,
-        **scores,
-    }
+        given_as = {"model": model, "corpus": corpus, "threshold": threshold}
+        figures = given_as | measure_predictor(predictor, passages, fixed)
     for key, value in figures.items():
         if isinstance(value, float):
             typer.echo(f"{key:32} {value:10.4f}")
         elif not isinstance(value, dict):
             typer.echo(f"{key:32} {value!s:>10}")
     if json_file is not None:
-        _write_json(json_file, figures)
+        write_figures(json_file, figures)
 
 
 @app.command(
     short_help="Find entities in a text, a file or standard input.",
-    epilog=given.manual_end(
-        'predict runs/distilled "Mary left Paris for Acme." -l person -l city',
-        "predict runs/distilled notes.txt --label drug > entities.jsonl",
-        "predict urchade/gliner_medium-v2.1 --label drug < notes.txt | head -1",
-    ),
+    epilog=given.MANUAL_ENDS["predict"],
 )
 def predict(
     model: given.ModelArgument,
@@ -343,6 +307,8 @@ def predict(
     asked = tuple(dict.fromkeys(map(clean_label, label)))
     if "" in asked:
         raise typer.BadParameter("a label must not be empty", param_hint="'--label'")
+    if not all(map(_is_unicode, [*asked, text or ""])):
+        raise typer.BadParameter("text and labels must be UTF-8", param_hint="'TEXT'")
     if text is None and sys.stdin.isatty():
         raise typer.BadParameter(
             "give a text, a file, or - for standard input", param_hint="'TEXT'"
@@ -358,10 +324,7 @@ def predict(
 
 
 @app.command(
-    short_help="Say what a soft-label store or a corpus holds.",
-    epilog=given.manual_end(
-        "inspect soft_labels/train", "inspect train.json", "inspect urchade/pile-mistral-v0.1"
-    ),
+    short_help="Say what a soft-label store or a corpus holds.", epilog=given.MANUAL_ENDS["inspect"]
 )
 def inspect(source: given.SourceArgument, skip_bad: given.SkipBad = False) -> None:
     """Say what a soft-label store or a corpus holds.
@@ -397,14 +360,13 @@ def _read(corpus: str, *, skip_bad: bool) -> "list[Passage]":
     return passages
 
 
-def _write_json(path: Path, value: object) -> None:
-    from gliner_distill.files import replace_file
-
-    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+def _is_unicode(text: str) -> bool:
+    """Say whether an argument was UTF-8; bytes that are not arrive as lone surrogates."""
     try:
-        replace_file(path, text.encode())
-    except OSError as error:
-        raise DistillError(f"{path}: cannot be written: {error.strerror or error}") from error
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The command line's arguments and options, each with its help text, and its examples.
+"""The command line's arguments and options, each with its help text; exit codes and examples.
 
 Nothing here runs a command. Texts on training come from `TrainingSettings`.
 """
@@ -23,22 +23,49 @@ Exit codes:
   2  wrong usage"""
 
 
-def manual_end(*examples: str) -> str:
-    r"""Return a help page's end: exit codes and examples.
+_EXAMPLES = {
+    "root": """
+  gliner-distill reproduce
+  gliner-distill reproduce --train 20 --test 5 --seeds 1 --epochs 1 --out out
+  gliner-distill COMMAND --help""",
+    "reproduce": """
+  gliner-distill reproduce
+  gliner-distill reproduce --data pile.json --train 1000 --test 100 \\
+    --teacher urchade/gliner_medium-v2.1 --out pile-reproduction""",
+    "label": """
+  gliner-distill label train.json --teacher urchade/gliner_medium-v2.1 \\
+    --out soft_labels/train
+  gliner-distill label notes.txt --labels labels.txt \\
+    --teacher models/gliner --out soft_labels/notes""",
+    "train": """
+  gliner-distill train soft_labels/train --dev soft_labels/dev \\
+    --out runs/distilled
+  gliner-distill train soft_labels/train --alpha 0 --out runs/hard
+  gliner-distill train soft_labels/train --out runs/distilled --resume""",
+    "evaluate": """
+  gliner-distill evaluate runs/distilled test.json --json distilled.json
+  gliner-distill evaluate urchade/gliner_medium-v2.1 test.json --threshold 0.3""",
+    "predict": """
+  gliner-distill predict runs/distilled "Mary left Paris." -l person -l city
+  gliner-distill predict runs/distilled notes.txt --label drug > found.jsonl
+  gliner-distill predict models/gliner --label drug < notes.txt | head -1""",
+    "inspect": """
+  gliner-distill inspect soft_labels/train
+  gliner-distill inspect train.json
+  gliner-distill inspect urchade/pile-mistral-v0.1""",
+}
 
-    Args:
-        examples: Commands without `gliner-distill`; a line break, where one is wanted, is a
-            backslash at the end of a line.
-    """
-    commands = [f"gliner-distill {one}".replace("\n", "\n    ") for one in examples]
-    return f"{_EXIT_CODES}\n\n\b\nExamples:\n" + "\n".join(f"  {one}" for one in commands)
+MANUAL_ENDS = {
+    command: f"{_EXIT_CODES}\n\n\b\nExamples:{examples}" for command, examples in _EXAMPLES.items()
+}
+"""What stands below each command's options."""
 
 
 def _option(*flags: str, metavar: str | None, text: str, **more: Any) -> Any:
     return typer.Option(*flags, metavar=metavar, help=text, **more)
 
 
-def _setting(name: str, metavar: str, **limits: float) -> Any:
+def _setting(name: str, metavar: str, **limits: Any) -> Any:
     return typer.Option(metavar=metavar, help=TrainingSettings.help(name), **limits)
 
 
@@ -64,7 +91,7 @@ SourceArgument = Annotated[
 TextArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[TEXT]",
+        metavar="TEXT",
         help="The text itself, one document; or a file of documents, one a line; or - for "
         "standard input, which is also read without TEXT.",
         show_default=False,
@@ -102,7 +129,7 @@ ReproductionTeacher = Annotated[
         "--teacher",
         metavar="MODEL",
         text="A GLiNER: its folder, or its hub id. Without it: the soft labels that come with "
-        "the sample, made by a GLiNER of 209M parameters.",
+        "the sample.",
     ),
 ]
 TrainCount = Annotated[
@@ -128,7 +155,7 @@ Negatives = Annotated[
         metavar="N",
         text="Labels of the corpus to ask beside the passage's own.",
         min=0,
-        show_default="8; 0 with --labels",
+        show_default="8, or 0 with --labels",
     ),
 ]
 LabelFile = Annotated[

@@ -84,7 +84,7 @@ class StudentPredictor:
     ) -> list[NDArray[np.float32]]:
         """Return each passage's logits, shape `(words, 1 + labels)`, "none" first."""
         device = self._student.none.weight.device
-        results: list[NDArray[np.float32]] = [np.zeros((0, 0), np.float32)] * len(passages)
+        results = [np.zeros((0, 1 + len(asked)), np.float32) for asked in labels]
         for rows in _batches_by_words([len(words) for words in passages]):
             encoded = [self._vocabulary.encode_words(passages[row]) for row in rows]
             batch = make_batch(encoded, [labels[row] for row in rows], self._vocabulary)
@@ -99,7 +99,7 @@ class StudentPredictor:
             return []
         best = logits[:, 1:].argmax(axis=1)
         margins = logits[:, 1:].max(axis=1) - logits[:, NONE]
-        word_scores = 1.0 / (1.0 + np.exp(-margins))
+        word_scores = 1.0 / (1.0 + np.exp(np.minimum(-margins, 80.0)))  # float32 ends at exp(88)
         word_labels = [
             labels[label] if score > self._threshold else None
             for label, score in zip(best.tolist(), word_scores.tolist(), strict=True)

@@ -6,6 +6,7 @@ a label is the bag of its words' pieces.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -106,7 +107,9 @@ class Vocabulary:
         return pieces[:_MAX_LABEL_PIECES] or [0]
 
     def _encode_word(self, word: str) -> tuple[int, ...]:
-        encoding = self._tokenizer.encode(word[:_MAX_WORD_CHARS], add_special_tokens=False)
+        # Half of a surrogate pair, as Python gives for undecodable bytes, is no text to the library.
+        text = word[:_MAX_WORD_CHARS].encode("utf-8", "replace").decode("utf-8")
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
         return tuple(encoding.ids[:_MAX_WORD_PIECES]) or (0,)
 
 
@@ -133,13 +136,31 @@ def train_vocabulary(texts: Iterable[str], *, n_pieces: int) -> Vocabulary:
 
     Args:
         texts: Words and labels, as often as they occur.
-        n_pieces: Size of the vocabulary at most.
+        n_pieces: Size of the vocabulary; more only where the texts have so many characters.
     """
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    counts = Counter(texts)
+    trained = _lower_cased_word_pieces(models.WordPiece(unk_token="[UNK]"))
+    # The trainer numbers the characters within words in the order of a hash map that is seeded
+    # anew each time, and decides ties by number. Naming them beforehand gives one order.
+    within = sorted({char for text in counts for word in _split(trained, text) for char in word[1:]})
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=n_pieces,
+        special_tokens=["[UNK]", *(f"##{char}" for char in within)],
+        show_progress=False,
+    )
+    trained.train_from_iterator(counts.elements(), trainer)
+    # A fresh tokenizer, in which those are pieces like others.
+    model = models.WordPiece(trained.get_vocab(), unk_token="[UNK]")
+    return Vocabulary(_lower_cased_word_pieces(model))
+
+
+def _lower_cased_word_pieces(model: models.WordPiece) -> Tokenizer:
+    tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=n_pieces, special_tokens=["[UNK]"], show_progress=False
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return Vocabulary(tokenizer)
+    return tokenizer
+
+
+def _split(tokenizer: Tokenizer, text: str) -> list[str]:
+    normal = tokenizer.normalizer.normalize_str(text)
+    return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]

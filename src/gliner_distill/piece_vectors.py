@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from gliner_distill.errors import StoreError
+from gliner_distill.errors import StoreError, StudentError
 from gliner_distill.features import TOKENIZER_FILE, Vocabulary, train_vocabulary
 from gliner_distill.files import replace_file
 
@@ -116,11 +116,13 @@ def read_piece_vectors(folder: Path) -> PieceVectors | None:
     path = folder / VECTORS_FILE
     if not path.exists():
         return None
-    vocabulary = Vocabulary.from_file(folder / TOKENIZER_FILE)
     try:
+        vocabulary = Vocabulary.from_file(folder / TOKENIZER_FILE)
         arrays = safetensors.numpy.load_file(path)
         vectors = arrays["codes"].astype(np.float32) * arrays["scale"]
-    except (OSError, SafetensorError, KeyError) as error:
+    except StudentError as error:
+        raise StoreError(str(error)) from error
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise StoreError(f"{path}: cannot be read: {error}") from error
     if len(vectors) != len(vocabulary):
         raise StoreError(

@@ -1,22 +1,31 @@
-"""What `gliner-distill predict` and `evaluate` share: models by their path, texts, entities in them.
+"""Models by their path, texts by lines, entities by characters, for `predict` and `evaluate`.
 
 In: a model's folder or hub id, and texts. Out: a `Predictor`, and entities with character
 positions as plain JSON values.
 """
 
 import io
+import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gliner_distill.entities import split_words
-from gliner_distill.errors import CorpusError, HubError, StudentError
-from gliner_distill.evaluation import Predictor, StudentPredictor, TeacherPredictor
+from gliner_distill.entities import Passage, split_words
+from gliner_distill.errors import CorpusError, DistillError, HubError, StudentError
+from gliner_distill.evaluation import (
+    Predictor,
+    StudentPredictor,
+    TeacherPredictor,
+    evaluate,
+    measure_speed,
+)
+from gliner_distill.files import replace_file
 from gliner_distill.hub import looks_like_hub_id
 from gliner_distill.student import CONFIG_FILE, find_student, load_student
 from gliner_distill.teacher import GLiNERTeacher
 
+_TIMED_PASSAGES = 100
 _TEXT_SUFFIXES = {".txt", ".text", ".md", ".json", ".jsonl", ".csv", ".tsv", ".conll"}
 
 
@@ -105,6 +114,40 @@ def predict_document(predictor: Predictor, text: str, labels: Sequence[str]) -> 
     }
 
 
+def measure_predictor(
+    predictor: Predictor, passages: Sequence[Passage], labels: Sequence[str] | None
+) -> dict[str, Any]:
+    """Return counts of a corpus, a model's scores against its gold entities, and its speed.
+
+    Args:
+        predictor: A student or a teacher.
+        passages: Words and gold entities.
+        labels: Asked of every passage; None to ask each passage's own.
+    """
+    asked = [passage.own_labels if labels is None else labels for passage in passages]
+    first = slice(_TIMED_PASSAGES)
+    return {
+        "n_passages": len(passages),
+        "n_words": sum(len(passage.words) for passage in passages),
+        "n_entities": sum(len(passage.entities) for passage in passages),
+        **evaluate(predictor, passages, asked),
+        **measure_speed(predictor, passages[first], asked[first]),
+    }
+
+
+def write_figures(path: Path, figures: Mapping[str, Any]) -> None:
+    """Write what `measure_predictor` returned as JSON.
+
+    Raises:
+        DistillError: The disk is full, or the folder cannot be written.
+    """
+    text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
+    try:
+        replace_file(path, text.encode())
+    except OSError as error:
+        raise DistillError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
 def _is_file(text: str) -> bool:
     """Say whether a text is a file's path.
 
@@ -119,9 +162,7 @@ def _is_file(text: str) -> bool:
     looks_like_file = len(text.split()) == 1 and path.suffix.lower() in _TEXT_SUFFIXES
     if is_folder or (looks_like_file and not is_file):
         problem = "this is a folder, not a file of documents" if is_folder else "no such file"
-        raise CorpusError(
-            f"{text}: {problem}; if it is the text itself, give it on standard input"
-        )
+        raise CorpusError(f"{text}: {problem}; if it is the text itself, give it on standard input")
     return is_file
 
 

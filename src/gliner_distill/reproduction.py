@@ -15,7 +15,7 @@ from typing import Any
 
 from gliner_distill.corpus import CorpusNotes, read_passages, sample_path, split_first_last
 from gliner_distill.entities import Passage
-from gliner_distill.errors import DistillError, SettingsError, StoreError
+from gliner_distill.errors import CorpusError, DistillError, SettingsError, StoreError
 from gliner_distill.evaluation import (
     Predictor,
     StudentPredictor,
@@ -194,7 +194,14 @@ def _split(plan: Reproduction) -> tuple[list[Passage], list[Passage]]:
             split_first_last(test, 0, plan.n_test)[1],
         )
     passages = list(read_passages(plan.data, notes=CorpusNotes()))
-    return split_first_last(passages, plan.n_train, plan.n_test)
+    parts = split_first_last(passages, plan.n_train, plan.n_test)
+    for name, part in zip(("first", "last"), parts, strict=True):
+        if not any(passage.entities for passage in part):
+            raise CorpusError(
+                f"{plan.data}: none of the {name} {len(part)} passages has an entity; "
+                f"the experiment needs gold to train on and to test on"
+            )
+    return parts
 
 
 def _label(

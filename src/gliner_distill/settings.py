@@ -45,8 +45,10 @@ class TrainingSettings:
         _check(self.epochs >= 1, "epochs", self.epochs, "1 or more")
         _check(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
         _check(_positive(self.learning_rate), "learning_rate", self.learning_rate, "above 0")
-        _check(self.embedding_rate >= 0, "embedding_rate", self.embedding_rate, "0 or more")
-        _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+        _check(
+            _not_negative(self.embedding_rate), "embedding_rate", self.embedding_rate, "0 or more"
+        )
+        _check(_not_negative(self.weight_decay), "weight_decay", self.weight_decay, "0 or more")
         norm = self.max_gradient_norm
         _check(_positive(norm), "max_gradient_norm", norm, "above 0")
         _check(0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
@@ -60,6 +62,10 @@ class TrainingSettings:
 
 def _positive(value: float) -> bool:
     return value > 0 and math.isfinite(value)
+
+
+def _not_negative(value: float) -> bool:
+    return value >= 0 and math.isfinite(value)
 
 
 def _check(holds: bool, name: str, value: object, expected: str) -> None:

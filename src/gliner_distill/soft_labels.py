@@ -159,7 +159,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise StoreError(f"{folder}: no {MANIFEST} in it, so this is no soft-label store") from None
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: cannot be read: {error}") from error

@@ -254,7 +254,10 @@ def load_student(folder: str | Path) -> tuple[Student, Vocabulary]:
         raise StudentError(f"{folder}: no {CONFIG_FILE} in it, so this is no student") from None
     except (OSError, ValueError) as error:
         raise StudentError(f"{config_path}: cannot be read: {error}") from error
-    student = Student(_parse_config(config_path, raw))
+    try:
+        student = Student(_parse_config(config_path, raw))
+    except (TypeError, ValueError, RuntimeError, SettingsError) as error:
+        raise StudentError(f"{config_path}: field 'student' is no shape: {error}") from error
     vocabulary = Vocabulary.from_file(folder / TOKENIZER_FILE)
     weights_path = folder / WEIGHTS_FILE
     try:

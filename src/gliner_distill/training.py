@@ -8,6 +8,7 @@ that goes on from a checkpoint ends with the same weights as one that was never 
 
 import hashlib
 import json
+import math
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -73,12 +74,18 @@ def train_student(
     Raises:
         SettingsError: The settings ask for gold entities and there are none.
         StudentError: The folder holds a run already and `resume` is false, or a run of other
-            settings or data; or it cannot be written.
+            settings or data; or it cannot be written; or the loss is no longer a number.
     """
     _check_gold(train, settings)
     accelerator = Accelerator(cpu=settings.device == "cpu")
     examples = [make_example(item, vocabulary) for item in train]
-    run = {"training": asdict(settings), "student": asdict(student.config), "data": _digest(train)}
+    run = {
+        "training": asdict(settings),
+        "student": asdict(student.config),
+        "data": _digest(train),
+        "vocabulary": hashlib.sha256(vocabulary.to_json().encode()).hexdigest(),
+        "splits": {split.name: _digest_split(split) for split in splits},
+    }
     checkpoint = _open_run(folder, run, resume=resume)
     optimizer = torch.optim.AdamW(
         _parameter_groups(student, settings), weight_decay=settings.weight_decay
@@ -90,7 +97,7 @@ def train_student(
     batches_an_epoch = -(-len(examples) // (settings.batch_size * accelerator.num_processes))
     rate_at = partial(learning_rate_factor, n_steps=batches_an_epoch * settings.epochs)
     base_rates = [group["lr"] for group in optimizer.param_groups]
-    with SummaryWriter(str(folder / "tensorboard"), purge_step=first_epoch) as board:
+    with SummaryWriter(str(folder / "tensorboard"), purge_step=first_epoch + 1) as board:
         for epoch in range(first_epoch, settings.epochs):
             torch.manual_seed(settings.seed * 100_003 + epoch)
             model.train()
@@ -105,6 +112,7 @@ def train_student(
                 optimizer.step()
                 optimizer.zero_grad()
                 losses.append(loss.item())
+                _check_loss(losses[-1], epoch + 1, settings)
                 text = f"epoch {epoch + 1}/{settings.epochs}, loss {losses[-1]:.3f}"
                 on_progress(int(batch["n_words"].sum()), text)
             if accelerator.is_main_process:
@@ -139,7 +147,8 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / METRICS_FILE
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        with path.open(encoding="utf-8") as stream:
+            return [json.loads(line) for line in stream]
     except (OSError, ValueError) as error:
         raise StudentError(f"{path}: cannot be read: {error}") from error
 
@@ -216,12 +225,16 @@ def _measure(
 
 
 def _log_epoch(folder: Path, rows: Iterator[dict[str, Any]], board: SummaryWriter) -> None:
-    with (folder / METRICS_FILE).open("a", encoding="utf-8") as stream:
-        for row in rows:
-            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-            for key, value in row.items():
-                if isinstance(value, float):
-                    board.add_scalar(f"{row['split']}/{key}", value, row["epoch"])
+    path = folder / METRICS_FILE
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            for row in rows:
+                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+                for key, value in row.items():
+                    if isinstance(value, float):
+                        board.add_scalar(f"{row['split']}/{key}", value, row["epoch"])
+    except OSError as error:
+        raise StudentError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _open_run(folder: Path, run: Mapping[str, Any], *, resume: bool) -> Checkpoint | None:
@@ -230,18 +243,18 @@ def _open_run(folder: Path, run: Mapping[str, Any], *, resume: bool) -> Checkpoi
         raise StudentError(f"{folder}: holds a run already; --resume goes on with it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / "config.json", (json.dumps(run, indent=1) + "\n").encode())
-        environment = json.dumps(describe_environment(), indent=1) + "\n"
-        replace_file(folder / "environment.json", environment.encode())
-        if not path.exists():
-            replace_file(folder / METRICS_FILE, b"")
-            return None
-        checkpoint = read_checkpoint(path)
-        if checkpoint.run != json.loads(json.dumps(run)):
+        checkpoint = read_checkpoint(path) if path.exists() else None
+        if checkpoint is not None and checkpoint.run != json.loads(json.dumps(run)):
             raise StudentError(
                 f"{folder}: its checkpoint is of a run with other settings or data; "
                 f"choose another --out"
             )
+        replace_file(folder / "config.json", (json.dumps(run, indent=1) + "\n").encode())
+        environment = json.dumps(describe_environment(), indent=1) + "\n"
+        replace_file(folder / "environment.json", environment.encode())
+        if checkpoint is None:
+            replace_file(folder / METRICS_FILE, b"")
+            return None
         kept = [row for row in read_metrics(folder) if row["epoch"] <= checkpoint.epoch]
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
         replace_file(folder / METRICS_FILE, text.encode())
@@ -271,11 +284,26 @@ def _check_gold(train: Sequence[LabelledPassage], settings: TrainingSettings) ->
         )
 
 
+def _check_loss(loss: float, epoch: int, settings: TrainingSettings) -> None:
+    if not math.isfinite(loss):
+        raise StudentError(
+            f"the loss became {loss} in epoch {epoch}; "
+            f"try a lower --learning-rate than {settings.learning_rate}"
+        )
+
+
 def _digest(train: Sequence[LabelledPassage]) -> str:
     digest = hashlib.sha256()
     for item in train:
         digest.update(repr((item.passage.words, item.passage.entities, item.labels)).encode())
         digest.update(item.probs.tobytes())
+    return digest.hexdigest()
+
+
+def _digest_split(split: EvaluationSplit) -> str:
+    digest = hashlib.sha256()
+    for row in zip(split.passages, split.labels, split.teacher_entities, strict=True):
+        digest.update(repr(row).encode())
     return digest.hexdigest()
 
 

@@ -1,0 +1,127 @@
+"""The report's claims about distillation, measured: `python benchmarks/claims.py OUT [--seeds N]`.
+
+Overfitting: both students trained on the first 100, 300 and 1,000 passages; the gap between the
+training passages and test at the end. Label errors: gold of the 1,000 training passages
+corrupted at 0, 10, 20 and 40% (each hit entity is dropped, given another label of its passage, or
+moved by a word, a third each); the teacher's soft labels stay as they are. All on the embedded soft
+labels, same steps an epoch for both students. Writes OUT/claims.json and prints a Markdown table;
+runs that are finished in OUT are not done again.
+"""
+
+import argparse
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gliner_distill.corpus import sample_path
+from gliner_distill.entities import Entity
+from gliner_distill.examples import make_split
+from gliner_distill.files import replace_file
+from gliner_distill.initialisation import find_vocabulary, start_student
+from gliner_distill.metrics import mean_and_spread
+from gliner_distill.settings import TrainingSettings
+from gliner_distill.soft_labels import LabelledPassage, SoftLabelStore
+from gliner_distill.student import StudentConfig
+from gliner_distill.training import read_metrics, train_student
+
+MEASURES = ("accuracy_vs_teacher", "f1_vs_teacher", "f1_vs_gold", "span_f1_vs_gold")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Training passages, and the share of gold entities corrupted."""
+
+    n_train: int
+    noise: float
+
+
+CONDITIONS = (
+    Condition(100, 0.0),
+    Condition(300, 0.0),
+    Condition(1000, 0.0),
+    Condition(1000, 0.1),
+    Condition(1000, 0.2),
+    Condition(1000, 0.4),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    rows = list(measure(arguments.out, arguments.seeds))
+    text = json.dumps(rows, indent=1) + "\n"
+    replace_file(arguments.out / "claims.json", text.encode())
+    print("| passages | label errors | student | " + " | ".join(MEASURES) + " | F1 gap to train |")
+    print("|---" * (4 + len(MEASURES)) + "|")
+    for row in rows:
+        numbers = " | ".join(show(row[key]) for key in (*MEASURES, "gap"))
+        print(f"| {row['n_train']:,} | {row['noise']:.0%} | {row['student']} | {numbers} |")
+
+
+def measure(out: Path, n_seeds: int) -> Iterator[dict[str, Any]]:
+    stores = sample_path("train").parent / "soft_labels"
+    train = list(SoftLabelStore(stores / "train"))
+    vocabulary, pieces = find_vocabulary(stores / "train", train)
+    test = make_split("test", list(SoftLabelStore(stores / "test")), vocabulary)
+    probe = make_split("train", train[:100], vocabulary)
+    for condition in CONDITIONS:
+        items = [corrupt(item, condition.noise) for item in train[: condition.n_train]]
+        for student, alpha in (("hard", 0.0), ("distilled", TrainingSettings().alpha)):
+            runs = []
+            for seed in range(n_seeds):
+                name = f"{student}-{condition.n_train}-{condition.noise:.0%}-seed-{seed}"
+                started = start_student(
+                    vocabulary, pieces, StudentConfig(len(vocabulary)), seed=seed
+                )
+                settings = replace(TrainingSettings(), alpha=alpha, seed=seed)
+                splits = [probe, test]
+                folder = out / name
+                train_student(
+                    started, vocabulary, items, folder, settings, splits=splits, resume=True
+                )
+                runs.append({row["split"]: row for row in read_metrics(folder)})
+            gap = [run["train"]["f1_vs_teacher"] - run["test"]["f1_vs_teacher"] for run in runs]
+            scores = {key: mean_and_spread([run["test"][key] for run in runs]) for key in MEASURES}
+            yield {
+                "n_train": condition.n_train,
+                "noise": condition.noise,
+                "student": student,
+                **scores,
+                "gap": mean_and_spread(gap),
+            }
+
+
+def corrupt(item: LabelledPassage, noise: float) -> LabelledPassage:
+    draw = random.Random(" ".join(item.passage.words))
+    entities = [
+        corrupted
+        for entity in item.passage.entities
+        for corrupted in (corrupt_entity(entity, item, draw) if draw.random() < noise else [entity])
+    ]
+    return replace(item, passage=replace(item.passage, entities=tuple(entities)))
+
+
+def corrupt_entity(entity: Entity, item: LabelledPassage, draw: random.Random) -> list[Entity]:
+    kind = draw.choice(("drop", "relabel", "move"))
+    others = [label for label in item.labels if label != entity.label]
+    if kind == "relabel" and others:
+        return [replace(entity, label=draw.choice(others))]
+    step = draw.choice((-1, 1))
+    start, end = entity.start_word + step, entity.end_word + step
+    if kind == "move" and start >= 0 and end <= len(item.passage.words):
+        return [replace(entity, start_word=start, end_word=end)]
+    return []
+
+
+def show(pair: tuple[float, float | None]) -> str:
+    mean, spread = pair
+    return f"{100 * mean:.1f}" + (f" ± {100 * spread:.1f}" if spread is not None else "")
+
+
+if __name__ == "__main__":
+    main()
