@@ -3,8 +3,11 @@
 Torch and gliner are imported when a fixture needs them, so that the other tests start fast.
 """
 
+import io
 import os
 import string
+import sys
+import threading
 import warnings
 from dataclasses import dataclass, field
 
@@ -217,3 +220,41 @@ def build_student(small_vocabulary):
         return Student(StudentConfig(**shape)).eval()
 
     return build
+
+
+@pytest.fixture(scope="session")
+def gliner_folder(build_gliner, tmp_path_factory):
+    """A folder with a tiny random GLiNER, as `save_pretrained` writes it: do not change it."""
+    folder = tmp_path_factory.mktemp("teacher") / "gliner"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        build_gliner("UniEncoderSpan").save_pretrained(str(folder), safe_serialization=True)
+    return folder
+
+
+@dataclass
+class Finished:
+    """How a run of the command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run_cli(monkeypatch, capsys):
+    """A function that runs `gliner-distill` in this process, as `main` does."""
+    from gliner_distill.cli import main
+
+    # The command line changes this hook; put it back after the test.
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+
+    def run(*args, stdin=b""):
+        monkeypatch.setattr(sys, "argv", ["gliner-distill", *map(str, args)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        return Finished(end.value.code, *capsys.readouterr())
+
+    return run

@@ -84,7 +84,13 @@ class TestStudentPredictor:
     def test_finds_a_word_whose_odds_against_none_exceed_the_thresholds(self, small_vocabulary):
         # Probabilities against "none": 0.25, 0.5, 0.75. The runner-up label has no say.
         table = [[0, -math.log(3), -9, -1.2], [0, 0, -9, -0.1], [0, math.log(3), -9, 1.0]]
-        for threshold, words in ((0.2, [0, 1, 2]), (0.3, [1, 2]), (0.5, [2]), (0.7, [2]), (0.8, [])):
+        for threshold, words in (
+            (0.2, [0, 1, 2]),
+            (0.3, [1, 2]),
+            (0.5, [2]),
+            (0.7, [2]),
+            (0.8, []),
+        ):
             found = decode(table, vocabulary=small_vocabulary, threshold=threshold)
             covered = [
                 word for entity in found for word in range(entity.start_word, entity.end_word)
@@ -182,9 +188,7 @@ class TestEvaluate:
         """Count over every word and over every span there can be."""
         agree = correct = n_predicted = n_reference = n_words = 0
         spans = np.zeros(3, dtype=int)  # correct, predicted, in the reference
-        for passage, found, expected in zip(
-            self.passages, self.predicted, reference, strict=True
-        ):
+        for passage, found, expected in zip(self.passages, self.predicted, reference, strict=True):
             length = len(passage.words)
             for word in range(length):
                 own = {e.label for e in found if e.start_word <= word < e.end_word}
@@ -198,7 +202,11 @@ class TestEvaluate:
                 for end in range(start + 1, length + 1):
                     for label in ("person", "city", "river", "x"):
                         span = Entity(start, end, label)
-                        spans += [span in found and span in expected, span in found, span in expected]
+                        spans += [
+                            span in found and span in expected,
+                            span in found,
+                            span in expected,
+                        ]
         shares = [agree / n_words, correct / n_predicted, correct / n_reference]
         shares.append(2 * correct / (n_predicted + n_reference))
         shares += [spans[0] / spans[1], spans[0] / spans[2], 2 * spans[0] / (spans[1] + spans[2])]

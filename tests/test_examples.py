@@ -95,7 +95,7 @@ class TestCollateExamples:
 
 
 class TestMakeSplit:
-    def test_asks_each_passage_its_own_labels_alone(self, small_vocabulary):
+    def test_asks_what_the_teacher_was_asked(self, small_vocabulary):
         item = labelled(
             ["mary", "left", "paris"],
             ["river", "city", "company", "person"],
@@ -103,20 +103,15 @@ class TestMakeSplit:
         )
         split = make_split("dev", [item], small_vocabulary)
         assert split.name == "dev"
-        assert split.labels == [("city", "person")]
-        assert split.examples[0].labels == ("city", "person")
-        own = item.probs[:, [1, 3]]
-        np.testing.assert_array_equal(split.examples[0].teacher_logits, teacher_word_logits(own))
-        assert split.teacher_entities == [decode_entities(own, ("city", "person"))]
+        assert split.labels == [item.labels]
+        assert split.examples[0].labels == item.labels
+        np.testing.assert_array_equal(
+            split.examples[0].teacher_logits, teacher_word_logits(item.probs)
+        )
+        assert split.teacher_entities == [decode_entities(item.probs, item.labels)]
         assert split.passages == [item.passage]
 
     @pytest.mark.parametrize("labels", [("river", "city"), ()])
-    def test_asks_all_labels_of_a_passage_without_any_of_its_own(self, small_vocabulary, labels):
+    def test_takes_a_passage_without_entities_or_labels(self, small_vocabulary, labels):
         split = make_split("dev", [labelled(["nothing", "here"], labels)], small_vocabulary)
         assert split.labels == [labels]
-
-    def test_counts_labels_that_the_annotator_was_asked_as_own(self, small_vocabulary):
-        item = labelled(["mary", "left"], ["river", "city", "person"])
-        passage = Passage(item.passage.words, (Entity(0, 1, "person"),), ("city",))
-        item = LabelledPassage(passage, item.labels, item.probs)
-        assert make_split("dev", [item], small_vocabulary).labels == [("city", "person")]

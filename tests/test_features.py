@@ -11,7 +11,18 @@ from tokenizers import Tokenizer, models
 from gliner_distill.errors import StudentError
 from gliner_distill.features import N_SHAPES, Vocabulary, train_vocabulary, word_shape
 
-ODD_WORDS = ("🙂", "e\u0301", "\u200b", "\u200d\ufe0f", "x" * 5_000, " ", "\x00", "", "東京", "\udcff")
+ODD_WORDS = (
+    "🙂",
+    "e\u0301",
+    "\u200b",
+    "\u200d\ufe0f",
+    "x" * 5_000,
+    " ",
+    "\x00",
+    "",
+    "東京",
+    "\udcff",
+)
 
 
 @pytest.fixture(scope="module")

@@ -29,9 +29,7 @@ class TestFindVocabulary:
         assert vocabulary.to_json() == pieces.vocabulary.to_json()
         np.testing.assert_allclose(found.vectors, pieces.vectors, atol=0.02)
 
-    def test_trains_one_on_words_and_labels_where_the_store_has_none(
-        self, tmp_path, five_passages
-    ):
+    def test_trains_one_on_words_and_labels_where_the_store_has_none(self, tmp_path, five_passages):
         vocabulary, found = find_vocabulary(tmp_path, five_passages)
         assert found is None
         words = {word for item in five_passages for word in item.passage.words}

@@ -152,7 +152,9 @@ class TestSoftLoss:
 
     def test_gives_masked_classes_no_gradient_and_others_a_finite_one(self):
         student = random_logits(4, 5, seed=1, n_masked=2).requires_grad_()
-        soft_loss(student, random_logits(4, 5, seed=2, n_masked=2), temperature=2.0).sum().backward()
+        soft_loss(
+            student, random_logits(4, 5, seed=2, n_masked=2), temperature=2.0
+        ).sum().backward()
         assert student.grad.isfinite().all()
         assert student.grad[:2, -2:].eq(0).all()
         assert student.grad[:, :-2].ne(0).all()

@@ -152,13 +152,31 @@ class TestLabels:
 
 
 class TestDropout:
-    def test_changes_scores_in_training_and_not_in_use(self, build_student, small_vocabulary):
-        student = build_student(embedding_dropout_prob=0.5, dropout_prob=0.5)
+    @pytest.fixture
+    def batch(self, small_vocabulary):
         words, labels = PASSAGES[0]
-        batch = make_batch([small_vocabulary.encode_words(words)], [labels], small_vocabulary)
+        return make_batch([small_vocabulary.encode_words(words)], [labels], small_vocabulary)
+
+    @pytest.mark.parametrize("kind", ["embedding_dropout_prob", "dropout_prob"])
+    def test_changes_scores_in_training_and_not_in_use(self, build_student, batch, kind):
+        student = build_student(**{kind: 0.5})
         assert torch.equal(student(batch), student(batch))
         student.train()
         assert not torch.equal(student(batch), student(batch))
+
+    def test_is_of_words_and_labels_going_in_or_of_states(self, build_student, batch):
+        labels = batch["label_piece_ids"], batch["label_starts"]
+        student = build_student(embedding_dropout_prob=1.0).train()
+        assert torch.equal(student.encode_labels(*labels)[0], student.label_tower.bias)
+        assert student._embed_words(batch).eq(0).all()
+        student = build_student(dropout_prob=1.0).train()
+        expected = build_student().encode_labels(*labels)
+        torch.testing.assert_close(student.encode_labels(*labels), expected)
+        # Without the LSTM's states a word's vector is made of its own pieces and shape alone.
+        embedded = student._embed_words(batch)
+        states = embedded.new_zeros(*embedded.shape[:2], 16)
+        expected = student.word_tower(torch.cat([states, embedded], dim=-1))
+        torch.testing.assert_close(student.encode_words(batch), expected)
 
 
 class TestSize:
@@ -173,9 +191,7 @@ class TestSize:
         assert student.n_parameters_without_embeddings == without
 
     def test_is_counted_as_by_hand_with_one_layer_one_way(self):
-        student = Student(
-            StudentConfig(10, embedding_width=3, hidden_width=5, bidirectional=False)
-        )
+        student = Student(StudentConfig(10, embedding_width=3, hidden_width=5, bidirectional=False))
         by_hand = 30 + 24 + (4 * 5 * 8 + 40) + (8 * 5 + 5) + (3 * 5 + 5) + 6
         assert student.n_parameters == by_hand == 325
 
@@ -196,9 +212,7 @@ class TestSize:
 
 
 class TestFiles:
-    def test_give_a_student_back_with_the_same_logits(
-        self, tmp_path, student, small_vocabulary
-    ):
+    def test_give_a_student_back_with_the_same_logits(self, tmp_path, student, small_vocabulary):
         save_student(tmp_path, student, small_vocabulary, facts={})
         loaded, vocabulary = load_student(tmp_path)
         assert loaded.config == student.config
@@ -330,7 +344,9 @@ class TestMakeBatch:
     def test_lays_pieces_and_shapes_without_padding(self, small_vocabulary):
         words = [small_vocabulary.encode_words(words) for words, _ in PASSAGES]
         batch = make_batch(words, [("city",)] * 4, small_vocabulary)
-        everything = small_vocabulary.encode_words([word for words, _ in PASSAGES for word in words])
+        everything = small_vocabulary.encode_words(
+            [word for words, _ in PASSAGES for word in words]
+        )
         assert batch["piece_ids"].tolist() == everything.piece_ids.tolist()
         assert batch["word_starts"].tolist() == everything.word_starts.tolist()
         assert batch["word_shapes"].tolist() == everything.word_shapes.tolist()

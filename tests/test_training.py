@@ -60,7 +60,7 @@ def train_short(build_student, small_vocabulary, five_passages):
     def train(folder, settings=SHORT, *, seed=0, vocabulary=small_vocabulary, **arguments):
         student = build_student(seed=seed, dropout_prob=0.3, embedding_dropout_prob=0.2)
         train = arguments.pop("train", five_passages)
-        splits = [make_split("dev", five_passages[:3], vocabulary)]
+        splits = [make_split("dev", arguments.pop("dev", five_passages[:3]), vocabulary)]
         return train_student(
             student, vocabulary, train, folder, settings, splits=splits, **arguments
         )
@@ -182,6 +182,12 @@ class TestLearning:
         assert torch.equal(student.pieces.weight, build_student().pieces.weight)
         assert not torch.equal(student.none.weight, build_student().none.weight)
 
+    def test_stops_when_the_loss_is_no_longer_a_number(self, tmp_path, train_short):
+        settings = dataclasses.replace(SHORT, learning_rate=1e30)
+        with pytest.raises(StudentError, match=r"became nan in epoch 1; try a lower --learning"):
+            train_short(tmp_path, settings)
+        assert not (tmp_path / CHECKPOINT_FILE).exists()
+
     def test_reports_every_step_with_its_words(self, tmp_path, train_short, five_passages):
         steps = []
         train_short(tmp_path, on_progress=lambda n_words, text: steps.append((n_words, text)))
@@ -280,9 +286,7 @@ class TestResume:
         train_short(tmp_path, resume=True)
         assert_same_run(tmp_path, uninterrupted)
 
-    def test_ends_so_after_two_kills_from_another_start(
-        self, tmp_path, train_short, uninterrupted
-    ):
+    def test_ends_so_after_two_kills_from_another_start(self, tmp_path, train_short, uninterrupted):
         for n_steps in (5, 5):
             with pytest.raises(KilledError):
                 train_short(tmp_path, resume=True, on_progress=stop_after(n_steps))
@@ -291,9 +295,7 @@ class TestResume:
         train_short(tmp_path, resume=True, seed=7)
         assert_same_run(tmp_path, uninterrupted)
 
-    def test_drops_rows_of_an_epoch_without_checkpoint(
-        self, tmp_path, train_short, uninterrupted
-    ):
+    def test_drops_rows_of_an_epoch_without_checkpoint(self, tmp_path, train_short, uninterrupted):
         with pytest.raises(KilledError):
             train_short(tmp_path, on_progress=stop_after(8))
         with (tmp_path / METRICS_FILE).open("a") as stream:
@@ -323,7 +325,9 @@ class TestResume:
         assert steps == []
         assert_same_run(tmp_path / "run", uninterrupted)
         expected = weights(uninterrupted)
-        assert all(torch.equal(value, expected[name]) for name, value in student.state_dict().items())
+        assert all(
+            torch.equal(value, expected[name]) for name, value in student.state_dict().items()
+        )
 
     def test_starts_where_there_is_nothing(self, tmp_path, train_short, uninterrupted):
         train_short(tmp_path / "deep" / "run", resume=True)
@@ -342,7 +346,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         "change",
-        ["settings", "words", "gold", "probs", "labels", "order", "passages", "vocabulary"],
+        ["settings", "words", "gold", "probs", "labels", "order", "passages", "vocabulary", "dev"],
     )
     def test_name_a_run_of_other_settings_or_data_and_leave_it_be(
         self, tmp_path, train_short, uninterrupted, five_passages, small_vocabulary, change
@@ -369,8 +373,11 @@ class TestRefusals:
         if change == "vocabulary":
             vocabulary = train_vocabulary([*small_vocabulary.pieces(), "zz"], n_pieces=90)
             assert len(vocabulary) == len(small_vocabulary)
+        changed = {"train": train, "vocabulary": vocabulary}
+        if change == "dev":
+            changed["dev"] = five_passages[1:4]
         with pytest.raises(StudentError, match=r"other settings or data; choose another --out"):
-            train_short(folder, settings, train=train, vocabulary=vocabulary, resume=True)
+            train_short(folder, settings, resume=True, **changed)
         assert_same_run(folder, uninterrupted)
         for name in ("config.json", "environment.json"):
             assert (folder / name).read_bytes() == (uninterrupted / name).read_bytes()
@@ -402,9 +409,7 @@ class TestRefusals:
                 train_short(folder)
 
     @pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "tensorboard"])
-    def test_name_a_folder_with_something_else_in_a_files_place(
-        self, tmp_path, train_short, name
-    ):
+    def test_name_a_folder_with_something_else_in_a_files_place(self, tmp_path, train_short, name):
         if name == "tensorboard":
             (tmp_path / name).write_text("")
         else:
@@ -426,9 +431,15 @@ class TestReadMetrics:
     def test_names_a_file_that_is_missing_or_broken(self, tmp_path):
         with pytest.raises(StudentError, match=r"metrics\.jsonl: cannot be read: "):
             read_metrics(tmp_path)
-        (tmp_path / METRICS_FILE).write_text('{"epoch": 1}\n{"epoch"')
+        (tmp_path / METRICS_FILE).write_text('{"epoch": 1}\n{"epoch"\n')
         with pytest.raises(StudentError, match=r"metrics\.jsonl: cannot be read: "):
             read_metrics(tmp_path)
+
+    def test_leaves_half_a_row_at_the_end_out(self, tmp_path):
+        content = '{"epoch": 1}\n{"epoch": 2, "split": "größe"'.encode()
+        for end in (13, 14, 20, len(content) - 3, len(content)):
+            (tmp_path / METRICS_FILE).write_bytes(content[:end])
+            assert read_metrics(tmp_path) == [{"epoch": 1}]
 
     def test_reads_labels_with_line_separators_of_unicode(
         self, tmp_path, build_student, small_vocabulary

@@ -6,6 +6,7 @@ Nothing heavy is imported until a command runs, so that `--help` answers at once
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -383,9 +384,16 @@ def _quiet() -> None:
     import logging
     import warnings
 
+    # TensorBoard's thread meets a full disk first, and then hands the error on to us.
+    threading.excepthook = _skip_file_errors
     warnings.filterwarnings("ignore")
     for name in ("transformers", "gliner", "huggingface_hub", "accelerate"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _skip_file_errors(happened: threading.ExceptHookArgs) -> None:
+    if not issubclass(happened.exc_type, OSError):
+        threading.__excepthook__(happened)
 
 
 def _fail(message: str, *, code: int) -> NoReturn:

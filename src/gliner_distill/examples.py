@@ -68,14 +68,13 @@ def make_example(item: LabelledPassage, vocabulary: Vocabulary) -> Example:
 def make_split(
     name: str, items: Sequence[LabelledPassage], vocabulary: Vocabulary
 ) -> EvaluationSplit:
-    """Return passages to evaluate on, asked for their own labels only, as the report does."""
-    own = [_own_labels_only(item) for item in items]
+    """Return passages to evaluate on, asked for the labels that the teacher was asked for."""
     return EvaluationSplit(
         name=name,
-        passages=[item.passage for item in own],
-        labels=[item.labels for item in own],
-        teacher_entities=[decode_entities(item.probs, item.labels) for item in own],
-        examples=[make_example(item, vocabulary) for item in own],
+        passages=[item.passage for item in items],
+        labels=[item.labels for item in items],
+        teacher_entities=[decode_entities(item.probs, item.labels) for item in items],
+        examples=[make_example(item, vocabulary) for item in items],
     )
 
 
@@ -117,10 +116,3 @@ def collate_examples(examples: Sequence[Example], vocabulary: Vocabulary) -> Bat
         )
         batch["gold"][row, :n_words, :n_classes] = torch.from_numpy(example.gold)
     return batch
-
-
-def _own_labels_only(item: LabelledPassage) -> LabelledPassage:
-    own = set(item.passage.own_labels) or set(item.labels)
-    columns = [column for column, label in enumerate(item.labels) if label in own]
-    labels = tuple(item.labels[column] for column in columns)
-    return LabelledPassage(item.passage, labels, item.probs[:, columns])

@@ -107,7 +107,7 @@ class Vocabulary:
         return pieces[:_MAX_LABEL_PIECES] or [0]
 
     def _encode_word(self, word: str) -> tuple[int, ...]:
-        # Half of a surrogate pair, as Python gives for undecodable bytes, is no text to the library.
+        # The library takes no half of a surrogate pair, Python's stand-in for undecodable bytes.
         text = word[:_MAX_WORD_CHARS].encode("utf-8", "replace").decode("utf-8")
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         return tuple(encoding.ids[:_MAX_WORD_PIECES]) or (0,)
@@ -142,7 +142,9 @@ def train_vocabulary(texts: Iterable[str], *, n_pieces: int) -> Vocabulary:
     trained = _lower_cased_word_pieces(models.WordPiece(unk_token="[UNK]"))
     # The trainer numbers the characters within words in the order of a hash map that is seeded
     # anew each time, and decides ties by number. Naming them beforehand gives one order.
-    within = sorted({char for text in counts for word in _split(trained, text) for char in word[1:]})
+    within = sorted(
+        {char for text in counts for word in _split(trained, text) for char in word[1:]}
+    )
     trainer = trainers.WordPieceTrainer(
         vocab_size=n_pieces,
         special_tokens=["[UNK]", *(f"##{char}" for char in within)],

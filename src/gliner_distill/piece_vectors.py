@@ -66,12 +66,12 @@ def encode_pieces(model: Any, texts: Iterable[str]) -> PieceVectors:
         inputs = tokenizer(pieces, add_special_tokens=False)["input_ids"]
     first = [i for i in (tokenizer.cls_token_id,) if i is not None]
     last = [i for i in (tokenizer.sep_token_id,) if i is not None]
-    rows = [first + list(ids) + last for ids in inputs]
     encoder = model.model.token_rep_layer.bert_layer.model
     n_known = encoder.get_input_embeddings().num_embeddings
     unknown = tokenizer.unk_token_id or 0
     # GLiNER's own marks have a number but, in a bi-encoder, no row in the encoder's table.
     inputs = [[piece if piece < n_known else unknown for piece in ids] for ids in inputs]
+    rows = [first + ids + last for ids in inputs]
     states = _mean_states(encoder, rows, skip=(len(first), len(last)), device=model.device)
     return PieceVectors(vocabulary, principal_components(states, VECTOR_WIDTH))
 

@@ -140,15 +140,15 @@ def learning_rate_factor(step: int, *, n_steps: int, warm_up: float = 0.1) -> fl
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of a run folder's `metrics.jsonl`.
+    """Return the rows of a run folder's `metrics.jsonl`, but for half a row of a killed run.
 
     Raises:
         StudentError: It cannot be read.
     """
     path = folder / METRICS_FILE
     try:
-        with path.open(encoding="utf-8") as stream:
-            return [json.loads(line) for line in stream]
+        whole = path.read_bytes().rpartition(b"\n")[0].decode("utf-8")
+        return [json.loads(line) for line in whole.split("\n") if line]
     except (OSError, ValueError) as error:
         raise StudentError(f"{path}: cannot be read: {error}") from error
 
@@ -242,7 +242,7 @@ def _open_run(folder: Path, run: Mapping[str, Any], *, resume: bool) -> Checkpoi
     if path.exists() and not resume:
         raise StudentError(f"{folder}: holds a run already; --resume goes on with it")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "tensorboard").mkdir(parents=True, exist_ok=True)
         checkpoint = read_checkpoint(path) if path.exists() else None
         if checkpoint is not None and checkpoint.run != json.loads(json.dumps(run)):
             raise StudentError(

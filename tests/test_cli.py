@@ -1,0 +1,650 @@
+"""The command line as its users meet it: help, output, files, errors, Ctrl-C.
+
+Most tests run `main` in this process; what needs a process of its own (signals, pipes, settings of
+the hub) says so.
+"""
+
+import errno
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from gliner_distill import labelling, teacher
+from gliner_distill.checkpoint import read_checkpoint
+from gliner_distill.cli import app
+from gliner_distill.cli_options import MANUAL_ENDS
+from gliner_distill.corpus import write_passages
+from gliner_distill.entities import Entity, Passage
+from gliner_distill.labelling import LabelPolicy, label_corpus
+from gliner_distill.progress import StageProgress
+from gliner_distill.soft_labels import read_manifest
+
+LEXICON = {"paris": "city", "london": "city", "mary": "person", "john": "person", "acme": "company"}
+COMMANDS = ("reproduce", "label", "train", "evaluate", "predict", "inspect")
+SMALL = ("--hidden-width", 8, "--batch-size", 4)
+
+
+def make_passages(n_passages=20):
+    verbs = ("saw", "left", "built", "on", "the")
+    names = list(LEXICON)
+    passages = []
+    for place in range(n_passages):
+        words = ("in", names[place % 5], verbs[place % 3], "the", names[place * 2 % 5], verbs[3])
+        entities = [
+            Entity(index, index + 1, LEXICON[word])
+            for index, word in enumerate(words)
+            if word in LEXICON
+        ]
+        passages.append(Passage((*words, str(place)), tuple(entities)))
+    return passages
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, lexicon_teacher):
+    """A folder with a store and a run folder of a student that learnt it: do not change them."""
+    from gliner_distill.settings import TrainingSettings
+    from gliner_distill.student import StudentConfig
+    from gliner_distill.training_run import train_on_store
+
+    folder = tmp_path_factory.mktemp("world")
+    passages = make_passages()
+    label_corpus(passages, lexicon_teacher(LEXICON), folder / "store", policy=LabelPolicy(2))
+    train_on_store(
+        folder / "store",
+        folder / "run",
+        TrainingSettings(epochs=20, batch_size=4),
+        make_config=lambda n_pieces: StudentConfig(n_pieces, embedding_width=16, hidden_width=16),
+        on_progress=lambda *facts: None,
+    )
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def in_temporary_folder(tmp_path, monkeypatch):
+    """Relative paths, as in the messages below, without this machine's folders."""
+    monkeypatch.chdir(tmp_path)
+
+
+def write_corpus(name, passages):
+    write_passages(name, passages)
+    return name
+
+
+def assert_fails(finished, message, *, code=1):
+    """Check the exit code, and that the last line on standard error is the whole complaint."""
+    *notes, last = finished.err.splitlines()
+    assert finished.code == code
+    assert last == f"gliner-distill: {message}"
+    assert not any(word in note for note in notes for word in ("Traceback", "gliner-distill"))
+
+
+def start_process(script, *args, **options):
+    """Start Python on a script with one thread; standard output and error are kept."""
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, args)],
+        stdout=options.pop("stdout", subprocess.PIPE),
+        stderr=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | options.pop("env", {}),
+        text=True,
+        **options,
+    )
+
+
+MAIN = "from gliner_distill.cli import main; main()"
+
+
+class TestHelp:
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_is_a_manual_page_of_80_columns(self, run_cli, monkeypatch, command):
+        monkeypatch.setenv("COLUMNS", "80")
+        page = run_cli(command, "--help")
+        assert page.code == 0
+        assert page.err == ""
+        assert max(map(len, page.out.splitlines())) <= 80
+        assert page.out.startswith(f"Usage: gliner-distill {command} [OPTIONS]")
+        for part in ("Options:\n", "Prints ", "Writes ", "Exit codes:\n", "Examples:\n"):
+            assert part in page.out
+        assert f"\n    gliner-distill {command} " in page.out or command == "reproduce"
+
+    def test_says_defaults_and_keeps_line_breaks(self, run_cli):
+        page = run_cli("train", "-h").out
+        assert "[default: 0.8; 0<=x<=1]" in " ".join(page.split())
+        assert (
+            "    gliner-distill train soft_labels/train --dev soft_labels/dev \\\n"
+            "      --out runs/distilled\n" in page
+        )
+
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_examples_are_valid(self, name):
+        command = typer.main.get_command(app).commands[name]
+        examples = MANUAL_ENDS[name].partition("Examples:\n")[2].replace("\\\n", " ")
+        for line in examples.splitlines():
+            words = shlex.split(line.split(">")[0].split("<")[0].split("|")[0])
+            assert words[:2] == ["gliner-distill", name]
+            command.make_context(name, words[2:]).close()
+
+    def test_overview_is_printed_without_a_command(self, run_cli):
+        finished = run_cli()
+        assert finished.code == 2
+        assert finished.err == run_cli("--help").out
+        assert [name for name in COMMANDS if f"\n  {name} " in finished.err] == list(COMMANDS)
+        assert "..." not in finished.err.partition("Commands:")[2]
+
+    def test_version(self, run_cli):
+        import gliner_distill
+
+        assert run_cli("--version").out == f"{gliner_distill.__version__}\n"
+
+
+class TestWrongUsage:
+    @pytest.mark.parametrize(
+        ("args", "part"),
+        [
+            (["learn"], "No such command 'learn'"),
+            (["train", "store", "--out", "run", "--alfa", "1"], "No such option: --alfa"),
+            (["train", "store", "--out", "run", "--alpha", "2"], "'--alpha'"),
+            (["train", "store", "--out", "run", "--epochs", "0"], "'--epochs'"),
+            (["train", "store", "--out", "run", "--epochs", "many"], "'--epochs'"),
+            (["train", "store", "--out", "run", "--seed", "-1"], "'--seed'"),
+            (["train", "store", "--out", "run", "--hidden-width", "99999"], "'--hidden-width'"),
+            (["train", "--out", "run"], "Missing argument 'STORE'"),
+            (["train", "store"], "Missing option '--out'"),
+            (["label", "corpus.json", "--out", "store"], "Missing option '--teacher'"),
+            (["label", "a", "--teacher", "b", "--out", "c", "--negatives", "-1"], "'--negatives'"),
+            (["evaluate", "run"], "Missing argument 'CORPUS'"),
+            (["evaluate", "run", "corpus.json", "--threshold", "1.5"], "'--threshold'"),
+            (["predict", "run", "some text"], "Missing option '--label'"),
+            (["predict", "run", "some text", "-l", " "], "'--label': a label must not be empty"),
+            (["predict", "run", "caf\udce9", "-l", "x"], "'TEXT': text and labels must be UTF-8"),
+            (["reproduce", "--train", "0"], "'--train'"),
+            (["inspect", "one", "two"], "unexpected extra argument"),
+        ],
+    )
+    def test_is_one_line_and_exit_code_2(self, run_cli, args, part):
+        finished = run_cli(*args)
+        assert finished.code == 2
+        assert finished.out == ""
+        assert part in finished.err
+        assert finished.err.startswith("gliner-distill: ")
+        assert finished.err.endswith(" (see --help)\n")
+        assert finished.err.count("\n") == 1
+
+
+class TestBadCorpus:
+    def test_missing_file(self, run_cli):
+        message = (
+            "none.json: no such file; expected the path of a corpus file, "
+            "or a hub data set's owner/name"
+        )
+        assert_fails(run_cli("inspect", "none.json"), message)
+        assert_fails(run_cli("label", "none.json", "--teacher", "t", "--out", "s"), message)
+        assert_fails(run_cli("evaluate", "run", "none.json"), message)
+
+    def test_folder_and_file_without_a_store(self, run_cli, world):
+        Path("empty").mkdir()
+        message = "no manifest.json in it, so this is no soft-label store"
+        assert_fails(run_cli("inspect", "empty"), f"empty: {message}")
+        assert_fails(run_cli("train", "empty", "--out", "run"), f"empty: {message}")
+        write_corpus("corpus.json", make_passages(2))
+        assert_fails(run_cli("train", "corpus.json", "--out", "run"), f"corpus.json: {message}")
+
+    def test_empty_file(self, run_cli):
+        Path("empty.json").touch()
+        assert_fails(
+            run_cli("inspect", "empty.json"), "empty.json: the file is empty; expected passages"
+        )
+
+    def test_json_that_is_cut_off(self, run_cli):
+        text = Path(write_corpus("whole.json", make_passages(3))).read_text(encoding="utf-8")
+        Path("cut.json").write_text(text[:-20], encoding="utf-8")
+        assert_fails(
+            run_cli("inspect", "cut.json"),
+            "cut.json: record 3: the file is cut off within this record; nothing behind this "
+            "point can be read, so get or write the file again",
+        )
+
+    def test_wrong_keys(self, run_cli):
+        Path("keys.json").write_text('[{"words": ["a"]}]', encoding="utf-8")
+        assert_fails(
+            run_cli("label", "keys.json", "--teacher", "t", "--out", "s"),
+            "keys.json: record 1: the key \"tokenized_text\" is missing (the record has 'words'); "
+            'expected "tokenized_text" and "ner", or "text"; correct it, or leave bad records out '
+            "with --skip-bad",
+        )
+
+    def test_bad_records_can_be_left_out(self, run_cli):
+        passages = Path(write_corpus("two.json", make_passages(2))).read_text(encoding="utf-8")
+        Path("some.json").write_text(f'[{{"words": []}}, {passages[1:]}', encoding="utf-8")
+        finished = run_cli("inspect", "some.json", "--skip-bad")
+        assert finished.code == 0
+        assert finished.out.startswith("passages: 2 ")
+        assert "1" in finished.out.partition("bad records")[2]
+
+    def test_without_an_entity(self, run_cli, world, gliner_folder):
+        write_corpus("plain.json", [Passage(("nothing", "here"))] * 2)
+        assert_fails(
+            run_cli("label", "plain.json", "--teacher", gliner_folder, "--out", "store"),
+            "no passage has an entity or a label, so there is nothing to ask the teacher; "
+            "give the labels to ask: --labels FILE",
+        )
+        assert_fails(
+            run_cli("evaluate", world / "run", "plain.json"),
+            "plain.json: no passage has a gold entity, so there is nothing to measure against",
+        )
+
+    def test_file_of_labels(self, run_cli):
+        write_corpus("corpus.json", make_passages(2))
+        args = ("label", "corpus.json", "--teacher", "t", "--out", "store", "--labels")
+        Path("twice.txt").write_text("person\ncity\nPerson\n", encoding="utf-8")
+        assert_fails(
+            run_cli(*args, "twice.txt"),
+            "twice.txt: line 3: label 'person' stands on line 1 already",
+        )
+        Path("blank.txt").write_text("\n\n", encoding="utf-8")
+        assert_fails(run_cli(*args, "blank.txt"), "blank.txt: no label in it; expected one a line")
+        Path("labels.txt").write_text("person\n", encoding="utf-8")
+        assert_fails(
+            run_cli(*args, "labels.txt", "--negatives", 3),
+            "a fixed label list leaves no room for negatives: give one of them",
+        )
+        finished = run_cli(*args, "none.txt")
+        assert finished.code == 1
+        assert finished.err.startswith("gliner-distill: none.txt: cannot be read as UTF-8 text: ")
+
+
+class TestBadModel:
+    def test_teacher_without_weights(self, run_cli, gliner_folder):
+        write_corpus("corpus.json", make_passages(2))
+        Path("bare").mkdir()
+        args = ("label", "corpus.json", "--teacher", "bare", "--out", "store")
+        assert_fails(
+            run_cli(*args), "bare: no gliner_config.json in it, so this is no GLiNER model"
+        )
+        config = (gliner_folder / "gliner_config.json").read_bytes()
+        Path("bare/gliner_config.json").write_bytes(config)
+        assert_fails(run_cli(*args), "bare: no weights in it: expected model.safetensors")
+        assert not Path("store").exists()
+
+    def test_folder_that_is_neither(self, run_cli):
+        Path("neither").mkdir()
+        message = (
+            "neither: neither a student (no student_config.json in it or in its folder student) "
+            "nor a GLiNER (no gliner_config.json in it)"
+        )
+        write_corpus("corpus.json", make_passages(2))
+        assert_fails(run_cli("predict", "neither", "text", "-l", "city"), message)
+        assert_fails(run_cli("evaluate", "neither", "corpus.json"), message)
+
+    def test_no_folder(self, run_cli):
+        expected = (
+            "expected the folder of a student, of a run or of a GLiNER, or a GLiNER's hub id "
+            "(owner/name)"
+        )
+        args = ("text", "-l", "city")
+        assert_fails(run_cli("predict", "none", *args), f"none: no such folder; {expected}")
+        Path("file").touch()
+        assert_fails(run_cli("predict", "file", *args), f"file: this is a file; {expected}")
+
+    def test_without_network_says_what_to_do_offline(self, tmp_path):
+        """In a process of its own: the hub's settings are read when it is imported."""
+        write_corpus("corpus.json", make_passages(2))
+        script = """
+import contextlib, io, json, sys
+from gliner_distill.cli import main
+ends = []
+for args in json.loads(sys.argv[1]):
+    sys.argv = ["gliner-distill", *args]
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
+        try:
+            main()
+        except SystemExit as end:
+            ends.append([end.code, errors.getvalue()])
+print(json.dumps(ends))
+"""
+        cases = [
+            ["inspect", "me/passages"],
+            ["predict", "me/model", "text", "-l", "city"],
+            ["label", "corpus.json", "--teacher", "me/model", "--out", "store"],
+        ]
+        nowhere = {"HF_HOME": str(tmp_path / "hub"), "HF_ENDPOINT": "http://127.0.0.1:9"}
+        # The second one needs torch and gliner, which take their time.
+        for env, chosen in ((nowhere, cases[:1]), (nowhere | {"HF_HUB_OFFLINE": "1"}, cases)):
+            out, err = start_process(script, json.dumps(chosen), env=env).communicate(timeout=120)
+            assert err == ""
+            ends = json.loads(out)
+            assert [code for code, _ in ends] == [1] * len(chosen)
+            for _, message in ends:
+                assert message.count("\n") == 1
+                assert "give a local path, or run once with network" in message
+                assert "HF_HUB_OFFLINE" in message
+            assert "as a hub data set: data set me/passages " in ends[0][1]
+            is_offline = "HF_HUB_OFFLINE" in env
+            assert is_offline != ("cannot be had from http://127.0.0.1:9" in ends[0][1])
+        assert "no such folder of a student or a GLiNER, and as a hub id: model" in ends[1][1]
+
+
+class TestUnwritable:
+    def test_folder_below_a_file(self, run_cli, world, gliner_folder):
+        Path("file").touch()
+        corpus = write_corpus("corpus.json", make_passages(2))
+        message = "file/out: cannot be written: Not a directory"
+        args = ("--teacher", gliner_folder, "--out", "file/out")
+        assert_fails(run_cli("label", corpus, *args), message)
+        assert_fails(run_cli("train", world / "store", "--out", "file/out", *SMALL), message)
+        assert_fails(
+            run_cli("evaluate", world / "run", corpus, "--json", "none/x.json"),
+            "none/x.json: cannot be written: no folder none",
+        )
+
+    def test_full_disk(self, run_cli, world, gliner_folder, monkeypatch):
+        def fail(descriptor):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("gliner_distill.files.os.fsync", fail)
+        corpus = write_corpus("corpus.json", make_passages(2))
+        reason = "cannot be written: No space left on device"
+        assert_fails(
+            run_cli("label", corpus, "--teacher", gliner_folder, "--out", "store"),
+            f"store/manifest.json: {reason}",
+        )
+        assert_fails(run_cli("train", world / "store", "--out", "run", *SMALL), f"run: {reason}")
+        assert_fails(
+            run_cli("evaluate", world / "run", corpus, "--json", "x.json"), f"x.json: {reason}"
+        )
+        assert [path for path in Path().rglob("*.part") if path.is_file()] == []
+
+    def test_disk_that_is_full_at_the_first_checkpoint(self, run_cli, world, monkeypatch):
+        def fail(path, content):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("gliner_distill.checkpoint.replace_file", fail)
+        assert_fails(
+            run_cli("train", world / "store", "--out", "run", "--epochs", 1, *SMALL),
+            "run/checkpoint.safetensors: cannot be written: No space left on device",
+        )
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+    def test_full_standard_output(self):
+        """In a process of its own, for Python's last flush of standard output."""
+        write_corpus("corpus.json", make_passages(2))
+        with Path("/dev/full").open("w", encoding="utf-8") as full:
+            process = start_process(MAIN, "inspect", "corpus.json", stdout=full)
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert err == "gliner-distill: No space left on device\n"
+
+
+class TestLabel:
+    def test_writes_a_store_that_resumes_after_ctrl_c(self, run_cli, gliner_folder, monkeypatch):
+        corpus = write_corpus("my corpus.json", make_passages(10))
+        args = ("label", corpus, "--teacher", gliner_folder, "--negatives", 1, "--out")
+        monkeypatch.setattr(labelling, "SHARD_PASSAGES", 4)
+        whole = run_cli(*args, "whole")
+        assert whole.code == 0
+        assert whole.err == "labelling: 70 of 70 words\n"
+        assert whole.out.startswith("whole: 10 passages, 70 words, ")
+
+        score = teacher.GLiNERTeacher.score_passages
+        calls = []
+
+        def stop_at_the_third_shard(self, passages, labels):
+            calls.append(len(passages))
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return score(self, passages, labels)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(teacher.GLiNERTeacher, "score_passages", stop_at_the_third_shard)
+            assert_fails(
+                run_cli(*args, "half"),
+                "stopped; half keeps the finished shards; the same command goes on from there",
+            )
+        lines = run_cli("inspect", "half").out.splitlines()
+        assert "passages           8 of 10" in lines
+        assert lines[-1] == "unfinished: run the same label command again to finish it"
+        assert_fails(
+            run_cli("train", "half", "--out", "run"),
+            "half: 8 of 10 passages are labelled; run the same label command again to finish it",
+        )
+        assert run_cli(*args, "half").code == 0
+        halves, wholes = (read_manifest(Path(name)).shards for name in ("half", "whole"))
+        assert halves == wholes
+        assert "passages           10 of 10" in run_cli("inspect", "half").out
+
+    def test_refuses_a_folder_of_other_soft_labels(self, run_cli, gliner_folder):
+        args = ("--teacher", gliner_folder, "--out", "store")
+        one = write_corpus("one.json", make_passages(1))
+        assert run_cli("label", one, *args).code == 0
+        finished = run_cli("label", write_corpus("two.json", make_passages(2)), *args)
+        assert finished.code == 1
+        assert finished.err.startswith("gliner-distill: store: holds soft labels from corpus ")
+        assert finished.err.endswith("; choose another --out or remove the folder\n")
+
+    def test_asks_a_list_of_labels_of_plain_text(self, run_cli, gliner_folder):
+        Path("notes.txt").write_text("Mary saw Paris.\nAcme left.\n", encoding="utf-8")
+        Path("labels.txt").write_text("person\n\ncity\n", encoding="utf-8")
+        args = ("label", "notes.txt", "--labels", "labels.txt", "--teacher", gliner_folder)
+        finished = run_cli(*args, "--out", "store")
+        assert finished.code == 0
+        assert "store: 2 passages, 7 words, 14 word-label pairs" in finished.out
+
+
+class TestTrain:
+    def test_writes_a_run_folder_and_refuses_it_without_resume(self, run_cli, world):
+        args = ("train", world / "store", "--out", "run", "--epochs", 2, *SMALL)
+        first = run_cli(*args)
+        assert first.code == 0
+        assert first.out.startswith("run/student: ")
+        assert first.err.splitlines()[-1].startswith("training: 280 of 280 words, epoch 2/2, loss ")
+        names = {path.name for path in Path("run").iterdir()}
+        assert names == {
+            *("student", "metrics.jsonl", "config.json", "environment.json", "tensorboard"),
+            "checkpoint.safetensors",
+        }
+        assert_fails(run_cli(*args), "run: holds a run already; --resume goes on with it")
+        assert run_cli(*args, "--resume").code == 0
+
+    def test_refusing_other_settings_leaves_the_run_as_it_was(self, run_cli, world):
+        args = ("train", world / "store", "--out", "run", *SMALL)
+        assert run_cli(*args, "--epochs", 1).code == 0
+        before = Path("run/config.json").read_bytes()
+        message = "its checkpoint is of a run with other settings or data; choose another --out"
+        for other in (["--epochs", 2], ["--epochs", 1, "--dev", world / "store"]):
+            assert_fails(run_cli(*args, *other, "--resume"), f"run: {message}")
+            assert Path("run/config.json").read_bytes() == before
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--temperature", 0], "temperature must be above 0; got 0.0"),
+            (["--embedding-rate", "inf"], "embedding_rate must be 0 or more; got inf"),
+            (["--learning-rate", 0], "learning_rate must be above 0; got 0.0"),
+            (["--device", "moon"], "device must be cpu or gpu; got moon"),
+            (
+                ["--learning-rate", 1e30, "--epochs", 3],
+                "the loss became nan in epoch 1; try a lower --learning-rate than 1e+30",
+            ),
+        ],
+    )
+    def test_refuses_bad_settings(self, run_cli, world, options, message):
+        assert_fails(run_cli("train", world / "store", "--out", "run", *SMALL, *options), message)
+
+    def test_refuses_a_student_of_too_many_parameters(self, run_cli, world):
+        finished = run_cli("train", world / "store", "--out", "run", "--hidden-width", 1000)
+        assert finished.code == 1
+        assert "at most 6,000,000 are allowed" in finished.err
+        assert not Path("run").exists()
+
+    def test_goes_on_after_ctrl_c(self, run_cli, world):
+        """In a process of its own, which waits for the signal after its second checkpoint."""
+        script = """
+import signal, time
+from gliner_distill import training
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+write = training.write_checkpoint
+
+def write_and_wait(path, checkpoint):
+    write(path, checkpoint)
+    if checkpoint.epoch == 2:
+        print("two epochs", flush=True)
+        time.sleep(120)
+
+training.write_checkpoint = write_and_wait
+from gliner_distill.cli import main
+main()
+"""
+        args = ("train", world / "store", "--out", "run", "--epochs", 4, *SMALL)
+        process = start_process(script, *args)
+        assert process.stdout.readline() == "two epochs\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert err == (
+            "gliner-distill: stopped; run keeps the finished epochs; "
+            "the same command with --resume goes on\n"
+        )
+        assert read_checkpoint(Path("run/checkpoint.safetensors")).epoch == 2
+        assert run_cli(*args, "--resume").code == 0
+        uninterrupted = [*args]
+        uninterrupted[3] = "other"
+        assert run_cli(*uninterrupted).code == 0
+        weights = "student/student.safetensors"
+        assert Path("run", weights).read_bytes() == Path("other", weights).read_bytes()
+
+
+class TestEvaluate:
+    def test_reads_student_run_and_gliner_folders(self, run_cli, world, gliner_folder):
+        corpus = write_corpus("some passages.json", make_passages(3))
+        pages = {}
+        for model in (world / "run", world / "run" / "student", gliner_folder):
+            finished = run_cli("evaluate", model, corpus, "--json", "figures.json")
+            assert finished.code == 0
+            assert finished.err == ""
+            figures = json.loads(Path("figures.json").read_text(encoding="utf-8"))
+            assert figures["n_passages"] == 3
+            assert figures["n_words"] == 21
+            assert figures["n_entities"] == 6
+            assert set(figures["span_by_label_vs_gold"]) == {"city", "person", "company"}
+            shown = dict(line.split(maxsplit=1) for line in finished.out.splitlines())
+            assert set(figures) - set(shown) == {"span_by_label_vs_gold"}
+            assert float(shown["span_f1_vs_gold"]) == round(figures["span_f1_vs_gold"], 4)
+            pages[model] = figures
+        student = pages[world / "run"]
+        assert student["span_f1_vs_gold"] > 0.9
+        assert student["span_f1_vs_gold"] == pages[world / "run" / "student"]["span_f1_vs_gold"]
+
+    def test_asks_a_list_of_labels(self, run_cli, world):
+        corpus = write_corpus("corpus.json", make_passages(10))
+        Path("labels.txt").write_text("city\n", encoding="utf-8")
+        args = ("evaluate", world / "run", corpus, "--labels", "labels.txt", "--json", "f.json")
+        assert run_cli(*args).code == 0
+        figures = json.loads(Path("f.json").read_text(encoding="utf-8"))
+        assert set(figures["span_by_label_vs_gold"]) == {"city"}
+
+
+class TestPredict:
+    def predict(self, run_cli, world, *args, **options):
+        labels = ("-l", "person", "-l", "City")
+        finished = run_cli("predict", world / "run", *args, *labels, **options)
+        assert finished.code == 0
+        assert finished.err == ""
+        documents = [json.loads(line) for line in finished.out.splitlines()]
+        for document in documents:
+            for one in document["entities"]:
+                assert document["text"][one["start"] : one["end"]] == one["text"]
+                assert one["label"] in ("person", "city")
+                assert 0.5 < one["score"] <= 1
+        return documents
+
+    def test_finds_entities_in_a_text(self, run_cli, world):
+        (document,) = self.predict(run_cli, world, "in  mary saw the paris on 7")
+        assert document["text"] == "in  mary saw the paris on 7"
+        found = [(one["start"], one["end"], one["label"]) for one in document["entities"]]
+        assert found == [(4, 8, "person"), (17, 22, "city")]
+
+    def test_reads_a_file_or_standard_input_line_by_line(self, run_cli, world):
+        content = "\ufeffin mary saw the paris on 7\n\nno one\r\nin john".encode()
+        Path("my notes.txt").write_bytes(content)
+        documents = self.predict(run_cli, world, "my notes.txt")
+        texts = ["in mary saw the paris on 7", "", "no one", "in john"]
+        assert [document["text"] for document in documents] == texts
+        assert documents[1]["entities"] == []
+        assert self.predict(run_cli, world, "-", stdin=content) == documents
+        assert self.predict(run_cli, world, stdin=content) == documents
+
+    def test_prints_nothing_for_an_empty_file(self, run_cli, world):
+        Path("empty.txt").touch()
+        assert self.predict(run_cli, world, "empty.txt") == []
+        assert self.predict(run_cli, world, "-") == []
+
+    def test_reads_10000_words_at_once(self, run_cli, world):
+        text = "in mary saw the paris on 7 . " * 1250
+        (document,) = self.predict(run_cli, world, text)
+        assert document["text"] == text
+        assert max(one["end"] for one in document["entities"]) > len(text) - 30
+
+    def test_of_a_gliner(self, run_cli, gliner_folder):
+        finished = run_cli("predict", gliner_folder, "mary saw paris " * 40, "-l", "city")
+        assert finished.code == 0
+        assert json.loads(finished.out)["text"] == "mary saw paris " * 40
+
+    def test_says_what_is_wrong_with_a_file(self, run_cli, world):
+        Path("latin.txt").write_bytes(b"caf\xe9\n")
+        Path("folder").mkdir()
+        cases = {
+            "latin.txt": "latin.txt: is not UTF-8 text: invalid continuation byte",
+            "-": "standard input: is not UTF-8 text: invalid continuation byte",
+            "none.txt": "none.txt: no such file; if it is the text itself, give it on standard "
+            "input",
+            "folder": "folder: this is a folder, not a file of documents; if it is the text "
+            "itself, give it on standard input",
+        }
+        for text, message in cases.items():
+            args = ("predict", world / "run", text, "-l", "city")
+            assert_fails(run_cli(*args, stdin=b"caf\xe9\n"), message)
+
+    def test_is_quiet_when_its_reader_leaves(self, world):
+        """In processes of their own, joined by a pipe."""
+        args = ("predict", world / "run", "-", "-l", "city")
+        process = start_process(MAIN, *args, stdin=subprocess.PIPE)
+        process.stdin.write("in paris\n" * 2000)
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["text"] == "in paris"
+        process.stdout.close()
+        process.stdin.close()
+        process.stdin = None
+        assert process.stderr.read() == ""
+        process.stderr.close()
+        assert process.wait(timeout=60) == 1
+
+
+class TestInspect:
+    def test_describes_a_corpus_and_a_store(self, run_cli, world):
+        corpus = run_cli("inspect", write_corpus("corpus.json", make_passages(3)))
+        assert corpus.code == 0
+        assert corpus.out.startswith("passages: 3 ")
+        store = run_cli("inspect", world / "store")
+        assert store.code == 0
+        assert "passages           20 of 20" in store.out.splitlines()
+        assert "teacher            lexicon (ffffffffffff)" in store.out.splitlines()
+
+
+class TestStageProgress:
+    def test_writes_a_line_a_stage_off_a_terminal(self, capsys):
+        with StageProgress() as progress:
+            count = progress.counter("labelling", 1500)
+            count(500)
+            assert capsys.readouterr().err == ""
+            count(1000)
+            progress.update("training", 10, 10, "loss [0.5]")
+        assert capsys.readouterr().err == (
+            "labelling: 1,500 of 1,500 words\ntraining: 10 of 10 words, loss [0.5]\n"
+        )
