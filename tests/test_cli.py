@@ -24,6 +24,7 @@ from gliner_distill.corpus import write_passages
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.labelling import LabelPolicy, label_corpus
 from gliner_distill.progress import StageProgress
+from gliner_distill.settings import TrainingSettings
 from gliner_distill.soft_labels import read_manifest
 
 LEXICON = {"paris": "city", "london": "city", "mary": "person", "john": "person", "acme": "company"}
@@ -49,7 +50,6 @@ def make_passages(n_passages=20):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory, lexicon_teacher):
     """A folder with a store and a run folder of a student that learnt it: do not change them."""
-    from gliner_distill.settings import TrainingSettings
     from gliner_distill.student import StudentConfig
     from gliner_distill.training_run import train_on_store
 
@@ -115,7 +115,8 @@ class TestHelp:
 
     def test_says_defaults_and_keeps_line_breaks(self, run_cli):
         page = run_cli("train", "-h").out
-        assert "[default: 0.8; 0<=x<=1]" in " ".join(page.split())
+        default = f"default: {TrainingSettings().alpha}; 0<=x<=1]"
+        assert default in " ".join(page.split())
         assert (
             "    gliner-distill train soft_labels/train --dev soft_labels/dev \\\n"
             "      --out runs/distilled\n" in page
@@ -161,8 +162,9 @@ class TestWrongUsage:
             (["evaluate", "run"], "Missing argument 'CORPUS'"),
             (["evaluate", "run", "corpus.json", "--threshold", "1.5"], "'--threshold'"),
             (["predict", "run", "some text"], "Missing option '--label'"),
-            (["predict", "run", "some text", "-l", " "], "'--label': a label must not be empty"),
-            (["predict", "run", "caf\udce9", "-l", "x"], "'TEXT': text and labels must be UTF-8"),
+            (["predict", "run", "some text", "-l", " "], "'-l': a label must not be empty"),
+            (["predict", "run", "caf\udce9", "-l", "x"], "'TEXT': this is not UTF-8"),
+            (["predict", "run", "text", "-l", "caf\udce9"], "'-l': this is not UTF-8"),
             (["reproduce", "--train", "0"], "'--train'"),
             (["inspect", "one", "two"], "unexpected extra argument"),
         ],

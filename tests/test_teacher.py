@@ -16,13 +16,8 @@ from safetensors.torch import load_file, save_file
 from gliner_distill.corpus import read_passages, sample_path
 from gliner_distill.entities import END, INSIDE, START, decode_entities
 from gliner_distill.errors import MissingExtraError, TeacherError
-from gliner_distill.teacher import (
-    GLiNERTeacher,
-    Window,
-    fingerprint_model,
-    plan_windows,
-    span_to_word_probs,
-)
+from gliner_distill.teacher import GLiNERTeacher, fingerprint_model, span_to_word_probs
+from gliner_distill.windows import Window, plan_windows
 
 WORDS = [
     *("the", "of", "in", "and", "paris", "london", "rhine", "thames", "acme", "globex", "mary"),

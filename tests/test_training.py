@@ -489,7 +489,6 @@ class TestTrainingSettings:
             *(("embedding_rate", value) for value in (-0.1, math.nan, math.inf)),
             *(("weight_decay", value) for value in (-0.1, math.nan, math.inf)),
             *(("max_gradient_norm", value) for value in (0.0, -1.0, math.nan, math.inf)),
-            *(("threshold", value) for value in (0.0, 1.0, -0.5, math.nan)),
             ("device", "abacus"),
         ],
     )
@@ -499,7 +498,7 @@ class TestTrainingSettings:
 
     def test_allows_the_ends_of_ranges(self):
         TrainingSettings(alpha=0, embedding_rate=0, weight_decay=0, epochs=1, batch_size=1)
-        TrainingSettings(alpha=1, temperature=1e-3, threshold=0.999)
+        TrainingSettings(alpha=1, temperature=1e-3)
 
     def test_has_help_for_every_field(self):
         for item in dataclasses.fields(TrainingSettings):

@@ -303,13 +303,6 @@ def predict(
     exclusive. An empty line is a document without entities, so line N of what is printed belongs
     to line N of the file. Writes nothing.
     """
-    from gliner_distill.corpus_records import clean_label
-
-    asked = tuple(dict.fromkeys(map(clean_label, label)))
-    if "" in asked:
-        raise typer.BadParameter("a label must not be empty", param_hint="'--label'")
-    if not all(map(_is_unicode, [*asked, text or ""])):
-        raise typer.BadParameter("text and labels must be UTF-8", param_hint="'TEXT'")
     if text is None and sys.stdin.isatty():
         raise typer.BadParameter(
             "give a text, a file, or - for standard input", param_hint="'TEXT'"
@@ -320,7 +313,7 @@ def predict(
         _quiet()
         predictor = find_predictor(model, threshold=threshold)
         for document in read_documents(text):
-            found = predict_document(predictor, document, asked)
+            found = predict_document(predictor, document, label)
             typer.echo(json.dumps(found, ensure_ascii=False))
 
 
@@ -359,15 +352,6 @@ def _read(corpus: str, *, skip_bad: bool) -> "list[Passage]":
     for line in notes.lines():
         typer.echo(line, err=True)
     return passages
-
-
-def _is_unicode(text: str) -> bool:
-    """Say whether an argument was UTF-8; bytes that are not arrive as lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 @contextmanager

@@ -61,6 +61,28 @@ MANUAL_ENDS = {
 """What stands below each command's options."""
 
 
+def _clean_labels(labels: list[str]) -> list[str]:
+    """Return labels as a corpus has them, each once."""
+    from gliner_distill.corpus_records import clean_label
+
+    cleaned = list(dict.fromkeys(clean_label(_check_utf8(label)) for label in labels))
+    if "" in cleaned:
+        raise typer.BadParameter("a label must not be empty")
+    return cleaned
+
+
+def _check_utf8(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes that are not UTF-8 arrive as lone surrogates
+        raise typer.BadParameter("this is not UTF-8") from None
+    return text
+
+
+def _check_text(text: str | None) -> str | None:
+    return None if text is None else _check_utf8(text)
+
+
 def _option(*flags: str, metavar: str | None, text: str, **more: Any) -> Any:
     return typer.Option(*flags, metavar=metavar, help=text, **more)
 
@@ -95,6 +117,7 @@ TextArgument = Annotated[
         help="The text itself, one document; or a file of documents, one a line; or - for "
         "standard input, which is also read without TEXT.",
         show_default=False,
+        callback=_check_text,
     ),
 ]
 
@@ -210,6 +233,10 @@ JsonFile = Annotated[
 LabelsToFind = Annotated[
     list[str],
     _option(
-        "--label", "-l", metavar="LABEL", text="A label to find; give it again for more of them."
+        "--label",
+        "-l",
+        metavar="LABEL",
+        text="A label to find; give it again for more of them.",
+        callback=_clean_labels,
     ),
 ]

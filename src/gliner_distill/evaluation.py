@@ -61,13 +61,16 @@ class StudentPredictor:
 
     A word's label is the likeliest of those asked, if its odds against "none" exceed the
     threshold's: `p_c / (p_c + p_none) > threshold`. At 0.5 this is the likeliest answer of all.
+    Without a threshold the student's own counts.
     Neighbouring words of one label are one entity; its score is the smallest of its words'.
     """
 
-    def __init__(self, student: Student, vocabulary: Vocabulary, *, threshold: float = 0.5) -> None:
+    def __init__(
+        self, student: Student, vocabulary: Vocabulary, *, threshold: float | None = None
+    ) -> None:
         self._student = student.eval()
         self._vocabulary = vocabulary
-        self._threshold = threshold
+        self._threshold = threshold if threshold is not None else student.config.threshold
 
     def predict(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]

@@ -20,22 +20,21 @@ class TrainingSettings:
     """
 
     alpha: float = _setting(
-        0.8, "Weight of the teacher's soft labels, 0 to 1; the rest goes to the gold labels."
+        0.4, "Weight of the teacher's soft labels, 0 to 1; the rest goes to the gold labels."
     )
     temperature: float = _setting(
         1.0, "Softens both distributions in the soft part of the loss; above 0."
     )
-    epochs: int = _setting(12, "Passes over the training passages.")
+    epochs: int = _setting(8, "Passes over the training passages.")
     batch_size: int = _setting(8, "Passages in a batch.")
     learning_rate: float = _setting(
         1e-2, "AdamW's at its highest, after a tenth of all steps; then down to 0."
     )
     embedding_rate: float = _setting(
-        0.1, "The piece embeddings' learning rate, as a share of the learning rate."
+        0.3, "The piece embeddings' learning rate, as a share of the learning rate."
     )
     weight_decay: float = _setting(0.01, "AdamW's.")
     max_gradient_norm: float = _setting(1.0, "Gradients are scaled down to this norm.")
-    threshold: float = _setting(0.5, "Probability against 'none' at which a word counts as found.")
     seed: int = _setting(0, "Of the start, the order of passages, and dropout.")
     device: str = _setting("cpu", "Where to train: cpu, or gpu for whatever Accelerate finds.")
 
@@ -51,7 +50,6 @@ class TrainingSettings:
         _check(_not_negative(self.weight_decay), "weight_decay", self.weight_decay, "0 or more")
         norm = self.max_gradient_norm
         _check(_positive(norm), "max_gradient_norm", norm, "above 0")
-        _check(0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
         _check(self.device in ("cpu", "gpu"), "device", self.device, "cpu or gpu")
 
     @classmethod

@@ -43,6 +43,7 @@ class StudentConfig:
         bidirectional: Whether a second LSTM reads each layer from the end.
         embedding_dropout_prob: Of word and label vectors going in.
         dropout_prob: Of LSTM states, between layers and going out.
+        threshold: Probability against "none" above which a word counts as found, by default.
     """
 
     n_pieces: int
@@ -52,6 +53,7 @@ class StudentConfig:
     bidirectional: bool = True
     embedding_dropout_prob: float = 0.2
     dropout_prob: float = 0.3
+    threshold: float = 0.5
 
 
 class Student(nn.Module):

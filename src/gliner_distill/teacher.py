@@ -11,7 +11,6 @@ import json
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,12 +22,12 @@ from safetensors import safe_open
 from gliner_distill.entities import END, INSIDE, START
 from gliner_distill.errors import MissingExtraError, TeacherError
 from gliner_distill.hub import download_model, looks_like_hub_id
+from gliner_distill.windows import Window, plan_windows
 
 Probabilities = NDArray[np.float32]
 """Shape `(words, labels, 3)`, in [0, 1]: that a word starts, ends, lies inside an entity."""
 
 _MAX_WORD_CHARS = 100
-_OVERLAP_WORDS = 32
 _BATCH_PIECES = 4096
 # Encoders with relative positions (DeBERTa) name no limit; attention's memory sets one.
 _MAX_INPUT_PIECES = 2048
@@ -62,16 +61,6 @@ class Teacher(Protocol):
             labels: The labels asked of each passage, each once; they may differ by passage.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Words `start:end` of a passage, whose scores count for the words `keep_start:keep_end`."""
-
-    start: int
-    end: int
-    keep_start: int
-    keep_end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,37 +292,6 @@ def span_to_word_probs(span_probs: torch.Tensor, n_words: torch.Tensor) -> torch
             best = torch.maximum(words[:, shifted, :, kind], source[:, starts, width])
             words[:, shifted, :, kind] = best
     return words
-
-
-def plan_windows(
-    word_pieces: NDArray[np.int64], *, max_pieces: int, max_words: int
-) -> list[Window]:
-    """Return windows that cover a passage: one where it fits, else several that overlap.
-
-    Each is as long as it may be and begins 32 words (or a quarter of the window, if that is less)
-    before the one before it ends. A word in an overlap counts in the window in which it lies
-    deeper: the first window keeps the first half of the overlap, the next one the second half.
-
-    Args:
-        word_pieces: Shape `(words,)`, subword pieces of each word.
-        max_pieces: Pieces that a window may hold; a longer word has a window of its own.
-        max_words: Words that a window may hold.
-    """
-    totals = np.concatenate([[0], np.cumsum(word_pieces)])
-    bounds: list[tuple[int, int]] = []
-    start = end = 0
-    while end < len(word_pieces):
-        fitting = int(np.searchsorted(totals, totals[start] + max_pieces, side="right")) - 1
-        end = min(max(fitting, start + 1), start + max_words, len(word_pieces))
-        bounds.append((start, end))
-        start = end - min(_OVERLAP_WORDS, (end - start) // 4)
-    cuts = [(start + end) // 2 for (_, end), (start, _) in pairwise(bounds)]
-    return [
-        Window(start, end, keep_start, keep_end)
-        for (start, end), keep_start, keep_end in zip(
-            bounds, [0, *cuts], [*cuts, len(word_pieces)], strict=True
-        )
-    ]
 
 
 def fingerprint_model(model: Any) -> str:

@@ -88,7 +88,7 @@ def train_student(
     }
     checkpoint = _open_run(folder, run, resume=resume)
     optimizer = torch.optim.AdamW(
-        _parameter_groups(student, settings), weight_decay=settings.weight_decay
+        _parameter_groups(student, settings), weight_decay=settings.weight_decay, fused=True
     )
     if checkpoint is not None:
         checkpoint.restore(student, optimizer)
@@ -210,7 +210,7 @@ def _measure(
         "split": "training",
         "loss": float(np.mean(train_losses)),
     }
-    predictor = StudentPredictor(student, vocabulary, threshold=settings.threshold)
+    predictor = StudentPredictor(student, vocabulary)
     device = student.none.weight.device
     for split in splits:
         with torch.inference_mode():
