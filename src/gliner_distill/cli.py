@@ -248,7 +248,7 @@ def evaluate(
     model: given.ModelArgument,
     corpus: given.CorpusArgument,
     labels: given.LabelFile = None,
-    threshold: given.Threshold = 0.5,
+    threshold: given.Threshold = None,
     json_file: given.JsonFile = None,
     skip_bad: given.SkipBad = False,
 ) -> None:
@@ -275,7 +275,7 @@ def evaluate(
                 f"{corpus}: no passage has a gold entity, so there is nothing to measure against"
             )
         predictor = find_predictor(model, threshold=threshold)
-        given_as = {"model": model, "corpus": corpus, "threshold": threshold}
+        given_as = {"model": model, "corpus": corpus, "threshold": threshold or "default"}
         figures = given_as | measure_predictor(predictor, passages, fixed)
     for key, value in figures.items():
         if isinstance(value, float):
@@ -294,7 +294,7 @@ def predict(
     model: given.ModelArgument,
     label: given.LabelsToFind,
     text: given.TextArgument = None,
-    threshold: given.Threshold = 0.5,
+    threshold: given.Threshold = None,
 ) -> None:
     """Find entities in a text, a file or standard input.
 

@@ -132,7 +132,13 @@ SkipBad = Annotated[
     _option("--skip-bad", metavar=None, text="Leave bad records out and say how many, and why."),
 ]
 Threshold = Annotated[
-    float, _option(metavar="P", text="Probability that an entity must exceed.", min=0, max=1)
+    float | None,
+    _option(
+        metavar="P",
+        text="Probability that an entity must exceed. Default: a student's own; 0.5 for a GLiNER.",
+        min=0,
+        max=1,
+    ),
 ]
 Seed = Annotated[int, _setting("seed", "N", min=0, max=_MAX_SEED)]
 Epochs = Annotated[int, _setting("epochs", "N", min=1)]

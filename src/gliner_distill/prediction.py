@@ -29,12 +29,13 @@ _TIMED_PASSAGES = 100
 _TEXT_SUFFIXES = {".txt", ".text", ".md", ".json", ".jsonl", ".csv", ".tsv", ".conll"}
 
 
-def find_predictor(model: str, *, threshold: float) -> Predictor:
+def find_predictor(model: str, *, threshold: float | None) -> Predictor:
     """Return the student or GLiNER at a path, or the GLiNER of a hub id.
 
     Args:
         model: A student's folder, a run folder, a GLiNER's folder, or a hub id.
-        threshold: Probability that an entity must exceed.
+        threshold: Probability that an entity must exceed; None is the student's own, 0.5 for a
+            GLiNER.
 
     Raises:
         StudentError: There is neither a student nor a GLiNER, or the student is broken.
@@ -63,7 +64,7 @@ def find_predictor(model: str, *, threshold: float) -> Predictor:
         raise HubError(
             f"{model}: no such folder of a student or a GLiNER, and as a hub id: {error}"
         ) from error
-    return TeacherPredictor(teacher, threshold=threshold)
+    return TeacherPredictor(teacher, threshold=0.5 if threshold is None else threshold)
 
 
 def read_documents(text: str | None) -> Iterator[str]:
