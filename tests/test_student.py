@@ -113,7 +113,7 @@ class TestForward:
             )
             states, _ = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True)
             expected = student.word_tower(torch.cat([states, embedded], dim=-1))
-            found = student.encode_words(batch)
+            found = student.encode_words(student.pool_pieces(batch)[0], batch)
         mask = batch["word_mask"]
         torch.testing.assert_close(found[mask], expected[mask], rtol=0, atol=1e-6)
 
@@ -165,18 +165,19 @@ class TestDropout:
         assert not torch.equal(student(batch), student(batch))
 
     def test_is_of_words_and_labels_going_in_or_of_states(self, build_student, batch):
-        labels = batch["label_piece_ids"], batch["label_starts"]
+        words, labels = build_student().pool_pieces(batch)
         student = build_student(embedding_dropout_prob=1.0).train()
-        assert torch.equal(student.encode_labels(*labels)[0], student.label_tower.bias)
-        assert student._embed_words(batch).eq(0).all()
+        assert torch.equal(student.encode_labels(labels)[0], student.label_tower.bias)
+        assert student._pad_words(words, batch["word_mask"]).eq(0).all()
         student = build_student(dropout_prob=1.0).train()
-        expected = build_student().encode_labels(*labels)
-        torch.testing.assert_close(student.encode_labels(*labels), expected)
+        expected = build_student().encode_labels(labels)
+        torch.testing.assert_close(student.encode_labels(labels), expected)
         # Without the LSTM's states a word's vector is made of its own pieces and shape alone.
-        embedded = student._embed_words(batch)
+        embedded = words + student.shapes(batch["word_shapes"])
+        embedded = student._pad_words(embedded, batch["word_mask"])
         states = embedded.new_zeros(*embedded.shape[:2], 16)
         expected = student.word_tower(torch.cat([states, embedded], dim=-1))
-        torch.testing.assert_close(student.encode_words(batch), expected)
+        torch.testing.assert_close(student.encode_words(words, batch), expected)
 
 
 class TestSize:

@@ -102,21 +102,32 @@ class Student(nn.Module):
 
         Positions beyond a passage's end hold numbers without meaning (`word_mask` tells them).
         """
-        words = self.encode_words(batch)
-        labels = self.encode_labels(batch["label_piece_ids"], batch["label_starts"])
+        pooled_words, pooled_labels = self.pool_pieces(batch)
+        words = self.encode_words(pooled_words, batch)
+        labels = self.encode_labels(pooled_labels)
         scale = words.shape[-1] ** -0.5
         scores = scale * (words @ labels[batch["label_index"]].transpose(1, 2))
         scores = scores.masked_fill(~batch["label_mask"][:, None, :], -torch.inf)
         return torch.cat([self.none(words), scores], dim=-1)
 
-    def encode_labels(self, piece_ids: Tensor, starts: Tensor) -> Tensor:
-        """Return label vectors, shape `(labels, width)`; no text goes in."""
-        pooled: Tensor = self.label_tower(self.embedding_dropout(self.pieces(piece_ids, starts)))
-        return pooled
+    def pool_pieces(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the mean piece vectors of all words and of all labels, a row each."""
+        # One look into the table for both: a backward pass fills a table of zeros for each look,
+        # which takes as long as an LSTM.
+        piece_ids = torch.cat([batch["piece_ids"], batch["label_piece_ids"]])
+        label_starts = batch["label_starts"] + len(batch["piece_ids"])
+        pooled = self.pieces(piece_ids, torch.cat([batch["word_starts"], label_starts]))
+        n_words = len(batch["word_starts"])
+        return pooled[:n_words], pooled[n_words:]
 
-    def encode_words(self, batch: Batch) -> Tensor:
+    def encode_labels(self, pooled: Tensor) -> Tensor:
+        """Return label vectors, shape `(labels, width)`; no text goes in."""
+        encoded: Tensor = self.label_tower(self.embedding_dropout(pooled))
+        return encoded
+
+    def encode_words(self, pooled: Tensor, batch: Batch) -> Tensor:
         """Return word vectors, shape `(batch, words, width)`."""
-        embedded = self._embed_words(batch)
+        embedded = self._pad_words(pooled + self.shapes(batch["word_shapes"]), batch["word_mask"])
         reversal = _reversal(batch["n_words"], embedded.shape[1])
         states = embedded.transpose(0, 1)
         for layer, forward_lstm in enumerate(self.forward_lstm):
@@ -133,10 +144,7 @@ class Student(nn.Module):
         projected: Tensor = self.word_tower(torch.cat([states, embedded], dim=-1))
         return projected
 
-    def _embed_words(self, batch: Batch) -> Tensor:
-        pooled = self.pieces(batch["piece_ids"], batch["word_starts"])
-        pooled = pooled + self.shapes(batch["word_shapes"])
-        mask = batch["word_mask"]
+    def _pad_words(self, pooled: Tensor, mask: Tensor) -> Tensor:
         padded = pooled.new_zeros(*mask.shape, pooled.shape[-1])
         padded = padded.masked_scatter(mask[..., None], pooled)
         dropped: Tensor = self.embedding_dropout(padded)
