@@ -1,8 +1,9 @@
 """Make the soft labels that ship with the sample: `python recipes/sample_soft_labels.py TEACHER`.
 
-Writes `src/gliner_distill/sample/soft_labels/{train,dev,test}`: the passages' own labels, and with
-train the teacher's piece vectors. The manifests beside the shards keep the teacher's name and hash,
-the policy and the time it took. Remove the folder first to make it anew.
+Writes `src/gliner_distill/sample/soft_labels/{train,dev,test}`, the passages asked for their own
+labels, and `sample/piece_vectors`, the teacher's vectors of its pieces. The manifests beside
+the shards keep the teacher's name and hash, the policy and the time it took. Remove both folders
+first to make them anew.
 """
 
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import torch
 
 from gliner_distill.corpus import read_passages, sample_path
+from gliner_distill.features import TOKENIZER_FILE
 from gliner_distill.labelling import LabelPolicy, label_corpus
 from gliner_distill.piece_vectors import VECTORS_FILE
 from gliner_distill.teacher import GLiNERTeacher
@@ -24,12 +26,13 @@ def main() -> None:
     teacher = GLiNERTeacher.from_pretrained(sys.argv[1])
     teacher.name = Path(sys.argv[1]).name
     root = sample_path("train").parent / "soft_labels"
+    vectors = sample_path("train").parent / "piece_vectors"
+    vectors.mkdir(exist_ok=True)
     for split in ("train", "dev", "test"):
         passages = list(read_passages(sample_path(split)))
         store = label_corpus(passages, teacher, root / split, policy=LabelPolicy())
-        if split != "train":
-            (store.folder / VECTORS_FILE).unlink(missing_ok=True)
-            (store.folder / "tokenizer.json").unlink(missing_ok=True)
+        for name in (VECTORS_FILE, TOKENIZER_FILE):
+            (store.folder / name).replace(vectors / name)
         pairs = sum(shard.n_pairs for shard in store.manifest.shards)
         print(
             f"{split}: {len(store)} passages, {pairs:,} pairs, {store.size_bytes:,} bytes, "

@@ -18,15 +18,15 @@ _N_PIECES = 8_000
 
 
 def find_vocabulary(
-    store: Path, passages: Sequence[LabelledPassage]
+    folder: Path, passages: Sequence[LabelledPassage]
 ) -> tuple[Vocabulary, PieceVectors | None]:
-    """Return the store's vocabulary and piece vectors, or one of 8,000 pieces and none.
+    """Return a folder's vocabulary and piece vectors, or one of 8,000 pieces and none.
 
     Args:
-        store: The store's folder.
+        folder: Of the store, or wherever its piece vectors are.
         passages: What to train the vocabulary on, if need be.
     """
-    pieces = read_piece_vectors(store)
+    pieces = read_piece_vectors(folder)
     if pieces is not None:
         return pieces.vocabulary, pieces
     words = [word for item in passages for word in item.passage.words]

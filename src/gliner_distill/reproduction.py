@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +143,8 @@ def reproduce(plan: Reproduction, out: Path, *, on_progress: Progress) -> dict[s
 
 def _gather(plan: Reproduction, out: Path, on_progress: Progress) -> _Material:
     if plan.teacher is None:
-        folder = Path(str(files("gliner_distill") / "sample" / "soft_labels"))
+        sample = sample_path("train").parent
+        folder, pieces_folder = sample / "soft_labels", sample / "piece_vectors"
         train_store, test_store = SoftLabelStore(folder / "train"), SoftLabelStore(folder / "test")
         teacher = None
         if plan.n_train > len(train_store) or plan.n_test > len(test_store):
@@ -171,9 +171,10 @@ def _gather(plan: Reproduction, out: Path, on_progress: Progress) -> _Material:
             LabelPolicy(),
             on_progress,
         )
+        pieces_folder = train_store.folder
     manifest = train_store.manifest
     passages = list(train_store)[: plan.n_train]
-    vocabulary, pieces = find_vocabulary(train_store.folder, passages)
+    vocabulary, pieces = find_vocabulary(pieces_folder, passages)
     return _Material(
         train=passages,
         test=list(test_store)[-plan.n_test :],
