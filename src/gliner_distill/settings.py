@@ -25,7 +25,7 @@ class TrainingSettings:
     temperature: float = _setting(
         1.0, "Softens both distributions in the soft part of the loss; above 0."
     )
-    epochs: int = _setting(8, "Passes over the training passages.")
+    epochs: int = _setting(7, "Passes over the training passages.")
     batch_size: int = _setting(8, "Passages in a batch.")
     learning_rate: float = _setting(
         1e-2, "AdamW's at its highest, after a tenth of all steps; then down to 0."
