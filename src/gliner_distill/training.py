@@ -90,10 +90,10 @@ def train_student(
     optimizer = torch.optim.AdamW(
         _parameter_groups(student, settings), weight_decay=settings.weight_decay, fused=True
     )
-    if checkpoint is not None:
-        checkpoint.restore(student, optimizer)
-    first_epoch = checkpoint.epoch if checkpoint is not None else 0
     model, optimizer = accelerator.prepare(student, optimizer)
+    if checkpoint is not None:  # once the weights are on their device, so that the moments follow
+        checkpoint.restore(student, optimizer.optimizer)
+    first_epoch = checkpoint.epoch if checkpoint is not None else 0
     batches_an_epoch = -(-len(examples) // (settings.batch_size * accelerator.num_processes))
     rate_at = partial(learning_rate_factor, n_steps=batches_an_epoch * settings.epochs)
     base_rates = [group["lr"] for group in optimizer.param_groups]
