@@ -304,6 +304,17 @@ class TestResume:
         train_short(tmp_path, resume=True)
         assert_same_run(tmp_path, uninterrupted)
 
+    def test_counts_the_words_of_the_epochs_behind_it(self, tmp_path, train_short):
+        whole, resumed = [], []
+        train_short(tmp_path / "whole", on_progress=lambda *step: whole.append(step))
+        with pytest.raises(KilledError):
+            train_short(tmp_path / "killed", on_progress=stop_after(8))
+        train_short(
+            tmp_path / "killed", resume=True, on_progress=lambda *step: resumed.append(step)
+        )
+        assert len(resumed) < len(whole)
+        assert sum(words for words, _ in resumed) == sum(words for words, _ in whole)
+
     def test_keeps_every_epoch_on_the_board_once(self, tmp_path, train_short, uninterrupted):
         with pytest.raises(KilledError):
             train_short(tmp_path, on_progress=stop_after(8))

@@ -7,7 +7,7 @@ figures and report. Whatever is finished in the folder is not done again.
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from gliner_distill.initialisation import find_vocabulary, start_student
 from gliner_distill.labelling import LabelPolicy, label_corpus
 from gliner_distill.metrics import mean_and_spread
 from gliner_distill.piece_vectors import PieceVectors
+from gliner_distill.progress import ShowProgress, count_words
 from gliner_distill.report import write_report
 from gliner_distill.settings import TrainingSettings
 from gliner_distill.soft_labels import LabelledPassage, SoftLabelStore
@@ -53,9 +54,6 @@ REPORTED = [
 
 THRESHOLDS = {"student_hard": 0.6, "student_distilled": 0.4}
 """Of each student, the best for word F1 (mean of both readings) of 0.3, 0.4, 0.5, 0.6 on dev."""
-
-Progress = Callable[[str, int, int, str], None]
-"""Called with a stage's name, words done, words in all, and a short text on how it goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,7 @@ class _Material:
     label_seconds: float
 
 
-def reproduce(plan: Reproduction, out: Path, *, on_progress: Progress) -> dict[str, Any]:
+def reproduce(plan: Reproduction, out: Path, *, on_progress: ShowProgress) -> dict[str, Any]:
     """Run the experiment and write its folder; return what `results.json` holds.
 
     Raises:
@@ -141,7 +139,7 @@ def reproduce(plan: Reproduction, out: Path, *, on_progress: Progress) -> dict[s
     return _write(out, results, curves)
 
 
-def _gather(plan: Reproduction, out: Path, on_progress: Progress) -> _Material:
+def _gather(plan: Reproduction, out: Path, on_progress: ShowProgress) -> _Material:
     if plan.teacher is None:
         sample = sample_path("train").parent
         folder, pieces_folder = sample / "soft_labels", sample / "piece_vectors"
@@ -213,17 +211,13 @@ def _label(
     teacher: GLiNERTeacher,
     folder: Path,
     policy: LabelPolicy,
-    on_progress: Progress,
+    on_progress: ShowProgress,
 ) -> SoftLabelStore:
     n_words = sum(len(passage.words) for passage in passages)
-    done = 0
-
-    def count(words: int) -> None:
-        nonlocal done
-        done += words
-        on_progress(stage, done, n_words, "")
-
-    return label_corpus(passages, teacher, folder, policy=policy, on_progress=count)
+    count = count_words(on_progress, stage, n_words)
+    return label_corpus(
+        passages, teacher, folder, policy=policy, on_progress=lambda words: count(words, "")
+    )
 
 
 def _train(
@@ -233,19 +227,12 @@ def _train(
     folder: Path,
     settings: TrainingSettings,
     splits: Sequence[EvaluationSplit],
-    on_progress: Progress,
+    on_progress: ShowProgress,
 ) -> Student:
     config = StudentConfig(len(vocabulary), threshold=THRESHOLDS[name])
     student = start_student(vocabulary, material.pieces, config, seed=settings.seed)
     n_words = sum(len(item.passage.words) for item in material.train) * settings.epochs
     stage = f"{name.replace('_', ' ')}, seed {settings.seed}"
-    done = 0
-
-    def count(words: int, text: str) -> None:
-        nonlocal done
-        done += words
-        on_progress(stage, done, n_words, text)
-
     facts = {"teacher": material.teacher_name, "teacher_fingerprint": material.teacher_fingerprint}
     return train_student(
         student,
@@ -256,7 +243,7 @@ def _train(
         splits=splits,
         facts=facts,
         resume=True,
-        on_progress=count,
+        on_progress=count_words(on_progress, stage, n_words),
     )
 
 

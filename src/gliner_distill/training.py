@@ -69,7 +69,8 @@ def train_student(
         splits: Measured after each epoch.
         facts: Plain JSON values to keep with the student.
         resume: Go on from the folder's checkpoint, if there is one.
-        on_progress: Called after each step with its words and a short text on how it goes.
+        on_progress: Called after each step with its words and a short text on how it goes; first
+            with the words of the epochs that a resumed run has behind it.
 
     Raises:
         SettingsError: The settings ask for gold entities and there are none.
@@ -94,6 +95,9 @@ def train_student(
     if checkpoint is not None:  # once the weights are on their device, so that the moments follow
         checkpoint.restore(student, optimizer.optimizer)
     first_epoch = checkpoint.epoch if checkpoint is not None else 0
+    n_words_resumed = first_epoch * sum(len(item.passage.words) for item in train)
+    if 0 < first_epoch < settings.epochs:
+        on_progress(n_words_resumed, f"epoch {first_epoch}/{settings.epochs}")
     batches_an_epoch = -(-len(examples) // (settings.batch_size * accelerator.num_processes))
     rate_at = partial(learning_rate_factor, n_steps=batches_an_epoch * settings.epochs)
     base_rates = [group["lr"] for group in optimizer.param_groups]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gliner_distill.examples import make_split
 from gliner_distill.initialisation import find_vocabulary, start_student
+from gliner_distill.progress import ShowProgress, count_words
 from gliner_distill.settings import TrainingSettings
 from gliner_distill.soft_labels import SoftLabelStore
 from gliner_distill.student import Student, StudentConfig
@@ -21,7 +22,7 @@ def train_on_store(
     make_config: Callable[[int], StudentConfig],
     dev: Path | None = None,
     resume: bool = False,
-    on_progress: Callable[[str, int, int, str], None],
+    on_progress: ShowProgress,
 ) -> Student:
     """Train a student on a store; measure it on the first 100 passages and on `dev`.
 
@@ -45,13 +46,6 @@ def train_on_store(
         splits.append(make_split("dev", list(SoftLabelStore(dev)), vocabulary))
     student = start_student(vocabulary, pieces, make_config(len(vocabulary)), seed=settings.seed)
     n_words = settings.epochs * sum(len(item.passage.words) for item in passages)
-    done = 0
-
-    def count(words: int, text: str) -> None:
-        nonlocal done
-        done += words
-        on_progress("training", done, n_words, text)
-
     manifest = opened.manifest
     return train_student(
         student,
@@ -66,5 +60,5 @@ def train_on_store(
             "corpus_fingerprint": manifest.corpus_fingerprint,
         },
         resume=resume,
-        on_progress=count,
+        on_progress=count_words(on_progress, "training", n_words),
     )
