@@ -37,5 +37,5 @@ clean: ## Remove the virtual environment and caches
 	touch $@
 
 .venv/dev: .venv/train
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,ray,dev]'
 	touch $@

@@ -23,7 +23,8 @@ from gliner_distill.files import replace_file
 from gliner_distill.initialisation import find_vocabulary, start_student
 from gliner_distill.metrics import mean_and_spread
 from gliner_distill.settings import TrainingSettings
-from gliner_distill.soft_labels import LabelledPassage, SoftLabelStore
+from gliner_distill.shards import LabelledPassage
+from gliner_distill.soft_labels import SoftLabelStore
 from gliner_distill.student import StudentConfig
 from gliner_distill.training import read_metrics, train_student
 

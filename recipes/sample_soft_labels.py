@@ -7,14 +7,16 @@ first to make them anew.
 """
 
 import sys
+from itertools import chain
 from pathlib import Path
 
 import torch
 
-from gliner_distill.corpus import read_passages, sample_path
-from gliner_distill.features import TOKENIZER_FILE
-from gliner_distill.labelling import LabelPolicy, label_corpus
-from gliner_distill.piece_vectors import VECTORS_FILE
+from gliner_distill.corpus import CorpusFile, sample_path
+from gliner_distill.files import replace_file
+from gliner_distill.label_policy import LabelPolicy
+from gliner_distill.labelling import label_corpus
+from gliner_distill.piece_vectors import encode_pieces, piece_vector_files
 from gliner_distill.teacher import GLiNERTeacher
 
 
@@ -25,19 +27,24 @@ def main() -> None:
     torch.manual_seed(0)
     teacher = GLiNERTeacher.from_pretrained(sys.argv[1])
     teacher.name = Path(sys.argv[1]).name
-    root = sample_path("train").parent / "soft_labels"
-    vectors = sample_path("train").parent / "piece_vectors"
-    vectors.mkdir(exist_ok=True)
+    root = sample_path("train").parent
     for split in ("train", "dev", "test"):
-        passages = list(read_passages(sample_path(split)))
-        store = label_corpus(passages, teacher, root / split, policy=LabelPolicy())
-        for name in (VECTORS_FILE, TOKENIZER_FILE):
-            (store.folder / name).replace(vectors / name)
+        store = label_corpus(
+            CorpusFile(sample_path(split)),
+            teacher,
+            root / "soft_labels" / split,
+            policy=LabelPolicy(),
+            keep_pieces=False,
+        )
         pairs = sum(shard.n_pairs for shard in store.manifest.shards)
         print(
             f"{split}: {len(store)} passages, {pairs:,} pairs, {store.size_bytes:,} bytes, "
             f"{store.size_bytes / pairs:.2f} bytes a pair, {store.manifest.seconds:.0f} s"
         )
+    texts = chain.from_iterable(passage.words for passage in CorpusFile(sample_path("train")))
+    (root / "piece_vectors").mkdir(exist_ok=True)
+    for name, content in piece_vector_files(encode_pieces(teacher.model, texts)).items():
+        replace_file(root / "piece_vectors" / name, content)
 
 
 if __name__ == "__main__":

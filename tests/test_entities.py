@@ -18,6 +18,7 @@ from gliner_distill.entities import (
     Passage,
     decode_entities,
     entities_from_word_labels,
+    entities_to_probs,
     resolve_overlaps,
     split_words,
 )
@@ -168,6 +169,85 @@ class TestResolveOverlaps:
     def test_takes_one_label_for_a_span(self):
         low, high = Entity(0, 2, "city", 0.4), Entity(0, 2, "river", 0.9)
         assert resolve_overlaps([low, high]) == [high]
+
+
+@st.composite
+def flat_entities(draw):
+    """Entities that share no word, some of them neighbours of one label."""
+    entities, word = [], 0
+    for _ in range(draw(st.integers(0, 5))):
+        start = word + draw(st.integers(0, 2))
+        word = start + draw(st.integers(1, 3))
+        # Few scores, all exact in float32, so that neighbours are often alike.
+        score = draw(st.sampled_from([0.5625, 0.75, 1.0]))
+        entities.append(Entity(start, word, draw(st.sampled_from(["city", "river"])), score))
+    return entities, word + draw(st.integers(0, 2))
+
+
+class TestEntitiesToProbs:
+    @given(flat_entities(), st.randoms(use_true_random=False))
+    def test_decode_gives_flat_entities_back(self, drawn, shuffler):
+        entities, n_words = drawn
+        shuffled = shuffler.sample(entities, len(entities))
+        for labels in (["city", "river"], ["river", "zebra", "city"]):
+            decoded = decode_entities(entities_to_probs(shuffled, labels, n_words), labels)
+            assert decoded == entities
+            assert [one.score for one in decoded] == [one.score for one in entities]
+
+    def test_equals_an_array_made_by_hand(self):
+        entities = [Entity(0, 2, "city", 0.75), Entity(3, 4, "river", 0.25)]
+        probs = entities_to_probs(entities, ["river", "city"], n_words=4)
+        expected = probs_of(
+            4,
+            2,
+            {
+                (0, 1, START): 0.75,
+                (1, 1, END): 0.75,
+                (0, 1, INSIDE): 0.75,
+                (1, 1, INSIDE): 0.75,
+                (3, 0): 0.25,
+            },
+        )
+        np.testing.assert_array_equal(probs, expected)
+        assert probs.dtype == np.float32
+
+    def test_the_largest_score_wins_in_either_order(self):
+        nested = [Entity(0, 3, "city", 0.5), Entity(1, 2, "city", 0.75), Entity(0, 1, "city", 0.25)]
+        for entities in (nested, nested[::-1]):
+            probs = entities_to_probs(entities, ["city"], n_words=3)[:, 0]
+            assert probs[:, START].tolist() == [0.5, 0.75, 0]
+            assert probs[:, END].tolist() == [0.25, 0.75, 0.5]
+            assert probs[:, INSIDE].tolist() == [0.5, 0.75, 0.5]
+
+    def test_one_span_may_have_several_labels(self):
+        both = [Entity(0, 1, "city", 0.25), Entity(0, 1, "river", 0.75)]
+        probs = entities_to_probs(both, ["city", "river"], n_words=1)
+        assert probs.tolist() == [[[0.25] * 3, [0.75] * 3]]
+
+    def test_labels_not_asked_are_left_out(self):
+        entities = [Entity(0, 1, "dog"), Entity(1, 2, "city")]
+        probs = entities_to_probs(entities, ["city"], n_words=2)
+        assert probs.tolist() == [[[0, 0, 0]], [[1, 1, 1]]]
+
+    def test_of_nothing_is_zeros(self):
+        assert not entities_to_probs([], ["city"], n_words=2).any()
+        assert entities_to_probs([], ["city"], n_words=0).shape == (0, 1, 3)
+        assert entities_to_probs([Entity(0, 1, "city")], [], n_words=1).shape == (1, 0, 3)
+
+    @pytest.mark.parametrize("span", [(-1, 1), (1, 1), (2, 1), (2, 4), (3, 4)])
+    @pytest.mark.parametrize("label", ["city", "not asked"])
+    def test_an_entity_outside_the_words_is_refused(self, span, label):
+        entity = Entity(*span, label)
+        with pytest.raises(ValueError, match="is no span of a passage of 3 words") as caught:
+            entities_to_probs([entity], ["city"], n_words=3)
+        assert str(entity) in str(caught.value)
+
+    @pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
+    def test_a_score_that_is_no_probability_is_refused(self, score):
+        entity = Entity(0, 1, "city", score)
+        with pytest.raises(ValueError, match=r"has a score outside \[0, 1\]") as caught:
+            entities_to_probs([entity], ["city"], n_words=3)
+        assert str(entity) in str(caught.value)
 
 
 class TestEntitiesFromWordLabels:

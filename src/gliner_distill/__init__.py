@@ -8,12 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gliner_distill.corpus import read_passages
-    from gliner_distill.entities import Entity, Passage
+    from gliner_distill.corpus import CorpusFile, read_passages
+    from gliner_distill.entities import Entity, Passage, entities_to_probs
     from gliner_distill.errors import DistillError
     from gliner_distill.evaluation import StudentPredictor, TeacherPredictor, evaluate
-    from gliner_distill.labelling import LabelPolicy, label_corpus
+    from gliner_distill.label_policy import LabelPolicy
+    from gliner_distill.labelling import label_corpus
+    from gliner_distill.mean_teacher import MeanTeacher
     from gliner_distill.settings import TrainingSettings
+    from gliner_distill.shards import LabelledPassage
     from gliner_distill.soft_labels import SoftLabelStore
     from gliner_distill.student import Student, load_student
     from gliner_distill.teacher import GLiNERTeacher, Teacher
@@ -22,10 +25,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CorpusFile",
     "DistillError",
     "Entity",
     "GLiNERTeacher",
     "LabelPolicy",
+    "LabelledPassage",
+    "MeanTeacher",
     "Passage",
     "SoftLabelStore",
     "Student",
@@ -34,6 +40,7 @@ __all__ = [
     "TeacherPredictor",
     "TrainingSettings",
     "__version__",
+    "entities_to_probs",
     "evaluate",
     "label_corpus",
     "load_student",
@@ -42,10 +49,13 @@ __all__ = [
 ]
 
 _MODULES = {
+    "CorpusFile": "corpus",
     "DistillError": "errors",
     "Entity": "entities",
     "GLiNERTeacher": "teacher",
-    "LabelPolicy": "labelling",
+    "LabelPolicy": "label_policy",
+    "LabelledPassage": "shards",
+    "MeanTeacher": "mean_teacher",
     "Passage": "entities",
     "SoftLabelStore": "soft_labels",
     "Student": "student",
@@ -53,6 +63,7 @@ _MODULES = {
     "Teacher": "teacher",
     "TeacherPredictor": "evaluation",
     "TrainingSettings": "settings",
+    "entities_to_probs": "entities",
     "evaluate": "evaluation",
     "label_corpus": "labelling",
     "load_student": "student",

@@ -21,6 +21,7 @@ from gliner_distill.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from gliner_distill.entities import Passage
+    from gliner_distill.label_policy import LabelPolicy
 
 app = typer.Typer(
     name="gliner-distill",
@@ -43,7 +44,9 @@ def main() -> None:
     """Run the command line and exit: 0 done, 1 an error of ours or Ctrl-C, 2 wrong usage."""
     command = typer.main.get_command(app)
     try:
-        code = command.main(prog_name="gliner-distill", standalone_mode=False)
+        code = command.main(
+            _complete_ray(sys.argv[1:]), prog_name="gliner-distill", standalone_mode=False
+        )
     except DistillError as error:
         _fail(str(error), code=1)
     except _CommandLineError as error:
@@ -62,6 +65,16 @@ def main() -> None:
     if code == _INTERRUPTED:
         _fail("stopped", code=1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complete_ray(arguments: list[str]) -> list[str]:
+    """Return the arguments with an address after a bare --ray, which typer would not take."""
+    completed = []
+    for argument, following in zip(arguments, [*arguments[1:], "--"], strict=True):
+        completed.append(argument)
+        if argument == "--ray" and following.startswith("-"):
+            completed.append("local")
+    return completed
 
 
 @app.callback(invoke_without_command=True, epilog=given.MANUAL_ENDS["root"])
@@ -140,14 +153,24 @@ def label(
     out: given.StoreFolder,
     negatives: given.Negatives = None,
     labels: given.LabelFile = None,
+    pool: given.PoolFile = None,
+    from_pool: given.FromPool = None,
+    descriptions: given.DescriptionFile = None,
     seed: given.DrawSeed = 0,
-    device: given.TeacherDevice = "cpu",
+    keep_each: given.KeepEach = False,
+    score_code: given.ScoreCodeName = "companded",
+    device: given.TeacherDevice = None,
+    ray: given.RayAddress = None,
+    workers: given.WorkerCount = None,
+    gpus_per_worker: given.GpuShare = 0.0,
+    repair: given.Repair = False,
     skip_bad: given.SkipBad = False,
 ) -> None:
     """Ask a teacher about a corpus and keep its answers in a soft-label store.
 
     CORPUS is a JSON list or JSON lines in the form of GLiNER's training data, CoNLL columns, or
-    plain text, one document a line; the form is recognised. Plain text needs --labels.
+    plain text, one document a line; the form is recognised. Plain text needs --labels or --pool.
+    It is read twice and never held in memory.
 
     Prints one line with counts and size. Writes manifest.json and Parquet shards into OUT, and
     the teacher's vectors of the pieces that a student starts from.
@@ -155,25 +178,80 @@ def label(
     A run that was stopped goes on when the same command runs again. A folder that holds the soft
     labels of another teacher, corpus or choice of labels is refused.
     """
+    _check_usage(ray=ray, workers=workers, share=gpus_per_worker, pool=pool, from_pool=from_pool)
     with _when_stopped(f"{out} keeps the finished shards; the same command goes on from there"):
-        from gliner_distill.labelling import LabelPolicy, label_corpus, read_labels
+        from functools import partial
+
+        from gliner_distill.corpus import CorpusFile
+        from gliner_distill.labelling import label_corpus, load_teachers, survey_corpus
         from gliner_distill.progress import StageProgress
-        from gliner_distill.teacher import GLiNERTeacher
+        from gliner_distill.score_codes import SCORE_CODES
 
         _quiet()
-        fixed = read_labels(labels) if labels is not None else ()
-        drawn = negatives if negatives is not None else (0 if fixed else 8)
-        policy = LabelPolicy(negatives=drawn, fixed=fixed, seed=seed)
-        passages = _read(corpus, skip_bad=skip_bad)
-        loaded = GLiNERTeacher.from_pretrained(teacher, device=device)
-        n_words = sum(len(passage.words) for passage in passages)
+        policy = _label_policy(negatives, labels, pool, from_pool, descriptions, seed)
+        passages = CorpusFile(corpus, skip_bad=skip_bad)
+        survey = survey_corpus(passages)
+        for line in passages.notes.lines():
+            typer.echo(line, err=True)
+        # Beside workers this process needs the teacher for its fingerprint and piece vectors alone.
+        here = device if device is not None and ray is None else "cpu"
+        loaded = load_teachers(teacher, device=here, keep_each=keep_each)
+        cluster = None
+        if ray is not None:
+            from gliner_distill.ray_labelling import RayWorkers
+
+            there = device or ("cuda" if gpus_per_worker else "cpu")
+            make = partial(load_teachers, teacher, device=there, keep_each=keep_each)
+            cluster = RayWorkers(make, workers or 2, ray, gpus_per_worker)
         with StageProgress() as progress:
-            count = progress.counter("labelling", n_words)
-            store = label_corpus(passages, loaded, out, policy=policy, on_progress=count)
+            store = label_corpus(
+                passages,
+                loaded,
+                out,
+                policy=policy,
+                code=SCORE_CODES[score_code],
+                survey=survey,
+                workers=cluster,
+                repair=repair,
+                on_progress=progress.counter("labelling", survey.n_words),
+            )
     n_pairs = sum(shard.n_pairs for shard in store.manifest.shards)
     typer.echo(
-        f"{out}: {len(store):,} passages, {n_words:,} words, {n_pairs:,} word-label pairs, "
+        f"{out}: {len(store):,} passages, {survey.n_words:,} words, {n_pairs:,} word-label pairs, "
         f"{store.size_bytes:,} bytes ({store.size_bytes / max(n_pairs, 1):.2f} a pair)"
+    )
+
+
+def _check_usage(
+    *, ray: str | None, workers: int | None, share: float, pool: Path | None, from_pool: int | None
+) -> None:
+    if ray is None and (workers is not None or share):
+        raise typer.BadParameter("--workers and --gpus-per-worker are for --ray; give it as well")
+    if pool is None and from_pool is not None:
+        raise typer.BadParameter("--from-pool draws from a pool; give it with --pool FILE")
+
+
+def _label_policy(
+    negatives: int | None,
+    labels: Path | None,
+    pool: Path | None,
+    from_pool: int | None,
+    descriptions: Path | None,
+    seed: int,
+) -> "LabelPolicy":
+    from gliner_distill.label_policy import LabelPolicy, read_labels
+
+    fixed = read_labels(labels) if labels is not None else {}
+    drawn_from = read_labels(pool) if pool is not None else {}
+    described = read_labels(descriptions) if descriptions is not None else {}
+    texts = {**described, **drawn_from, **fixed}
+    return LabelPolicy(
+        negatives=negatives if negatives is not None else (0 if labels or pool else 8),
+        fixed=tuple(fixed),
+        pool=tuple(drawn_from),
+        from_pool=(from_pool or 8) if pool is not None else 0,
+        descriptions={label: text for label, text in texts.items() if text},
+        seed=seed,
     )
 
 
@@ -262,13 +340,13 @@ def evaluate(
     label's figures as well.
     """
     with _when_stopped("nothing was written"):
-        from gliner_distill.labelling import read_labels
+        from gliner_distill.label_policy import read_labels
         from gliner_distill.prediction import find_predictor, measure_predictor, write_figures
 
         _quiet()
         if json_file is not None and not json_file.parent.is_dir():
             raise DistillError(f"{json_file}: cannot be written: no folder {json_file.parent}")
-        fixed = read_labels(labels) if labels is not None else None
+        fixed = tuple(read_labels(labels)) if labels is not None else None
         passages = _read(corpus, skip_bad=skip_bad)
         if not any(passage.entities for passage in passages):
             raise CorpusError(
@@ -320,16 +398,24 @@ def predict(
 @app.command(
     short_help="Say what a soft-label store or a corpus holds.", epilog=given.MANUAL_ENDS["inspect"]
 )
-def inspect(source: given.SourceArgument, skip_bad: given.SkipBad = False) -> None:
+def inspect(
+    source: given.SourceArgument, verify: given.Verify = False, skip_bad: given.SkipBad = False
+) -> None:
     """Say what a soft-label store or a corpus holds.
 
     Prints counts, lengths, the most frequent labels and, of a corpus, what had to be cleaned or
-    left out; of a store, also where it comes from and how well the teacher agrees with gold.
-    Writes nothing. A store that is not finished is described as far as it goes.
+    left out; of a store, also where it comes from, its probabilities, how well the teacher agrees
+    with gold, and where the two disagree most. Writes nothing. A store that is not finished is
+    described as far as it goes.
+
+    With --verify, prints a line for each file of a store that is missing or is not what was
+    written, and exits 1 if there is one; `label` with --repair labels again what is broken.
     """
     with _when_stopped("nothing was written"):
         _quiet()
-        if Path(source).is_dir():
+        if verify:
+            lines = _verify(Path(source))
+        elif Path(source).is_dir():
             from gliner_distill.store_statistics import describe_store
 
             lines = describe_store(Path(source))
@@ -342,6 +428,25 @@ def inspect(source: given.SourceArgument, skip_bad: given.SkipBad = False) -> No
             lines = describe_corpus(passages, notes).lines()
     for line in lines:
         typer.echo(line)
+
+
+def _verify(folder: Path) -> list[str]:
+    from gliner_distill.soft_labels import read_manifest
+    from gliner_distill.store_faults import find_faults
+
+    faults = find_faults(folder)
+    for fault in faults:
+        typer.echo(fault)
+    if faults:
+        raise DistillError(
+            f"{folder}: {len(faults)} of its files are broken; `label` with the same arguments "
+            f"and --repair mends them"
+        )
+    manifest = read_manifest(folder)
+    state = "" if manifest.is_complete else f" of {manifest.n_passages:,}, unfinished"
+    return [
+        f"{folder}: whole: {len(manifest.shards)} shards, {manifest.n_labelled:,} passages{state}"
+    ]
 
 
 def _read(corpus: str, *, skip_bad: bool) -> "list[Passage]":

@@ -4,7 +4,7 @@ Nothing here runs a command. Texts on training come from `TrainingSettings`.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -36,7 +36,9 @@ _EXAMPLES = {
   gliner-distill label train.json --teacher urchade/gliner_medium-v2.1 \\
     --out soft_labels/train
   gliner-distill label notes.txt --labels labels.txt \\
-    --teacher models/gliner --out soft_labels/notes""",
+    --teacher models/gliner --out soft_labels/notes
+  gliner-distill label train.json --teacher models/a --teacher models/b \\
+    --ray --workers 4 --out soft_labels/mean""",
     "train": """
   gliner-distill train soft_labels/train --dev soft_labels/dev \\
     --out runs/distilled
@@ -51,6 +53,7 @@ _EXAMPLES = {
   gliner-distill predict models/gliner --label drug < notes.txt | head -1""",
     "inspect": """
   gliner-distill inspect soft_labels/train
+  gliner-distill inspect soft_labels/train --verify
   gliner-distill inspect train.json
   gliner-distill inspect urchade/pile-mistral-v0.1""",
 }
@@ -125,7 +128,12 @@ Version = Annotated[
     bool, _option("--version", metavar=None, text="Print the version and exit.", is_eager=True)
 ]
 TeacherOption = Annotated[
-    str, _option("--teacher", metavar="MODEL", text="A GLiNER: its folder, or its hub id.")
+    list[str],
+    _option(
+        "--teacher",
+        metavar="MODEL",
+        text="A GLiNER: its folder, or its hub id. Given again: the mean of several.",
+    ),
 ]
 SkipBad = Annotated[
     bool,
@@ -182,22 +190,101 @@ Negatives = Annotated[
     int | None,
     _option(
         metavar="N",
-        text="Labels of the corpus to ask beside the passage's own.",
+        text="Labels of the corpus to ask beside the passage's own, drawn by frequency; none that "
+        "means nearly the same as one of those.",
         min=0,
-        show_default="8, or 0 with --labels",
+        show_default="8, or 0 with --labels or --pool",
     ),
 ]
 LabelFile = Annotated[
     Path | None,
     _option(
-        "--labels", metavar="FILE", text="Labels, one a line, to ask of every passage instead."
+        "--labels",
+        metavar="FILE",
+        text="Labels to ask of every passage instead, one a line: `label` or `label: description`.",
+    ),
+]
+PoolFile = Annotated[
+    Path | None,
+    _option(
+        "--pool",
+        metavar="FILE",
+        text="Labels, one a line, to draw from for each passage, beside its own.",
+    ),
+]
+FromPool = Annotated[
+    int | None,
+    _option(
+        metavar="K",
+        text="How many labels of the pool to ask of each passage.",
+        min=1,
+        show_default="8 with --pool",
+    ),
+]
+DescriptionFile = Annotated[
+    Path | None,
+    _option(
+        "--descriptions",
+        metavar="FILE",
+        text="What to tell the teacher of the corpus's labels: `label: description`, one a line.",
     ),
 ]
 DrawSeed = Annotated[
-    int, _option("--seed", metavar="N", text="Of the draw of negatives.", min=0, max=_MAX_SEED)
+    int,
+    _option("--seed", metavar="N", text="Of the draw of labels.", min=0, max=_MAX_SEED),
 ]
 TeacherDevice = Annotated[
-    str, _option("--device", metavar="DEVICE", text="Where the teacher runs, such as cpu or cuda.")
+    str | None,
+    _option(
+        "--device",
+        metavar="DEVICE",
+        text="Where the teacher runs, such as cpu or cuda.",
+        show_default="cpu, or cuda for workers with a GPU",
+    ),
+]
+KeepEach = Annotated[
+    bool,
+    _option("--keep-each", metavar=None, text="Keep what each of several teachers said as well."),
+]
+ScoreCodeName = Annotated[
+    Literal["companded", "linear"],
+    _option(
+        "--score-code",
+        metavar="CODE",
+        text="How a probability is kept: linear, at most 1/512 off; or companded, the same from "
+        "1/8 up and coarser below, in half the space.",
+    ),
+]
+Repair = Annotated[
+    bool,
+    _option("--repair", metavar=None, text="Read the whole store, and label again what is broken."),
+]
+RayAddress = Annotated[
+    str | None,
+    _option(
+        "--ray",
+        metavar="[ADDRESS]",
+        text="Label on a Ray cluster: its address, or auto; without one, a cluster on this "
+        "machine. Needs gliner-distill[ray].",
+    ),
+]
+WorkerCount = Annotated[
+    int | None,
+    _option(
+        "--workers",
+        metavar="N",
+        text="Teachers to run side by side with --ray.",
+        min=1,
+        show_default="2 with --ray",
+    ),
+]
+GpuShare = Annotated[
+    float,
+    _option(
+        metavar="SHARE",
+        text="Of a GPU, for each worker with --ray, such as 0.5 for two on each; 0: none.",
+        min=0,
+    ),
 ]
 
 # train
@@ -227,6 +314,16 @@ TrainingDevice = Annotated[str, _setting("device", "DEVICE")]
 Resume = Annotated[
     bool,
     _option("--resume", metavar=None, text="Go on from the run folder's last checkpoint."),
+]
+
+# inspect
+Verify = Annotated[
+    bool,
+    _option(
+        "--verify",
+        metavar=None,
+        text="Read every file of the store and name each that is not as it was written.",
+    ),
 ]
 
 # evaluate

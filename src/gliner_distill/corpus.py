@@ -23,6 +23,7 @@ from gliner_distill.errors import CorpusError, HubError
 from gliner_distill.hub import download_dataset_file, looks_like_hub_id
 
 __all__ = [
+    "CorpusFile",
     "CorpusHash",
     "CorpusNotes",
     "corpus_fingerprint",
@@ -67,6 +68,30 @@ def read_passages(
     """
     path = _find_source(source)
     return _read_file(path, skip_bad=skip_bad, notes=notes)
+
+
+class CorpusFile:
+    """The passages of a file or hub data set, read anew each time they are iterated over.
+
+    `notes` is filled by the first time through.
+    """
+
+    def __init__(self, source: str | Path, *, skip_bad: bool = False) -> None:
+        """Find the source; see `read_passages`.
+
+        Raises:
+            CorpusError: It is no readable file.
+            HubError: It is a hub data set that cannot be had.
+        """
+        self.path = _find_source(source)
+        self.notes = CorpusNotes()
+        self._skip_bad = skip_bad
+        self._is_read = False
+
+    def __iter__(self) -> Iterator[Passage]:
+        notes = CorpusNotes() if self._is_read else self.notes
+        self._is_read = True
+        return _read_file(self.path, skip_bad=self._skip_bad, notes=notes)
 
 
 def _find_source(source: str | Path) -> Path:

@@ -126,6 +126,47 @@ def decode_entities(
     return resolve_overlaps(entity for _, entity in candidates)
 
 
+def entities_to_probs(
+    entities: Iterable[Entity], labels: Sequence[str], n_words: int
+) -> NDArray[np.float32]:
+    """Return start/end/inside probabilities that stand for entities, shape `(words, labels, 3)`.
+
+    For teachers that find entities rather than score words: a dictionary, spaCy, a language model.
+    An entity's score is the start probability of its first word, the end probability of its last
+    and the inside probability of all its words; where several of one label meet, the largest wins.
+    Everything else is 0. `decode_entities` gives entities that share no word back.
+
+    Args:
+        entities: What was found; scores in [0, 1]. Those of labels not in `labels` are left out.
+        labels: The labels of the second axis, each once.
+        n_words: Words of the passage.
+
+    Raises:
+        ValueError: An entity lies outside the words or holds none, or its score is outside [0, 1].
+
+    >>> probs = entities_to_probs([Entity(1, 3, "city", 0.5)], ["river", "city"], n_words=3)
+    >>> probs[:, 1].tolist()  # of each word: start, end, inside
+    [[0.0, 0.0, 0.0], [0.5, 0.0, 0.5], [0.0, 0.5, 0.5]]
+    """
+    probs = np.zeros((n_words, len(labels), 3), dtype=np.float32)
+    index_of = {label: index for index, label in enumerate(labels)}
+    for entity in entities:
+        _check_entity(entity, n_words)
+        if entity.label in index_of:
+            of_label = probs[entity.start_word : entity.end_word, index_of[entity.label]]
+            of_label[:, INSIDE] = np.maximum(of_label[:, INSIDE], entity.score)
+            of_label[0, START] = max(of_label[0, START], entity.score)
+            of_label[-1, END] = max(of_label[-1, END], entity.score)
+    return probs
+
+
+def _check_entity(entity: Entity, n_words: int) -> None:
+    if not 0 <= entity.start_word < entity.end_word <= n_words:
+        raise ValueError(f"{entity} is no span of a passage of {n_words} words")
+    if not 0 <= entity.score <= 1:
+        raise ValueError(f"{entity} has a score outside [0, 1]")
+
+
 def entities_from_word_labels(word_labels: Sequence[str | None]) -> list[Entity]:
     """Return the entities of a passage whose every word has one label or none.
 

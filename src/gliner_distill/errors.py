@@ -40,3 +40,8 @@ class MissingExtraError(DistillError):
         super().__init__(
             f"{package} is not installed; this needs it: pip install 'gliner-distill[{extra}]'"
         )
+        self._given = package, extra
+
+    def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str]]:
+        """Come back the same from another process."""
+        return type(self), self._given

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gliner_distill.entities import Entity, Passage, decode_entities
 from gliner_distill.features import EncodedWords, Vocabulary
 from gliner_distill.losses import gold_distribution, teacher_word_logits
-from gliner_distill.soft_labels import LabelledPassage
+from gliner_distill.shards import LabelledPassage
 from gliner_distill.student import Batch, make_batch
 
 

@@ -1,14 +1,14 @@
-"""Files of data sets and models from the Hugging Face Hub, or from its cache.
+"""Files of data sets and models from the Hugging Face Hub or its cache; soft-label stores to it.
 
 `huggingface_hub` does the work, with its own cache, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE; it
 reads them when it is imported, which is why it is imported only within the functions here. The
-hub is asked once, with a short time limit, before anything is downloaded: without network the
-cache answers at once. Pickled weights are never fetched.
+hub is asked once, with a short time limit, before anything is downloaded or uploaded: without
+network the cache answers at once. Pickled weights are never fetched.
 """
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ _DATA_FILE = "data.json"
 _DATA_SUFFIXES = (".json", ".jsonl")
 _DESCRIPTIONS_OF_DATA = {"dataset_info.json", "dataset_infos.json"}
 _FILE_SUFFIXES = (*_DATA_SUFFIXES, ".txt", ".tsv", ".csv", ".conll", ".bio", ".iob", ".gz")
+_STORE_MANIFEST = "manifest.json"
 _MODEL_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model"]
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
@@ -45,7 +46,7 @@ def download_dataset_file(repo_id: str) -> Path:
     """
     names = _list_files(repo_id, "dataset")
     if isinstance(names, HubError):
-        folder = _cached_snapshot(repo_id, "dataset", why_no_hub=names)
+        folder = _cached_snapshot(repo_id, "dataset", [_DATA_FILE], why_no_hub=names)
         cached_names = [
             path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
         ]
@@ -68,7 +69,7 @@ def download_model(repo_id: str) -> Path:
     """
     names = _list_files(repo_id, "model")
     if isinstance(names, HubError):
-        folder = _cached_snapshot(repo_id, "model", why_no_hub=names)
+        folder = _cached_snapshot(repo_id, "model", _MODEL_PATTERNS, why_no_hub=names)
         _check_weights(repo_id, [path.name for path in folder.rglob("*")])
         return folder
     _check_weights(repo_id, names)
@@ -81,6 +82,100 @@ def download_model(repo_id: str) -> Path:
         )
 
     return _fetch(repo_id, "model", download)
+
+
+def download_store(repo_id: str, patterns: Sequence[str]) -> Path:
+    """Return the folder in the cache that holds a pushed soft-label store: what matches patterns.
+
+    Raises:
+        HubError: The data set cannot be had, or it is no soft-label store.
+    """
+    names = _list_files(repo_id, "dataset")
+    if isinstance(names, HubError):
+        folder = _cached_snapshot(repo_id, "dataset", patterns, why_no_hub=names)
+        if not (folder / _STORE_MANIFEST).is_file():
+            raise names
+        return folder
+    _check_manifest(repo_id, names)
+
+    def download() -> str:
+        from huggingface_hub import snapshot_download
+
+        return snapshot_download(
+            repo_id,
+            repo_type="dataset",
+            allow_patterns=list(patterns),
+            etag_timeout=_HUB_TIMEOUT_S,
+        )
+
+    return _fetch(repo_id, "dataset", download)
+
+
+def upload_store(
+    folder: Path, repo_id: str, patterns: Sequence[str], *, private: bool = False
+) -> str:
+    """Upload the files of a folder that match as a hub data set; return its URL.
+
+    The data set is made where there is none, for all to see unless its owner keeps new ones
+    private or `private` is set. One that is there already keeps neither shards nor other files
+    that match the patterns and are not in the folder.
+
+    Raises:
+        HubError: The hub cannot be reached, or refuses; or a data set that is to be private is
+            public already.
+    """
+    if not looks_like_hub_id(repo_id):
+        raise HubError(
+            f"{repo_id!r} names no data set of the hub; give a name such as me/my-labels"
+        )
+    _check_target(repo_id, private=private)
+    from huggingface_hub import HfApi
+
+    try:
+        hub = HfApi()
+        # None leaves it to the owner, an organisation that may keep what is new private.
+        url = hub.create_repo(
+            repo_id, repo_type="dataset", exist_ok=True, private=True if private else None
+        )
+        hub.upload_folder(
+            repo_id=repo_id,
+            repo_type="dataset",
+            folder_path=folder,
+            allow_patterns=list(patterns),
+            delete_patterns=list(patterns),
+            commit_message="Upload a soft-label store",
+        )
+    except Exception as error:  # as in _list_files; and of hf_xet
+        raise HubError(_explain_upload(repo_id, error)) from error
+    return str(url)
+
+
+def _check_target(repo_id: str, *, private: bool) -> None:
+    """Make sure that a data set may be replaced: there is none, or it is a store, or holds no data.
+
+    Raises:
+        HubError: It is not so, or it is public and should be private, or the hub cannot be asked.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        found = HfApi().dataset_info(repo_id, timeout=_HUB_TIMEOUT_S)
+    except RepositoryNotFoundError:
+        return
+    except Exception as error:  # as in _list_files
+        raise HubError(_explain_upload(repo_id, error)) from error
+    names = [sibling.rfilename for sibling in found.siblings or []]
+    if _STORE_MANIFEST not in names and any(name.endswith(".parquet") for name in names):
+        raise HubError(
+            f"data set {repo_id} holds Parquet files and is no soft-label store; uploading would "
+            "replace them, so choose another name"
+        )
+    if private and found.private is False:
+        raise HubError(
+            f"data set {repo_id} is public already and uploading does not change that; make it "
+            "private in its settings on the hub, or choose another name"
+        )
 
 
 def _list_files(repo_id: str, repo_type: _RepoType) -> list[str] | HubError:
@@ -96,19 +191,21 @@ def _list_files(repo_id: str, repo_type: _RepoType) -> list[str] | HubError:
     return [sibling.rfilename for sibling in siblings or []]
 
 
-def _cached_snapshot(repo_id: str, repo_type: _RepoType, *, why_no_hub: HubError) -> Path:
+def _cached_snapshot(
+    repo_id: str, repo_type: _RepoType, patterns: Sequence[str], *, why_no_hub: HubError
+) -> Path:
     """Return the folder of what the cache holds of a repository.
 
     Raises:
-        HubError: It holds nothing, or a model in part; the message says why the hub did not help.
+        HubError: It holds nothing, or is known to lack files that match the patterns; the message
+            says why the hub did not help.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    patterns = _MODEL_PATTERNS if repo_type == "model" else [_DATA_FILE]
     try:
         folder = snapshot_download(
-            repo_id, repo_type=repo_type, allow_patterns=patterns, local_files_only=True
+            repo_id, repo_type=repo_type, allow_patterns=list(patterns), local_files_only=True
         )
     except LocalEntryNotFoundError as error:
         raise why_no_hub from error
@@ -152,6 +249,14 @@ def _check_weights(repo_id: str, names: list[str]) -> None:
         )
 
 
+def _check_manifest(repo_id: str, names: list[str]) -> None:
+    if _STORE_MANIFEST not in names:
+        raise HubError(
+            f"data set {repo_id} has no {_STORE_MANIFEST}, so it is no soft-label store (it has "
+            f"{_enumerate(sorted(names))}); check the name"
+        )
+
+
 def _enumerate(names: list[str]) -> str:
     n_shown = 8
     more = f" and {len(names) - n_shown} more" if len(names) > n_shown else ""
@@ -192,3 +297,28 @@ def _explain(repo_id: str, repo_type: _RepoType, error: Exception) -> str:
         f"{constants.HF_HUB_CACHE} has no whole copy; give a local path, or run once with network "
         "to fill the cache (HF_HUB_OFFLINE=1 then uses it alone)"
     )
+
+
+def _explain_upload(repo_id: str, error: BaseException) -> str:
+    """Return, as one line, why the hub did not take a data set and what to do."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    if isinstance(error, RuntimeError) and error.__cause__ is not None:
+        error = error.__cause__  # of a single file; the RuntimeError only names the file
+    what = f"data set {repo_id} cannot be uploaded to {constants.ENDPOINT}"
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    if isinstance(error, OfflineModeIsEnabled):
+        return f"{what}: HF_HUB_OFFLINE forbids asking the hub; push again without it"
+    if status == 401:
+        return (
+            f"{what}: you are not logged in, or your token is no longer valid (HTTP 401); log in "
+            "(`hf auth login` or HF_TOKEN) with a token that has write permission"
+        )
+    if status == 403:
+        return (
+            f"{what}: your token may not write there (HTTP 403); check the owner's name, and log "
+            "in (`hf auth login` or HF_TOKEN) with a token that has write permission"
+        )
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return f"{what} ({reason}); push again when that is mended: what arrived is not sent twice"

@@ -1,202 +1,381 @@
 """Ask a teacher about a corpus and keep its answers: passages in, a soft-label store out.
 
-Decides which labels to ask of each passage (`LabelPolicy`) and drives teacher and store shard by
-shard, so that a killed run goes on where it was.
+The corpus is read twice and never held: once to count (`survey_corpus`), once to be cut into jobs
+of one shard each (`shard_jobs`), which are scored, encoded and written one after the other. The
+next job is read, and the last one encoded and written, while the teacher scores.
 """
 
-import random
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
-from gliner_distill.corpus import corpus_fingerprint
-from gliner_distill.corpus_records import clean_label
+from gliner_distill.corpus import CorpusHash
 from gliner_distill.entities import Passage
-from gliner_distill.errors import CorpusError, SettingsError, StoreError, TeacherError
-from gliner_distill.piece_vectors import VECTORS_FILE, encode_pieces, write_piece_vectors
-from gliner_distill.soft_labels import (
-    MANIFEST,
-    PART_SUFFIX,
-    LabelledPassage,
-    Manifest,
-    SoftLabelStore,
-    check_same_origin,
-    read_manifest,
-    write_manifest,
-    write_shard,
-)
-from gliner_distill.teacher import GLiNERTeacher, Teacher
+from gliner_distill.errors import CorpusError, StoreError, TeacherError
+from gliner_distill.label_policy import LabelDraw, LabelPolicy
+from gliner_distill.mean_teacher import MeanTeacher, mean_probs
+from gliner_distill.piece_vectors import VECTORS_FILE, encode_pieces, piece_vector_files
+from gliner_distill.score_codes import COMPANDED, ScoreCode
+from gliner_distill.shards import LabelledPassage, PackedShard, ShardOrigin, pack_shard
+from gliner_distill.soft_labels import Manifest, Shard, SoftLabelStore
+from gliner_distill.store_writer import StoreWriter, open_writer
+from gliner_distill.teacher import GLiNERTeacher, Probabilities, Teacher
 
-SHARD_PASSAGES = 250
+SHARD_PASSAGES = 1000
+SHARD_PAIRS = 2_000_000
+"""Of probabilities, 24 MB while they are at work."""
 
 
 @dataclass(frozen=True, slots=True)
-class LabelPolicy:
-    """Which labels are asked of a passage.
+class ShardLimits:
+    """A shard ends before it would exceed one of these; one passage it always holds."""
+
+    passages: int
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusSurvey:
+    """What must be known of a corpus before it can be labelled.
 
     Attributes:
-        negatives: With the passage's own labels, so many others of the corpus, drawn without
-            replacement with weights of the square root of their number of passages.
-        fixed: Ask these of every passage instead, where given.
-        seed: Of the draw. The draw of a passage depends on the seed and its position alone.
+        fingerprint: Its `CorpusHash`.
+        n_passages: How many there are.
+        n_words: How many words they have.
+        label_counts: In how many passages each label is one of their own.
     """
 
-    negatives: int = 0
-    fixed: tuple[str, ...] = ()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.negatives < 0:
-            raise SettingsError(f"negatives must be 0 or more; got {self.negatives}")
-        if self.fixed and self.negatives:
-            raise SettingsError("a fixed label list leaves no room for negatives: give one of them")
-
-    def choose(self, passages: Sequence[Passage]) -> list[tuple[str, ...]]:
-        """Return the labels to ask of each passage: its own first, then the negatives."""
-        if self.fixed:
-            return [self.fixed] * len(passages)
-        counts = Counter(label for passage in passages for label in passage.own_labels)
-        labels = sorted(counts)
-        weights = [counts[label] ** 0.5 for label in labels]
-        return [
-            passage.own_labels
-            + self._draw_negatives(position, set(passage.own_labels), labels, weights)
-            for position, passage in enumerate(passages)
-        ]
-
-    def _draw_negatives(
-        self, position: int, own: set[str], labels: list[str], weights: list[float]
-    ) -> tuple[str, ...]:
-        if not self.negatives:
-            return ()
-        # Efraimidis and Spirakis 2006: the largest u**(1/w) are a weighted draw without
-        # replacement.
-        draw = random.Random(f"{self.seed}/{position}")
-        weighted = zip(weights, labels, strict=True)
-        keys = [(draw.random() ** (1 / weight), label) for weight, label in weighted]
-        others = (label for _, label in sorted(keys, reverse=True) if label not in own)
-        return tuple(islice(others, self.negatives))
+    fingerprint: str
+    n_passages: int
+    n_words: int
+    label_counts: dict[str, int]
 
 
-def read_labels(path: str | Path) -> tuple[str, ...]:
-    """Return the labels of a file, one a line, cleaned as a corpus's are; blank lines are skipped.
+@dataclass(slots=True)
+class ShardJob:
+    """The passages of one shard and the labels to ask of each."""
+
+    index: int
+    passages: list[Passage] = field(default_factory=list)
+    labels: list[tuple[str, ...]] = field(default_factory=list)
+
+
+JobSource = Callable[[], Iterator[ShardJob]]
+"""Returns the jobs anew; whoever scores them calls it, perhaps on another machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """What a worker must know, beside its teacher, to make shards of a store out of jobs.
+
+    Attributes:
+        policy: How labels are put to the teacher.
+        code: How to keep probabilities.
+        store: Hash of what the store is made from.
+        teacher: The teacher's name.
+        teacher_fingerprint: Of the teacher that the worker must have.
+    """
+
+    policy: LabelPolicy
+    code: ScoreCode
+    store: str
+    teacher: str
+    teacher_fingerprint: str
+
+    def pack(self, job: ShardJob, items: Sequence[LabelledPassage]) -> PackedShard:
+        """Return a scored job as a shard."""
+        return pack_shard(items, self.code, ShardOrigin(self.store, self.teacher, job.index))
+
+
+class Workers(Protocol):
+    """Whoever scores jobs: this process, or a cluster."""
+
+    def pack_shards(
+        self, jobs: JobSource, plan: ShardPlan, teacher: Teacher
+    ) -> Iterator[PackedShard]:
+        """Yield the shard of each job, in any order."""
+        ...
+
+
+class ThisProcess:
+    """Scores jobs one after the other; reads ahead and encodes behind in threads."""
+
+    def pack_shards(
+        self, jobs: JobSource, plan: ShardPlan, teacher: Teacher
+    ) -> Iterator[PackedShard]:
+        """Yield the shard of each job, in order."""
+        with ThreadPoolExecutor(1, thread_name_prefix="encode") as pool:
+            last: Future[PackedShard] | None = None
+            for job in _one_ahead(jobs()):
+                items = score_job(job, teacher, plan.policy)
+                if last is not None:
+                    yield last.result()
+                last = pool.submit(plan.pack, job, items)
+            if last is not None:
+                yield last.result()
+
+
+def survey_corpus(passages: Iterable[Passage]) -> CorpusSurvey:
+    """Return a corpus's counts and fingerprint; it is read once, passage by passage."""
+    fingerprint, labels = CorpusHash(), Counter[str]()
+    n_passages = n_words = 0
+    for passage in passages:
+        fingerprint.update(passage)
+        labels.update(passage.own_labels)
+        n_passages += 1
+        n_words += len(passage.words)
+    return CorpusSurvey(fingerprint.hexdigest(), n_passages, n_words, dict(labels))
+
+
+def load_teachers(
+    sources: Sequence[str], *, device: str = "cpu", keep_each: bool = False
+) -> Teacher:
+    """Return a GLiNER, or the mean of several; `sources` are folders or hub ids.
 
     Raises:
-        CorpusError: The file cannot be read, holds no label, or the same label twice.
+        TeacherError: One does not load, or is given twice.
+        HubError: One cannot be had from the hub.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    labels: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        label = clean_label(line)
-        if label in labels:
-            raise CorpusError(
-                f"{path}: line {number}: label {label!r} stands on line {labels[label]} already"
-            )
-        if label:
-            labels[label] = number
-    if not labels:
-        raise CorpusError(f"{path}: no label in it; expected one a line")
-    return tuple(labels)
+    loaded = [GLiNERTeacher.from_pretrained(source, device=device) for source in sources]
+    return MeanTeacher(loaded, keep_each=keep_each) if len(loaded) > 1 else loaded[0]
 
 
 def label_corpus(
-    passages: Sequence[Passage],
+    passages: Iterable[Passage],
     teacher: Teacher,
     folder: str | Path,
     *,
     policy: LabelPolicy,
+    code: ScoreCode = COMPANDED,
+    keep_pieces: bool = True,
+    survey: CorpusSurvey | None = None,
+    workers: Workers | None = None,
+    repair: bool = False,
     on_progress: Callable[[int], None] = lambda n_words: None,
 ) -> SoftLabelStore:
     """Score passages with a teacher into a store; go on with a store that was left unfinished.
 
     Args:
-        passages: The corpus, whole.
+        passages: The corpus: a list, or whatever gives the same passages each time it is iterated
+            over, such as a `CorpusFile`.
         teacher: Scores words for labels.
         folder: The store; made where it does not exist.
         policy: Which labels to ask.
+        code: How to keep probabilities.
+        keep_pieces: Whether a GLiNER's vectors of its pieces go into the store, for a student to
+            start from.
+        survey: What `survey_corpus` said of the passages, if it was asked already.
+        workers: Who scores; by default this process.
+        repair: Read the whole store first and label again what is broken in it.
         on_progress: Called after each shard with the number of words that it holds; at once, with
             their sum, for the shards that were there already.
 
     Raises:
-        StoreError: The folder holds something else, or soft labels of another teacher, corpus or
-            label policy; or it cannot be written.
+        StoreError: The folder holds something else, or soft labels of another teacher, corpus,
+            label policy or code; or is broken; or cannot be written; or another process is
+            writing it.
         TeacherError: The teacher's answer has another shape, or holds what is no probability.
-        CorpusError: No passage has a label to ask about.
+        CorpusError: No passage has a label to ask about, or the corpus changes while it is read.
+        TypeError: The passages can be iterated over once only.
     """
+    if iter(passages) is passages:
+        raise TypeError("passages are read twice: give a list or a CorpusFile, not an iterator")
+    survey = survey if survey is not None else survey_corpus(passages)
+    _check_labels(survey, policy)
+    expected = _plan_manifest(survey, teacher, policy, code)
     folder = Path(folder)
-    asked = policy.choose(passages)
-    if not any(asked):
+    with open_writer(folder, expected, repair=repair) as writer:
+        manifest = writer.manifest
+        on_progress(sum(shard.n_words for shard in manifest.shards))
+        plan = ShardPlan(policy, code, manifest.origin, teacher.name, teacher.fingerprint)
+        jobs = partial(
+            shard_jobs,
+            passages,
+            LabelDraw(policy, survey.label_counts),
+            survey.fingerprint,
+            ShardLimits(SHARD_PASSAGES, SHARD_PAIRS),
+            done={shard.index: shard.n_passages for shard in manifest.shards},
+        )
+        packed = (workers or ThisProcess()).pack_shards(jobs, plan, teacher)
+        for shard in _write_behind(packed, writer):
+            on_progress(shard.n_words)
+        if keep_pieces:
+            _add_piece_vectors(writer, teacher, passages)
+    return SoftLabelStore(folder)
+
+
+def _write_behind(packed: Iterator[PackedShard], writer: StoreWriter) -> Iterator[Shard]:
+    """Yield the record of each shard; while one is written, the next is made."""
+    with ThreadPoolExecutor(1, thread_name_prefix="store") as pool:
+        last: Future[Shard] | None = None
+        for one in packed:
+            if last is not None:
+                yield last.result()
+            last = pool.submit(writer.add, one)
+        if last is not None:
+            yield last.result()
+
+
+def _check_labels(survey: CorpusSurvey, policy: LabelPolicy) -> None:
+    """Make sure that there is something to ask.
+
+    Raises:
+        CorpusError: There is not.
+    """
+    if not (survey.n_passages and (survey.label_counts or policy.fixed or policy.pool)):
         raise CorpusError(
             "no passage has an entity or a label, so there is nothing to ask the teacher; "
             "give the labels to ask: --labels FILE"
         )
-    expected = Manifest(
+
+
+def _plan_manifest(
+    survey: CorpusSurvey, teacher: Teacher, policy: LabelPolicy, code: ScoreCode
+) -> Manifest:
+    """Return the manifest of a store that holds nothing yet."""
+    kept = teacher.teachers if isinstance(teacher, MeanTeacher) and teacher.keep_each else ()
+    return Manifest(
         teacher=teacher.name,
         teacher_fingerprint=teacher.fingerprint,
-        corpus_fingerprint=corpus_fingerprint(passages),
-        label_policy=asdict(policy) | {"fixed": list(policy.fixed)},
-        n_passages=len(passages),
-        teacher_facts=teacher.facts if isinstance(teacher, GLiNERTeacher) else {},
+        corpus_fingerprint=survey.fingerprint,
+        label_policy=policy.as_json(),
+        n_passages=survey.n_passages,
+        n_words=survey.n_words,
+        score_code=code.name,
+        each_teacher=[one.name for one in kept],
+        teacher_facts=_facts(teacher),
     )
-    manifest = _open_or_start(folder, expected)
-    if isinstance(teacher, GLiNERTeacher) and not (folder / VECTORS_FILE).exists():
-        write_piece_vectors(folder, encode_pieces(teacher.model, _texts(passages)))
-    on_progress(sum(shard.n_words for shard in manifest.shards))
-    while not manifest.is_complete:
-        started = time.perf_counter()
-        part = slice(manifest.n_labelled, manifest.n_labelled + SHARD_PASSAGES)
-        labelled = _label_part(passages[part], asked[part], teacher)
-        shard = write_shard(folder, len(manifest.shards), labelled)
-        manifest.shards.append(shard)
-        manifest.seconds += time.perf_counter() - started
-        write_manifest(folder, manifest)
-        on_progress(shard.n_words)
-    return SoftLabelStore(folder)
 
 
-def _open_or_start(folder: Path, expected: Manifest) -> Manifest:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        is_new = not (folder / MANIFEST).exists()
-        # A run that was killed in its first write leaves half a manifest: that is no foreign file.
-        if is_new and any(path.name != MANIFEST + PART_SUFFIX for path in folder.iterdir()):
+def shard_jobs(
+    passages: Iterable[Passage],
+    draw: LabelDraw,
+    fingerprint: str,
+    limits: ShardLimits,
+    *,
+    done: Mapping[int, int],
+) -> Iterator[ShardJob]:
+    """Yield the jobs of the shards that are not done yet, in the order of the corpus.
+
+    Where a shard ends depends on passages, draw and limits alone, so a run that goes on cuts the
+    corpus as the run before it did.
+
+    Args:
+        passages: The corpus.
+        draw: Chooses labels.
+        fingerprint: Of the corpus, as it was surveyed.
+        limits: How large a shard may be.
+        done: Number of passages of each shard that is done, by its index.
+
+    Raises:
+        CorpusError: The corpus is not the one that was surveyed.
+        StoreError: A shard that is done holds other passages than it should.
+    """
+    read = CorpusHash()
+    for job in _cut(passages, draw, limits, read):
+        if job.index not in done:
+            yield job
+        elif done[job.index] != len(job.passages):
             raise StoreError(
-                f"{folder}: is not empty and holds no soft-label store; choose another"
+                f"shard {job.index} holds {done[job.index]} passages, expected "
+                f"{len(job.passages)}: another release cut this store; go on with that one, or "
+                f"choose another --out"
             )
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    if is_new:
-        write_manifest(folder, expected)
-        return expected
-    found = read_manifest(folder)
-    check_same_origin(folder, found, expected)
-    return found
+    if read.hexdigest() != fingerprint:
+        raise CorpusError(
+            "the corpus changed while it was labelled; start again with another --out"
+        )
 
 
-def _texts(passages: Sequence[Passage]) -> Iterator[str]:
+def _cut(
+    passages: Iterable[Passage], draw: LabelDraw, limits: ShardLimits, read: CorpusHash
+) -> Iterator[ShardJob]:
+    job, n_pairs = ShardJob(0), 0
+    for position, passage in enumerate(passages):
+        read.update(passage)
+        labels = draw.choose(position, passage)
+        pairs = len(passage.words) * len(labels)
+        is_full = len(job.passages) == limits.passages or n_pairs + pairs > limits.pairs
+        if job.passages and is_full:
+            yield job
+            job, n_pairs = ShardJob(job.index + 1), 0
+        job.passages.append(passage)
+        job.labels.append(labels)
+        n_pairs += pairs
+    if job.passages:
+        yield job
+
+
+def score_job(job: ShardJob, teacher: Teacher, policy: LabelPolicy) -> list[LabelledPassage]:
+    """Return a job's passages with what the teacher says of them.
+
+    Raises:
+        TeacherError: Its answer has another shape, or holds what is no probability.
+    """
+    words = [passage.words for passage in job.passages]
+    prompts = [policy.prompts(labels) for labels in job.labels]
+    each: Sequence[Sequence[Probabilities]] = [()] * len(words)
+    if isinstance(teacher, MeanTeacher) and teacher.keep_each:
+        each = teacher.score_each(words, prompts)
+        scores = [mean_probs(probs) for probs in each]
+    else:
+        scores = teacher.score_passages(words, prompts)
+    if len(scores) != len(words):
+        raise TeacherError(f"{teacher.name}: answered {len(scores)} of {len(words)} passages")
+    for passage, labels, probs in zip(job.passages, job.labels, scores, strict=True):
+        _check_answer(teacher, passage, labels, probs)
+    rows = zip(job.passages, job.labels, scores, each, strict=True)
+    return [
+        LabelledPassage(passage, labels, probs, tuple(of_each))
+        for passage, labels, probs, of_each in rows
+    ]
+
+
+def _check_answer(
+    teacher: Teacher, passage: Passage, labels: Sequence[str], probs: Probabilities
+) -> None:
+    shape = (len(passage.words), len(labels), 3)
+    if probs.shape != shape or not bool(((probs >= 0) & (probs <= 1)).all()):
+        raise TeacherError(
+            f"{teacher.name}: answered the passage {' '.join(passage.words)[:60]!r} with an "
+            f"array of shape {probs.shape}; expected {shape}, every number in [0, 1]"
+        )
+
+
+def _add_piece_vectors(writer: StoreWriter, teacher: Teacher, passages: Iterable[Passage]) -> None:
+    """Put the vectors of the teacher's pieces into a store, if it is a GLiNER, or its first is."""
+    first = teacher.teachers[0] if isinstance(teacher, MeanTeacher) else teacher
+    if isinstance(first, GLiNERTeacher) and not writer.has_file(VECTORS_FILE):
+        vectors = encode_pieces(first.model, _texts(passages))
+        for name, content in piece_vector_files(vectors).items():
+            writer.add_file(name, content)
+
+
+def _texts(passages: Iterable[Passage]) -> Iterator[str]:
     for passage in passages:
         yield from passage.words
         yield from passage.own_labels
 
 
-def _label_part(
-    passages: Sequence[Passage], asked: Sequence[tuple[str, ...]], teacher: Teacher
-) -> list[LabelledPassage]:
-    scores = teacher.score_passages([passage.words for passage in passages], asked)
-    for passage, labels, probs in zip(passages, asked, scores, strict=True):
-        shape = (len(passage.words), len(labels), 3)
-        if probs.shape != shape or not bool(((probs >= 0) & (probs <= 1)).all()):
-            raise TeacherError(
-                f"{teacher.name}: answered the passage {' '.join(passage.words)[:60]!r} with an "
-                f"array of shape {probs.shape}; expected {shape}, every number in [0, 1]"
-            )
-    return [
-        LabelledPassage(passage, labels, probs)
-        for passage, labels, probs in zip(passages, asked, scores, strict=True)
-    ]
+def _one_ahead(jobs: Iterator[ShardJob]) -> Iterator[ShardJob]:
+    """Yield jobs; while one is worked on, a thread reads the next."""
+    with ThreadPoolExecutor(1, thread_name_prefix="corpus") as pool:
+        coming = pool.submit(next, jobs, None)
+        while (job := coming.result()) is not None:
+            coming = pool.submit(next, jobs, None)
+            yield job
+
+
+def _facts(teacher: Teacher) -> dict[str, Any]:
+    if isinstance(teacher, MeanTeacher):
+        return {
+            "teachers": [
+                {"name": one.name, "fingerprint": one.fingerprint} | _facts(one)
+                for one in teacher.teachers
+            ]
+        }
+    return dict(teacher.facts) if isinstance(teacher, GLiNERTeacher) else {}

@@ -20,7 +20,6 @@ from torch import Tensor
 
 from gliner_distill.errors import StoreError, StudentError
 from gliner_distill.features import TOKENIZER_FILE, Vocabulary, train_vocabulary
-from gliner_distill.files import replace_file
 
 VECTORS_FILE = "piece_vectors.safetensors"
 VECTOR_WIDTH = 128
@@ -91,20 +90,14 @@ def principal_components(vectors: NDArray[np.float32], width: int) -> NDArray[np
     return np.pad(components, ((0, 0), (0, max(0, missing))))
 
 
-def write_piece_vectors(folder: Path, piece_vectors: PieceVectors) -> None:
-    """Write vocabulary and vectors beside a store's shards, eight bits a number.
-
-    Raises:
-        StoreError: The folder cannot be written.
-    """
+def piece_vector_files(piece_vectors: PieceVectors) -> dict[str, bytes]:
+    """Return a store's files of vocabulary and vectors, eight bits a number: name to content."""
     scale = np.abs(piece_vectors.vectors).max(axis=0) / 127 + 1e-12
     codes = np.rint(piece_vectors.vectors / scale).astype(np.int8)
-    content = safetensors.numpy.save({"codes": codes, "scale": scale.astype(np.float32)})
-    try:
-        replace_file(folder / TOKENIZER_FILE, piece_vectors.vocabulary.to_json().encode())
-        replace_file(folder / VECTORS_FILE, content)
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    return {
+        TOKENIZER_FILE: piece_vectors.vocabulary.to_json().encode(),
+        VECTORS_FILE: safetensors.numpy.save({"codes": codes, "scale": scale.astype(np.float32)}),
+    }
 
 
 def read_piece_vectors(folder: Path) -> PieceVectors | None:

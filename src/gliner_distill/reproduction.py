@@ -27,13 +27,15 @@ from gliner_distill.features import Vocabulary
 from gliner_distill.figures import write_figures
 from gliner_distill.files import replace_file
 from gliner_distill.initialisation import find_vocabulary, start_student
-from gliner_distill.labelling import LabelPolicy, label_corpus
+from gliner_distill.label_policy import LabelPolicy
+from gliner_distill.labelling import label_corpus
 from gliner_distill.metrics import mean_and_spread
 from gliner_distill.piece_vectors import PieceVectors
 from gliner_distill.progress import ShowProgress, count_words
 from gliner_distill.report import write_report
 from gliner_distill.settings import TrainingSettings
-from gliner_distill.soft_labels import LabelledPassage, SoftLabelStore
+from gliner_distill.shards import LabelledPassage
+from gliner_distill.soft_labels import SoftLabelStore
 from gliner_distill.student import Student, StudentConfig
 from gliner_distill.teacher import GLiNERTeacher
 from gliner_distill.training import (

@@ -38,7 +38,7 @@ from gliner_distill.features import Vocabulary
 from gliner_distill.files import replace_file
 from gliner_distill.losses import distillation_loss
 from gliner_distill.settings import TrainingSettings
-from gliner_distill.soft_labels import LabelledPassage
+from gliner_distill.shards import LabelledPassage
 from gliner_distill.student import Batch, Student, save_student
 
 CHECKPOINT_FILE = "checkpoint.safetensors"

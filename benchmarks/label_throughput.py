@@ -1,0 +1,208 @@
+"""Labelling against the bare teacher: `python benchmarks/label_throughput.py TEACHER [OPTIONS]`.
+
+Rate: `label_corpus` (reading, choosing labels, batching, scoring, encoding, writing; a new store
+each time) and the teacher's forward pass alone on the same length-bucketed batches, collated
+before the clock starts, on all cores in two ways: batch after batch with all of torch's threads
+(the usual way), and several batches at once with a core each (as the teacher does it). The three
+take turns; the figure is the median of the rounds.
+
+Memory: the peak resident memory of a process that labels 1,000 passages and of one that labels
+20,000, with the same passages over and over, cut to --words words.
+
+The rest: words a second, on one core, of what happens beside scoring: counting the corpus, cutting
+it into jobs with their labels, and encoding and compressing a shard. They say from how many workers
+on one process no longer feeds them.
+
+Prints Markdown and writes OUT as JSON. The corpus is the sample's training part; --device cuda
+measures a GPU.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from gliner_distill.corpus import CorpusFile, sample_path
+from gliner_distill.entities import Passage
+from gliner_distill.files import replace_file
+from gliner_distill.label_policy import LabelDraw, LabelPolicy
+from gliner_distill.labelling import (
+    SHARD_PAIRS,
+    SHARD_PASSAGES,
+    ShardJob,
+    ShardLimits,
+    label_corpus,
+    shard_jobs,
+    survey_corpus,
+)
+from gliner_distill.score_codes import COMPANDED
+from gliner_distill.shards import ShardOrigin, pack_shard
+from gliner_distill.soft_labels import SoftLabelStore
+from gliner_distill.streams import map_in_streams
+from gliner_distill.teacher import GLiNERTeacher
+
+POLICY = LabelPolicy(negatives=8)
+COUNTS = (1_000, 20_000)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("teacher")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--passages", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--words", type=int, default=30, help="of a passage, to measure memory")
+    parser.add_argument("--out", type=Path, default=Path("label_throughput.json"))
+    parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.memory_of:
+        print(json.dumps(measure_memory_here(given.teacher, given.memory_of, given.words)))
+        return
+    figures = measure_rates(given.teacher, given.device, given.passages, given.rounds)
+    figures["rest"] = measure_rest(given.rounds)
+    figures["memory"] = [measure_memory(given.teacher, n, given.words) for n in COUNTS]
+    figures["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
+    figures["torch"] = f"{torch.__version__}, {torch.get_num_threads()} threads"
+    replace_file(given.out, (json.dumps(figures, indent=1) + "\n").encode())
+    print_table(figures)
+
+
+def measure_rates(source: str, device: str, n_passages: int, n_rounds: int) -> dict[str, Any]:
+    teacher = GLiNERTeacher.from_pretrained(source, device=device)
+    passages = list(islice(CorpusFile(sample_path("train")), n_passages))
+    ways = list_ways(teacher, passages)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(n_rounds + 1):  # the first is to warm up
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            if device != "cpu":
+                torch.cuda.synchronize()
+            seconds[name].append(time.perf_counter() - started)
+    n_words = sum(len(passage.words) for passage in passages)
+    rates = {name: n_passages / median(times[1:]) for name, times in seconds.items()}
+    return {
+        "device": device if device == "cpu" else torch.cuda.get_device_name(),
+        "passages": n_passages,
+        "words": n_words,
+        "seconds": {name: [round(one, 3) for one in times[1:]] for name, times in seconds.items()},
+        "passages_a_second": rates,
+        "words_a_second": {name: rate * n_words / n_passages for name, rate in rates.items()},
+        "share_of_forward": rates["label"] / max(rates["forward"], rates["forward, parallel"]),
+    }
+
+
+def measure_rest(n_rounds: int) -> dict[str, float]:
+    corpus = CorpusFile(sample_path("train"))
+    survey = survey_corpus(corpus)
+    draw, limits = LabelDraw(POLICY, survey.label_counts), ShardLimits(SHARD_PASSAGES, SHARD_PAIRS)
+
+    def cut() -> list[ShardJob]:
+        return list(shard_jobs(corpus, draw, survey.fingerprint, limits, done={}))
+
+    store = SoftLabelStore(sample_path("train").parent / "soft_labels" / "train")
+    items = list(store)
+    stages: dict[str, Callable[[], object]] = {
+        "counting": lambda: survey_corpus(corpus),
+        "cutting into jobs": cut,
+        "encoding": lambda: pack_shard(items, COMPANDED, ShardOrigin("", "", 0)),
+    }
+    rates = {}
+    for name, stage in stages.items():
+        times = []
+        for _ in range(n_rounds):
+            started = time.perf_counter()
+            stage()
+            times.append(time.perf_counter() - started)
+        rates[name] = survey.n_words / median(times)
+    return rates
+
+
+def list_ways(teacher: GLiNERTeacher, passages: list[Passage]) -> dict[str, Callable[[], None]]:
+    draw = LabelDraw(POLICY, survey_corpus(passages).label_counts)
+    labels = [draw.choose(position, passage) for position, passage in enumerate(passages)]
+    batches = teacher.collate([passage.words for passage in passages], labels)
+
+    def forward() -> None:
+        with torch.inference_mode():
+            for batch in batches:
+                teacher.model.run_batch(batch)
+
+    def forward_parallel() -> None:
+        for _ in map_in_streams(teacher.model.run_batch, batches, n_streams=teacher.n_streams):
+            pass
+
+    def label() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            label_corpus(passages, teacher, folder, policy=POLICY, keep_pieces=False)
+
+    return {"forward": forward, "forward, parallel": forward_parallel, "label": label}
+
+
+def measure_memory(source: str, n_passages: int, n_words: int) -> dict[str, Any]:
+    command = [sys.executable, __file__, source, "--memory-of", str(n_passages)]
+    ran = subprocess.run(
+        [*command, "--words", str(n_words)], check=True, capture_output=True, text=True
+    )
+    found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return found
+
+
+class Repeated:
+    """The sample's training passages, cut short, over and over."""
+
+    def __init__(self, n_passages: int, n_words: int) -> None:
+        self._n_passages, self._n_words = n_passages, n_words
+
+    def __iter__(self) -> Iterator[Passage]:
+        left = self._n_passages
+        while left:
+            for passage in islice(CorpusFile(sample_path("train")), left):
+                left -= 1
+                kept = tuple(one for one in passage.entities if one.end_word <= self._n_words)
+                yield replace(passage, words=passage.words[: self._n_words], entities=kept)
+
+
+def measure_memory_here(source: str, n_passages: int, n_words: int) -> dict[str, Any]:
+    teacher = GLiNERTeacher.from_pretrained(source)
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        passages = Repeated(n_passages, n_words)
+        store = label_corpus(passages, teacher, folder, policy=POLICY, keep_pieces=False)
+    return {
+        "passages": n_passages,
+        "words": store.manifest.n_words,
+        "seconds": round(time.perf_counter() - started, 1),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def print_table(figures: dict[str, Any]) -> None:
+    print(f"{figures['device']}; {figures['machine']}; torch {figures['torch']}")
+    print("| | passages/s | words/s |\n|---|---:|---:|")
+    for name, rate in figures["passages_a_second"].items():
+        print(f"| {name} | {rate:.1f} | {figures['words_a_second'][name]:,.0f} |")
+    print(f"\nlabel / the faster forward: {figures['share_of_forward']:.1%}")
+    for name, rate in figures["rest"].items():
+        print(f"{name}: {rate:,.0f} words/s on one core")
+    small, large = figures["memory"]
+    for row in (small, large):
+        print(f"{row['passages']:,} passages, {row['words']:,} words: {row['peak_mb']:,.0f} MB")
+    print(f"memory grows by {large['peak_mb'] / small['peak_mb'] - 1:.1%}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""How fast training reads a store: `python benchmarks/store_reading.py [STORE] [--rounds N]`.
+
+By default the sample's training part. Three stages, each with the ones before it, in one thread:
+passages with their probabilities; examples (words as pieces, targets); padded batches of 8, as the
+training loop takes them. And random access: one passage's scores alone, one whole passage. Prints
+Markdown: the median of the rounds.
+"""
+
+import argparse
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+from gliner_distill.corpus import sample_path
+from gliner_distill.examples import collate_examples, make_example
+from gliner_distill.initialisation import find_vocabulary
+from gliner_distill.soft_labels import SoftLabelStore
+
+BATCH = 8
+LOOKS = 200
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    sample = sample_path("train").parent
+    parser.add_argument("store", nargs="?", type=Path, default=sample / "soft_labels" / "train")
+    parser.add_argument("--rounds", type=int, default=7)
+    given = parser.parse_args()
+    store = SoftLabelStore(given.store)
+    own = given.store / "piece_vectors.safetensors"
+    vocabulary, _ = find_vocabulary(
+        given.store if own.exists() else sample / "piece_vectors", list(store)
+    )
+
+    def read() -> None:
+        for _ in store:
+            pass
+
+    def make_examples() -> None:
+        for item in store:
+            make_example(item, vocabulary)
+
+    def make_batches() -> None:
+        batch = []
+        for item in store:
+            batch.append(make_example(item, vocabulary))
+            if len(batch) == BATCH:
+                collate_examples(batch, vocabulary)
+                batch.clear()
+
+    n_words = store.manifest.n_words
+    print(f"{given.store.name}: {len(store):,} passages, {n_words:,} words\n")
+    print("| | words/s |\n|---|---:|")
+    for name, stage in (("passages", read), ("examples", make_examples), ("batches", make_batches)):
+        print(f"| {name} | {n_words / time_median(stage, given.rounds):,.0f} |")
+
+    draw = random.Random(0)
+    positions = [draw.randrange(len(store)) for _ in range(LOOKS)]
+
+    def look_at_scores() -> None:
+        for position in positions:
+            store.read_scores(position)
+
+    def look_at_passages() -> None:
+        for position in positions:
+            _ = store[position]
+
+    print("\n| random access | ms |\n|---|---:|")
+    for name, look in (("scores", look_at_scores), ("passage", look_at_passages)):
+        print(f"| {name} | {1000 * time_median(look, given.rounds) / LOOKS:.2f} |")
+
+
+def time_median(work: Callable[[], None], n_rounds: int) -> float:
+    times = []
+    for _ in range(n_rounds + 1):  # the first is to warm up
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return median(times[1:])
+
+
+if __name__ == "__main__":
+    main()

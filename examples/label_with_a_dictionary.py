@@ -1,0 +1,78 @@
+"""Teach with a dictionary: `python examples/label_with_a_dictionary.py FOLDER`.
+
+A teacher is any object with a name, a fingerprint and `score_passages`. This one looks words up, as
+a gazetteer does, and labels three passages into a soft-label store in FOLDER. What finds entities
+in another way differs in `find_entities` alone. With spaCy (3.2 or later), its tokens being our
+words:
+
+    doc = nlp(spacy.tokens.Doc(nlp.vocab, words=list(words)))
+    for span in doc.ents:  # it gives no scores, so they are 1.0
+        yield Entity(span.start, span.end, span.label_)
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+
+from gliner_distill import Entity, LabelPolicy, Passage, label_corpus
+from gliner_distill.entities import decode_entities, entities_to_probs, split_words
+from gliner_distill.teacher import Probabilities
+
+FORMS = {
+    "Ada Lovelace": {"person": 0.98},
+    "New York": {"city": 0.97},
+    "York": {"city": 0.9},
+    "Washington": {"city": 0.6, "person": 0.55},
+    "St. Lawrence River": {"river": 0.99},
+}
+TEXTS = (
+    "Ada Lovelace lived in London.",
+    "From York she wrote to New York and Washington.",
+    "The St. Lawrence River is long.",
+)
+
+
+class DictionaryTeacher:
+    """Finds surface forms, the longest first, each with a confidence for its labels."""
+
+    def __init__(self, forms: dict[str, dict[str, float]]) -> None:
+        self.name = "dictionary"
+        # It must change whenever the scores may: a store is not continued by another teacher.
+        self.fingerprint = hashlib.sha256(json.dumps(forms, sort_keys=True).encode()).hexdigest()
+        self._forms = {words_of(form): labels for form, labels in forms.items()}
+        self._max_words = max(map(len, self._forms))
+
+    def score_passages(
+        self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
+    ) -> list[Probabilities]:
+        """Return one array a passage, shape `(words, labels, 3)`."""
+        return [
+            entities_to_probs(self.find_entities(words), asked, len(words))
+            for words, asked in zip(passages, labels, strict=True)
+        ]
+
+    def find_entities(self, words: Sequence[str]) -> Iterator[Entity]:
+        """Yield the entities of a passage: one for each label of a form that it holds."""
+        start = 0
+        while start < len(words):
+            ends = range(min(start + self._max_words, len(words)), start, -1)
+            end = next((end for end in ends if tuple(words[start:end]) in self._forms), start + 1)
+            for label, confidence in self._forms.get(tuple(words[start:end]), {}).items():
+                yield Entity(start, end, label, confidence)
+            start = end
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """Return a text's words as a passage holds them."""
+    return tuple(word.text for word in split_words(text))
+
+
+if __name__ == "__main__":
+    corpus = [Passage(words_of(text)) for text in TEXTS]
+    policy = LabelPolicy(fixed=("person", "city", "river"))
+    for item in label_corpus(corpus, DictionaryTeacher(FORMS), sys.argv[1], policy=policy):
+        print(*item.passage.words)
+        for entity in decode_entities(item.probs, item.labels):
+            form = " ".join(item.passage.words[entity.start_word : entity.end_word])
+            print(f"  {form}: {entity.label} {entity.score:.2f}")
