@@ -174,7 +174,7 @@ LABELS = ("person", "city", "river", "company")
 @pytest.fixture(scope="session")
 def five_passages():
     """Five passages, labelled by the lexicon teacher; gold knows one company more than it does."""
-    from gliner_distill.soft_labels import LabelledPassage
+    from gliner_distill.shards import LabelledPassage
 
     texts = (
         *("mary saw the old bank of the rhine", "acme built london", "the thames left john"),
@@ -258,3 +258,63 @@ def run_cli(monkeypatch, capsys):
         return Finished(end.value.code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def mixed_passages():
+    """Four labelled passages: words of several scripts, nested entities, no gold, no labels."""
+    from gliner_distill.shards import LabelledPassage
+
+    def labelled(text, labels, *entities):
+        words = tuple(text.split())
+        probs = np.random.default_rng(len(words)).random((len(words), len(labels), 3))
+        passage = Passage(words, tuple(Entity(*entity) for entity in entities))
+        return LabelledPassage(passage, labels, probs.astype(np.float32))
+
+    spans = [(0, 1, "person"), (2, 3, "city"), (2, 4, "名前")]
+    return [
+        labelled("Zoë visited 東京 🙂 .", ("person", "city", "名前"), *spans),
+        labelled("nothing here", ("city",)),
+        labelled("no labels asked", ()),
+        labelled("Rhine", ("river", "city"), (0, 1, "river")),
+    ]
+
+
+@pytest.fixture(scope="session")
+def make_store():
+    """A function that writes labelled passages as a soft-label store and returns its manifest.
+
+    `shards` says how many passages each shard holds; without it there is one shard.
+    """
+    from gliner_distill.shards import ShardOrigin, pack_shard
+    from gliner_distill.soft_labels import Manifest, Shard, shard_name, write_file, write_manifest
+
+    def make(folder, items, shards=None, **facts):
+        n_words = sum(len(item.passage.words) for item in items)
+        made_from = {"teacher": "lexicon", "teacher_fingerprint": "f" * 64}
+        made_from |= {"corpus_fingerprint": "c" * 64, "label_policy": {"negatives": 2}}
+        counts = {"n_passages": len(items), "n_words": n_words}
+        manifest = Manifest(**(made_from | counts | facts))
+        rest = iter(items)
+        for index, n_passages in enumerate(shards or [len(items)]):
+            part = [next(rest) for _ in range(n_passages)]
+            origin = ShardOrigin(manifest.origin, manifest.teacher, index)
+            packed = pack_shard(part, manifest.code, origin)
+            written = write_file(folder, shard_name(index), packed.content)
+            place = (written.file, written.n_bytes, written.sha256, index)
+            manifest.add_shard(Shard(*place, n_passages, packed.n_words, packed.n_pairs))
+        write_manifest(folder, manifest)
+        return manifest
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def comparable():
+    """A function that returns labelled passages as what equals what a store gives back of them."""
+
+    def facts_of(item, code):
+        bins = [code.encode(probs).tolist() for probs in (item.probs, *item.each)]
+        return item.passage, item.labels, bins
+
+    return lambda items, code: [facts_of(item, code) for item in items]

@@ -11,21 +11,25 @@ import shlex
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
 from gliner_distill import labelling, teacher
 from gliner_distill.checkpoint import read_checkpoint
-from gliner_distill.cli import app
+from gliner_distill.cli import _complete_ray, app
 from gliner_distill.cli_options import MANUAL_ENDS
 from gliner_distill.corpus import write_passages
 from gliner_distill.entities import Entity, Passage
-from gliner_distill.labelling import LabelPolicy, label_corpus
+from gliner_distill.label_policy import LabelPolicy
+from gliner_distill.labelling import label_corpus
 from gliner_distill.progress import StageProgress
+from gliner_distill.score_codes import SCORE_CODES
 from gliner_distill.settings import TrainingSettings
-from gliner_distill.soft_labels import read_manifest
+from gliner_distill.soft_labels import SoftLabelStore, read_manifest
 
 LEXICON = {"paris": "city", "london": "city", "mary": "person", "john": "person", "acme": "company"}
 COMMANDS = ("reproduce", "label", "train", "evaluate", "predict", "inspect")
@@ -100,6 +104,9 @@ def start_process(script, *args, **options):
 MAIN = "from gliner_distill.cli import main; main()"
 
 
+LABEL = ("label", "corpus.json", "--teacher", "model", "--out", "store")
+
+
 class TestHelp:
     @pytest.mark.parametrize("command", COMMANDS)
     def test_is_a_manual_page_of_80_columns(self, run_cli, monkeypatch, command):
@@ -129,7 +136,7 @@ class TestHelp:
         for line in examples.splitlines():
             words = shlex.split(line.split(">")[0].split("<")[0].split("|")[0])
             assert words[:2] == ["gliner-distill", name]
-            command.make_context(name, words[2:]).close()
+            command.make_context(name, _complete_ray(words[1:])[1:]).close()
 
     def test_overview_is_printed_without_a_command(self, run_cli):
         finished = run_cli()
@@ -158,7 +165,14 @@ class TestWrongUsage:
             (["train", "--out", "run"], "Missing argument 'STORE'"),
             (["train", "store"], "Missing option '--out'"),
             (["label", "corpus.json", "--out", "store"], "Missing option '--teacher'"),
-            (["label", "a", "--teacher", "b", "--out", "c", "--negatives", "-1"], "'--negatives'"),
+            ([*LABEL, "--negatives", "-1"], "'--negatives'"),
+            ([*LABEL, "--score-code", "zip"], "'zip' is not one of 'companded', 'linear'"),
+            ([*LABEL, "--pool", "a", "--from-pool", "0"], "'--from-pool'"),
+            ([*LABEL, "--from-pool", "2"], "--from-pool draws from a pool; give it with --pool"),
+            ([*LABEL, "--workers", "2"], "--workers and --gpus-per-worker are for --ray; give it"),
+            ([*LABEL, "--gpus-per-worker", "0.5"], "are for --ray; give it as well"),
+            ([*LABEL, "--ray", "--workers", "0"], "'--workers'"),
+            ([*LABEL, "--ray", "auto", "--gpus-per-worker", "-1"], "'--gpus-per-worker'"),
             (["evaluate", "run"], "Missing argument 'CORPUS'"),
             (["evaluate", "run", "corpus.json", "--threshold", "1.5"], "'--threshold'"),
             (["predict", "run", "some text"], "Missing option '--label'"),
@@ -177,6 +191,31 @@ class TestWrongUsage:
         assert finished.err.startswith("gliner-distill: ")
         assert finished.err.endswith(" (see --help)\n")
         assert finished.err.count("\n") == 1
+
+
+class TestBareRay:
+    """`--ray` without an address stands for a cluster on this machine."""
+
+    @pytest.mark.parametrize(
+        ("given", "completed"),
+        [
+            ("label a --ray", "label a --ray local"),
+            ("label a --ray --workers 4", "label a --ray local --workers 4"),
+            ("label --ray --teacher b a", "label --ray local --teacher b a"),
+            ("label --ray -h", "label --ray local -h"),
+            ("label --ray -- a", "label --ray local -- a"),
+            ("label a --ray auto", "label a --ray auto"),
+            ("label a --ray ray://head:10001 --workers 4", None),
+            ("label a --ray=auto", None),
+            ("label a --out ray", None),
+            ("predict run text --label --ray", None),
+            ("", None),
+            ("--help", None),
+        ],
+    )
+    def test_is_completed(self, given, completed):
+        expected = (given if completed is None else completed).split()
+        assert _complete_ray(given.split()) == expected
 
 
 class TestBadCorpus:
@@ -254,7 +293,11 @@ class TestBadCorpus:
         Path("labels.txt").write_text("person\n", encoding="utf-8")
         assert_fails(
             run_cli(*args, "labels.txt", "--negatives", 3),
-            "a fixed label list leaves no room for negatives: give one of them",
+            "a fixed label list leaves no room for negatives or a pool: give one of them",
+        )
+        assert_fails(
+            run_cli(*args, "labels.txt", "--pool", "labels.txt"),
+            "a fixed label list leaves no room for negatives or a pool: give one of them",
         )
         finished = run_cli(*args, "none.txt")
         assert finished.code == 1
@@ -383,6 +426,43 @@ class TestUnwritable:
         assert err == "gliner-distill: No space left on device\n"
 
 
+@pytest.fixture(scope="module")
+def other_gliner_folder(build_gliner, tmp_path_factory):
+    """A folder with another tiny random GLiNER: do not change it."""
+    folder = tmp_path_factory.mktemp("other") / "gliner"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        other = build_gliner("UniEncoderSpan", seed=1)
+        other.save_pretrained(str(folder), safe_serialization=True)
+    return folder
+
+
+# Labels in shards of 4 passages; at the third it says so and waits for a line.
+WAITING = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from gliner_distill import labelling, teacher
+
+labelling.SHARD_PASSAGES = 4
+score = teacher.GLiNERTeacher.score_passages
+shards = iter(range(9))
+
+def score_and_wait(self, passages, labels):
+    if next(shards) == 2:
+        print("third shard", flush=True)
+        sys.stdin.readline()
+    return score(self, passages, labels)
+
+teacher.GLiNERTeacher.score_passages = score_and_wait
+from gliner_distill.cli import main
+main()
+"""
+
+
+def read_shards(folder):
+    return {path.name: path.read_bytes() for path in Path(folder, "data").iterdir()}
+
+
 class TestLabel:
     def test_writes_a_store_that_resumes_after_ctrl_c(self, run_cli, gliner_folder, monkeypatch):
         corpus = write_corpus("my corpus.json", make_passages(10))
@@ -420,6 +500,53 @@ class TestLabel:
         assert halves == wholes
         assert "passages           10 of 10" in run_cli("inspect", "half").out
 
+    def test_goes_on_after_ctrl_c(self, run_cli, gliner_folder, monkeypatch):
+        """In a process of its own, which waits for the signal in its third shard."""
+        corpus = write_corpus("corpus.json", make_passages(12))
+        args = ("label", corpus, "--teacher", gliner_folder, "--out")
+        process = start_process(WAITING, *args, "half", stdin=subprocess.PIPE)
+        assert process.stdout.readline() == "third shard\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert out == ""
+        assert err == (
+            "gliner-distill: stopped; half keeps the finished shards; the same command goes on "
+            "from there\n"
+        )
+        assert read_manifest(Path("half")).n_labelled == 8
+        monkeypatch.setattr(labelling, "SHARD_PASSAGES", 4)
+        finished = run_cli(*args, "half")
+        assert finished.code == 0
+        assert finished.err == "labelling: 84 of 84 words\n"
+        assert run_cli(*args, "whole").code == 0
+        assert read_shards("half") == read_shards("whole")
+        assert read_manifest(Path("half")).shards == read_manifest(Path("whole")).shards
+
+    def test_refuses_a_folder_that_another_process_labels_into(
+        self, run_cli, gliner_folder, monkeypatch
+    ):
+        """The other process waits in its third shard until this one was refused."""
+        corpus = write_corpus("corpus.json", make_passages(12))
+        args = ("label", corpus, "--teacher", gliner_folder, "--out")
+        process = start_process(WAITING, *args, "store", stdin=subprocess.PIPE)
+        assert process.stdout.readline() == "third shard\n"
+        monkeypatch.setattr(labelling, "SHARD_PASSAGES", 4)
+        for options in ([], ["--repair"]):
+            finished = run_cli(*args, "store", *options)
+            assert_fails(
+                finished,
+                "store: another process is labelling into it; wait for it, or choose another --out",
+            )
+            assert finished.err.count("\n") == 1
+        out, err = process.communicate("\n", timeout=60)
+        assert process.returncode == 0
+        assert out.startswith("store: 12 passages, 84 words, ")
+        assert err == "labelling: 84 of 84 words\n"
+        assert run_cli(*args, "whole").code == 0
+        assert read_shards("store") == read_shards("whole")
+        assert run_cli("inspect", "store", "--verify").code == 0
+
     def test_refuses_a_folder_of_other_soft_labels(self, run_cli, gliner_folder):
         args = ("--teacher", gliner_folder, "--out", "store")
         one = write_corpus("one.json", make_passages(1))
@@ -436,6 +563,160 @@ class TestLabel:
         finished = run_cli(*args, "--out", "store")
         assert finished.code == 0
         assert "store: 2 passages, 7 words, 14 word-label pairs" in finished.out
+
+    def test_asks_labels_of_a_pool_beside_the_passages_own(self, run_cli, gliner_folder):
+        corpus = write_corpus("corpus.json", make_passages(10))
+        pool = ("river", "big bank", "place", "name", "drug", "ship", "star", "tree", "song")
+        Path("pool.txt").write_text("\n".join(pool), encoding="utf-8")
+        args = ("label", corpus, "--teacher", gliner_folder, "--pool", "pool.txt", "--out")
+        for options, wanted in ((["--from-pool", 3], 3), ([], 8)):
+            assert run_cli(*args, f"store{wanted}", *options).code == 0
+            for item in SoftLabelStore(f"store{wanted}"):
+                own = item.passage.own_labels
+                assert item.labels[: len(own)] == own
+                assert set(item.labels[len(own) :]) <= set(pool)
+                assert len(set(item.labels)) == len(own) + wanted
+        assert run_cli(*args, "both", "--negatives", 1, "--from-pool", 2).code == 0
+        for item in SoftLabelStore("both"):
+            own = item.passage.own_labels
+            assert item.labels[len(own)] in {"city", "person", "company"} - set(own)
+            assert len(item.labels) == len(own) + 3
+
+    def test_tells_the_teacher_descriptions_of_labels(self, run_cli, gliner_folder, monkeypatch):
+        prompts, score = set(), teacher.GLiNERTeacher.score_passages
+
+        def watch(self, passages, labels):
+            prompts.update(*labels)
+            return score(self, passages, labels)
+
+        monkeypatch.setattr(teacher.GLiNERTeacher, "score_passages", watch)
+        corpus = write_corpus("corpus.json", make_passages(5))
+        described = "City: a large town\nperson: a man\n"
+        Path("described.txt").write_text(described, encoding="utf-8")
+        # The pool has a description of its own for the person, and none for the city.
+        Path("pool.txt").write_text("city\nperson: a woman\nriver: it flows\n", encoding="utf-8")
+        Path("labels.txt").write_text("company: makes things\ncity\n", encoding="utf-8")
+        args = ("label", corpus, "--teacher", gliner_folder, "--descriptions", "described.txt")
+        for name, options, expected in (
+            ("own", [], {"city: a large town", "person: a man", "company"}),
+            (
+                "pool",
+                ["--pool", "pool.txt"],
+                {"city: a large town", "person: a woman", "river: it flows", "company"},
+            ),
+            (
+                "fixed",
+                ["--labels", "labels.txt"],
+                {"company: makes things", "city: a large town"},
+            ),
+        ):
+            prompts.clear()
+            assert run_cli(*args, "--out", name, *options).code == 0
+            assert prompts == expected
+            asked = {label for item in SoftLabelStore(name) for label in item.labels}
+            assert asked == {prompt.partition(":")[0] for prompt in prompts}
+
+    def test_draws_other_labels_with_another_seed(self, run_cli, gliner_folder):
+        corpus = write_corpus("corpus.json", make_passages(10))
+        args = ("label", corpus, "--teacher", gliner_folder, "--negatives", 1)
+        drawn = []
+        for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+            assert run_cli(*args, "--out", name, "--seed", seed).code == 0
+            drawn.append([item.labels for item in SoftLabelStore(name)])
+        assert drawn[0] == drawn[1] != drawn[2]
+
+    def test_keeps_probabilities_by_either_code(self, run_cli, gliner_folder):
+        corpus = write_corpus("corpus.json", make_passages(3))
+        args = ("label", corpus, "--teacher", gliner_folder, "--out")
+        assert run_cli(*args, "companded").code == 0
+        assert run_cli(*args, "linear", "--score-code", "linear").code == 0
+        gliner = teacher.GLiNERTeacher.from_pretrained(gliner_folder)
+        for name, code in SCORE_CODES.items():
+            store = SoftLabelStore(name)
+            assert store.manifest.score_code == name
+            for item in store:
+                [exact] = gliner.score_passages([item.passage.words], [item.labels])
+                away = 0.04 if name == "companded" else 1 / 512 + 1e-5
+                np.testing.assert_allclose(item.probs, exact, atol=away)
+                assert set(item.probs.ravel()) <= set(code.decode(np.arange(len(code.values))))
+
+    @pytest.mark.parametrize("options", [[], ["--keep-each"]])
+    def test_keeps_the_mean_of_several_teachers(
+        self, run_cli, gliner_folder, other_gliner_folder, options
+    ):
+        corpus = write_corpus("corpus.json", make_passages(4))
+        args = ("label", corpus, "--teacher", gliner_folder, "--teacher", other_gliner_folder)
+        finished = run_cli(*args, "--out", "store", "--score-code", "linear", *options)
+        assert finished.code == 0
+        store = SoftLabelStore("store")
+        assert store.manifest.teacher == f"{gliner_folder} + {other_gliner_folder}"
+        assert len(store.manifest.each_teacher) == (2 if options else 0)
+        gliners = [
+            teacher.GLiNERTeacher.from_pretrained(folder)
+            for folder in (gliner_folder, other_gliner_folder)
+        ]
+        for item in store:
+            words, labels = [item.passage.words], [item.labels]
+            each = [gliner.score_passages(words, labels)[0] for gliner in gliners]
+            np.testing.assert_allclose(item.probs, np.mean(each, axis=0), atol=1 / 512 + 1e-5)
+            assert len(item.each) == len(store.manifest.each_teacher)
+            for kept, said in zip(item.each, each, strict=bool(options)):
+                np.testing.assert_allclose(kept, said, atol=1 / 512 + 1e-5)
+
+    def test_refuses_the_same_teacher_twice(self, run_cli, gliner_folder):
+        corpus = write_corpus("corpus.json", make_passages(4))
+        args = ("label", corpus, "--teacher", gliner_folder, "--teacher", gliner_folder)
+        finished = run_cli(*args, "--out", "store")
+        assert finished.code == 1
+        assert " are the same teacher " in finished.err
+        assert not Path("store").exists()
+
+    def test_repairs_what_is_broken_and_verify_names_it(self, run_cli, gliner_folder, monkeypatch):
+        monkeypatch.setattr(labelling, "SHARD_PASSAGES", 4)
+        corpus = write_corpus("corpus.json", make_passages(14))
+        args = ("label", corpus, "--teacher", gliner_folder, "--out", "store")
+        assert run_cli(*args).code == 0
+        expected = read_shards("store")
+        whole = run_cli("inspect", "store", "--verify")
+        assert (whole.code, whole.err) == (0, "")
+        assert whole.out == "store: whole: 4 shards, 14 passages\n"
+
+        Path("store/data/shard-000001.parquet").unlink()
+        flipped = bytearray(expected["shard-000002.parquet"])
+        flipped[len(flipped) // 2] ^= 1
+        Path("store/data/shard-000002.parquet").write_bytes(flipped)
+        broken = run_cli("inspect", "store", "--verify")
+        assert broken.out == (
+            "data/shard-000001.parquet: is missing\n"
+            "data/shard-000002.parquet: is not what was written: same length, but its SHA-256 "
+            "differs\n"
+        )
+        assert_fails(
+            broken,
+            "store: 2 of its files are not as they should be; `label` with the same arguments and "
+            "--repair labels again what is broken",
+        )
+        assert_fails(
+            run_cli(*args),
+            "store/data/shard-000001.parquet: is missing; run the same command with --repair",
+        )
+        asked, score = [], teacher.GLiNERTeacher.score_passages
+
+        def watch(self, passages, labels):
+            asked.extend(passages)
+            return score(self, passages, labels)
+
+        monkeypatch.setattr(teacher.GLiNERTeacher, "score_passages", watch)
+        assert run_cli(*args, "--repair").code == 0
+        assert asked == [passage.words for passage in make_passages(14)[4:12]]
+        assert read_shards("store") == expected
+        assert run_cli("inspect", "store", "--verify").out == whole.out
+
+        Path("store/manifest.json").unlink()
+        asked.clear()
+        assert run_cli(*args, "--repair").code == 0
+        assert asked == []
+        assert run_cli("inspect", "store", "--verify").out == whole.out
 
 
 class TestTrain:
@@ -637,6 +918,21 @@ class TestInspect:
         assert store.code == 0
         assert "passages           20 of 20" in store.out.splitlines()
         assert "teacher            lexicon (ffffffffffff)" in store.out.splitlines()
+
+    def test_verifies_a_store_that_is_not_finished(self, run_cli, lexicon_teacher, monkeypatch):
+        monkeypatch.setattr(labelling, "SHARD_PASSAGES", 4)
+        dying = lexicon_teacher(LEXICON, fail_at_passage=9)
+        with pytest.raises(RuntimeError):
+            label_corpus(make_passages(14), dying, "half", policy=LabelPolicy())
+        finished = run_cli("inspect", "half", "--verify")
+        assert finished.code == 0
+        assert finished.out == "half: whole: 2 shards, 8 passages of 14, unfinished\n"
+
+    def test_verifies_stores_alone(self, run_cli):
+        message = "no manifest.json in it, so this is no soft-label store"
+        Path("empty").mkdir()
+        for source in ("empty", write_corpus("corpus.json", make_passages(2)), "none"):
+            assert_fails(run_cli("inspect", source, "--verify"), f"{source}: {message}")
 
 
 class TestStageProgress:

@@ -12,10 +12,14 @@ from gliner_distill.errors import MissingExtraError
 WITHOUT_HEAVY_PACKAGES = """
 import contextlib, importlib, io, sys
 
+HEAVY = {
+    *("torch", "gliner", "pyarrow", "matplotlib", "transformers", "accelerate", "jinja2"),
+    *("filelock", "ray"),
+}
+
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        heavy = ("torch", "gliner", "pyarrow", "matplotlib", "transformers", "accelerate", "jinja2")
-        if name.split(".")[0] in heavy:
+        if name.split(".")[0] in HEAVY:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Blocker())
@@ -23,8 +27,12 @@ sys.meta_path.insert(0, Blocker())
 COMMANDS = ("reproduce", "label", "train", "evaluate", "predict", "inspect")
 LIGHT_MODULES = (
     *("cli", "cli_options", "corpus", "corpus_columns", "corpus_formats", "corpus_records"),
-    *("corpus_statistics", "entities", "errors", "features", "files", "hub", "metrics"),
-    *("progress", "settings"),
+    *("corpus_statistics", "entities", "errors", "features", "files", "hub", "label_policy"),
+    *("metrics", "near_synonyms", "progress", "score_codes", "settings"),
+)
+LIGHT_NAMES = (
+    *("CorpusFile", "DistillError", "Entity", "LabelPolicy", "Passage", "TrainingSettings"),
+    *("entities_to_probs", "read_passages"),
 )
 
 
@@ -58,8 +66,8 @@ class TestPublicNames:
 class TestImports:
     def test_light_modules_and_names_do_without_torch(self):
         imports = "\n".join(f"importlib.import_module('gliner_distill.{m}')" for m in LIGHT_MODULES)
-        names = "from gliner_distill import DistillError, Entity, Passage, TrainingSettings"
-        run_without_heavy_packages(f"{imports}\n{names}\nfrom gliner_distill import read_passages")
+        names = ", ".join(LIGHT_NAMES)
+        run_without_heavy_packages(f"{imports}\nfrom gliner_distill import {names}")
 
     def test_a_heavy_name_says_what_to_install(self):
         message = run_without_heavy_packages(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import gliner_distill.corpus_formats as corpus_formats
 from gliner_distill import corpus
 from gliner_distill.corpus import (
+    CorpusFile,
     CorpusHash,
     CorpusNotes,
     corpus_fingerprint,
@@ -637,6 +638,57 @@ class TestWriting:
         (tmp_path / "file").touch()
         with pytest.raises(CorpusError, match=r"a\.json: the file cannot be written: "):
             write_passages(tmp_path / name, [GOOD_PASSAGE])
+
+
+class TestCorpusFile:
+    def test_gives_the_same_passages_each_time(self, tmp_path: Path) -> None:
+        path = write_json(tmp_path / "a.json", GOOD, record(ner=[]))
+        for source in (path, str(path)):
+            passages = CorpusFile(source)
+            assert list(passages) == list(passages) == list(read_passages(path))
+
+    def test_can_be_read_twice_at_once(self, tmp_path: Path) -> None:
+        passages = CorpusFile(write_json(tmp_path / "a.json", GOOD, record(ner=[])))
+        pairs = list(zip(passages, passages, strict=True))
+        assert len(pairs) == 2
+        assert all(one == other for one, other in pairs)
+
+    def test_reads_the_file_anew(self, tmp_path: Path) -> None:
+        passages = CorpusFile(write_json(tmp_path / "a.json", GOOD))
+        assert len(list(passages)) == 1
+        write_json(tmp_path / "a.json", GOOD, GOOD)
+        assert len(list(passages)) == 2
+
+    def test_is_read_when_iterated_over_and_not_before(self, tmp_path: Path) -> None:
+        (tmp_path / "a.json").write_text("[{", encoding="utf-8")
+        passages = CorpusFile(tmp_path / "a.json")
+        with pytest.raises(CorpusError, match=r"a\.json: record 1"):
+            list(passages)
+
+    def test_notes_are_those_of_one_reading(self, tmp_path: Path) -> None:
+        path = write_json(tmp_path / "a.json", GOOD, {"words": []}, record(ner=[]))
+        passages = CorpusFile(path, skip_bad=True)
+        assert passages.notes.lines() == []
+        for _ in range(3):
+            assert len(list(passages)) == 2
+            assert passages.notes.bad_records == 1
+            assert "passages without entities (kept): 1" in passages.notes.lines()
+
+    def test_bad_records_are_errors_unless_left_out(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = write_json(tmp_path / "a.json", GOOD, {"words": []})
+        with pytest.raises(CorpusError, match=r"a\.json: record 2: .*--skip-bad"):
+            list(CorpusFile(path))
+        assert list(CorpusFile(path, skip_bad=True)) == [GOOD_PASSAGE]
+        assert caplog.messages == []  # the notes have them
+
+    @pytest.mark.parametrize(("name", "reason"), [("none", "no such file"), (".", "is a folder")])
+    def test_a_source_that_is_no_file_is_an_error_at_once(
+        self, tmp_path: Path, name: str, reason: str
+    ) -> None:
+        with pytest.raises(CorpusError, match=reason):
+            CorpusFile(tmp_path / name)
 
 
 class TestFingerprint:

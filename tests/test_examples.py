@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gliner_distill.entities import Entity, Passage, decode_entities
 from gliner_distill.examples import collate_examples, make_example, make_split, order_batches
 from gliner_distill.losses import gold_distribution, teacher_word_logits
-from gliner_distill.soft_labels import LabelledPassage
+from gliner_distill.shards import LabelledPassage
 
 
 def generator(seed=0):

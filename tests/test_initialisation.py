@@ -6,7 +6,7 @@ import torch
 
 from gliner_distill import initialisation
 from gliner_distill.initialisation import find_vocabulary, start_student
-from gliner_distill.piece_vectors import PieceVectors, write_piece_vectors
+from gliner_distill.piece_vectors import PieceVectors, piece_vector_files
 from gliner_distill.student import EMBEDDING_SPREAD, StudentConfig
 
 
@@ -23,7 +23,8 @@ def narrow(vocabulary):
 
 class TestFindVocabulary:
     def test_returns_the_stores_own(self, tmp_path, pieces, five_passages):
-        write_piece_vectors(tmp_path, pieces)
+        for name, content in piece_vector_files(pieces).items():
+            (tmp_path / name).write_bytes(content)
         vocabulary, found = find_vocabulary(tmp_path, five_passages)
         assert vocabulary is found.vocabulary
         assert vocabulary.to_json() == pieces.vocabulary.to_json()

@@ -1,4 +1,4 @@
-"""Piece vectors: principal components, what a GLiNER's encoder says, and the file."""
+"""Piece vectors: principal components, what a GLiNER's encoder says, and the files."""
 
 import json
 import types
@@ -10,15 +10,15 @@ import torch
 
 from gliner_distill import piece_vectors
 from gliner_distill.errors import StoreError
-from gliner_distill.features import Vocabulary
+from gliner_distill.features import TOKENIZER_FILE, Vocabulary
 from gliner_distill.piece_vectors import (
     VECTOR_WIDTH,
     VECTORS_FILE,
     PieceVectors,
     encode_pieces,
+    piece_vector_files,
     principal_components,
     read_piece_vectors,
-    write_piece_vectors,
 )
 
 
@@ -136,7 +136,12 @@ class TestEncodePieces:
         np.testing.assert_allclose(found, [[0, 0], [0, 0], [1, 1]])
 
 
-class TestFile:
+def write_files(folder, piece_vectors):
+    for name, content in piece_vector_files(piece_vectors).items():
+        (folder / name).write_bytes(content)
+
+
+class TestFiles:
     @pytest.fixture
     def content(self, small_vocabulary):
         vectors = random_vectors(len(small_vocabulary), 6)
@@ -144,8 +149,8 @@ class TestFile:
         vectors[:, 5] *= 1e-6
         return PieceVectors(small_vocabulary, vectors)
 
-    def test_gives_them_back_within_half_a_step_of_eight_bits(self, tmp_path, content):
-        write_piece_vectors(tmp_path, content)
+    def test_give_them_back_within_half_a_step_of_eight_bits(self, tmp_path, content):
+        write_files(tmp_path, content)
         found = read_piece_vectors(tmp_path)
         steps = np.abs(content.vectors).max(axis=0) / 127
         assert found.vectors.dtype == np.float32
@@ -153,22 +158,17 @@ class TestFile:
         assert (found.vectors[:, 4] == 0).all()
         assert found.vocabulary.to_json() == content.vocabulary.to_json()
 
-    def test_is_the_same_each_time_and_takes_a_byte_a_number(self, tmp_path, content):
-        write_piece_vectors(tmp_path, content)
-        first = (tmp_path / VECTORS_FILE).read_bytes()
-        write_piece_vectors(tmp_path, content)
-        assert (tmp_path / VECTORS_FILE).read_bytes() == first
-        assert content.vectors.size <= len(first) < content.vectors.size + 300
+    def test_are_the_same_each_time_and_take_a_byte_a_number(self, content):
+        files = piece_vector_files(content)
+        assert set(files) == {TOKENIZER_FILE, VECTORS_FILE}
+        assert piece_vector_files(content) == files
+        assert content.vectors.size <= len(files[VECTORS_FILE]) < content.vectors.size + 300
 
-    def test_that_is_not_there_is_none(self, tmp_path):
+    def test_that_are_not_there_are_none(self, tmp_path):
         assert read_piece_vectors(tmp_path) is None
 
-    def test_that_cannot_be_written_is_named(self, tmp_path, content):
-        with pytest.raises(StoreError, match=r"nowhere: cannot be written: No such file"):
-            write_piece_vectors(tmp_path / "nowhere", content)
-
-    def test_that_is_cut_is_named(self, tmp_path, content):
-        write_piece_vectors(tmp_path, content)
+    def test_that_are_cut_are_named(self, tmp_path, content):
+        write_files(tmp_path, content)
         path = tmp_path / VECTORS_FILE
         path.write_bytes(path.read_bytes()[:-7])
         with pytest.raises(StoreError, match=r"piece_vectors\.safetensors: cannot be read"):
@@ -182,25 +182,25 @@ class TestFile:
             {"codes": np.zeros((90, 6), np.int8), "scale": np.ones(5, np.float32)},
         ],
     )
-    def test_that_holds_something_else_is_named(self, tmp_path, content, arrays):
-        write_piece_vectors(tmp_path, content)
+    def test_that_hold_something_else_are_named(self, tmp_path, content, arrays):
+        write_files(tmp_path, content)
         safetensors.numpy.save_file(arrays, tmp_path / VECTORS_FILE)
         with pytest.raises(StoreError, match=r"piece_vectors\.safetensors: cannot be read"):
             read_piece_vectors(tmp_path)
 
     @pytest.mark.parametrize("text", [None, "{}"])
-    def test_without_its_tokenizer_is_named(self, tmp_path, content, text):
-        write_piece_vectors(tmp_path, content)
+    def test_without_the_tokenizer_are_named(self, tmp_path, content, text):
+        write_files(tmp_path, content)
         (tmp_path / "tokenizer.json").unlink()
         if text is not None:
             (tmp_path / "tokenizer.json").write_text(text)
         with pytest.raises(StoreError, match=r"tokenizer\.json: (cannot be read|is no tokenizer)"):
             read_piece_vectors(tmp_path)
 
-    def test_of_another_vocabulary_is_named(self, tmp_path, content):
+    def test_of_another_vocabulary_are_named(self, tmp_path, content):
         tokenizer = json.loads(content.vocabulary.to_json())
         tokenizer["model"]["vocab"]["onemore"] = len(content.vocabulary)
         other = Vocabulary.from_json(json.dumps(tokenizer))
-        write_piece_vectors(tmp_path, PieceVectors(other, content.vectors))
+        write_files(tmp_path, PieceVectors(other, content.vectors))
         with pytest.raises(StoreError, match=r"has 90 rows, tokenizer\.json has 91 pieces"):
             read_piece_vectors(tmp_path)

@@ -4,6 +4,8 @@ import json
 import random
 import shutil
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -301,6 +303,110 @@ class TestShapes:
         for position, label in enumerate(labels):
             alone = teacher.score_passages([words], [[label]])[0]
             np.testing.assert_allclose(scores[:, [position]], alone, atol=1e-5)
+
+
+class TestStreams:
+    """Several batches at a time, each in a thread that computes on one core."""
+
+    @pytest.fixture(autouse=True)
+    def one_thread_afterwards(self):
+        before = torch.get_num_threads()
+        yield
+        torch.set_num_threads(before)
+
+    @staticmethod
+    def many_passages():
+        """Return passages and labels for a hundred batches or so, of all sizes."""
+        passages, labels = random_passages()
+        draw = random.Random(5)
+        order = [draw.randrange(len(passages)) for _ in range(96)]
+        return [passages[place] for place in order], [labels[place] for place in order]
+
+    def test_scores_do_not_depend_on_their_number_nor_on_the_batches(self, tiny_gliner):
+        passages, labels = random_passages()
+        passages.append(random_words(90))
+        labels.append(LABELS[:2])
+        torch.set_num_threads(1)
+        expected = GLiNERTeacher(tiny_gliner).score_passages(passages, labels)
+        for n_threads in (1, 2):
+            torch.set_num_threads(n_threads)
+            for batch_pieces in (1, 100, None, 10**6):
+                teacher = GLiNERTeacher(tiny_gliner, batch_pieces=batch_pieces)
+                scores = teacher.score_passages(passages, labels)
+                for found, probs in zip(scores, expected, strict=True):
+                    np.testing.assert_allclose(found, probs, atol=1e-5)
+
+    def test_leave_the_number_of_threads_as_it_was(self, tiny_gliner, monkeypatch):
+        teacher = GLiNERTeacher(tiny_gliner, batch_pieces=50)
+        passages, labels = random_passages()
+        for n_threads in (1, 2, 3):
+            torch.set_num_threads(n_threads)
+            teacher.score_passages(passages, labels)
+            assert torch.get_num_threads() == n_threads
+            teacher.score_passages([], [])
+            assert torch.get_num_threads() == n_threads
+        monkeypatch.setattr(teacher, "_score_requests", lambda requests: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            teacher.score_passages(passages, labels)
+        assert torch.get_num_threads() == 3
+
+    def test_compute_on_one_core_each(self, tiny_gliner, monkeypatch):
+        torch.set_num_threads(3)
+        teacher, seen = GLiNERTeacher(tiny_gliner, batch_pieces=50), set()
+        run_batch = tiny_gliner.run_batch
+
+        def watch(batch):
+            seen.add((threading.current_thread().name, torch.get_num_threads()))
+            return run_batch(batch)
+
+        monkeypatch.setattr(tiny_gliner, "run_batch", watch)
+        teacher.score_passages(*self.many_passages())
+        assert {n_threads for _, n_threads in seen} == {1}
+        assert 1 <= len(seen) <= 3
+        assert all(name.startswith("teacher") for name, _ in seen)
+
+    def test_meet_the_tokenizer_one_at_a_time(self, tiny_gliner, monkeypatch):
+        # A tokenizer whose padding one thread sets while another one's text goes through fails.
+        torch.set_num_threads(3)
+        collate, at_work, crowds = tiny_gliner.collate_batch, [], []
+
+        def watch(*args):
+            at_work.append(threading.current_thread())
+            time.sleep(0.001)
+            crowds.append(len(at_work))
+            batch = collate(*args)
+            at_work.pop()
+            return batch
+
+        monkeypatch.setattr(tiny_gliner, "collate_batch", watch)
+        GLiNERTeacher(tiny_gliner, batch_pieces=1).score_passages(*self.many_passages())
+        assert len(crowds) > 90
+        assert set(crowds) == {1}
+
+    def test_give_the_same_scores_again_and_again(self, tiny_gliner):
+        passages, labels = self.many_passages()
+        expected = GLiNERTeacher(tiny_gliner).score_passages(passages, labels)
+        torch.set_num_threads(4)
+        teacher = GLiNERTeacher(tiny_gliner, batch_pieces=200)
+        for _ in range(3):
+            scores = teacher.score_passages(passages, labels)
+            for found, probs in zip(scores, expected, strict=True):
+                np.testing.assert_allclose(found, probs, atol=1e-5)
+
+    def test_stop_at_the_first_error(self, tiny_gliner, monkeypatch):
+        torch.set_num_threads(2)
+        teacher, seen = GLiNERTeacher(tiny_gliner, batch_pieces=1), []
+
+        def fail(batch):
+            seen.append(batch)
+            raise RuntimeError("out of memory")
+
+        monkeypatch.setattr(tiny_gliner, "run_batch", fail)
+        passages, labels = self.many_passages()
+        with pytest.raises(RuntimeError, match="out of memory"):
+            teacher.score_passages(passages, labels)
+        assert len(seen) <= 4
+        assert not [one for one in threading.enumerate() if one.name.startswith("teacher")]
 
 
 class TestRefusals:

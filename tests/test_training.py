@@ -18,10 +18,11 @@ from gliner_distill.errors import SettingsError, StudentError
 from gliner_distill.evaluation import StudentPredictor, evaluate
 from gliner_distill.examples import collate_examples, make_split
 from gliner_distill.features import train_vocabulary
-from gliner_distill.labelling import LabelPolicy, label_corpus
+from gliner_distill.label_policy import LabelPolicy
+from gliner_distill.labelling import label_corpus
 from gliner_distill.losses import soft_loss
 from gliner_distill.settings import TrainingSettings
-from gliner_distill.soft_labels import LabelledPassage
+from gliner_distill.shards import LabelledPassage
 from gliner_distill.student import WEIGHTS_FILE, StudentConfig, load_student
 from gliner_distill.training import (
     CHECKPOINT_FILE,

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
@@ -69,8 +70,10 @@ def main() -> None:
 
 def _complete_ray(arguments: list[str]) -> list[str]:
     """Return the arguments with an address after a bare --ray, which typer would not take."""
+    if arguments[:1] != ["label"]:
+        return arguments
     completed = []
-    for argument, following in zip(arguments, [*arguments[1:], "--"], strict=True):
+    for argument, following in pairwise([*arguments, "--"]):
         completed.append(argument)
         if argument == "--ray" and following.startswith("-"):
             completed.append("local")
@@ -244,13 +247,13 @@ def _label_policy(
     fixed = read_labels(labels) if labels is not None else {}
     drawn_from = read_labels(pool) if pool is not None else {}
     described = read_labels(descriptions) if descriptions is not None else {}
-    texts = {**described, **drawn_from, **fixed}
+    texts = [*described.items(), *drawn_from.items(), *fixed.items()]
     return LabelPolicy(
         negatives=negatives if negatives is not None else (0 if labels or pool else 8),
         fixed=tuple(fixed),
         pool=tuple(drawn_from),
         from_pool=(from_pool or 8) if pool is not None else 0,
-        descriptions={label: text for label, text in texts.items() if text},
+        descriptions={label: text for label, text in texts if text},
         seed=seed,
     )
 
@@ -439,8 +442,8 @@ def _verify(folder: Path) -> list[str]:
         typer.echo(fault)
     if faults:
         raise DistillError(
-            f"{folder}: {len(faults)} of its files are broken; `label` with the same arguments "
-            f"and --repair mends them"
+            f"{folder}: {len(faults)} of its files are not as they should be; `label` with the "
+            f"same arguments and --repair labels again what is broken"
         )
     manifest = read_manifest(folder)
     state = "" if manifest.is_complete else f" of {manifest.n_passages:,}, unfinished"

@@ -80,10 +80,12 @@ class CorpusFile:
         """Find the source; see `read_passages`.
 
         Raises:
-            CorpusError: It is no readable file.
+            CorpusError: It is no readable file, or a pipe, which can be read once only.
             HubError: It is a hub data set that cannot be had.
         """
         self.path = _find_source(source)
+        if not self.path.is_file():
+            raise CorpusError(f"{source}: this is a pipe, and is read twice; write it to a file")
         self.notes = CorpusNotes()
         self._skip_bad = skip_bad
         self._is_read = False

@@ -53,6 +53,9 @@ class LabelPolicy:
             raise SettingsError(
                 "a fixed label list leaves no room for negatives or a pool: give one of them"
             )
+        for name, labels in (("fixed", self.fixed), ("pool", self.pool)):
+            if len(set(labels)) != len(labels):
+                raise SettingsError(f"{name} holds a label twice; each must differ from the others")
         if bool(self.pool) != bool(self.from_pool):
             raise SettingsError(
                 f"a pool of {len(self.pool)} labels and {self.from_pool} to draw from it: "

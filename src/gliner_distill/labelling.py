@@ -6,8 +6,9 @@ next job is read, and the last one encoded and written, while the teacher scores
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 from gliner_distill.corpus import CorpusHash
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError, StoreError, TeacherError
+from gliner_distill.features import TOKENIZER_FILE
 from gliner_distill.label_policy import LabelDraw, LabelPolicy
 from gliner_distill.mean_teacher import MeanTeacher, mean_probs
 from gliner_distill.piece_vectors import VECTORS_FILE, encode_pieces, piece_vector_files
@@ -91,32 +93,29 @@ class ShardPlan:
         return pack_shard(items, self.code, ShardOrigin(self.store, self.teacher, job.index))
 
 
+MakeShard = Callable[[], PackedShard]
+"""Returns a shard whose passages are scored; the encoding may still be to do."""
+
+
 class Workers(Protocol):
     """Whoever scores jobs: this process, or a cluster."""
 
     def pack_shards(
         self, jobs: JobSource, plan: ShardPlan, teacher: Teacher
-    ) -> Iterator[PackedShard]:
-        """Yield the shard of each job, in any order."""
+    ) -> Iterator[MakeShard]:
+        """Yield what makes the shard of each job, in any order."""
         ...
 
 
 class ThisProcess:
-    """Scores jobs one after the other; reads ahead and encodes behind in threads."""
+    """Scores jobs one after the other, and reads the next meanwhile."""
 
     def pack_shards(
         self, jobs: JobSource, plan: ShardPlan, teacher: Teacher
-    ) -> Iterator[PackedShard]:
-        """Yield the shard of each job, in order."""
-        with ThreadPoolExecutor(1, thread_name_prefix="encode") as pool:
-            last: Future[PackedShard] | None = None
-            for job in _one_ahead(jobs()):
-                items = score_job(job, teacher, plan.policy)
-                if last is not None:
-                    yield last.result()
-                last = pool.submit(plan.pack, job, items)
-            if last is not None:
-                yield last.result()
+    ) -> Iterator[MakeShard]:
+        """Yield what makes the shard of each job, in order."""
+        for job in _one_ahead(jobs()):
+            yield partial(plan.pack, job, score_job(job, teacher, plan.policy))
 
 
 def survey_corpus(passages: Iterable[Passage]) -> CorpusSurvey:
@@ -182,7 +181,7 @@ def label_corpus(
         CorpusError: No passage has a label to ask about, or the corpus changes while it is read.
         TypeError: The passages can be iterated over once only.
     """
-    if iter(passages) is passages:
+    if isinstance(passages, Iterator):
         raise TypeError("passages are read twice: give a list or a CorpusFile, not an iterator")
     survey = survey if survey is not None else survey_corpus(passages)
     _check_labels(survey, policy)
@@ -201,21 +200,27 @@ def label_corpus(
             done={shard.index: shard.n_passages for shard in manifest.shards},
         )
         packed = (workers or ThisProcess()).pack_shards(jobs, plan, teacher)
-        for shard in _write_behind(packed, writer):
-            on_progress(shard.n_words)
+        # Closed at once when something is raised here, so that nothing is written after that.
+        with closing(_write_behind(packed, writer)) as written:
+            for shard in written:
+                on_progress(shard.n_words)
         if keep_pieces:
             _add_piece_vectors(writer, teacher, passages)
     return SoftLabelStore(folder)
 
 
-def _write_behind(packed: Iterator[PackedShard], writer: StoreWriter) -> Iterator[Shard]:
-    """Yield the record of each shard; while one is written, the next is made."""
+def _write_behind(packed: Iterator[MakeShard], writer: StoreWriter) -> Generator[Shard, None, None]:
+    """Yield the record of each shard; while one is encoded and written, the next is scored."""
+
+    def write(make: MakeShard) -> Shard:
+        return writer.add(make())
+
     with ThreadPoolExecutor(1, thread_name_prefix="store") as pool:
         last: Future[Shard] | None = None
-        for one in packed:
+        for make in packed:
             if last is not None:
                 yield last.result()
-            last = pool.submit(writer.add, one)
+            last = pool.submit(write, make)
         if last is not None:
             yield last.result()
 
@@ -275,8 +280,7 @@ def shard_jobs(
         CorpusError: The corpus is not the one that was surveyed.
         StoreError: A shard that is done holds other passages than it should.
     """
-    read = CorpusHash()
-    for job in _cut(passages, draw, limits, read):
+    for job in _cut(passages, draw, limits, fingerprint):
         if job.index not in done:
             yield job
         elif done[job.index] != len(job.passages):
@@ -285,15 +289,12 @@ def shard_jobs(
                 f"{len(job.passages)}: another release cut this store; go on with that one, or "
                 f"choose another --out"
             )
-    if read.hexdigest() != fingerprint:
-        raise CorpusError(
-            "the corpus changed while it was labelled; start again with another --out"
-        )
 
 
 def _cut(
-    passages: Iterable[Passage], draw: LabelDraw, limits: ShardLimits, read: CorpusHash
+    passages: Iterable[Passage], draw: LabelDraw, limits: ShardLimits, fingerprint: str
 ) -> Iterator[ShardJob]:
+    read = CorpusHash()
     job, n_pairs = ShardJob(0), 0
     for position, passage in enumerate(passages):
         read.update(passage)
@@ -306,6 +307,10 @@ def _cut(
         job.passages.append(passage)
         job.labels.append(labels)
         n_pairs += pairs
+    if read.hexdigest() != fingerprint:  # said before the last shard: the store stays unfinished
+        raise CorpusError(
+            "the corpus changed while it was labelled; start again with another --out"
+        )
     if job.passages:
         yield job
 
@@ -349,7 +354,8 @@ def _check_answer(
 def _add_piece_vectors(writer: StoreWriter, teacher: Teacher, passages: Iterable[Passage]) -> None:
     """Put the vectors of the teacher's pieces into a store, if it is a GLiNER, or its first is."""
     first = teacher.teachers[0] if isinstance(teacher, MeanTeacher) else teacher
-    if isinstance(first, GLiNERTeacher) and not writer.has_file(VECTORS_FILE):
+    is_there = writer.has_file(TOKENIZER_FILE) and writer.has_file(VECTORS_FILE)
+    if isinstance(first, GLiNERTeacher) and not is_there:
         vectors = encode_pieces(first.model, _texts(passages))
         for name, content in piece_vector_files(vectors).items():
             writer.add_file(name, content)

@@ -9,16 +9,26 @@ shard depends on the job alone, the store is the same.
 import json
 import logging
 import os
+import socket
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
 from gliner_distill.entities import Entity, Passage
-from gliner_distill.errors import DistillError, MissingExtraError, SettingsError, TeacherError
-from gliner_distill.labelling import JobSource, ShardJob, ShardPlan, score_job
+from gliner_distill.errors import (
+    CorpusError,
+    DistillError,
+    MissingExtraError,
+    SettingsError,
+    StoreError,
+    TeacherError,
+)
+from gliner_distill.labelling import JobSource, MakeShard, ShardJob, ShardPlan, score_job
 from gliner_distill.shards import PackedShard
 from gliner_distill.teacher import Teacher
 
@@ -35,10 +45,14 @@ LOCAL = "local"
 
 # Workers may die as often as they like; a job that kills its worker each time is given up.
 _RETRIES = 5
+_SECONDS_TO_CONNECT = 10
+# What the task that reads the corpus raises of its own; all else is a worker's.
+_READING_ERRORS = {error.__name__: error for error in (CorpusError, StoreError)}
 _ANSWER = pa.schema(
     [
         *((name, pa.int64()) for name in ("index", "n_passages", "n_words", "n_pairs")),
         ("content", pa.large_binary()),
+        ("kind", pa.string()),
         ("error", pa.string()),
     ]
 )
@@ -68,16 +82,29 @@ class RayWorkers:
 
     def pack_shards(
         self, jobs: JobSource, plan: ShardPlan, teacher: Teacher
-    ) -> Iterator[PackedShard]:
-        """Yield the shard of each job, in the order in which they are done.
+    ) -> Iterator[MakeShard]:
+        """Yield what gives the shard of each job, in the order in which they are done.
 
         Raises:
             TeacherError: A worker's teacher is another one, or cannot be loaded, or fails.
+            CorpusError, StoreError: See `shard_jobs`.
             DistillError: The cluster cannot be had, or fails.
         """
         _connect(self.address, self.n_workers)
         with _small_blocks():
-            answers = ray.data.read_datasource(_JobSource(jobs), override_num_blocks=1).map_batches(
+            answers = self._plan_answers(jobs, plan)
+            try:
+                for answer in answers.iter_rows():
+                    yield partial(_shard_from_answer, answer)
+            except ray.exceptions.RayError as error:
+                raise DistillError(f"the Ray cluster failed: {_last_line(error)}") from error
+
+    def _plan_answers(self, jobs: JobSource, plan: ShardPlan) -> Any:
+        """Return a Ray data set of answers, which are made when it is iterated over."""
+        with warnings.catch_warnings():
+            # Ray 2.60 deprecates `max_task_retries` here, and offers nothing in its place.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return ray.data.read_datasource(_JobSource(jobs), override_num_blocks=1).map_batches(
                 _Worker,
                 batch_size=1,
                 batch_format="pyarrow",
@@ -87,15 +114,10 @@ class RayWorkers:
                 num_gpus=self.gpus_per_worker or None,
                 max_task_retries=_RETRIES,
             )
-            try:
-                for answer in answers.iter_rows():
-                    yield _shard_from_answer(answer)
-            except ray.exceptions.RayError as error:
-                raise DistillError(f"the Ray cluster failed: {_last_line(error)}") from error
 
 
 class _JobSource(Datasource):
-    """Jobs as rows of `job`, in JSON, and `error`; one of the two is empty."""
+    """Jobs as rows of `job`, in JSON, or of what went wrong: `kind` and `error`."""
 
     def __init__(self, jobs: JobSource) -> None:
         self._jobs = jobs
@@ -112,9 +134,13 @@ class _JobSource(Datasource):
 def _rows(jobs: JobSource) -> Iterator[pa.Table]:
     try:
         for job in jobs():
-            yield pa.table({"job": [_job_to_json(job)], "error": [""]})
+            yield _row(job=_job_to_json(job))
     except Exception as error:
-        yield pa.table({"job": [""], "error": [_describe(error)]})
+        yield _row(**_describe(error))
+
+
+def _row(*, job: str = "", kind: str = "", error: str = "") -> pa.Table:
+    return pa.table({"job": [job], "kind": [kind], "error": [error]})
 
 
 class _Worker:
@@ -125,7 +151,7 @@ class _Worker:
 
     def __init__(self, make_teacher: Callable[[], Teacher], plan: ShardPlan) -> None:
         self._plan = plan
-        self._teacher, self._error = None, ""
+        self._error: dict[str, str] = {}
         try:
             self._teacher = make_teacher()
             _check_teacher(self._teacher, plan)
@@ -135,15 +161,17 @@ class _Worker:
     def __call__(self, batch: pa.Table) -> pa.Table:
         return pa.Table.from_pylist([self._answer(**row) for row in batch.to_pylist()], _ANSWER)
 
-    def _answer(self, job: str, error: str) -> dict[str, Any]:
-        if self._teacher is None or self._error or error:
-            return {"error": error or self._error}
+    def _answer(self, job: str, kind: str, error: str) -> dict[str, Any]:
+        if error:
+            return {"kind": kind, "error": error}
+        if self._error:
+            return self._error
         try:
             parsed = _job_from_json(job)
             items = score_job(parsed, self._teacher, self._plan.policy)
-            return asdict(self._plan.pack(parsed, items)) | {"error": ""}
+            return asdict(self._plan.pack(parsed, items))
         except Exception as raised:
-            return {"error": _describe(raised)}
+            return _describe(raised)
 
 
 def _check_teacher(teacher: Teacher, plan: ShardPlan) -> None:
@@ -155,14 +183,16 @@ def _check_teacher(teacher: Teacher, plan: ShardPlan) -> None:
 
 
 def _shard_from_answer(answer: dict[str, Any]) -> PackedShard:
-    if error := answer.pop("error"):
-        raise TeacherError(error)
+    kind, error = answer.pop("kind"), answer.pop("error")
+    if error:
+        raise _READING_ERRORS.get(kind, TeacherError)(error)
     return PackedShard(**answer)
 
 
-def _describe(error: Exception) -> str:
-    kind = "" if isinstance(error, DistillError) else f"{type(error).__name__}: "
-    return f"worker on {os.uname().nodename}: {kind}{error}"
+def _describe(error: Exception) -> dict[str, str]:
+    kind = type(error).__name__
+    name = "" if isinstance(error, DistillError) else f"{kind}: "
+    return {"kind": kind, "error": f"worker on {os.uname().nodename}: {name}{error}"}
 
 
 def _job_to_json(job: ShardJob) -> str:
@@ -196,6 +226,7 @@ def _connect(address: str, n_workers: int) -> None:
     # One core more than workers, for the task that reads the corpus.
     n_cores = n_workers + 1 if address == LOCAL else None
     try:
+        _reach(address)
         ray.init(address, num_cpus=n_cores, logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:  # of many kinds, from timeouts to version conflicts
         reason = " ".join(str(error).split())[:200]
@@ -205,10 +236,21 @@ def _connect(address: str, n_workers: int) -> None:
         ) from error
 
 
+def _reach(address: str) -> None:
+    """Make sure that something listens where an address has a port; Ray would try on and on.
+
+    Raises:
+        OSError: Nothing does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_CONNECT).close()
+
+
 @contextmanager
 def _small_blocks() -> Iterator[None]:
     """Have Ray Data hand out each job at once, rather than gather 128 MB of them, and quietly."""
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it logs is raised as well
     context = ray.data.DataContext.get_current()
     before = context.target_max_block_size, context.enable_progress_bars
     context.target_max_block_size, context.enable_progress_bars = 1, False

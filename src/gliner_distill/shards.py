@@ -103,7 +103,7 @@ def encode_shard(items: Sequence[LabelledPassage], code: ScoreCode, origin: Shar
         name = f"scores_{teacher}"
         columns[name] = [code.encode_scores(item.each[teacher]) for item in items]
     metadata = {"store": origin.store, "teacher": origin.teacher, "index": origin.index}
-    schema = _schema(n_teachers).with_metadata({_METADATA_KEY: json.dumps(metadata).encode()})
+    schema = shard_schema(n_teachers).with_metadata({_METADATA_KEY: json.dumps(metadata).encode()})
     sink = pa.BufferOutputStream()
     pq.write_table(
         pa.table(columns, schema=schema),
@@ -143,7 +143,10 @@ def read_row(shard: pq.ParquetFile, row: int, code: ScoreCode) -> LabelledPassag
 
 
 def read_scores(shard: pq.ParquetFile, row: int, code: ScoreCode) -> NDArray[np.float32]:
-    """Return one row's probabilities, shape `(words, labels, 3)`; words and labels are not read."""
+    """Return one row's probabilities, shape `(words, labels, 3)`; words and labels are not read.
+
+    So of a passage without words the shape is `(0, 0, 3)`, whatever labels were asked.
+    """
     [found] = shard.read(columns=["n_words", "scores"]).slice(row, 1).to_pylist()
     n_words = found["n_words"]
     n_labels = len(found["scores"]) // max(3 * n_words, 1)
@@ -159,7 +162,8 @@ def read_origin(shard: pq.ParquetFile) -> ShardOrigin | None:
         return None
 
 
-def _schema(n_teachers: int) -> pa.Schema:
+def shard_schema(n_teachers: int) -> pa.Schema:
+    """Return a shard's columns; `n_teachers` are kept each."""
     of_each = [(f"scores_{teacher}", pa.binary()) for teacher in range(n_teachers)]
     return pa.schema(
         [

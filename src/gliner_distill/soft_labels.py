@@ -9,10 +9,11 @@ its last shards. This module neither asks a teacher nor trains.
 import hashlib
 import json
 import platform
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,14 @@ from gliner_distill.errors import StoreError
 from gliner_distill.files import replace_file
 from gliner_distill.hub import download_store, upload_store
 from gliner_distill.score_codes import COMPANDED, SCORE_CODES, ScoreCode
-from gliner_distill.shards import LabelledPassage, decode_shard, open_shard, read_row, read_scores
+from gliner_distill.shards import (
+    LabelledPassage,
+    decode_shard,
+    open_shard,
+    read_origin,
+    read_row,
+    read_scores,
+)
 
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
@@ -35,6 +43,10 @@ PART_SUFFIX = ".part"
 
 HUB_FILES = (MANIFEST, f"{DATA_FOLDER}/*.parquet", "*.safetensors", "tokenizer.json", "README.md")
 """What of a store goes to the hub and comes back."""
+
+
+class FormatVersionError(StoreError):
+    """A manifest is of another release's format, or of no store at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +150,8 @@ def read_manifest(folder: Path) -> Manifest:
     """Read a store's manifest.
 
     Raises:
-        StoreError: There is none, it is no JSON, lacks a field, has another format version, or is
-            not what was written.
+        FormatVersionError: It has another format version, or none.
+        StoreError: There is none, it is no JSON, lacks a field, or is not what was written.
     """
     path = folder / MANIFEST
     try:
@@ -147,7 +159,7 @@ def read_manifest(folder: Path) -> Manifest:
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(f"{folder}: no {MANIFEST} in it, so this is no soft-label store") from None
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read: {error}") from error
+        raise StoreError(f"{path}: cannot be read: {_reason(error)}") from error
     _check_version(path, raw)
     written = raw.pop("checksum", None)
     if written != _checksum(raw):
@@ -296,13 +308,18 @@ class SoftLabelStore:
         if not -len(self) <= position < len(self):
             raise IndexError(f"passage {position}, but {self.folder} has {len(self)}")
         position %= len(self)
-        number = int(np.searchsorted(self._ends, position, side="right"))
+        number = bisect_right(self._ends, position)
         shard = self.manifest.shards[number]
         return shard, position - (self._ends[number] - shard.n_passages)
 
     def _open(self, shard: Shard) -> pq.ParquetFile:
         if self._opened is None or self._opened[0] != shard:
-            self._opened = shard, open_shard(self.folder / shard.file)
+            opened = open_shard(self.folder / shard.file)
+            origin = read_origin(opened)
+            found = origin and (origin.store, origin.index, opened.metadata.num_rows)
+            if found != (self.manifest.origin, shard.index, shard.n_passages):
+                raise ValueError("it is another shard than was written there")
+            self._opened = shard, opened
         return self._opened[1]
 
 
@@ -334,8 +351,12 @@ def _naming(path: Path) -> Iterator[None]:
             f"{path}: listed in the manifest but not there; `label --repair` labels it again"
         ) from error
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise StoreError(f"{path}: cannot be read: {reason}") from error
+        raise StoreError(f"{path}: cannot be read: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return an error's message in one line, without the path that OSErrors repeat."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
 def _check_version(path: Path, raw: object) -> None:
@@ -346,7 +367,7 @@ def _check_version(path: Path, raw: object) -> None:
         todo = "it was written by a later gliner-distill: upgrade this one"
     else:
         todo = "label again with this release, or read it with the one that wrote it"
-    raise StoreError(
+    raise FormatVersionError(
         f"{path}: format version {version}, but this release reads {FORMAT_VERSION}; {todo}"
     )
 
@@ -359,15 +380,25 @@ def _checksum(raw: Mapping[str, Any]) -> str:
 def _differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
     """Return what differs between two label policies, field by field, shortened."""
     return [
-        f"label policy {key} {_short(found.get(key))}, not {_short(expected.get(key))}"
+        f"label policy {key} {_shortened(found.get(key), expected.get(key))}"
         for key in dict.fromkeys([*found, *expected])
         if found.get(key) != expected.get(key)
     ]
 
 
-def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _shortened(found: object, expected: object) -> str:
+    texts = [json.dumps(value, ensure_ascii=False) for value in (found, expected)]
+    if max(map(len, texts)) > 60:
+        # Lists of thousands of labels may begin alike: show where they part.
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False))
+        first = max(sum(1 for _ in alike) - 20, 0)
+        texts = [_cut(text, first) for text in texts]
+    return ", not ".join(texts)
+
+
+def _cut(text: str, first: int) -> str:
+    before, after = "..." * (first > 0), "..." * (len(text) > first + 54)
+    return f"{before}{text[first : first + 54]}{after}"
 
 
 def _data_set_card(manifest: Manifest) -> str:

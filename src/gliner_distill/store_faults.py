@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from gliner_distill.errors import StoreError
 from gliner_distill.score_codes import ScoreCode
-from gliner_distill.shards import decode_shard, open_shard, read_origin
+from gliner_distill.shards import ShardOrigin, decode_shard, open_shard, read_origin, shard_schema
 from gliner_distill.soft_labels import (
     DATA_FOLDER,
     MANIFEST,
@@ -22,6 +22,9 @@ from gliner_distill.soft_labels import (
     read_manifest,
     shard_name,
 )
+
+# What pyarrow raises of bytes that are no Parquet file, or no longer.
+_UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,43 +94,70 @@ def find_size_problem(folder: Path, stored: StoredFile) -> str | None:
 def recover_shards(folder: Path, expected: Manifest) -> list[Shard]:
     """Return records of the shards in a folder that belong to a store whose manifest is lost.
 
-    A shard is kept when its metadata name this store and its own number, and all its pages pass
-    their checksums.
+    A shard is kept when its metadata name this store and its own number, all its pages pass their
+    checksums, and its columns and counts are a shard's: a byte that changed outside the pages is
+    found so, unless nobody reads it.
 
     Args:
         folder: The store.
         expected: What the store is made from; its own list of shards is not looked at.
     """
-    found = (
-        _recover(path, expected) for path in sorted((folder / DATA_FOLDER).glob("shard-*.parquet"))
-    )
+    found = (_recover(path, expected) for path in shard_paths(folder))
     return [shard for shard in found if shard is not None]
 
 
+def find_other_origin(folder: Path, expected: Manifest) -> ShardOrigin | None:
+    """Return whose a shard in a folder is that belongs to another store; None where there is none.
+
+    Args:
+        folder: The store.
+        expected: What the store is made from.
+    """
+    for path in shard_paths(folder):
+        try:
+            with open_shard(path) as opened:
+                origin = read_origin(opened)
+        except _UNREADABLE:
+            continue
+        if origin is not None and origin.store != expected.origin:
+            return origin
+    return None
+
+
+def shard_paths(folder: Path) -> list[Path]:
+    """Return what looks like a shard in a folder, whether a manifest lists it or not."""
+    return sorted((folder / DATA_FOLDER).glob("shard-*.parquet"))
+
+
 def _recover(path: Path, expected: Manifest) -> Shard | None:
+    schema = shard_schema(len(expected.each_teacher))
     try:
         content = path.read_bytes()
         with open_shard(pa.BufferReader(content)) as opened:
             origin = read_origin(opened)
-            opened.read()  # verifies the pages' checksums, which decoding does not
-        if origin is None or origin.store != expected.origin:
+            if origin is None or origin.store != expected.origin:
+                return None
+            n_words = opened.read()["n_words"].to_pylist()  # all is read, to verify all pages
+            is_whole = opened.schema_arrow.equals(schema)
+            is_whole &= opened.metadata.num_rows == len(n_words) > 0
+        if not is_whole or shard_name(origin.index) != f"{DATA_FOLDER}/{path.name}":
             return None
-        if shard_name(origin.index) != f"{DATA_FOLDER}/{path.name}":
-            return None
-        return _describe(content, origin.index, expected.code)
-    except (OSError, ValueError, KeyError, pa.ArrowException):
+        return _describe(content, origin.index, n_words, expected.code)
+    except _UNREADABLE:
         return None
 
 
-def _describe(content: bytes, index: int, code: ScoreCode) -> Shard:
+def _describe(content: bytes, index: int, n_words: list[int], code: ScoreCode) -> Shard | None:
     items = list(decode_shard(content, code))
+    if [len(item.passage.words) for item in items] != n_words:
+        return None
     return Shard(
         file=shard_name(index),
         n_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
         index=index,
         n_passages=len(items),
-        n_words=sum(len(item.passage.words) for item in items),
+        n_words=sum(n_words),
         n_pairs=sum(len(item.passage.words) * len(item.labels) for item in items),
     )
 
@@ -137,7 +167,7 @@ def _find_stranger(content: bytes, stored: Shard, manifest: Manifest) -> str | N
     try:
         with open_shard(pa.BufferReader(content)) as opened:
             origin = read_origin(opened)
-    except (ValueError, pa.ArrowException):
+    except _UNREADABLE:
         return None
     if origin is None:
         return "is a Parquet file, but no shard of a soft-label store"

@@ -5,6 +5,7 @@ else, stores made from other things, and a store that another process is writing
 """
 
 import logging
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,9 +17,9 @@ from filelock import FileLock, Timeout
 from gliner_distill.errors import StoreError
 from gliner_distill.shards import PackedShard
 from gliner_distill.soft_labels import (
-    DATA_FOLDER,
     MANIFEST,
     PART_SUFFIX,
+    FormatVersionError,
     Manifest,
     Shard,
     StoredFile,
@@ -28,7 +29,13 @@ from gliner_distill.soft_labels import (
     write_file,
     write_manifest,
 )
-from gliner_distill.store_faults import find_problem, find_size_problem, recover_shards
+from gliner_distill.store_faults import (
+    find_other_origin,
+    find_problem,
+    find_size_problem,
+    recover_shards,
+    shard_paths,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -71,6 +78,7 @@ class StoreWriter:
             n_pairs=packed.n_pairs,
         )
         self.manifest.add_shard(shard)
+        self.manifest.machine = platform.machine()
         now = time.monotonic()
         self.manifest.seconds += now - self._counted_to
         self._counted_to = now
@@ -127,6 +135,7 @@ def open_writer(
 
 
 def _prepare_folder(folder: Path, *, repair: bool) -> None:
+    """Make a folder where there is none; leave one that holds something else as it is."""
     # A run that was killed in its first write leaves half a manifest: that is no foreign file.
     ours = {LOCK_FILE, MANIFEST + PART_SUFFIX}
     try:
@@ -134,7 +143,14 @@ def _prepare_folder(folder: Path, *, repair: bool) -> None:
         names = {path.name for path in folder.iterdir()}
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    if MANIFEST not in names and names - ours and not (repair and DATA_FOLDER in names):
+    if MANIFEST in names:
+        try:
+            read_manifest(folder)
+        except FormatVersionError:  # no repair mends that
+            raise
+        except StoreError:
+            return  # it is read again, and mended or refused, under the lock
+    elif names - ours and not (repair and shard_paths(folder)):
         raise StoreError(f"{folder}: is not empty and holds no soft-label store; choose another")
 
 
@@ -156,7 +172,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _open_manifest(folder: Path, expected: Manifest, *, repair: bool) -> Manifest:
-    if not (folder / MANIFEST).exists() and not repair:
+    if not (folder / MANIFEST).exists() and not (repair and shard_paths(folder)):
         return expected
     try:
         found = read_manifest(folder)
@@ -164,14 +180,25 @@ def _open_manifest(folder: Path, expected: Manifest, *, repair: bool) -> Manifes
         if not repair:
             raise
         _logger.warning("%s", error)
-        expected.shards = recover_shards(folder, expected)
-        return expected
+        return _recover_manifest(folder, expected)
     check_same_origin(folder, found, expected)
     if repair:
         _drop_broken(folder, found)
     else:
         _check_sizes(folder, found)
     return found
+
+
+def _recover_manifest(folder: Path, expected: Manifest) -> Manifest:
+    expected.shards = recover_shards(folder, expected)
+    other = None if expected.shards else find_other_origin(folder, expected)
+    if other is not None:
+        raise StoreError(
+            f"{folder}: its {MANIFEST} is broken or lost, and its shards hold soft labels of "
+            f"teacher {other.teacher} made from another teacher, corpus or label policy than "
+            f"this; choose another --out or remove the folder"
+        )
+    return expected
 
 
 def _drop_broken(folder: Path, manifest: Manifest) -> None:
@@ -192,5 +219,5 @@ def _check_sizes(folder: Path, manifest: Manifest) -> None:
         if (problem := find_size_problem(folder, stored)) is not None
     ]
     if problems:
-        more = f" (and {len(problems) - 1} more files)" if len(problems) > 1 else ""
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise StoreError(f"{problems[0]}{more}; run the same command with --repair")
