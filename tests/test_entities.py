@@ -166,6 +166,24 @@ class TestResolveOverlaps:
         left, right = Entity(0, 2, "city", 0.4), Entity(2, 3, "city", 0.9)
         assert resolve_overlaps([right, left]) == [left, right]
 
+    @pytest.mark.parametrize("flat_ner", [True, False])
+    @pytest.mark.parametrize("multi_label", [True, False])
+    @given(drawn=st.lists(st.tuples(st.integers(0, 5), st.integers(1, 4), st.integers(0, 2))))
+    def test_follows_gliners_rules_of_nesting_and_labels(self, flat_ner, multi_label, drawn):
+        from gliner.decoding.decoder import Span, TokenDecoder
+
+        spans = dict.fromkeys((start, start + width, "abc"[label]) for start, width, label in drawn)
+        candidates = [
+            Entity(start, end, label, 1 - 0.01 * rank)
+            for rank, (start, end, label) in enumerate(spans)
+        ]
+        spans = [Span(one.start_word, one.end_word - 1, one.label, one.score) for one in candidates]
+        theirs = TokenDecoder.greedy_search(None, spans, flat_ner, multi_label)
+        ours = resolve_overlaps(candidates, flat_ner=flat_ner, multi_label=multi_label)
+        assert {(one.start_word, one.end_word - 1, one.label) for one in ours} == {
+            (span.start, span.end, span.entity_type) for span in theirs
+        }
+
     def test_takes_one_label_for_a_span(self):
         low, high = Entity(0, 2, "city", 0.4), Entity(0, 2, "river", 0.9)
         assert resolve_overlaps([low, high]) == [high]

@@ -17,6 +17,7 @@ from gliner_distill.evaluation import (
     evaluate,
     measure_speed,
 )
+from gliner_distill.student import StudentConfig
 
 LABELS = ("person", "city", "river")
 
@@ -25,7 +26,8 @@ class TableStudent:
     """Gives passages of n words the logits that stand under n in a table."""
 
     def __init__(self, *tables):
-        self.none = nn.Linear(1, 1)
+        self.pieces = nn.Linear(1, 1)
+        self.config = StudentConfig(1)
         self.tables = {len(table): torch.tensor(table, dtype=torch.float32) for table in tables}
 
     def eval(self):
@@ -265,3 +267,26 @@ class TestMeasureSpeed:
         predictor = FixedPredictor({passage.words: [] for passage in passages})
         speed = measure_speed(predictor, passages, [("city",)] * 3)
         assert speed == {"ms_per_passage": 2000.0, "words_per_second": 2.0}
+
+
+class TestBoundaryStudent:
+    def test_decodes_as_a_teacher_with_its_probabilities_would(
+        self, build_student, small_vocabulary
+    ):
+        student = build_student(head="boundary")
+        with torch.no_grad():
+            student.bias.fill_(0.0)  # or nothing would be found by a student that knows nothing
+        predictor = StudentPredictor(student, small_vocabulary, threshold=0.45)
+        words = [["mary", "saw", "paris"], ["rhine"], []]
+        labels = [("person", "city"), ("river", "city", "company"), ("city",)]
+        logits = predictor.score(words, labels)
+        assert [scores.shape for scores in logits] == [(3, 2, 3), (1, 3, 3), (0, 1, 3)]
+        found = predictor.predict(words, labels)
+        assert any(found)
+        for entities, scores, asked in zip(found, logits, labels, strict=True):
+            probs = 1 / (1 + np.exp(-scores.astype(np.float64)))
+            expected = decode_entities(probs, asked, threshold=0.45)
+            assert entities == expected
+            assert [one.score for one in entities] == pytest.approx(
+                [one.score for one in expected], abs=1e-6
+            )

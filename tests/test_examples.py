@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gliner_distill.entities import Entity, Passage, decode_entities
 from gliner_distill.examples import collate_examples, make_example, make_split, order_batches
-from gliner_distill.losses import gold_distribution, teacher_word_logits
+from gliner_distill.losses import gold_boundaries, gold_distribution, teacher_word_logits
 from gliner_distill.shards import LabelledPassage
 
 
@@ -23,16 +23,12 @@ def labelled(words, labels, entities=()):
 
 
 class TestMakeExample:
-    def test_has_pieces_and_both_targets(self, small_vocabulary, five_passages):
+    def test_has_pieces_and_the_passage(self, small_vocabulary, five_passages):
         item = five_passages[0]
         example = make_example(item, small_vocabulary)
-        words = item.passage.words
-        expected = small_vocabulary.encode_words(words)
+        expected = small_vocabulary.encode_words(item.passage.words)
         assert example.words.piece_ids.tolist() == expected.piece_ids.tolist()
-        assert example.labels == item.labels
-        np.testing.assert_array_equal(example.teacher_logits, teacher_word_logits(item.probs))
-        gold = gold_distribution(item.passage.entities, item.labels, len(words))
-        np.testing.assert_array_equal(example.gold, gold)
+        assert example.item is item
 
 
 class TestOrderBatches:
@@ -75,15 +71,28 @@ class TestCollateExamples:
         examples = [make_example(item, small_vocabulary) for item in self.items]
         batch = collate_examples(examples, small_vocabulary)
         assert batch["teacher_logits"].shape == batch["gold"].shape == (3, 3, 3)
-        for row, example in enumerate(examples):
-            n_words, n_classes = example.gold.shape
+        for row, item in enumerate(self.items):
+            n_words, n_classes = len(item.passage.words), 1 + len(item.labels)
             own = (row, slice(n_words), slice(n_classes))
-            np.testing.assert_array_equal(batch["gold"][own], example.gold)
-            np.testing.assert_array_equal(batch["teacher_logits"][own], example.teacher_logits)
+            gold = gold_distribution(item.passage.entities, item.labels, n_words)
+            np.testing.assert_array_equal(batch["gold"][own], gold)
+            logits = teacher_word_logits(item.probs)
+            np.testing.assert_array_equal(batch["teacher_logits"][own], logits)
             is_padding = torch.ones(3, 3, dtype=torch.bool)
             is_padding[own[1:]] = False
             assert batch["gold"][row][is_padding].eq(0).all()
             assert batch["teacher_logits"][row][is_padding].eq(-torch.inf).all()
+
+    def test_of_a_boundary_head_has_the_teachers_probabilities_and_gold(self, small_vocabulary):
+        examples = [make_example(item, small_vocabulary) for item in self.items]
+        batch = collate_examples(examples, small_vocabulary, head="boundary")
+        assert batch["teacher_probs"].shape == batch["gold"].shape == (3, 3, 2, 3)
+        for row, item in enumerate(self.items):
+            n_words, n_labels = len(item.passage.words), len(item.labels)
+            own = (row, slice(n_words), slice(n_labels))
+            np.testing.assert_array_equal(batch["teacher_probs"][own], item.probs)
+            gold = gold_boundaries(item.passage.entities, item.labels, n_words)
+            np.testing.assert_array_equal(batch["gold"][own], gold)
 
     def test_has_targets_where_the_student_has_logits(self, small_vocabulary, build_student):
         examples = [make_example(item, small_vocabulary) for item in self.items]
@@ -104,10 +113,7 @@ class TestMakeSplit:
         split = make_split("dev", [item], small_vocabulary)
         assert split.name == "dev"
         assert split.labels == [item.labels]
-        assert split.examples[0].labels == item.labels
-        np.testing.assert_array_equal(
-            split.examples[0].teacher_logits, teacher_word_logits(item.probs)
-        )
+        assert split.examples[0].item is item
         assert split.teacher_entities == [decode_entities(item.probs, item.labels)]
         assert split.passages == [item.passage]
 

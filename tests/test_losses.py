@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliner_distill.entities import INSIDE, Entity
+from gliner_distill.entities import END, INSIDE, START, Entity
 from gliner_distill.losses import (
     NONE,
+    boundary_loss,
     distillation_loss,
+    gold_boundaries,
     gold_distribution,
     hard_loss,
     soft_loss,
@@ -221,3 +223,76 @@ class TestDistillationLoss:
         assert distillation_loss(
             self.student, self.teacher, unknown, alpha=1, **settings
         ).isfinite()
+
+
+class TestGoldBoundaries:
+    def test_says_where_entities_start_end_and_lie(self):
+        entities = [Entity(1, 3, "city"), Entity(3, 4, "city")]
+        gold = gold_boundaries(entities, ["river", "city"], 5)
+        assert gold.shape == (5, 2, 3)
+        assert gold[:, 1, START].tolist() == [0, 1, 0, 1, 0]
+        assert gold[:, 1, END].tolist() == [0, 0, 1, 1, 0]
+        assert gold[:, 1, INSIDE].tolist() == [0, 1, 1, 1, 0]
+
+    def test_says_nothing_of_labels_without_an_entity(self):
+        gold = gold_boundaries([Entity(0, 1, "city"), Entity(1, 2, "lake")], ["river", "city"], 2)
+        assert np.isnan(gold[:, 0]).all()
+        assert not np.isnan(gold[:, 1]).any()
+
+    @pytest.mark.parametrize(("n_words", "labels"), [(0, ["city"]), (2, [])])
+    def test_takes_no_words_and_no_labels(self, n_words, labels):
+        assert gold_boundaries([], labels, n_words).shape == (n_words, len(labels), 3)
+
+
+class TestBoundaryLoss:
+    settings = {"alpha": 0.5, "temperature": 1.0, "positive_weight": 1.0}  # noqa: RUF012
+    logits = torch.tensor([[0.0, 2.0, -1.0]], dtype=torch.float64)
+    teacher = torch.tensor([[0.5, 0.8, 0.1]], dtype=torch.float64)
+    nothing = torch.full((1, 3), torch.nan, dtype=torch.float64)
+
+    def loss(self, gold=nothing, **settings):
+        return boundary_loss(self.logits, self.teacher, gold, **(self.settings | settings)).item()
+
+    def test_is_the_cross_entropy_by_hand(self):
+        # -(p ln s + (1 - p) ln(1 - s)) with s = 1/2, 0.880797, 0.268941.
+        by_hand = [
+            math.log(2),
+            -(0.8 * math.log(0.880797) + 0.2 * math.log(0.119203)),
+            -(0.1 * math.log(0.268941) + 0.9 * math.log(0.731059)),
+        ]
+        assert self.loss() == pytest.approx(sum(by_hand) / 3, abs=1e-5)
+
+    def test_softens_both_sides_by_the_temperature(self):
+        soft_teacher = torch.sigmoid(torch.logit(self.teacher) / 2)
+        expected = F.binary_cross_entropy(torch.sigmoid(self.logits / 2), soft_teacher).item()
+        assert self.loss(temperature=2.0) == pytest.approx(4 * expected, abs=1e-9)
+
+    def test_is_least_where_the_student_says_what_the_teacher_says(self):
+        logits = torch.logit(self.teacher).requires_grad_()
+        boundary_loss(logits, self.teacher, self.nothing, **self.settings).backward()
+        torch.testing.assert_close(logits.grad, torch.zeros_like(logits), atol=1e-12, rtol=0)
+
+    def test_mixes_gold_in_where_it_says_something(self):
+        gold = torch.tensor([[1.0, torch.nan, 0.0]], dtype=torch.float64)
+        hard = F.binary_cross_entropy_with_logits(
+            self.logits, gold.nan_to_num(0.0), reduction="none"
+        )
+        soft = F.binary_cross_entropy_with_logits(self.logits, self.teacher, reduction="none")
+        mixed = 0.3 * soft + 0.7 * hard
+        mixed[0, 1] = soft[0, 1]
+        assert self.loss(gold, alpha=0.3) == pytest.approx(mixed.mean().item(), abs=1e-9)
+
+    def test_weighs_by_how_positive_the_target_is(self):
+        soft = F.binary_cross_entropy_with_logits(self.logits, self.teacher, reduction="none")
+        weighted = soft * (1 + 2 * self.teacher)
+        assert self.loss(positive_weight=3.0) == pytest.approx(weighted.mean().item(), abs=1e-9)
+
+    def test_takes_a_teacher_that_is_certain(self):
+        teacher = torch.tensor([[0.0, 1.0, 0.5]])
+        logits = torch.zeros(1, 3, requires_grad=True)
+        loss = boundary_loss(
+            logits, teacher, torch.full((1, 3), torch.nan), **(self.settings | {"temperature": 2.0})
+        )
+        loss.backward()
+        assert loss.isfinite()
+        assert logits.grad.isfinite().all()

@@ -151,6 +151,76 @@ class TestLabels:
         np.testing.assert_allclose(scores, expected[:, :1], rtol=0, atol=1e-6)
 
 
+class TestBoundaryHead:
+    @pytest.fixture
+    def boundary_student(self, build_student):
+        return build_student(head="boundary")
+
+    def score(self, student, vocabulary, passages):
+        """Return each passage's logits, shape `(words, labels, 3)`."""
+        words = [vocabulary.encode_words(words) for words, _ in passages]
+        batch = make_batch(words, [labels for _, labels in passages], vocabulary)
+        with torch.inference_mode():
+            logits = student(batch)
+        assert logits.shape == (*batch["word_mask"].shape, batch["label_mask"].shape[1], 3)
+        is_masked = ~batch["label_mask"][:, None, :, None].expand_as(logits)
+        assert logits[is_masked].eq(-torch.inf).all()
+        return [
+            logits[row, : len(words), : len(labels)].numpy()
+            for row, (words, labels) in enumerate(passages)
+        ]
+
+    def test_scores_a_passage_alone_as_in_a_padded_batch(self, boundary_student, small_vocabulary):
+        together = self.score(boundary_student, small_vocabulary, PASSAGES)
+        for passage, scores in zip(PASSAGES, together, strict=True):
+            (alone,) = self.score(boundary_student, small_vocabulary, [passage])
+            assert np.isfinite(scores).all()
+            np.testing.assert_allclose(scores, alone, rtol=0, atol=1e-6)
+
+    def test_has_scores_that_do_not_depend_on_other_labels(
+        self, boundary_student, small_vocabulary
+    ):
+        words = PASSAGES[2][0]
+        orders = [("person", "city", "river"), ("river", "person", "city"), ("city",)]
+        together = self.score(
+            boundary_student, small_vocabulary, [(words, labels) for labels in orders]
+        )
+        for labels, scores in zip(orders, together, strict=True):
+            for place, label in enumerate(labels):
+                (alone,) = self.score(boundary_student, small_vocabulary, [(words, (label,))])
+                np.testing.assert_allclose(scores[:, place], alone[:, 0], rtol=0, atol=1e-6)
+
+    def test_is_each_kinds_dot_product_of_word_and_label(self, boundary_student, small_vocabulary):
+        words, labels = PASSAGES[3]
+        batch = make_batch([small_vocabulary.encode_words(words)], [labels], small_vocabulary)
+        with torch.inference_mode():
+            pooled_words, pooled_labels = boundary_student.pool_pieces(batch)
+            word_vectors = boundary_student.encode_words(pooled_words, batch)[0]
+            label_vectors = boundary_student.encode_labels(pooled_labels)
+            found = boundary_student(batch)[0]
+        expected = torch.einsum("wd,lkd->wlk", word_vectors, label_vectors)
+        expected = expected / word_vectors.shape[-1] ** 0.5 + boundary_student.bias
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+        assert len(np.unique(found.numpy().round(5))) == found.numel()
+
+    def test_comes_back_from_its_files(self, boundary_student, small_vocabulary, tmp_path):
+        save_student(tmp_path, boundary_student, small_vocabulary, facts={})
+        loaded, vocabulary = load_student(tmp_path)
+        assert loaded.config.head == "boundary"
+        for one, other in zip(
+            self.score(loaded, vocabulary, PASSAGES),
+            self.score(boundary_student, small_vocabulary, PASSAGES),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
+
+    def test_another_head_is_refused(self, build_student):
+        with pytest.raises(
+            SettingsError, match=r"head must be one of softmax, boundary; got 'crf'"
+        ):
+            build_student(head="crf")
+
+
 class TestDropout:
     @pytest.fixture
     def batch(self, small_vocabulary):
@@ -167,7 +237,7 @@ class TestDropout:
     def test_is_of_words_and_labels_going_in_or_of_states(self, build_student, batch):
         words, labels = build_student().pool_pieces(batch)
         student = build_student(embedding_dropout_prob=1.0).train()
-        assert torch.equal(student.encode_labels(labels)[0], student.label_tower.bias)
+        assert torch.equal(student.encode_labels(labels)[0, 0], student.label_tower.bias)
         assert student._pad_words(words, batch["word_mask"]).eq(0).all()
         student = build_student(dropout_prob=1.0).train()
         expected = build_student().encode_labels(labels)

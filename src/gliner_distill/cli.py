@@ -190,6 +190,8 @@ def label(
         from gliner_distill.progress import StageProgress
         from gliner_distill.score_codes import SCORE_CODES
 
+        if ray is not None:  # said to be missing before the teacher is loaded
+            from gliner_distill.ray_labelling import RayWorkers
         _quiet()
         policy = _label_policy(negatives, labels, pool, from_pool, descriptions, seed)
         passages = CorpusFile(corpus, skip_bad=skip_bad)
@@ -201,8 +203,6 @@ def label(
         loaded = load_teachers(teacher, device=here, keep_each=keep_each)
         cluster = None
         if ray is not None:
-            from gliner_distill.ray_labelling import RayWorkers
-
             there = device or ("cuda" if gpus_per_worker else "cpu")
             make = partial(load_teachers, teacher, device=there, keep_each=keep_each)
             cluster = RayWorkers(make, workers or 2, ray, gpus_per_worker)
@@ -265,10 +265,12 @@ def train(
     dev: given.DevStore = None,
     alpha: given.Alpha = _DEFAULTS.alpha,
     temperature: given.Temperature = _DEFAULTS.temperature,
+    positive_weight: given.PositiveWeight = _DEFAULTS.positive_weight,
     epochs: given.Epochs = _DEFAULTS.epochs,
     batch_size: given.BatchSize = _DEFAULTS.batch_size,
     learning_rate: given.LearningRate = _DEFAULTS.learning_rate,
     embedding_rate: given.EmbeddingRate = _DEFAULTS.embedding_rate,
+    head: given.Head = "softmax",
     hidden_width: given.HiddenWidth = 192,
     layers: given.Layers = 1,
     bidirectional: given.Bidirectional = True,
@@ -278,7 +280,8 @@ def train(
 ) -> None:
     """Train a student on a soft-label store.
 
-    The loss is alpha · T² · KL(teacher || student) + (1 - alpha) · CE(gold), Hinton et al. 2015.
+    The loss is alpha · T² · KL(teacher || student) + (1 - alpha) · CE(gold), Hinton et al. 2015;
+    of a boundary head, binary cross-entropies in place of both.
     --alpha 0 makes a student of gold labels alone, --alpha 1 one of the teacher alone.
 
     Prints one line with the student's folder and size. Writes the student (weights, shape,
@@ -294,6 +297,7 @@ def train(
         settings = TrainingSettings(
             alpha=alpha,
             temperature=temperature,
+            positive_weight=positive_weight,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -311,6 +315,7 @@ def train(
                     hidden_width=hidden_width,
                     n_layers=layers,
                     bidirectional=bidirectional,
+                    head=head,
                 ),
                 dev=dev,
                 resume=resume,

@@ -302,6 +302,15 @@ Temperature = Annotated[float, _setting("temperature", "T")]
 BatchSize = Annotated[int, _setting("batch_size", "N", min=1)]
 LearningRate = Annotated[float, _setting("learning_rate", "RATE")]
 EmbeddingRate = Annotated[float, _setting("embedding_rate", "SHARE", min=0)]
+PositiveWeight = Annotated[float, _setting("positive_weight", "W")]
+Head = Annotated[
+    Literal["softmax", "boundary"],
+    _option(
+        metavar="HEAD",
+        text="softmax: one distribution a word over its labels and none, as in the report; "
+        "boundary: start, end and inside of each label, for exact spans of any label.",
+    ),
+]
 HiddenWidth = Annotated[
     int,
     _option(metavar="N", text="Units of the LSTM in each direction.", min=1, max=_MAX_HIDDEN_WIDTH),

@@ -72,26 +72,46 @@ def split_words(text: str) -> list[WordSpan]:
     return [WordSpan(match[0], match.start(), match.end()) for match in _WORD.finditer(text)]
 
 
-def resolve_overlaps(candidates: Iterable[Entity]) -> list[Entity]:
+def resolve_overlaps(
+    candidates: Iterable[Entity], *, flat_ner: bool = True, multi_label: bool = False
+) -> list[Entity]:
     """Return the candidates that a greedy reader keeps, in order of position.
 
-    The best score wins; whatever shares a word with it is dropped. Among equal scores the one
-    that comes first in `candidates` wins. This is GLiNER's flat, single-label rule.
+    The best score wins; whatever clashes with it is dropped. Among equal scores the one that comes
+    first in `candidates` wins. These are GLiNER's rules.
+
+    Args:
+        candidates: Entities with scores.
+        flat_ner: Whether entities that share a word clash; if not, one may lie inside another.
+        multi_label: Whether a span may have several labels.
     """
     kept: list[Entity] = []
     for entity in sorted(candidates, key=lambda entity: -entity.score):
-        if all(
-            entity.end_word <= other.start_word or other.end_word <= entity.start_word
-            for other in kept
-        ):
+        if not any(_clash(entity, other, flat_ner, multi_label) for other in kept):
             kept.append(entity)
     return sorted(kept, key=lambda entity: entity.start_word)
 
 
+def _clash(one: Entity, other: Entity, flat_ner: bool, multi_label: bool) -> bool:
+    if (one.start_word, one.end_word) == (other.start_word, other.end_word):
+        return not multi_label
+    if one.end_word <= other.start_word or other.end_word <= one.start_word:
+        return False
+    if flat_ner:
+        return True
+    inner, outer = sorted((one, other), key=lambda entity: entity.end_word - entity.start_word)
+    return not (outer.start_word <= inner.start_word and inner.end_word <= outer.end_word)
+
+
 def decode_entities(
-    probs: NDArray[np.floating], labels: Sequence[str], *, threshold: float = 0.5
+    probs: NDArray[np.floating],
+    labels: Sequence[str],
+    *,
+    threshold: float = 0.5,
+    flat_ner: bool = True,
+    multi_label: bool = False,
 ) -> list[Entity]:
-    """Return the flat, single-label entities that start/end/inside probabilities stand for.
+    """Return the entities that start/end/inside probabilities stand for.
 
     A span of one label is a candidate when its first word's start and its last word's end exceed
     the threshold and no inside probability between them falls below it. Its score is the smallest
@@ -107,6 +127,8 @@ def decode_entities(
         probs: Shape `(words, labels, 3)`, probabilities in [0, 1]: start, end, inside.
         labels: The labels of the second axis.
         threshold: Probability that start and end must exceed.
+        flat_ner: See `resolve_overlaps`.
+        multi_label: See `resolve_overlaps`.
     """
     candidates: list[tuple[int, Entity]] = []
     for index, label in enumerate(labels):
@@ -123,7 +145,8 @@ def decode_entities(
                 score = float(min(start_prob, end_prob, inside))
                 candidates.append((index, Entity(start, end + 1, label, score)))
     candidates.sort(key=lambda found: (found[1].start_word, found[0], found[1].end_word))
-    return resolve_overlaps(entity for _, entity in candidates)
+    entities = (entity for _, entity in candidates)
+    return resolve_overlaps(entities, flat_ner=flat_ner, multi_label=multi_label)
 
 
 def entities_to_probs(

@@ -17,7 +17,7 @@ from gliner_distill.entities import Entity, Passage, decode_entities, entities_f
 from gliner_distill.features import Vocabulary
 from gliner_distill.losses import NONE
 from gliner_distill.metrics import agreement, by_label_rows
-from gliner_distill.student import Student, make_batch
+from gliner_distill.student import BOUNDARY, Student, make_batch
 from gliner_distill.teacher import Teacher
 
 _BATCH_WORDS = 8192
@@ -57,12 +57,13 @@ class TeacherPredictor:
 
 
 class StudentPredictor:
-    """A student with a `softmax` head.
+    """A student's entities.
 
-    A word's label is the likeliest of those asked, if its odds against "none" exceed the
-    threshold's: `p_c / (p_c + p_none) > threshold`. At 0.5 this is the likeliest answer of all.
-    Without a threshold the student's own counts.
-    Neighbouring words of one label are one entity; its score is the smallest of its words'.
+    Of a `softmax` head: a word's label is the likeliest of those asked, if its odds against "none"
+    exceed the threshold's: `p_c / (p_c + p_none) > threshold`. At 0.5 this is the likeliest answer
+    of all. Neighbouring words of one label are one entity; its score is the smallest of its words'.
+    Of a `boundary` head: `decode_entities` of its probabilities. Without a threshold the student's
+    own counts.
     """
 
     def __init__(
@@ -85,21 +86,29 @@ class StudentPredictor:
     def score(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[NDArray[np.float32]]:
-        """Return each passage's logits, shape `(words, 1 + labels)`, "none" first."""
-        device = self._student.none.weight.device
-        results = [np.zeros((0, 1 + len(asked)), np.float32) for asked in labels]
+        """Return each passage's logits: see `Student.forward`, without padding."""
+        device = self._student.pieces.weight.device
+        is_boundary = self._student.config.head == BOUNDARY
+        results = [
+            np.zeros((0, len(asked), 3) if is_boundary else (0, 1 + len(asked)), np.float32)
+            for asked in labels
+        ]
         for rows in _batches_by_words([len(words) for words in passages]):
             encoded = [self._vocabulary.encode_words(passages[row]) for row in rows]
             batch = make_batch(encoded, [labels[row] for row in rows], self._vocabulary)
             logits = self._student({key: value.to(device) for key, value in batch.items()})
             for position, row in enumerate(rows):
-                shape = (slice(len(passages[row])), slice(1 + len(labels[row])))
+                n_columns = len(labels[row]) + (0 if is_boundary else 1)
+                shape = (slice(len(passages[row])), slice(n_columns))
                 results[row] = logits[position][shape].float().cpu().numpy()
         return results
 
     def _decode(self, logits: NDArray[np.float32], labels: Sequence[str]) -> list[Entity]:
         if not len(logits) or not labels:
             return []
+        if self._student.config.head == BOUNDARY:
+            probs = 1.0 / (1.0 + np.exp(-np.clip(logits, -80.0, 80.0)))
+            return decode_entities(probs, labels, threshold=self._threshold)
         best = logits[:, 1:].argmax(axis=1)
         margins = logits[:, 1:].max(axis=1) - logits[:, NONE]
         word_scores = 1.0 / (1.0 + np.exp(np.minimum(-margins, 80.0)))  # float32 ends at exp(88)

@@ -4,7 +4,7 @@ In: labelled passages. Out: `Example`s, the batches that a training step takes, 
 `EvaluationSplit`s to measure a student on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,26 +13,24 @@ from numpy.typing import NDArray
 
 from gliner_distill.entities import Entity, Passage, decode_entities
 from gliner_distill.features import EncodedWords, Vocabulary
-from gliner_distill.losses import gold_distribution, teacher_word_logits
+from gliner_distill.losses import gold_boundaries, gold_distribution, teacher_word_logits
 from gliner_distill.shards import LabelledPassage
-from gliner_distill.student import Batch, make_batch
+from gliner_distill.student import BOUNDARY, SOFTMAX, Batch, make_batch
+
+GoldTarget = Callable[[Sequence[Entity], Sequence[str], int], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A passage ready for the loss.
+    """A passage ready to be put into a batch.
 
     Attributes:
         words: As pieces and shapes.
-        labels: The labels asked.
-        teacher_logits: Shape `(words, 1 + labels)`, "none" first.
-        gold: Shape `(words, 1 + labels)`, "none" first, rows sum to 1.
+        item: Labels asked, what the teacher said, and gold.
     """
 
     words: EncodedWords
-    labels: tuple[str, ...]
-    teacher_logits: NDArray[np.float32]
-    gold: NDArray[np.float32]
+    item: LabelledPassage
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +53,8 @@ class EvaluationSplit:
 
 
 def make_example(item: LabelledPassage, vocabulary: Vocabulary) -> Example:
-    """Return a labelled passage as pieces and targets."""
-    n_words = len(item.passage.words)
-    return Example(
-        words=vocabulary.encode_words(item.passage.words),
-        labels=item.labels,
-        teacher_logits=teacher_word_logits(item.probs),
-        gold=gold_distribution(item.passage.entities, item.labels, n_words),
-    )
+    """Return a labelled passage with its words as pieces."""
+    return Example(vocabulary.encode_words(item.passage.words), item)
 
 
 def make_split(
@@ -95,24 +87,42 @@ def order_batches(
     return [batches[position] for position in order]
 
 
-def collate_examples(examples: Sequence[Example], vocabulary: Vocabulary) -> Batch:
-    """Return what `make_batch` returns and the targets, padded.
+def collate_examples(
+    examples: Sequence[Example], vocabulary: Vocabulary, *, head: str = SOFTMAX
+) -> Batch:
+    """Return what `make_batch` returns and the targets of a head, padded.
 
-    `teacher_logits` and `gold` have shape `(batch, words, 1 + labels)`; masked classes hold `-inf`
-    and 0.
+    Of the `softmax` head: `teacher_logits` and `gold`, shape `(batch, words, 1 + labels)`; masked
+    classes hold `-inf` and 0. Of the `boundary` head: `teacher_probs` and `gold`, shape `(batch,
+    words, labels, 3)`; what is masked has no meaning.
     """
     batch = make_batch(
         [example.words for example in examples],
-        [example.labels for example in examples],
+        [example.item.labels for example in examples],
         vocabulary,
     )
-    shape = (*batch["word_mask"].shape, 1 + batch["label_mask"].shape[1])
-    batch["teacher_logits"] = torch.full(shape, -torch.inf)
-    batch["gold"] = torch.zeros(shape)
-    for row, example in enumerate(examples):
-        n_words, n_classes = example.gold.shape
-        batch["teacher_logits"][row, :n_words, :n_classes] = torch.from_numpy(
-            example.teacher_logits
-        )
-        batch["gold"][row, :n_words, :n_classes] = torch.from_numpy(example.gold)
+    items = [example.item for example in examples]
+    n_words, n_labels = batch["word_mask"].shape[1], batch["label_mask"].shape[1]
+    if head == BOUNDARY:
+        shape = (n_words, n_labels, 3)
+        batch["teacher_probs"] = _pad([item.probs for item in items], shape, 0.5)
+        batch["gold"] = _pad([_gold_of(item, gold_boundaries) for item in items], shape, 0.0)
+    else:
+        classes = (n_words, 1 + n_labels)
+        logits = [teacher_word_logits(item.probs) for item in items]
+        batch["teacher_logits"] = _pad(logits, classes, -torch.inf)
+        batch["gold"] = _pad([_gold_of(item, gold_distribution) for item in items], classes, 0.0)
     return batch
+
+
+def _gold_of(item: LabelledPassage, target: GoldTarget) -> NDArray[np.float32]:
+    return target(item.passage.entities, item.labels, len(item.passage.words))
+
+
+def _pad(
+    arrays: Sequence[NDArray[np.float32]], shape: tuple[int, ...], filler: float
+) -> torch.Tensor:
+    padded = np.full((len(arrays), *shape), filler, dtype=np.float32)
+    for row, array in enumerate(arrays):
+        padded[row][tuple(map(slice, array.shape))] = array
+    return torch.from_numpy(padded)

@@ -102,8 +102,8 @@ class Workers(Protocol):
 
     def pack_shards(
         self, jobs: JobSource, plan: ShardPlan, teacher: Teacher
-    ) -> Iterator[MakeShard]:
-        """Yield what makes the shard of each job, in any order."""
+    ) -> Generator[MakeShard, None, None]:
+        """Yield what makes the shard of each job, in any order; when closed, stop working."""
         ...
 
 
@@ -112,7 +112,7 @@ class ThisProcess:
 
     def pack_shards(
         self, jobs: JobSource, plan: ShardPlan, teacher: Teacher
-    ) -> Iterator[MakeShard]:
+    ) -> Generator[MakeShard, None, None]:
         """Yield what makes the shard of each job, in order."""
         for job in _one_ahead(jobs()):
             yield partial(plan.pack, job, score_job(job, teacher, plan.policy))
@@ -209,13 +209,15 @@ def label_corpus(
     return SoftLabelStore(folder)
 
 
-def _write_behind(packed: Iterator[MakeShard], writer: StoreWriter) -> Generator[Shard, None, None]:
+def _write_behind(
+    packed: Generator[MakeShard, None, None], writer: StoreWriter
+) -> Generator[Shard, None, None]:
     """Yield the record of each shard; while one is encoded and written, the next is scored."""
 
     def write(make: MakeShard) -> Shard:
         return writer.add(make())
 
-    with ThreadPoolExecutor(1, thread_name_prefix="store") as pool:
+    with closing(packed), ThreadPoolExecutor(1, thread_name_prefix="store") as pool:
         last: Future[Shard] | None = None
         for make in packed:
             if last is not None:

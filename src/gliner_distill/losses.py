@@ -1,7 +1,8 @@
 """What a student is taught: targets a word, and Hinton's mix of soft and hard labels.
 
 In: the teacher's start/end/inside probabilities and the gold entities of a passage. Out: the
-targets of the `softmax` head (one distribution a word over the labels and "none"), and the loss.
+targets of the `softmax` head (one distribution a word over the labels and "none") and of the
+`boundary` head (start, end and inside of each label), and each head's loss.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gliner_distill.entities import INSIDE, Entity
+from gliner_distill.entities import END, INSIDE, START, Entity
 
 NONE = 0
 """Index of "none" on the last axis of a student's logits; label `i` has index `i + 1`."""
@@ -122,3 +123,65 @@ def distillation_loss(
     if alpha < 1:
         loss = loss + (1 - alpha) * hard_loss(student_logits, gold).mean()
     return loss
+
+
+def gold_boundaries(
+    entities: Sequence[Entity], labels: Sequence[str], n_words: int
+) -> NDArray[np.float32]:
+    """Return what the gold annotation says of start, end and inside, where it says anything.
+
+    Of a label with an entity in the passage it says 1 or 0 of each word; of the others nothing:
+    an annotation of open labels names what it found, not what it looked for.
+
+    Returns:
+        Shape `(words, labels, 3)`, float32: 1, 0, or NaN where it says nothing.
+    """
+    target = np.full((n_words, len(labels), 3), np.nan, dtype=np.float32)
+    index = {label: position for position, label in enumerate(labels)}
+    known = [entity for entity in entities if entity.label in index]
+    for entity in known:
+        target[:, index[entity.label]] = 0.0
+    for entity in known:
+        label = index[entity.label]
+        target[entity.start_word, label, START] = 1.0
+        target[entity.end_word - 1, label, END] = 1.0
+        target[entity.start_word : entity.end_word, label, INSIDE] = 1.0
+    return target
+
+
+def boundary_loss(
+    student_logits: Tensor,
+    teacher_probs: Tensor,
+    gold: Tensor,
+    *,
+    alpha: float,
+    temperature: float,
+    positive_weight: float,
+) -> Tensor:
+    r"""Return `alpha · T² · BCE(student_T, teacher_T) + (1 - alpha) · BCE(student, gold)`.
+
+    The scores are sigmoids, each a yes-or-no of its own, so the distance is binary cross-entropy,
+    not the KL divergence of a softmax over them; the temperature divides the logit of both. Where
+    gold says nothing the teacher counts whole. A target `t` has weight `1 + (w - 1) t`: nearly
+    all targets are near 0. Mean over (word, label) pairs and their three probabilities.
+
+    Args:
+        student_logits: Shape `(pairs, 3)`.
+        teacher_probs: Shape `(pairs, 3)`, in (0, 1).
+        gold: Shape `(pairs, 3)`, 1, 0 or NaN (see `gold_boundaries`).
+        alpha: Weight of the teacher where gold says something, in [0, 1].
+        temperature: T, above 0.
+        positive_weight: w, above 0.
+    """
+    soft_targets = torch.sigmoid(torch.logit(teacher_probs) / temperature)
+    soft = temperature**2 * _weighted_cross_entropy(
+        student_logits / temperature, soft_targets, positive_weight
+    )
+    is_known = ~gold.isnan()
+    hard = _weighted_cross_entropy(student_logits, gold.nan_to_num(0.0), positive_weight)
+    return torch.where(is_known, alpha * soft + (1 - alpha) * hard, soft).mean()
+
+
+def _weighted_cross_entropy(logits: Tensor, targets: Tensor, positive_weight: float) -> Tensor:
+    loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return loss * (1 + (positive_weight - 1) * targets)

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -47,7 +47,10 @@ LOCAL = "local"
 _RETRIES = 5
 _SECONDS_TO_CONNECT = 10
 # What the task that reads the corpus raises of its own; all else is a worker's.
-_READING_ERRORS = {error.__name__: error for error in (CorpusError, StoreError)}
+_READING_ERRORS: dict[str, type[DistillError]] = {
+    "CorpusError": CorpusError,
+    "StoreError": StoreError,
+}
 _ANSWER = pa.schema(
     [
         *((name, pa.int64()) for name in ("index", "n_passages", "n_words", "n_pairs")),
@@ -82,7 +85,7 @@ class RayWorkers:
 
     def pack_shards(
         self, jobs: JobSource, plan: ShardPlan, teacher: Teacher
-    ) -> Iterator[MakeShard]:
+    ) -> Generator[MakeShard, None, None]:
         """Yield what gives the shard of each job, in the order in which they are done.
 
         Raises:
@@ -95,7 +98,8 @@ class RayWorkers:
             answers = self._plan_answers(jobs, plan)
             try:
                 for answer in answers.iter_rows():
-                    yield partial(_shard_from_answer, answer)
+                    _raise_error(answer.pop("kind"), answer.pop("error"))
+                    yield partial(PackedShard, **answer)
             except ray.exceptions.RayError as error:
                 raise DistillError(f"the Ray cluster failed: {_last_line(error)}") from error
 
@@ -182,11 +186,10 @@ def _check_teacher(teacher: Teacher, plan: ShardPlan) -> None:
         )
 
 
-def _shard_from_answer(answer: dict[str, Any]) -> PackedShard:
-    kind, error = answer.pop("kind"), answer.pop("error")
-    if error:
-        raise _READING_ERRORS.get(kind, TeacherError)(error)
-    return PackedShard(**answer)
+def _raise_error(kind: str | None, error: str | None) -> None:
+    """Raise what an answer says went wrong, if anything did."""
+    if error is not None:
+        raise _READING_ERRORS.get(kind or "", TeacherError)(error)
 
 
 def _describe(error: Exception) -> dict[str, str]:
@@ -224,10 +227,11 @@ def _connect(address: str, n_workers: int) -> None:
     if ray.is_initialized():
         return
     # One core more than workers, for the task that reads the corpus.
-    n_cores = n_workers + 1 if address == LOCAL else None
+    of_local = {"num_cpus": n_workers + 1, "include_dashboard": False} if address == LOCAL else {}
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         _reach(address)
-        ray.init(address, num_cpus=n_cores, logging_level=logging.ERROR, log_to_driver=False)
+        ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **of_local)  # type: ignore[arg-type]
     except Exception as error:  # of many kinds, from timeouts to version conflicts
         reason = " ".join(str(error).split())[:200]
         raise DistillError(

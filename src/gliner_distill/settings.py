@@ -25,6 +25,9 @@ class TrainingSettings:
     temperature: float = _setting(
         1.0, "Softens both distributions in the soft part of the loss; above 0."
     )
+    positive_weight: float = _setting(
+        1.0, "Of the boundary head: how much more a target of 1 counts than one of 0."
+    )
     epochs: int = _setting(7, "Passes over the training passages.")
     batch_size: int = _setting(8, "Passages in a batch.")
     learning_rate: float = _setting(
@@ -41,6 +44,8 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         _check(0 <= self.alpha <= 1, "alpha", self.alpha, "from 0 to 1")
         _check(_positive(self.temperature), "temperature", self.temperature, "above 0")
+        weight = self.positive_weight
+        _check(_positive(weight), "positive_weight", weight, "above 0")
         _check(self.epochs >= 1, "epochs", self.epochs, "1 or more")
         _check(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
         _check(_positive(self.learning_rate), "learning_rate", self.learning_rate, "above 0")

@@ -1,9 +1,10 @@
 """The student: twin LSTM and label towers over shared subword pieces, at most 6M parameters.
 
 Words: pieces, averaged to a word, plus its shape, through an LSTM. Labels: the same pieces,
-averaged, through one fully connected layer. A dot product scores each label against each word; a
-softmax over a word's labels and "none" is its distribution (`softmax` head). Labels never see the
-text or each other, so their order cannot change a score.
+averaged, through one fully connected layer. A dot product scores each label against each word.
+Two heads: `softmax`, one distribution a word over its labels and "none" (the report's), and
+`boundary`, for each label the probabilities that the word starts, ends or lies inside an entity.
+Labels never see the text or each other, so their order cannot change a score.
 """
 
 import json
@@ -26,6 +27,10 @@ MAX_PARAMETERS = 6_000_000
 WEIGHTS_FILE = "student.safetensors"
 CONFIG_FILE = "student_config.json"
 FORMAT_VERSION = 1
+SOFTMAX, BOUNDARY = "softmax", "boundary"
+_KINDS = {SOFTMAX: 1, BOUNDARY: 3}
+# What is asked for is mostly not there: about 1 in 20 of a GLiNER's answers is above a half.
+_BOUNDARY_BIAS = -3.0
 
 Batch = dict[str, Tensor]
 """What `Student.forward` takes; `make_batch` says what is in it."""
@@ -43,7 +48,9 @@ class StudentConfig:
         bidirectional: Whether a second LSTM reads each layer from the end.
         embedding_dropout_prob: Of word and label vectors going in.
         dropout_prob: Of LSTM states, between layers and going out.
-        threshold: Probability against "none" above which a word counts as found, by default.
+        threshold: Probability (of `softmax` against "none") above which a word counts as found,
+            by default.
+        head: `softmax` or `boundary`.
     """
 
     n_pieces: int
@@ -54,17 +61,20 @@ class StudentConfig:
     embedding_dropout_prob: float = 0.2
     dropout_prob: float = 0.3
     threshold: float = 0.5
+    head: str = SOFTMAX
 
 
 class Student(nn.Module):
     """Twin towers: words through an LSTM, labels through one layer.
 
     Raises:
-        SettingsError: The shape needs more than 6,000,000 parameters.
+        SettingsError: The shape needs more than 6,000,000 parameters, or there is no such head.
     """
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
+        if config.head not in _KINDS:
+            raise SettingsError(f"head must be one of {', '.join(_KINDS)}; got {config.head!r}")
         self.config = config
         width, hidden = config.embedding_width, config.hidden_width
         n_directions = 2 if config.bidirectional else 1
@@ -76,8 +86,11 @@ class Student(nn.Module):
             config.n_layers if config.bidirectional else 0, width, hidden, out_width
         )
         self.word_tower = nn.Linear(out_width + width, out_width)
-        self.label_tower = nn.Linear(width, out_width)
-        self.none = nn.Linear(out_width, 1)
+        self.label_tower = nn.Linear(width, out_width * _KINDS[config.head])
+        if config.head == SOFTMAX:
+            self.none = nn.Linear(out_width, 1)
+        else:
+            self.bias = nn.Parameter(torch.full((_KINDS[BOUNDARY],), _BOUNDARY_BIAS))
         self.embedding_dropout = nn.Dropout(config.embedding_dropout_prob)
         self.dropout = nn.Dropout(config.dropout_prob)
         if self.n_parameters > MAX_PARAMETERS:
@@ -98,17 +111,23 @@ class Student(nn.Module):
         return self.n_parameters - self.pieces.weight.numel()
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return logits, shape `(batch, words, 1 + labels)`, "none" first, `-inf` where masked.
+        """Return logits.
 
-        Positions beyond a passage's end hold numbers without meaning (`word_mask` tells them).
+        Of a `softmax` head: shape `(batch, words, 1 + labels)`, "none" first; of a `boundary` head:
+        `(batch, words, labels, 3)`, start, end, inside. Masked labels hold `-inf`; positions beyond
+        a passage's end hold numbers without meaning (`word_mask` tells them).
         """
         pooled_words, pooled_labels = self.pool_pieces(batch)
         words = self.encode_words(pooled_words, batch)
-        labels = self.encode_labels(pooled_labels)
+        labels = self.encode_labels(pooled_labels)[batch["label_index"]]
         scale = words.shape[-1] ** -0.5
-        scores = scale * (words @ labels[batch["label_index"]].transpose(1, 2))
-        scores = scores.masked_fill(~batch["label_mask"][:, None, :], -torch.inf)
-        return torch.cat([self.none(words), scores], dim=-1)
+        # (batch, labels, kinds, width) with the words: (batch, words, labels, kinds)
+        scores = scale * (words @ labels.flatten(1, 2).transpose(1, 2))
+        scores = scores.unflatten(2, labels.shape[1:3])
+        scores = scores.masked_fill(~batch["label_mask"][:, None, :, None], -torch.inf)
+        if self.config.head == BOUNDARY:
+            return scores + self.bias
+        return torch.cat([self.none(words), scores[..., 0]], dim=-1)
 
     def pool_pieces(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the mean piece vectors of all words and of all labels, a row each."""
@@ -121,9 +140,12 @@ class Student(nn.Module):
         return pooled[:n_words], pooled[n_words:]
 
     def encode_labels(self, pooled: Tensor) -> Tensor:
-        """Return label vectors, shape `(labels, width)`; no text goes in."""
+        """Return label vectors, shape `(labels, kinds, width)`; no text goes in.
+
+        A `softmax` head has one kind, a `boundary` head three: start, end, inside.
+        """
         encoded: Tensor = self.label_tower(self.embedding_dropout(pooled))
-        return encoded
+        return encoded.unflatten(-1, (_KINDS[self.config.head], -1))
 
     def encode_words(self, pooled: Tensor, batch: Batch) -> Tensor:
         """Return word vectors, shape `(batch, words, width)`."""

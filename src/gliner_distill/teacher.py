@@ -23,6 +23,7 @@ from safetensors import safe_open
 from gliner_distill.entities import END, INSIDE, START
 from gliner_distill.errors import MissingExtraError, TeacherError
 from gliner_distill.hub import download_model, looks_like_hub_id
+from gliner_distill.piece_counts import PieceCounter
 from gliner_distill.streams import map_in_streams
 from gliner_distill.windows import Window, plan_windows
 
@@ -116,6 +117,10 @@ class GLiNERTeacher:
         self._is_bi_encoder = "BiEncoder" in type(model).__name__
         self._tokenizer = model.data_processor.transformer_tokenizer
         self._max_window_pieces = _max_input_pieces(self._tokenizer, model.model)
+        self._word_pieces = PieceCounter(self._tokenizer)
+        self._label_pieces = PieceCounter(
+            model.data_processor.labels_tokenizer if self._is_bi_encoder else self._tokenizer
+        )
 
     @property
     def facts(self) -> dict[str, int]:
@@ -206,6 +211,8 @@ class GLiNERTeacher:
     def _plan_batches(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[list[_Request]]:
+        self._word_pieces.learn(word[:_MAX_WORD_CHARS] for words in passages for word in words)
+        self._label_pieces.learn(label for asked in labels for label in asked)
         requests = [
             request
             for passage, (words, asked) in enumerate(zip(passages, labels, strict=True))
@@ -226,7 +233,7 @@ class GLiNERTeacher:
         self, passage: int, words: Sequence[str], labels: Sequence[str]
     ) -> Iterator[_Request]:
         cut_words = [word[:_MAX_WORD_CHARS] for word in words]
-        word_pieces = _count_pieces(self._tokenizer, cut_words)
+        word_pieces = self._word_pieces.count(cut_words)
         # GLiNER counts the words that have pieces: one without (a zero-width space) would shift
         # the scores of all that follow.
         for position in np.flatnonzero(word_pieces == 0).tolist():
@@ -263,11 +270,10 @@ class GLiNERTeacher:
 
     def _count_label_pieces(self, labels: Sequence[str], *, max_pieces: int) -> list[int]:
         """Return how many pieces each label adds to the text's input, having checked them all."""
-        tokenizer = self._tokenizer
         if self._is_bi_encoder:
             tokenizer = self.model.data_processor.labels_tokenizer
             max_pieces = _max_input_pieces(tokenizer, self.model.model, of_labels=True) - 2
-        counts = _count_pieces(tokenizer, labels).tolist()
+        counts = self._label_pieces.count(labels).tolist()
         for label, count in zip(labels, counts, strict=True):
             if count > max_pieces:
                 raise TeacherError(
@@ -405,14 +411,6 @@ def _find_missing_weights(model: Any, path: Path) -> list[str]:
         # A weight that is shared is stored once; the metadata name the others.
         known = {*stream.keys(), *(stream.metadata() or {})}
     return [key for key, _ in model.model.named_parameters() if key not in known]
-
-
-def _count_pieces(tokenizer: Any, words: Sequence[str]) -> NDArray[np.int64]:
-    encoding = tokenizer(
-        list(words), is_split_into_words=True, add_special_tokens=False, verbose=False
-    )
-    word_ids = [word for word in encoding.word_ids() if word is not None]
-    return np.bincount(word_ids, minlength=len(words)).astype(np.int64)
 
 
 def _max_input_pieces(tokenizer: Any, model: torch.nn.Module, *, of_labels: bool = False) -> int:

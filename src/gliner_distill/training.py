@@ -36,7 +36,7 @@ from gliner_distill.examples import (
 )
 from gliner_distill.features import Vocabulary
 from gliner_distill.files import replace_file
-from gliner_distill.losses import distillation_loss
+from gliner_distill.losses import boundary_loss, distillation_loss
 from gliner_distill.settings import TrainingSettings
 from gliner_distill.shards import LabelledPassage
 from gliner_distill.student import Batch, Student, save_student
@@ -106,7 +106,8 @@ def train_student(
             torch.manual_seed(settings.seed * 100_003 + epoch)
             model.train()
             losses = []
-            loader = accelerator.prepare(_epoch_loader(examples, vocabulary, settings, epoch))
+            batches = _epoch_loader(examples, vocabulary, settings, epoch, student.config.head)
+            loader = accelerator.prepare(batches)
             for step, batch in enumerate(loader, start=epoch * batches_an_epoch):
                 for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
                     group["lr"] = rate * rate_at(step)
@@ -175,7 +176,11 @@ def describe_environment() -> dict[str, object]:
 
 
 def _epoch_loader(
-    examples: Sequence[Example], vocabulary: Vocabulary, settings: TrainingSettings, epoch: int
+    examples: Sequence[Example],
+    vocabulary: Vocabulary,
+    settings: TrainingSettings,
+    epoch: int,
+    head: str,
 ) -> DataLoader[Batch]:
     generator = torch.Generator().manual_seed(settings.seed * 100_003 + epoch)
     lengths = [len(example.words.word_starts) for example in examples]
@@ -185,12 +190,22 @@ def _epoch_loader(
     return DataLoader(
         rows,  # type: ignore[arg-type]
         batch_size=1,
-        collate_fn=lambda items: collate_examples(items[0], vocabulary),
+        collate_fn=lambda items: collate_examples(items[0], vocabulary, head=head),
     )
 
 
 def _loss(model: nn.Module, batch: Batch, settings: TrainingSettings) -> Tensor:
     mask = batch["word_mask"]
+    if "teacher_probs" in batch:
+        pairs = mask[:, :, None] & batch["label_mask"][:, None, :]
+        return boundary_loss(
+            model(batch)[pairs],
+            batch["teacher_probs"][pairs],
+            batch["gold"][pairs],
+            alpha=settings.alpha,
+            temperature=settings.temperature,
+            positive_weight=settings.positive_weight,
+        )
     return distillation_loss(
         model(batch)[mask],
         batch["teacher_logits"][mask],
@@ -215,13 +230,12 @@ def _measure(
         "loss": float(np.mean(train_losses)),
     }
     predictor = StudentPredictor(student, vocabulary)
-    device = student.none.weight.device
+    device, head = student.pieces.weight.device, student.config.head
     for split in splits:
+        parts = _parts(split.examples, 32)
         with torch.inference_mode():
-            losses = [
-                float(_loss(student, _to(collate_examples(part, vocabulary), device), settings))
-                for part in _parts(split.examples, 32)
-            ]
+            batches = (collate_examples(part, vocabulary, head=head) for part in parts)
+            losses = [float(_loss(student, _to(batch, device), settings)) for batch in batches]
         scores = evaluate(
             predictor, split.passages, split.labels, teacher_entities=split.teacher_entities
         )
