@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--words", type=int, default=30, help="of a passage, to measure memory")
     parser.add_argument("--out", type=Path, default=Path("label_throughput.json"))
+    parser.add_argument("--rates-only", action="store_true", help="leave memory out")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.memory_of:
@@ -73,7 +74,8 @@ def main() -> None:
         return
     figures = measure_rates(given.teacher, given.device, given.passages, given.rounds)
     figures["rest"] = measure_rest(given.rounds)
-    figures["memory"] = [measure_memory(given.teacher, n, given.words) for n in COUNTS]
+    counts = () if given.rates_only else COUNTS
+    figures["memory"] = [measure_memory(given.teacher, n, given.words) for n in counts]
     figures["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
     figures["torch"] = f"{torch.__version__}, {torch.get_num_threads()} threads"
     replace_file(given.out, (json.dumps(figures, indent=1) + "\n").encode())
@@ -198,10 +200,8 @@ def print_table(figures: dict[str, Any]) -> None:
     print(f"\nlabel / the faster forward: {figures['share_of_forward']:.1%}")
     for name, rate in figures["rest"].items():
         print(f"{name}: {rate:,.0f} words/s on one core")
-    small, large = figures["memory"]
-    for row in (small, large):
+    for row in figures["memory"]:
         print(f"{row['passages']:,} passages, {row['words']:,} words: {row['peak_mb']:,.0f} MB")
-    print(f"memory grows by {large['peak_mb'] / small['peak_mb'] - 1:.1%}")
 
 
 if __name__ == "__main__":

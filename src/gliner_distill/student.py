@@ -123,10 +123,11 @@ class Student(nn.Module):
         scale = words.shape[-1] ** -0.5
         # (batch, labels, kinds, width) with the words: (batch, words, labels, kinds)
         scores = scale * (words @ labels.flatten(1, 2).transpose(1, 2))
-        scores = scores.unflatten(2, labels.shape[1:3])
+        scores = scores.reshape(*words.shape[:2], *labels.shape[1:3])
         scores = scores.masked_fill(~batch["label_mask"][:, None, :, None], -torch.inf)
         if self.config.head == BOUNDARY:
-            return scores + self.bias
+            biased: Tensor = scores + self.bias
+            return biased
         return torch.cat([self.none(words), scores[..., 0]], dim=-1)
 
     def pool_pieces(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -145,7 +146,8 @@ class Student(nn.Module):
         A `softmax` head has one kind, a `boundary` head three: start, end, inside.
         """
         encoded: Tensor = self.label_tower(self.embedding_dropout(pooled))
-        return encoded.unflatten(-1, (_KINDS[self.config.head], -1))
+        n_kinds = _KINDS[self.config.head]
+        return encoded.reshape(len(pooled), n_kinds, encoded.shape[-1] // n_kinds)
 
     def encode_words(self, pooled: Tensor, batch: Batch) -> Tensor:
         """Return word vectors, shape `(batch, words, width)`."""
