@@ -236,7 +236,8 @@ def _connect(address: str, n_workers: int) -> None:
         reason = " ".join(str(error).split())[:200]
         raise DistillError(
             f"Ray cluster {address!r} cannot be had: {reason}; expected the address of a running "
-            f"cluster (`ray start --head` prints it), or {LOCAL}"
+            f"cluster (`ray start --head` prints it; if it asks for a token, RAY_AUTH_MODE=token), "
+            f"or {LOCAL}"
         ) from error
 
 
