@@ -171,6 +171,7 @@ class TestWrongUsage:
             ([*LABEL, "--from-pool", "2"], "--from-pool draws from a pool; give it with --pool"),
             ([*LABEL, "--workers", "2"], "--workers and --gpus-per-worker are for --ray; give it"),
             ([*LABEL, "--gpus-per-worker", "0.5"], "are for --ray; give it as well"),
+            ([*LABEL, "--keep-each"], "--keep-each is for several teachers; give --teacher again"),
             ([*LABEL, "--ray", "--workers", "0"], "'--workers'"),
             ([*LABEL, "--ray", "auto", "--gpus-per-worker", "-1"], "'--gpus-per-worker'"),
             (["evaluate", "run"], "Missing argument 'CORPUS'"),

@@ -373,7 +373,7 @@ class TestManifest:
         assert str(error.value) == f"{path}: is not what was written (its checksum differs)"
 
     @pytest.mark.parametrize(
-        ("version", "todo"),
+        ("version", "advice"),
         [
             (3, "it was written by a later gliner-distill: upgrade this one"),
             (1, "label again with this release, or read it with the one that wrote it"),
@@ -381,12 +381,12 @@ class TestManifest:
             ("2", "label again with this release, or read it with the one that wrote it"),
         ],
     )
-    def test_of_another_format_version_says_what_to_do(self, store_folder, version, todo):
+    def test_of_another_format_version_says_what_to_do(self, store_folder, version, advice):
         path = store_folder / "manifest.json"
         change_manifest(path, format_version=version)
         with pytest.raises(FormatVersionError) as error:
             SoftLabelStore(store_folder)
-        reason = f"format version {version}, but this release reads 2; {todo}"
+        reason = f"format version {version}, but this release reads 2; {advice}"
         assert str(error.value) == f"{path}: {reason}"
 
     @pytest.mark.parametrize("content", ["[]", "1", "null", '"manifest"', "{}"])

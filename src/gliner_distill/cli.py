@@ -182,6 +182,8 @@ def label(
     labels of another teacher, corpus or choice of labels is refused.
     """
     _check_usage(ray=ray, workers=workers, share=gpus_per_worker, pool=pool, from_pool=from_pool)
+    if keep_each and len(teacher) < 2:
+        raise typer.BadParameter("--keep-each is for several teachers; give --teacher again")
     with _when_stopped(f"{out} keeps the finished shards; the same command goes on from there"):
         from functools import partial
 

@@ -364,11 +364,11 @@ def _check_version(path: Path, raw: object) -> None:
     if version == FORMAT_VERSION:
         return
     if isinstance(version, int) and version > FORMAT_VERSION:
-        todo = "it was written by a later gliner-distill: upgrade this one"
+        advice = "it was written by a later gliner-distill: upgrade this one"
     else:
-        todo = "label again with this release, or read it with the one that wrote it"
+        advice = "label again with this release, or read it with the one that wrote it"
     raise FormatVersionError(
-        f"{path}: format version {version}, but this release reads {FORMAT_VERSION}; {todo}"
+        f"{path}: format version {version}, but this release reads {FORMAT_VERSION}; {advice}"
     )
 
 
