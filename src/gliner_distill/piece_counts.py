@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_MAX_REMEMBERED = 500_000
+# Some tens of megabytes at most, however long the corpus.
+_MAX_REMEMBERED = 200_000
 
 
 class PieceCounter:
