@@ -8,14 +8,17 @@ are; `--sets held-out` means the twelve that the shipped student's transfer set 
 set N passages count, evenly spaced. The teacher's answers are kept in a store in DIR, so a second
 run asks the student alone.
 
-Exact-match spans, micro F1 a set, at 0.5 and at the one threshold, the same for all sets, at which
-the model's mean over sets is best. Prints Markdown and writes DIR/open_label.json.
+Exact-match spans, F1 of each set, at 0.5 and at the one threshold, the same for all sets, at which
+the model's mean over sets is best; "macro" is the mean over sets, "micro" is over all passages
+together. Prints Markdown and writes DIR/open_label.json, with the expected calibration error of
+what is found at 0.5.
 """
 
 import argparse
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,7 @@ from gliner_distill.evaluation import StudentPredictor
 from gliner_distill.files import replace_file
 from gliner_distill.label_policy import LabelPolicy
 from gliner_distill.labelling import label_corpus
-from gliner_distill.metrics import score_spans
+from gliner_distill.metrics import expected_calibration_error, score_spans
 from gliner_distill.student import find_student, load_student
 from gliner_distill.teacher import GLiNERTeacher
 
@@ -127,29 +130,41 @@ def ask_student(source: str, one: TestSet) -> Decode:
 
 def measure(decoders: Sequence[Decode], sets: Sequence[TestSet]) -> dict[str, Any]:
     gold = [one.gold for one in sets]
+    found = {step: [decode(step) for decode in decoders] for step in THRESHOLDS}
     scores = {
-        threshold: [
-            score_spans(decode(threshold), reference)
-            for decode, reference in zip(decoders, gold, strict=True)
-        ]
-        for threshold in THRESHOLDS
+        step: [score_spans(*pair) for pair in zip(entities, gold, strict=True)]
+        for step, entities in found.items()
     }
-    means = {
-        threshold: float(np.mean([score.f1 for score in rows]))
-        for threshold, rows in scores.items()
-    }
-    best = max(means, key=lambda threshold: means[threshold])
+    means = {step: float(np.mean([one.f1 for one in rows])) for step, rows in scores.items()}
+    best = max(means, key=lambda step: means[step])
     return {
         "best threshold": best,
         "mean by threshold": means,
+        "calibration error": calibration_error(found[0.5], gold),
         **{
             key: {
-                one.name: [score.precision, score.recall, score.f1]
-                for one, score in zip(sets, scores[threshold], strict=True)
+                **{one.name: share.f1 for one, share in zip(sets, scores[step], strict=True)},
+                "macro": means[step],
+                "micro": score_spans(
+                    list(chain.from_iterable(found[step])), list(chain.from_iterable(gold))
+                ).f1,
             }
-            for key, threshold in (("at 0.5", 0.5), ("at best", best))
+            for key, step in (("at 0.5", 0.5), ("at best", best))
         },
     }
+
+
+def calibration_error(
+    found: Sequence[list[list[Entity]]], gold: Sequence[list[list[Entity]]]
+) -> float:
+    outcomes = [
+        (entity.score, entity in set(reference))
+        for entities_of_set, gold_of_set in zip(found, gold, strict=True)
+        for entities, reference in zip(entities_of_set, gold_of_set, strict=True)
+        for entity in entities
+    ]
+    scores = np.array([score for score, _ in outcomes], dtype=np.float64)
+    return expected_calibration_error(scores, np.array([right for _, right in outcomes], bool))
 
 
 def print_tables(figures: dict[str, Any], names: Sequence[str]) -> None:
@@ -157,15 +172,15 @@ def print_tables(figures: dict[str, Any], names: Sequence[str]) -> None:
     for key in ("at 0.5", "at best"):
         thresholds = f"{teacher['best threshold']} teacher, {student['best threshold']} student"
         print(f"\nThreshold {key}" + (f": {thresholds}" if key == "at best" else ""))
-        print("| set | teacher F1 | student F1 | share kept |\n|---|---:|---:|---:|")
-        rows = [(name, teacher[key][name][2], student[key][name][2]) for name in names]
-        shares = [ours / theirs for _, theirs, ours in rows if theirs]
-        for name, theirs, ours in rows:
+        print("\n| set | teacher F1 | student F1 | share kept |\n|---|---:|---:|---:|")
+        for name in (*names, "macro", "micro"):
+            theirs, ours = teacher[key][name], student[key][name]
             share = f"{ours / theirs:.1%}" if theirs else "-"
             print(f"| {name} | {100 * theirs:.1f} | {100 * ours:.1f} | {share} |")
-        means = np.mean([row[1:] for row in rows], axis=0)
-        print(f"| mean | {100 * means[0]:.1f} | {100 * means[1]:.1f} | {means[1] / means[0]:.1%} |")
+        shares = [student[key][name] / teacher[key][name] for name in names if teacher[key][name]]
         print(f"\nMean of the shares kept: {np.mean(shares):.1%}")
+    errors = [figures[model]["calibration error"] for model in ("teacher", "student")]
+    print("\nExpected calibration error at 0.5: {:.3f} teacher, {:.3f} student".format(*errors))
 
 
 if __name__ == "__main__":

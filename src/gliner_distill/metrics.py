@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gliner_distill.entities import Entity
 
@@ -171,6 +172,30 @@ def by_label_rows(
         ]
         for label, scores in score_spans_by_label(predicted, reference).items()
     }
+
+
+def expected_calibration_error(
+    scores: NDArray[np.floating], correct: NDArray[np.bool_], *, n_bins: int = 10
+) -> float:
+    """Return how far scores are from the share that is right (Naeini et al. 2015).
+
+    Scores are sorted into equal parts of [0, 1]; the distance between a part's mean score and its
+    share of right answers, weighted by how many there are. 0 where there are none.
+
+    Args:
+        scores: Shape `(answers,)`, in [0, 1].
+        correct: Shape `(answers,)`.
+        n_bins: Parts of [0, 1].
+
+    >>> expected_calibration_error(np.array([0.9, 0.9]), np.array([True, False]))
+    0.4
+    """
+    if not len(scores):
+        return 0.0
+    bins = np.minimum((scores * n_bins).astype(int), n_bins - 1)
+    distance = np.zeros(n_bins)
+    np.add.at(distance, bins, scores - correct)
+    return float(np.abs(distance).sum() / len(scores))
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:

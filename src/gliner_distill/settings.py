@@ -28,6 +28,9 @@ class TrainingSettings:
     positive_weight: float = _setting(
         1.0, "Of the boundary head: how much more a target of 1 counts than one of 0."
     )
+    altered_share: float = _setting(
+        0.0, "Share of passages read in lower or upper case or with typing errors, 0 to 1."
+    )
     epochs: int = _setting(7, "Passes over the training passages.")
     batch_size: int = _setting(8, "Passages in a batch.")
     learning_rate: float = _setting(
@@ -39,6 +42,9 @@ class TrainingSettings:
     weight_decay: float = _setting(0.01, "AdamW's.")
     max_gradient_norm: float = _setting(1.0, "Gradients are scaled down to this norm.")
     seed: int = _setting(0, "Of the start, the order of passages, and dropout.")
+    precision: str = _setting(
+        "fp32", "Of the forward pass: fp32, or bf16, quicker where the processor computes with it."
+    )
     device: str = _setting("cpu", "Where to train: cpu, or gpu for whatever Accelerate finds.")
 
     def __post_init__(self) -> None:
@@ -46,6 +52,8 @@ class TrainingSettings:
         _check(_positive(self.temperature), "temperature", self.temperature, "above 0")
         weight = self.positive_weight
         _check(_positive(weight), "positive_weight", weight, "above 0")
+        share = self.altered_share
+        _check(0 <= share <= 1, "altered_share", share, "from 0 to 1")
         _check(self.epochs >= 1, "epochs", self.epochs, "1 or more")
         _check(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
         _check(_positive(self.learning_rate), "learning_rate", self.learning_rate, "above 0")
@@ -55,6 +63,8 @@ class TrainingSettings:
         _check(_not_negative(self.weight_decay), "weight_decay", self.weight_decay, "0 or more")
         norm = self.max_gradient_norm
         _check(_positive(norm), "max_gradient_norm", norm, "above 0")
+        precisions = ("fp32", "bf16")
+        _check(self.precision in precisions, "precision", self.precision, "fp32 or bf16")
         _check(self.device in ("cpu", "gpu"), "device", self.device, "cpu or gpu")
 
     @classmethod

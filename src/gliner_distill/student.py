@@ -1,8 +1,8 @@
 """The student: twin LSTM and label towers over shared subword pieces, at most 6M parameters.
 
 Words: pieces, averaged to a word, plus its shape, through an LSTM. Labels: the same pieces,
-averaged, through one fully connected layer. A dot product scores each label against each word.
-Two heads: `softmax`, one distribution a word over its labels and "none" (the report's), and
+averaged, through one fully connected layer, or two. A dot product scores each label against each
+word. Two heads: `softmax`, one distribution a word over its labels and "none" (the report's), and
 `boundary`, for each label the probabilities that the word starts, ends or lies inside an entity.
 Labels never see the text or each other, so their order cannot change a score.
 """
@@ -51,6 +51,8 @@ class StudentConfig:
         threshold: Probability (of `softmax` against "none") above which a word counts as found,
             by default.
         head: `softmax` or `boundary`.
+        label_hidden_width: Units of a hidden layer in the label tower; 0 for none, as in the
+            report.
     """
 
     n_pieces: int
@@ -62,6 +64,7 @@ class StudentConfig:
     dropout_prob: float = 0.3
     threshold: float = 0.5
     head: str = SOFTMAX
+    label_hidden_width: int = 0
 
 
 class Student(nn.Module):
@@ -86,7 +89,9 @@ class Student(nn.Module):
             config.n_layers if config.bidirectional else 0, width, hidden, out_width
         )
         self.word_tower = nn.Linear(out_width + width, out_width)
-        self.label_tower = nn.Linear(width, out_width * _KINDS[config.head])
+        self.label_tower = _label_tower(
+            width, config.label_hidden_width, out_width * _KINDS[config.head]
+        )
         if config.head == SOFTMAX:
             self.none = nn.Linear(out_width, 1)
         else:
@@ -237,6 +242,26 @@ def start_embeddings(student: Student, vectors: NDArray[np.float32]) -> None:
         weight.copy_(columns * (EMBEDDING_SPREAD / columns.std()))
 
 
+def calibrate_student(student: Student, *, shift: Sequence[float], scale: float) -> None:
+    """Make a boundary student's logits `scale * (logit - shift)`, by changing its weights.
+
+    Args:
+        student: Changed in place.
+        shift: Of start, end and inside.
+        scale: Above 0.
+
+    Raises:
+        StudentError: The student has no `boundary` head.
+    """
+    if student.config.head != BOUNDARY:
+        raise StudentError("only a student with a boundary head can be calibrated")
+    last = student.label_tower[-1] if student.config.label_hidden_width else student.label_tower
+    with torch.no_grad():
+        for parameter in last.parameters():
+            parameter.mul_(scale)
+        student.bias.copy_(scale * (student.bias - torch.tensor(shift, device=student.bias.device)))
+
+
 EMBEDDING_SPREAD = 0.5
 """Standard deviation of the piece embeddings at the start of training."""
 
@@ -316,6 +341,12 @@ def _parse_config(path: Path, raw: object) -> StudentConfig:
     if not isinstance(shape, dict) or not set(shape) <= known or "n_pieces" not in shape:
         raise StudentError(f"{path}: field 'student' must hold the shape: {sorted(known)}")
     return StudentConfig(**shape)
+
+
+def _label_tower(width: int, hidden: int, out_width: int) -> nn.Module:
+    if not hidden:
+        return nn.Linear(width, out_width)
+    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, out_width))
 
 
 def _lstm_layers(n_layers: int, width: int, hidden: int, out_width: int) -> nn.ModuleList:

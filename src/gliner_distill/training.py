@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import platform
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
+from gliner_distill.augmentation import alter_example
 from gliner_distill.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from gliner_distill.errors import SettingsError, StudentError
 from gliner_distill.evaluation import StudentPredictor, evaluate
@@ -44,6 +46,7 @@ from gliner_distill.student import Batch, Student, save_student
 CHECKPOINT_FILE = "checkpoint.safetensors"
 METRICS_FILE = "metrics.jsonl"
 STUDENT_FOLDER = "student"
+_MIXED_PRECISION = {"fp32": "no", "bf16": "bf16"}
 
 
 def train_student(
@@ -78,7 +81,9 @@ def train_student(
             settings or data; or it cannot be written; or the loss is no longer a number.
     """
     _check_gold(train, settings)
-    accelerator = Accelerator(cpu=settings.device == "cpu")
+    accelerator = Accelerator(
+        cpu=settings.device == "cpu", mixed_precision=_MIXED_PRECISION[settings.precision]
+    )
     examples = [make_example(item, vocabulary) for item in train]
     run = {
         "training": asdict(settings),
@@ -127,6 +132,7 @@ def train_student(
                     folder / CHECKPOINT_FILE,
                     Checkpoint.of(student, optimizer.optimizer, epoch=epoch + 1, run=run),
                 )
+    accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     if accelerator.is_main_process:
         save_student(folder / STUDENT_FOLDER, student, vocabulary, facts=facts or {})
     return student.eval()
@@ -185,13 +191,22 @@ def _epoch_loader(
     generator = torch.Generator().manual_seed(settings.seed * 100_003 + epoch)
     lengths = [len(example.words.word_starts) for example in examples]
     batches = order_batches(lengths, settings.batch_size, generator)
-    rows = [[examples[row] for row in batch] for batch in batches]
+
+    def collate(rows_of_batches: list[list[int]]) -> Batch:
+        [rows] = rows_of_batches
+        chosen = [
+            alter_example(
+                examples[row],
+                vocabulary,
+                share=settings.altered_share,
+                draw=random.Random(f"{settings.seed}/{epoch}/{row}"),
+            )
+            for row in rows
+        ]
+        return collate_examples(chosen, vocabulary, head=head)
+
     # A batch is one row of this loader, so that Accelerate deals whole batches to processes.
-    return DataLoader(
-        rows,  # type: ignore[arg-type]
-        batch_size=1,
-        collate_fn=lambda items: collate_examples(items[0], vocabulary, head=head),
-    )
+    return DataLoader(batches, batch_size=1, collate_fn=collate)  # type: ignore[arg-type]
 
 
 def _loss(model: nn.Module, batch: Batch, settings: TrainingSettings) -> Tensor:

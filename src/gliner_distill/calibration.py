@@ -1,0 +1,130 @@
+"""A threshold and a scale fitted into a student, so that 0.5 is where its F1 is best.
+
+In: a student's logits on annotated passages, in groups that count alike (data sets, say). Out: a
+`Calibration`, one logit to take off for each of start, end and inside and one number to multiply
+what is left by, and its effect. Numpy alone, so that it serves whatever computes the logits.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliner_distill.entities import Entity, decode_entities
+from gliner_distill.metrics import expected_calibration_error, score_spans
+
+_SHIFTS = np.arange(-3.0, 1.51, 0.1)
+_KIND_STEPS = (-0.8, -0.4, -0.2, 0.2, 0.4, 0.8)
+_SCALES = np.geomspace(0.25, 4.0, 65)
+# Entities down to this logit below the threshold say how sure the student is.
+_CANDIDATE_LOGIT = -2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredGroup:
+    """A student's answers on some annotated passages.
+
+    Attributes:
+        logits: Of each passage, shape `(words, labels, 3)`: start, end, inside.
+        labels: The labels of the second axis of each.
+        gold: Each passage's annotated entities of these labels.
+    """
+
+    logits: list[NDArray[np.float32]]
+    labels: list[tuple[str, ...]]
+    gold: list[list[Entity]]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """`scale * (logit - shift)` in place of a logit.
+
+    Attributes:
+        shift: Of start, end and inside.
+        scale: Above 0; 1 over the temperature of Guo et al. 2017.
+    """
+
+    shift: tuple[float, float, float]
+    scale: float = 1.0
+
+    def apply(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return calibrated logits, shape `(..., 3)`."""
+        return self.scale * (logits - np.asarray(self.shift, dtype=np.float32))
+
+
+def fit_calibration(groups: Sequence[ScoredGroup]) -> Calibration:
+    """Return the calibration with which 0.5 is the best threshold for all groups together.
+
+    The shift is the one at which the mean over groups of exact-match span F1 is best: one for all
+    three probabilities first, in steps of 0.1, then each moved by itself where that is better. The
+    scale, which changes no answer at 0.5, is where the entities' scores are likeliest (temperature
+    scaling, Guo et al. 2017): each entity that is found, or nearly, is right or not.
+
+    Raises:
+        ValueError: There is no group.
+    """
+    if not groups:
+        raise ValueError("there is nothing to fit to")
+
+    def score(shift: tuple[float, ...]) -> float:
+        return mean_f1(groups, Calibration((shift[0], shift[1], shift[2])))
+
+    best = max(((float(step),) * 3 for step in _SHIFTS), key=score)
+    best_f1 = score(best)
+    for kind in range(3):
+        for step in _KIND_STEPS:
+            moved = tuple(value + step * (k == kind) for k, value in enumerate(best))
+            if (f1 := score(moved)) > best_f1:
+                best, best_f1 = moved, f1
+    shift = (round(best[0], 4), round(best[1], 4), round(best[2], 4))
+    return Calibration(shift, _fit_scale(groups, Calibration(shift)))
+
+
+def mean_f1(groups: Sequence[ScoredGroup], calibration: Calibration) -> float:
+    """Return the mean over groups of the exact-match span F1 at 0.5."""
+    scores = [
+        score_spans(list(_decode(group, calibration, threshold=0.5)), group.gold).f1
+        for group in groups
+    ]
+    return float(np.mean(scores))
+
+
+def calibration_error(groups: Sequence[ScoredGroup], calibration: Calibration) -> float:
+    """Return the expected calibration error of the entities found at 0.5, of all groups."""
+    scores, correct = _outcomes(groups, calibration, threshold=0.5)
+    return expected_calibration_error(scores, correct)
+
+
+def _fit_scale(groups: Sequence[ScoredGroup], calibration: Calibration) -> float:
+    lowest = float(1 / (1 + np.exp(-_CANDIDATE_LOGIT)))
+    scores, correct = _outcomes(groups, calibration, threshold=lowest)
+    if not len(scores) or correct.all() or not correct.any():
+        return 1.0
+    logits = np.log(scores) - np.log1p(-scores)
+    signed = np.where(correct, logits, -logits)
+    losses = [float(np.logaddexp(0.0, -scale * signed).mean()) for scale in _SCALES]
+    return round(float(_SCALES[int(np.argmin(losses))]), 4)
+
+
+def _outcomes(
+    groups: Sequence[ScoredGroup], calibration: Calibration, *, threshold: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the score of each entity found, and whether gold has it."""
+    scores, correct = [], []
+    for group in groups:
+        found = _decode(group, calibration, threshold=threshold)
+        for entities, reference in zip(found, group.gold, strict=True):
+            right = set(reference)
+            scores += [entity.score for entity in entities]
+            correct += [entity in right for entity in entities]
+    clipped = np.clip(np.array(scores, dtype=np.float64), 1e-6, 1 - 1e-6)
+    return clipped, np.array(correct, dtype=np.bool_)
+
+
+def _decode(
+    group: ScoredGroup, calibration: Calibration, *, threshold: float
+) -> Iterator[list[Entity]]:
+    for logits, labels in zip(group.logits, group.labels, strict=True):
+        probs = 1 / (1 + np.exp(-np.clip(calibration.apply(logits), -80, 80)))
+        yield decode_entities(probs, labels, threshold=threshold)
