@@ -176,10 +176,11 @@ class TestWrongUsage:
             ([*LABEL, "--ray", "auto", "--gpus-per-worker", "-1"], "'--gpus-per-worker'"),
             (["evaluate", "run"], "Missing argument 'CORPUS'"),
             (["evaluate", "run", "corpus.json", "--threshold", "1.5"], "'--threshold'"),
-            (["predict", "run", "some text"], "Missing option '--label'"),
-            (["predict", "run", "some text", "-l", " "], "'-l': a label must not be empty"),
-            (["predict", "run", "caf\udce9", "-l", "x"], "'TEXT': this is not UTF-8"),
-            (["predict", "run", "text", "-l", "caf\udce9"], "'-l': this is not UTF-8"),
+            (["predict", "some text"], "Missing option '--label'"),
+            (["predict", "some text", "-l", " "], "'-l': a label must not be empty"),
+            (["predict", "caf\udce9", "-l", "x"], "'TEXT': this is not UTF-8"),
+            (["predict", "text", "-l", "caf\udce9"], "'-l': this is not UTF-8"),
+            (["predict", "run", "text", "-l", "x"], "unexpected extra argument"),
             (["reproduce", "--train", "0"], "'--train'"),
             (["inspect", "one", "two"], "unexpected extra argument"),
         ],
@@ -209,7 +210,7 @@ class TestBareRay:
             ("label a --ray ray://head:10001 --workers 4", None),
             ("label a --ray=auto", None),
             ("label a --out ray", None),
-            ("predict run text --label --ray", None),
+            ("predict text --label --ray", None),
             ("", None),
             ("--help", None),
         ],
@@ -325,7 +326,7 @@ class TestBadModel:
             "nor a GLiNER (no gliner_config.json in it)"
         )
         write_corpus("corpus.json", make_passages(2))
-        assert_fails(run_cli("predict", "neither", "text", "-l", "city"), message)
+        assert_fails(run_cli("predict", "-m", "neither", "text", "-l", "city"), message)
         assert_fails(run_cli("evaluate", "neither", "corpus.json"), message)
 
     def test_no_folder(self, run_cli):
@@ -334,9 +335,9 @@ class TestBadModel:
             "(owner/name)"
         )
         args = ("text", "-l", "city")
-        assert_fails(run_cli("predict", "none", *args), f"none: no such folder; {expected}")
+        assert_fails(run_cli("predict", "-m", "none", *args), f"none: no such folder; {expected}")
         Path("file").touch()
-        assert_fails(run_cli("predict", "file", *args), f"file: this is a file; {expected}")
+        assert_fails(run_cli("predict", "-m", "file", *args), f"file: this is a file; {expected}")
 
     def test_without_network_says_what_to_do_offline(self, tmp_path):
         """In a process of its own: the hub's settings are read when it is imported."""
@@ -356,7 +357,7 @@ print(json.dumps(ends))
 """
         cases = [
             ["inspect", "me/passages"],
-            ["predict", "me/model", "text", "-l", "city"],
+            ["predict", "-m", "me/model", "text", "-l", "city"],
             ["label", "corpus.json", "--teacher", "me/model", "--out", "store"],
         ]
         nowhere = {"HF_HOME": str(tmp_path / "hub"), "HF_ENDPOINT": "http://127.0.0.1:9"}
@@ -837,7 +838,7 @@ class TestEvaluate:
 class TestPredict:
     def predict(self, run_cli, world, *args, **options):
         labels = ("-l", "person", "-l", "City")
-        finished = run_cli("predict", world / "run", *args, *labels, **options)
+        finished = run_cli("predict", "-m", world / "run", *args, *labels, **options)
         assert finished.code == 0
         assert finished.err == ""
         documents = [json.loads(line) for line in finished.out.splitlines()]
@@ -876,7 +877,7 @@ class TestPredict:
         assert max(one["end"] for one in document["entities"]) > len(text) - 30
 
     def test_of_a_gliner(self, run_cli, gliner_folder):
-        finished = run_cli("predict", gliner_folder, "mary saw paris " * 40, "-l", "city")
+        finished = run_cli("predict", "-m", gliner_folder, "mary saw paris " * 40, "-l", "city")
         assert finished.code == 0
         assert json.loads(finished.out)["text"] == "mary saw paris " * 40
 
@@ -888,16 +889,16 @@ class TestPredict:
             "-": "standard input: is not UTF-8 text: invalid continuation byte",
             "none.txt": "none.txt: no such file; if it is the text itself, give it on standard "
             "input",
-            "folder": "folder: this is a folder, not a file of documents; if it is the text "
-            "itself, give it on standard input",
+            "folder": "folder: this is a folder, not a file of documents; a model is given with "
+            "--model",
         }
         for text, message in cases.items():
-            args = ("predict", world / "run", text, "-l", "city")
+            args = ("predict", "--model", world / "run", text, "-l", "city")
             assert_fails(run_cli(*args, stdin=b"caf\xe9\n"), message)
 
     def test_is_quiet_when_its_reader_leaves(self, world):
         """In processes of their own, joined by a pipe."""
-        args = ("predict", world / "run", "-", "-l", "city")
+        args = ("predict", "--model", world / "run", "-", "-l", "city")
         process = start_process(MAIN, *args, stdin=subprocess.PIPE)
         process.stdin.write("in paris\n" * 2000)
         process.stdin.flush()

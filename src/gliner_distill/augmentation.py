@@ -34,6 +34,11 @@ def alter_words(words: Sequence[str], draw: random.Random) -> list[str]:
         return [word.upper() for word in words]
     if kind < _UPPER_SHARE + _LOWER_SHARE:
         return [word.lower() for word in words]
+    return mistype_some(words, draw)
+
+
+def mistype_some(words: Sequence[str], draw: random.Random) -> list[str]:
+    """Return words with about one in seven of those of four letters or more mistyped."""
     return [
         mistype(word, draw)
         if len(word) >= _MIN_MISTYPED_LETTERS and draw.random() < _MISTYPED_SHARE

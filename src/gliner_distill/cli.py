@@ -379,12 +379,14 @@ def evaluate(
     epilog=given.MANUAL_ENDS["predict"],
 )
 def predict(
-    model: given.ModelArgument,
     label: given.LabelsToFind,
     text: given.TextArgument = None,
+    model: given.ModelOption = None,
     threshold: given.Threshold = None,
 ) -> None:
     """Find entities in a text, a file or standard input.
+
+    Without --model, the student of any label that comes with the package answers.
 
     Prints one JSON object a document, on one line: {"text": ..., "entities": [...]}, each entity
     with "start", "end", "text", "label" and "score". Start and end are character positions, end

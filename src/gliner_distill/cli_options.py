@@ -48,9 +48,9 @@ _EXAMPLES = {
   gliner-distill evaluate runs/distilled test.json --json distilled.json
   gliner-distill evaluate urchade/gliner_medium-v2.1 test.json --threshold 0.3""",
     "predict": """
-  gliner-distill predict runs/distilled "Mary left Paris." -l person -l city
-  gliner-distill predict runs/distilled notes.txt --label drug > found.jsonl
-  gliner-distill predict models/gliner --label drug < notes.txt | head -1""",
+  gliner-distill predict "Mary left Paris." --label person --label city
+  gliner-distill predict notes.txt -l drug --model runs/distilled > found.jsonl
+  gliner-distill predict --label drug --model models/gliner < notes.txt | head -1""",
     "inspect": """
   gliner-distill inspect soft_labels/train
   gliner-distill inspect soft_labels/train --verify
@@ -342,6 +342,16 @@ JsonFile = Annotated[
 ]
 
 # predict
+ModelOption = Annotated[
+    str | None,
+    _option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        text="A student's folder, a run folder, a GLiNER's folder, or a GLiNER's hub id; without "
+        "it the student that comes with the package.",
+    ),
+]
 LabelsToFind = Annotated[
     list[str],
     _option(

@@ -22,18 +22,19 @@ from gliner_distill.evaluation import (
 )
 from gliner_distill.files import replace_file
 from gliner_distill.hub import looks_like_hub_id
-from gliner_distill.student import CONFIG_FILE, find_student, load_student
+from gliner_distill.student import CONFIG_FILE, find_student, load_student, open_student_path
 from gliner_distill.teacher import GLiNERTeacher
 
 _TIMED_PASSAGES = 100
 _TEXT_SUFFIXES = {".txt", ".text", ".md", ".json", ".jsonl", ".csv", ".tsv", ".conll"}
 
 
-def find_predictor(model: str, *, threshold: float | None) -> Predictor:
+def find_predictor(model: str | None, *, threshold: float | None) -> Predictor:
     """Return the student or GLiNER at a path, or the GLiNER of a hub id.
 
     Args:
-        model: A student's folder, a run folder, a GLiNER's folder, or a hub id.
+        model: A student's folder, a run folder, a GLiNER's folder, or a hub id; None for the
+            student of any label that comes with the package.
         threshold: Probability that an entity must exceed; None is the student's own, 0.5 for a
             GLiNER.
 
@@ -42,10 +43,11 @@ def find_predictor(model: str, *, threshold: float | None) -> Predictor:
         TeacherError: The GLiNER does not load.
         HubError: The hub id could not be had.
     """
+    if model is None:
+        return StudentPredictor(*load_student(open_student_path()), threshold=threshold)
     folder = find_student(model)
     if folder is not None:
-        student, vocabulary = load_student(folder)
-        return StudentPredictor(student, vocabulary, threshold=threshold)
+        return StudentPredictor(*load_student(folder), threshold=threshold)
     path = Path(model)
     if path.is_dir() and not (path / "gliner_config.json").is_file():
         raise StudentError(
@@ -161,9 +163,14 @@ def _is_file(text: str) -> bool:
     except (OSError, ValueError):  # too long for a path, or a null character in it
         return False
     looks_like_file = len(text.split()) == 1 and path.suffix.lower() in _TEXT_SUFFIXES
-    if is_folder or (looks_like_file and not is_file):
-        problem = "this is a folder, not a file of documents" if is_folder else "no such file"
-        raise CorpusError(f"{text}: {problem}; if it is the text itself, give it on standard input")
+    if is_folder:
+        raise CorpusError(
+            f"{text}: this is a folder, not a file of documents; a model is given with --model"
+        )
+    if looks_like_file and not is_file:
+        raise CorpusError(
+            f"{text}: no such file; if it is the text itself, give it on standard input"
+        )
     return is_file
 
 

@@ -10,6 +10,7 @@ Labels never see the text or each other, so their order cannot change a score.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -291,6 +292,11 @@ def save_student(
         replace_file(folder / WEIGHTS_FILE, safetensors.torch.save(tensors))
     except OSError as error:
         raise StudentError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def open_student_path() -> Path:
+    """Return the folder of the student of any label that comes with the package."""
+    return Path(str(files("gliner_distill") / "open_student"))
 
 
 def find_student(path: str | Path) -> Path | None:
