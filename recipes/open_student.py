@@ -1,32 +1,65 @@
 """Make the student of any label: `python recipes/open_student.py DATA TEACHER OUT [OPTIONS]`.
 
 DATA is a folder with `corpora/NAME.jsonl`, `corpora/NAME.labels.json`, `permissive.json` (the sets
-whose licence lets weights ship) and `open/train.json`. In three stages, each of which goes on where
-it was stopped:
+whose licence lets weights ship) and `open/train.json`. Each stage goes on where it was stopped:
 
-1. The transfer set, OUT/transfer.json (see `transfer_set.py`), and OUT/in_domain: held-out passages
-   of six of its sets, in the form of DATA/corpora.
-2. The teacher's soft labels, OUT/store: a passage's own and listed labels, two more of the corpus,
-   and two of the pool, which is all labels of all passages.
-3. A student with a `boundary` head, OUT/run.
+1. OUT/transfer.json, the transfer set (see `transfer_set.py`), and OUT/in_domain, held-out passages
+   of six of its sets in the form of DATA/corpora.
+2. OUT/near, the teacher's soft labels of the first half: of each passage its own and listed labels,
+   two more of the corpus, and two of the pool, which is all labels of all passages.
+3. OUT/beside, those of the second half: of each passage three of these, and ten labels that stand
+   beside its own in the open passages or are known to other sets.
+4. OUT/run, a student with a `boundary` head.
+5. OUT/student, what ships: calibrated on the held-out sets, in half precision.
 """
 
 import argparse
+import json
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from transfer_set import gather
+from transfer_set import HELD_OUT, gather, open_passages, read_labels, read_set, with_beside
 
+from gliner_distill.calibration import (
+    Calibration,
+    ScoredGroup,
+    calibration_error,
+    fit_calibration,
+    mean_f1,
+)
 from gliner_distill.corpus import CorpusFile, write_passages
+from gliner_distill.entities import Passage
+from gliner_distill.evaluation import StudentPredictor
+from gliner_distill.initialisation import find_vocabulary, start_student
 from gliner_distill.label_policy import LabelPolicy
 from gliner_distill.labelling import label_corpus, survey_corpus
-from gliner_distill.progress import StageProgress
+from gliner_distill.progress import StageProgress, count_words
 from gliner_distill.settings import TrainingSettings
-from gliner_distill.student import BOUNDARY, StudentConfig
+from gliner_distill.soft_labels import SoftLabelStore
+from gliner_distill.student import (
+    BOUNDARY,
+    StudentConfig,
+    calibrate_student,
+    load_student,
+    save_student,
+)
 from gliner_distill.teacher import GLiNERTeacher
-from gliner_distill.training_run import train_on_store
+from gliner_distill.training import STUDENT_FOLDER, train_student
 
-NEGATIVES, FROM_POOL = 2, 2
 SEED = 0
+NEGATIVES, FROM_POOL = 2, 2
+DEV_PASSAGES = 300
+HIDDEN_WIDTH, LABEL_HIDDEN_WIDTH = 192, 512
+SETTINGS = TrainingSettings(
+    alpha=1.0,
+    positive_weight=2.0,
+    altered_share=0.3,
+    batch_size=32,
+    precision="bf16",
+    seed=SEED,
+)
 
 
 def main() -> None:
@@ -36,47 +69,104 @@ def main() -> None:
     parser.add_argument("teacher")
     parser.add_argument("out", type=Path)
     parser.add_argument("--words", type=int, default=4_500_000, help="of the transfer set")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
+    transfer = given.out / "transfer.json"
     teacher = GLiNERTeacher.from_pretrained(given.teacher, device=given.device)
     teacher.name = Path(given.teacher).name
-    transfer = given.out / "transfer.json"
     if not transfer.exists():
-        passages = gather(given.data, given.words, teacher, given.out / "in_domain", SEED)
-        write_passages(transfer, passages)
-    store = label(transfer, teacher, given.out / "store")
-    train(store, given.out / "run", given.epochs)
+        gathered = gather(given.data, given.words, teacher, given.out / "in_domain", SEED)
+        write_passages(transfer, gathered)
+    stores = label(list(CorpusFile(transfer)), open_passages(given.data), teacher, given.out)
+    train(stores, given.out / "run", given.epochs)
+    finish(given.out / "run" / STUDENT_FOLDER, given.data / "corpora", given.out / "student")
 
 
-def label(transfer: Path, teacher: GLiNERTeacher, folder: Path) -> Path:
-    """Ask the teacher; return the store's folder."""
-    corpus = CorpusFile(transfer)
-    survey = survey_corpus(corpus)
-    policy = LabelPolicy(
-        negatives=NEGATIVES, pool=tuple(sorted(survey.label_counts)), from_pool=FROM_POOL, seed=SEED
+def label(
+    passages: list[Passage], ours: list[Passage], teacher: GLiNERTeacher, out: Path
+) -> list[Path]:
+    """Ask the teacher; return the folders of the two stores."""
+    counts = survey_corpus(passages).label_counts
+    near, rest = passages[: len(passages) // 2], passages[len(passages) // 2 :]
+    beside = list(with_beside(rest, ours, SEED))
+    pool = tuple(sorted(counts))
+    parts = {
+        "near": (near, LabelPolicy(NEGATIVES, pool=pool, from_pool=FROM_POOL, seed=SEED)),
+        "beside": (beside, LabelPolicy(seed=SEED)),
+    }
+    for name, (corpus, policy) in parts.items():
+        survey = replace(survey_corpus(corpus), label_counts=counts)
+        with StageProgress() as progress:
+            count = progress.counter(f"labelling {name}", survey.n_words)
+            label_corpus(
+                corpus, teacher, out / name, policy=policy, survey=survey, on_progress=count
+            )
+    return [out / name for name in parts]
+
+
+def train(stores: list[Path], folder: Path, epochs: int) -> None:
+    """Train a student on the stores together."""
+    items = list(chain.from_iterable(map(SoftLabelStore, stores)))
+    vocabulary, pieces = find_vocabulary(stores[0], items)
+    config = StudentConfig(
+        len(vocabulary),
+        head=BOUNDARY,
+        hidden_width=HIDDEN_WIDTH,
+        label_hidden_width=LABEL_HIDDEN_WIDTH,
+        embedding_dropout_prob=0.1,
+        dropout_prob=0.1,
     )
+    n_words = epochs * sum(len(item.passage.words) for item in items)
     with StageProgress() as progress:
-        count = progress.counter("labelling", survey.n_words)
-        label_corpus(corpus, teacher, folder, policy=policy, survey=survey, on_progress=count)
-    return folder
-
-
-def train(store: Path, folder: Path, epochs: int) -> None:
-    """Train the student on the store."""
-    settings = TrainingSettings(
-        alpha=1.0, epochs=epochs, batch_size=32, positive_weight=2.0, seed=SEED
-    )
-    with StageProgress() as progress:
-        train_on_store(
-            store,
+        train_student(
+            start_student(vocabulary, pieces, config, seed=SEED),
+            vocabulary,
+            items,
             folder,
-            settings,
-            make_config=lambda n_pieces: StudentConfig(n_pieces, head=BOUNDARY, hidden_width=256),
+            replace(SETTINGS, epochs=epochs),
             resume=True,
-            on_progress=progress.update,
+            on_progress=count_words(progress.update, "training", n_words),
         )
+
+
+def finish(trained: Path, corpora: Path, folder: Path) -> None:
+    """Calibrate a trained student and write it in half precision, with what was fitted."""
+    student, vocabulary = load_student(trained)
+    predictor = StudentPredictor(student, vocabulary)
+    groups = [score_set(predictor, corpora, name) for name in HELD_OUT]
+    fitted, raw = fit_calibration(groups), Calibration((0.0, 0.0, 0.0))
+    calibrate_student(student, shift=fitted.shift, scale=fitted.scale)
+    facts: dict[str, Any] = {
+        "calibration": {
+            "sets": list(HELD_OUT),
+            "passages a set": DEV_PASSAGES,
+            "shift": fitted.shift,
+            "scale": fitted.scale,
+            "mean F1 at 0.5": {"before": mean_f1(groups, raw), "after": mean_f1(groups, fitted)},
+            "expected calibration error": {
+                "before": calibration_error(groups, raw),
+                "after": calibration_error(groups, fitted),
+            },
+        }
+    }
+    save_student(folder, student, vocabulary, facts=facts, half=True)
+    print(json.dumps(facts, indent=1))
+
+
+def score_set(predictor: StudentPredictor, corpora: Path, name: str) -> ScoredGroup:
+    """Return a student's answers on evenly spaced passages of a set, asked for all its labels."""
+    passages = read_set(corpora, name)
+    step = max(1, len(passages) // DEV_PASSAGES)
+    chosen = passages[::step][:DEV_PASSAGES]
+    asked = tuple(read_labels(corpora, name))
+    labels = [asked] * len(chosen)
+    return ScoredGroup(
+        logits=predictor.score([passage.words for passage in chosen], labels),
+        labels=labels,
+        gold=[[one for one in passage.entities if one.label in asked] for passage in chosen],
+    )
 
 
 if __name__ == "__main__":

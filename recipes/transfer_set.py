@@ -11,8 +11,10 @@ up; some that mean nearly the same as one of these to the teacher; and a paraphr
 
 import json
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,7 @@ MAX_WORDS = 200
 MAX_JOINED = 80
 N_LISTED, N_NEAR = 4, 4
 NEAREST = 25
+N_OWN, N_NEW, N_OTHERS, N_DRAWN = 3, 10, 3, 20
 PARAPHRASED = 0.4
 _GRAM = 8
 
@@ -61,7 +64,7 @@ def gather(
         sets[name] = [one for row, one in enumerate(sets[name]) if row not in chosen]
         write_set(in_domain, name, held[-1], data / "corpora")
     seen = set(grams(passage.words for passages in held for passage in passages))
-    ours = [*CorpusFile(data / "open" / "train.json"), *CorpusFile(sample_path("train"))]
+    ours = [one for one in open_passages(data) if seen.isdisjoint(grams([one.words]))]
     left = n_words - count_words(ours)
     chosen_passages = list(ours)
     kept = {
@@ -82,6 +85,11 @@ def gather(
     draw.shuffle(chosen_passages)
     near = nearest_labels(chosen_passages, teacher)
     return (with_near(passage, near, draw) for passage in chosen_passages)
+
+
+def open_passages(data: Path) -> list[Passage]:
+    """Return the passages written for this project, whose labels are open."""
+    return [*CorpusFile(data / "open" / "train.json"), *CorpusFile(sample_path("train"))]
 
 
 def read_set(folder: Path, name: str) -> list[Passage]:
@@ -226,3 +234,37 @@ def plural(label: str) -> str:
     if label.endswith(("s", "x", "ch", "sh")):
         return label if label.endswith("s") else label + "es"
     return label[:-1] + "ies" if label[-1:] == "y" and label[-2:-1] not in "aeiou" else label + "s"
+
+
+def with_beside(
+    passages: Sequence[Passage], ours: Iterable[Passage], seed: int
+) -> Iterator[Passage]:
+    """Yield passages with three of their labels and ten that they were not asked for.
+
+    Seven of the ten stand beside one of its own in an open passage, and in two more open passages,
+    the frequent ones less often than they do there; three are those of other passages' sets. So
+    types that few sets know are asked of all text.
+    """
+    draw = random.Random(seed)
+    open_labels = [one.own_labels for one in ours]
+    counts = Counter(chain.from_iterable(open_labels))
+    frequent = [
+        tuple(label for label in labels if counts[label] > 2) or labels for labels in open_labels
+    ]
+    weights = [[counts[label] ** -0.5 for label in labels] for labels in frequent]
+    having: dict[str, list[int]] = {}
+    for row, labels in enumerate(open_labels):
+        for label in labels:
+            having.setdefault(label, []).append(row)
+    anywhere = range(len(frequent))
+    for passage in passages:
+        own = passage.own_labels
+        rows = draw.choices(
+            [row for label in own for row in having.get(label, ())] or anywhere, k=N_DRAWN
+        )
+        found = [draw.choices(frequent[row], weights[row])[0] for row in rows]
+        others = [draw.choice(draw.choice(passages).own_labels or found) for _ in range(N_OTHERS)]
+        new = dict.fromkeys(one for one in [*others, *found] if one not in own)
+        asked = (*draw.sample(own, min(len(own), N_OWN)), *tuple(new)[:N_NEW])
+        entities = tuple(one for one in passage.entities if one.label in asked)
+        yield Passage(passage.words, entities, asked)
