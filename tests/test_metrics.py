@@ -3,6 +3,7 @@
 import random
 import statistics
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from gliner_distill.metrics import (
     WordScores,
     agreement,
     by_label_rows,
+    expected_calibration_error,
     mean_and_spread,
     score_spans,
     score_spans_by_label,
@@ -292,6 +294,46 @@ def test_one_value_has_no_spread_and_none_no_mean():
     assert mean_and_spread([0.25]) == (0.25, None)
     with pytest.raises(ValueError, match="no values"):
         mean_and_spread([])
+
+
+class TestExpectedCalibrationError:
+    def error(self, outcomes, **arguments):
+        scores, correct = zip(*outcomes, strict=True)
+        return expected_calibration_error(np.array(scores), np.array(correct), **arguments)
+
+    def test_is_0_where_each_score_is_the_share_that_is_right(self):
+        outcomes = [(tenths / 10 + 0.05, False) for tenths in range(10) for _ in range(20)]
+        for tenths in range(10):
+            n_right = 2 * tenths + 1  # of 20: as tenths + a half of 10
+            first = 20 * tenths
+            outcomes[first : first + n_right] = [(tenths / 10 + 0.05, True)] * n_right
+        assert self.error(outcomes) == pytest.approx(0.0, abs=1e-12)
+        # The order of answers has no part in it.
+        assert self.error(outcomes[::-1]) == pytest.approx(0.0, abs=1e-12)
+
+    def test_is_as_counted_by_hand(self):
+        # In three parts: 0.62 and 0.68, mean 0.65, half right; 0.95, right; 0.15 and 0.11, mean
+        # 0.13, both wrong. Distances 0.15, 0.05 and 0.13, weighted by 2, 1 and 2 of 5.
+        outcomes = [(0.62, True), (0.15, False), (0.95, True), (0.68, False), (0.11, False)]
+        expected = (2 * 0.15 + 1 * 0.05 + 2 * 0.13) / 5
+        assert self.error(outcomes) == pytest.approx(expected)
+
+    def test_lets_errors_of_a_part_cancel_and_of_two_parts_add_up(self):
+        one_part, two_parts = [(0.92, True), (0.98, False)], [(0.82, True), (0.98, False)]
+        assert self.error(one_part) == pytest.approx((0.92 + 0.98 - 1) / 2)
+        assert self.error(two_parts) == pytest.approx((0.18 + 0.98) / 2)
+        assert self.error(two_parts, n_bins=1) == pytest.approx((0.82 + 0.98 - 1) / 2)
+        assert self.error(two_parts, n_bins=5) == pytest.approx((0.82 + 0.98 - 1) / 2)
+
+    def test_counts_a_score_of_1_in_the_last_part_and_of_0_in_the_first(self):
+        # In parts of their own the two errors would add up, to 1.05 of 2.
+        assert self.error([(1.0, False), (0.95, True)]) == pytest.approx(0.95 / 2)
+        assert self.error([(0.0, True), (0.05, False)]) == pytest.approx(0.95 / 2)
+        assert self.error([(1.0, True), (0.0, False)]) == 0.0
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_of_nothing_is_0(self, dtype):
+        assert expected_calibration_error(np.zeros(0, dtype), np.zeros(0, bool)) == 0.0
 
 
 def _numbers(scores):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from gliner_distill.student import (
     WEIGHTS_FILE,
     Student,
     StudentConfig,
+    calibrate_student,
     find_student,
     load_student,
     make_batch,
@@ -151,31 +153,66 @@ class TestLabels:
         np.testing.assert_allclose(scores, expected[:, :1], rtol=0, atol=1e-6)
 
 
+def score_boundaries(student, vocabulary, passages):
+    """Return each passage's logits, shape `(words, labels, 3)`."""
+    words = [vocabulary.encode_words(words) for words, _ in passages]
+    batch = make_batch(words, [labels for _, labels in passages], vocabulary)
+    with torch.inference_mode():
+        logits = student(batch)
+    assert logits.shape == (*batch["word_mask"].shape, batch["label_mask"].shape[1], 3)
+    is_masked = ~batch["label_mask"][:, None, :, None].expand_as(logits)
+    assert logits[is_masked].eq(-torch.inf).all()
+    return [
+        logits[row, : len(words), : len(labels)].numpy()
+        for row, (words, labels) in enumerate(passages)
+    ]
+
+
+@pytest.fixture(params=[0, 12], ids=["one layer for labels", "two layers for labels"])
+def label_hidden_width(request):
+    return request.param
+
+
+@pytest.fixture
+def boundary_student(build_student, label_hidden_width):
+    return build_student(head="boundary", label_hidden_width=label_hidden_width)
+
+
 class TestBoundaryHead:
-    @pytest.fixture
-    def boundary_student(self, build_student):
-        return build_student(head="boundary")
+    score = staticmethod(score_boundaries)
 
-    def score(self, student, vocabulary, passages):
-        """Return each passage's logits, shape `(words, labels, 3)`."""
-        words = [vocabulary.encode_words(words) for words, _ in passages]
-        batch = make_batch(words, [labels for _, labels in passages], vocabulary)
-        with torch.inference_mode():
-            logits = student(batch)
-        assert logits.shape == (*batch["word_mask"].shape, batch["label_mask"].shape[1], 3)
-        is_masked = ~batch["label_mask"][:, None, :, None].expand_as(logits)
-        assert logits[is_masked].eq(-torch.inf).all()
-        return [
-            logits[row, : len(words), : len(labels)].numpy()
-            for row, (words, labels) in enumerate(passages)
-        ]
-
-    def test_scores_a_passage_alone_as_in_a_padded_batch(self, boundary_student, small_vocabulary):
-        together = self.score(boundary_student, small_vocabulary, PASSAGES)
+    @pytest.mark.parametrize("n_layers", [1, 2])
+    def test_scores_a_passage_alone_as_in_a_padded_batch(
+        self, build_student, small_vocabulary, label_hidden_width, n_layers
+    ):
+        student = build_student(
+            head="boundary", label_hidden_width=label_hidden_width, n_layers=n_layers
+        )
+        assert student.config.bidirectional
+        together = self.score(student, small_vocabulary, PASSAGES)
         for passage, scores in zip(PASSAGES, together, strict=True):
-            (alone,) = self.score(boundary_student, small_vocabulary, [passage])
+            (alone,) = self.score(student, small_vocabulary, [passage])
             assert np.isfinite(scores).all()
             np.testing.assert_allclose(scores, alone, rtol=0, atol=1e-6)
+
+    def test_has_scores_that_do_not_depend_on_the_order_of_labels(
+        self, boundary_student, small_vocabulary
+    ):
+        words, labels = PASSAGES[0][0], ("city", "place name", "river", "person")
+        orders = [tuple(order) for order in permutations(range(4))]
+        batches = self.score(
+            boundary_student,
+            small_vocabulary,
+            [(words, tuple(labels[place] for place in order)) for order in orders],
+        )
+        for order, scores in zip(orders, batches, strict=True):
+            np.testing.assert_allclose(scores, batches[0][:, order], rtol=0, atol=1e-6)
+            # Alone in its batch, too, where the labels' rows are in another order.
+            asked = tuple(labels[place] for place in order)
+            (alone,) = self.score(boundary_student, small_vocabulary, [(words, asked)])
+            np.testing.assert_allclose(alone, batches[0][:, order], rtol=0, atol=1e-6)
+        # Or the above would hold for labels that all have one score.
+        assert len(np.unique(batches[0].round(5))) == batches[0].size
 
     def test_has_scores_that_do_not_depend_on_other_labels(
         self, boundary_student, small_vocabulary
@@ -203,10 +240,15 @@ class TestBoundaryHead:
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
         assert len(np.unique(found.numpy().round(5))) == found.numel()
 
-    def test_comes_back_from_its_files(self, boundary_student, small_vocabulary, tmp_path):
+    def test_comes_back_from_its_files(
+        self, boundary_student, small_vocabulary, tmp_path, label_hidden_width
+    ):
         save_student(tmp_path, boundary_student, small_vocabulary, facts={})
         loaded, vocabulary = load_student(tmp_path)
+        assert loaded.config == boundary_student.config
         assert loaded.config.head == "boundary"
+        assert loaded.config.label_hidden_width == label_hidden_width
+        assert loaded.n_parameters == boundary_student.n_parameters
         for one, other in zip(
             self.score(loaded, vocabulary, PASSAGES),
             self.score(boundary_student, small_vocabulary, PASSAGES),
@@ -219,6 +261,52 @@ class TestBoundaryHead:
             SettingsError, match=r"head must be one of softmax, boundary; got 'crf'"
         ):
             build_student(head="crf")
+
+
+class TestCalibrateStudent:
+    SHIFT, SCALE = (-1.25, 0.5, 2.0), 0.4
+
+    def test_makes_logits_those_less_the_shift_times_the_scale(
+        self, boundary_student, small_vocabulary
+    ):
+        before = score_boundaries(boundary_student, small_vocabulary, PASSAGES)
+        calibrate_student(boundary_student, shift=self.SHIFT, scale=self.SCALE)
+        after = score_boundaries(boundary_student, small_vocabulary, PASSAGES)
+        for raw, calibrated in zip(before, after, strict=True):
+            expected = self.SCALE * (raw - np.array(self.SHIFT, np.float32))
+            np.testing.assert_allclose(calibrated, expected, rtol=0, atol=1e-6)
+
+    def test_adds_up_when_done_twice(self, boundary_student, small_vocabulary):
+        before = score_boundaries(boundary_student, small_vocabulary, PASSAGES)
+        for shift, scale in (((1.0, 1.0, 1.0), 2.0), (self.SHIFT, self.SCALE)):
+            calibrate_student(boundary_student, shift=shift, scale=scale)
+        after = score_boundaries(boundary_student, small_vocabulary, PASSAGES)
+        for raw, calibrated in zip(before, after, strict=True):
+            expected = self.SCALE * (2 * (raw - 1) - np.array(self.SHIFT, np.float32))
+            np.testing.assert_allclose(calibrated, expected, rtol=0, atol=1e-5)
+
+    def test_without_shift_and_scale_changes_nothing(self, boundary_student, build_student):
+        calibrate_student(boundary_student, shift=(0.0, 0.0, 0.0), scale=1.0)
+        width = boundary_student.config.label_hidden_width
+        as_built = build_student(head="boundary", label_hidden_width=width).state_dict()
+        found = boundary_student.state_dict()
+        assert all(torch.equal(found[name], values) for name, values in as_built.items())
+
+    def test_stays_in_the_files(self, boundary_student, small_vocabulary, tmp_path):
+        calibrate_student(boundary_student, shift=self.SHIFT, scale=self.SCALE)
+        save_student(tmp_path, boundary_student, small_vocabulary, facts={})
+        loaded, _ = load_student(tmp_path)
+        found = score_boundaries(loaded, small_vocabulary, PASSAGES)
+        expected = score_boundaries(boundary_student, small_vocabulary, PASSAGES)
+        assert all(map(np.array_equal, found, expected))
+
+    def test_leaves_a_softmax_student_alone_with_an_error(self, build_student):
+        student = build_student()
+        with pytest.raises(StudentError, match="only a student with a boundary head"):
+            calibrate_student(student, shift=self.SHIFT, scale=self.SCALE)
+        as_built = build_student().state_dict()
+        found = student.state_dict()
+        assert all(torch.equal(found[name], values) for name, values in as_built.items())
 
 
 class TestDropout:
@@ -265,6 +353,13 @@ class TestSize:
         student = Student(StudentConfig(10, embedding_width=3, hidden_width=5, bidirectional=False))
         by_hand = 30 + 24 + (4 * 5 * 8 + 40) + (8 * 5 + 5) + (3 * 5 + 5) + 6
         assert student.n_parameters == by_hand == 325
+
+    def test_is_counted_as_by_hand_with_two_layers_for_labels(self):
+        shape = StudentConfig(10, embedding_width=3, hidden_width=5, bidirectional=False)
+        shape = dataclasses.replace(shape, head="boundary", label_hidden_width=7)
+        label_tower = (3 * 7 + 7) + (7 * 15 + 15)
+        by_hand = 30 + 24 + (4 * 5 * 8 + 40) + (8 * 5 + 5) + label_tower + 3
+        assert Student(shape).n_parameters == by_hand == 450
 
     def test_of_more_than_6_million_is_refused_with_the_numbers(self):
         others = Student(StudentConfig(1)).n_parameters_without_embeddings

@@ -3,15 +3,17 @@
 import dataclasses
 import json
 import math
+import random
 import shutil
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
-from gliner_distill import labelling
+from gliner_distill import labelling, training
 from gliner_distill.checkpoint import read_checkpoint
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import SettingsError, StudentError
@@ -197,6 +199,122 @@ class TestLearning:
         assert sum(words for words, _ in steps) == 4 * n_words
         assert steps[0][1].startswith("epoch 1/4, loss ")
         assert steps[-1][1].startswith("epoch 4/4, loss ")
+
+
+class TestBfloat16:
+    SETTINGS = dataclasses.replace(MEMORISING, epochs=30, precision="bf16")
+
+    def losses(self, folder):
+        return [row["loss"] for row in read_metrics(folder) if row["split"] == "training"]
+
+    def assert_computes_as_its_files(self, student, vocabulary, folder, head="softmax"):
+        """Check logits, bit for bit, against a student that has never been in training."""
+        loaded, _ = load_student(folder / STUDENT_FOLDER)
+        batch = collate_examples(self.examples, vocabulary, head=head)
+        with torch.inference_mode():
+            found, expected = student(batch), loaded(batch)
+        assert found.dtype == torch.float32
+        assert torch.equal(found, expected)
+
+    @pytest.fixture(autouse=True)
+    def other_precision_in_this_process(self):
+        """Accelerate keeps the precision of a process's first run."""
+        AcceleratorState._reset_state()
+        yield
+        AcceleratorState._reset_state()
+
+    @pytest.fixture(autouse=True)
+    def collect_examples(self, five_passages, small_vocabulary):
+        self.examples = make_split("train", five_passages, small_vocabulary).examples
+
+    def test_learns_and_leaves_a_student_of_single_precision(
+        self, tmp_path, train_short, small_vocabulary
+    ):
+        student = train_short(tmp_path, self.SETTINGS)
+        losses = self.losses(tmp_path)
+        assert losses[-1] < 0.5 * losses[0]
+        assert all(values.dtype == torch.float32 for values in student.state_dict().values())
+        self.assert_computes_as_its_files(student, small_vocabulary, tmp_path)
+
+    def test_learns_with_a_boundary_head(
+        self, tmp_path, build_student, small_vocabulary, five_passages
+    ):
+        student = train_student(
+            build_student(head="boundary", label_hidden_width=12),
+            small_vocabulary,
+            five_passages,
+            tmp_path,
+            self.SETTINGS,
+        )
+        losses = self.losses(tmp_path)
+        assert losses[-1] < 0.5 * losses[0]
+        self.assert_computes_as_its_files(student, small_vocabulary, tmp_path, head="boundary")
+
+    def test_computes_the_training_in_it(self, tmp_path, train_short, uninterrupted):
+        train_short(tmp_path, dataclasses.replace(SHORT, precision="bf16"))
+        found, expected = self.losses(tmp_path), self.losses(uninterrupted)
+        # Rounded, so not the same, and no further off than rounding.
+        assert found != expected
+        assert found == pytest.approx(expected, rel=0.1)
+        assert read_checkpoint(tmp_path / CHECKPOINT_FILE).run["training"]["precision"] == "bf16"
+
+    def test_goes_on_as_if_never_stopped(self, tmp_path, train_short):
+        settings = dataclasses.replace(SHORT, precision="bf16")
+        train_short(tmp_path / "whole", settings)
+        with pytest.raises(KilledError):
+            train_short(tmp_path / "killed", settings, on_progress=stop_after(8))
+        train_short(tmp_path / "killed", settings, resume=True)
+        assert_same_run(tmp_path / "killed", tmp_path / "whole")
+
+
+class TestAlteredText:
+    SETTINGS = dataclasses.replace(SHORT, altered_share=0.5)
+
+    def test_is_drawn_from_the_seed(self, tmp_path, train_short):
+        for name in ("first", "second"):
+            random.seed(name)  # what others draw has no part in it
+            train_short(tmp_path / name, self.SETTINGS)
+        assert_same_run(tmp_path / "first", tmp_path / "second")
+
+    @pytest.mark.parametrize("n_steps", [4, 9])
+    def test_goes_on_as_if_never_stopped(self, tmp_path, train_short, n_steps):
+        train_short(tmp_path / "whole", self.SETTINGS)
+        with pytest.raises(KilledError):
+            train_short(tmp_path / "killed", self.SETTINGS, on_progress=stop_after(n_steps))
+        train_short(tmp_path / "killed", self.SETTINGS, resume=True)
+        assert_same_run(tmp_path / "killed", tmp_path / "whole")
+
+    def test_makes_another_student(self, tmp_path, train_short, uninterrupted):
+        train_short(tmp_path, self.SETTINGS)
+        found, expected = weights(tmp_path), weights(uninterrupted)
+        assert not any(torch.equal(found[name], expected[name]) for name in expected)
+
+    def test_is_another_in_each_epoch_and_passage_and_with_each_seed(
+        self, tmp_path, train_short, monkeypatch, five_passages
+    ):
+        drawn = []
+
+        def note(example, vocabulary, *, share, draw):
+            drawn.append((share, draw.random()))
+            return example
+
+        monkeypatch.setattr(training, "alter_example", note)
+        train_short(tmp_path / "first", self.SETTINGS)
+        train_short(tmp_path / "second", dataclasses.replace(self.SETTINGS, seed=1))
+        assert {share for share, _ in drawn} == {0.5}
+        assert len(drawn) == 2 * 4 * len(five_passages)
+        assert len({value for _, value in drawn}) == len(drawn)
+
+    def test_is_not_what_is_measured(self, tmp_path, train_short, five_passages, monkeypatch):
+        altered = []
+
+        def note(example, vocabulary, *, share, draw):
+            altered.append(example)
+            return example
+
+        monkeypatch.setattr(training, "alter_example", note)
+        train_short(tmp_path, self.SETTINGS, dev=five_passages)
+        assert len(altered) == 4 * len(five_passages)  # each epoch's training, not its measuring
 
 
 class TestRunFolder:
@@ -501,6 +619,9 @@ class TestTrainingSettings:
             *(("embedding_rate", value) for value in (-0.1, math.nan, math.inf)),
             *(("weight_decay", value) for value in (-0.1, math.nan, math.inf)),
             *(("max_gradient_norm", value) for value in (0.0, -1.0, math.nan, math.inf)),
+            *(("positive_weight", value) for value in (0.0, -1.0, math.nan, math.inf)),
+            *(("altered_share", value) for value in (-0.1, 1.1, math.nan)),
+            ("precision", "fp16"),
             ("device", "abacus"),
         ],
     )

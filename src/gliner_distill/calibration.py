@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gliner_distill.entities import Entity, decode_entities
 from gliner_distill.metrics import expected_calibration_error, score_spans
 
-_SHIFTS = np.arange(-3.0, 1.51, 0.1)
+_SHIFTS = sorted(np.arange(-3.0, 1.51, 0.1).tolist(), key=abs)
 _KIND_STEPS = (-0.8, -0.4, -0.2, 0.2, 0.4, 0.8)
 _SCALES = np.geomspace(0.25, 4.0, 65)
 # Entities down to this logit below the threshold say how sure the student is.
@@ -57,9 +57,10 @@ def fit_calibration(groups: Sequence[ScoredGroup]) -> Calibration:
     """Return the calibration with which 0.5 is the best threshold for all groups together.
 
     The shift is the one at which the mean over groups of exact-match span F1 is best: one for all
-    three probabilities first, in steps of 0.1, then each moved by itself where that is better. The
-    scale, which changes no answer at 0.5, is where the entities' scores are likeliest (temperature
-    scaling, Guo et al. 2017): each entity that is found, or nearly, is right or not.
+    three probabilities first, in steps of 0.1, the smallest of those that are as good, then each
+    moved by itself where that is better. The scale, which changes no answer at 0.5, is where the
+    entities' scores are likeliest (temperature scaling, Guo et al. 2017): each entity that is
+    found, or nearly, is right or not.
 
     Raises:
         ValueError: There is no group.
@@ -70,7 +71,7 @@ def fit_calibration(groups: Sequence[ScoredGroup]) -> Calibration:
     def score(shift: tuple[float, ...]) -> float:
         return mean_f1(groups, Calibration((shift[0], shift[1], shift[2])))
 
-    best = max(((float(step),) * 3 for step in _SHIFTS), key=score)
+    best = max(((step,) * 3 for step in _SHIFTS), key=score)
     best_f1 = score(best)
     for kind in range(3):
         for step in _KIND_STEPS:
