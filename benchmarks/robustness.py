@@ -31,7 +31,7 @@ SEED = 0
 def pluralise(label: str) -> str:
     if label.endswith("s"):
         return label
-    return label[:-1] + "ies" if label.endswith("y") else label + "s"
+    return label[:-1] + "ies" if label[-1:] == "y" and label[-2:-1] not in "aeiou" else label + "s"
 
 
 LABELS: dict[str, Callable[[str], str]] = {

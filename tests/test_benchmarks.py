@@ -55,20 +55,367 @@ def student_folder(tmp_path_factory, build_student, small_vocabulary, five_passa
 
 
 @pytest.fixture(scope="module")
-def gold(five_passages, gliner_folder):
-    """Two sets: of the five passages, one with gold of the lexicon, one with the teacher's own."""
-    from gliner_distill.evaluation import TeacherPredictor
-    from gliner_distill.teacher import GLiNERTeacher
+def sets(five_passages):
+    """Passages of two sets: what the student has learnt, and the same with other gold."""
+    learnt = [item.passage for item in five_passages]
+    # The tiny teacher finds every word or two to be a river; two of these are gold here.
+    others = [
+        learnt[2],
+        Passage(learnt[2].words, (Entity(0, 1, "river"), Entity(1, 2, "river"))),
+        Passage(learnt[1].words, (Entity(0, 3, "river"), Entity(2, 3, "city"))),
+        Passage(learnt[3].words, (Entity(1, 2, "city"), Entity(2, 3, "not asked"))),
+    ]
+    return {"learnt": learnt, "others": others}
 
-    passages = [item.passage for item in five_passages]
-    teacher = TeacherPredictor(GLiNERTeacher.from_pretrained(gliner_folder), threshold=0.5)
-    found = teacher.predict([one.words for one in passages], [LABELS] * len(passages))
-    print(found)
-    return passages, found
 
-def test_x(gold, student_folder, small_vocabulary):
-    from gliner_distill.evaluation import StudentPredictor
-    from gliner_distill.student import load_student
-    p=StudentPredictor(*load_student(student_folder/"student"))
-    print(p.predict([x.words for x in gold[0]],[LABELS]*5)); print([x.entities for x in gold[0]])
-    assert 0
+@pytest.fixture
+def world(sets, tmp_path, monkeypatch):
+    """A working folder with `data`: the two sets, and one with an empty list of labels."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name, passages in (sets | {"vague": sets["learnt"]}).items():
+        listed = [] if name == "vague" else ["Person", "City_", "river", "company", "person"]
+        write_passages(folder / f"{name}.jsonl", passages)
+        (folder / f"{name}.labels.json").write_text(json.dumps(listed))
+    return tmp_path
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """A function that runs a benchmark's `main` and returns what it printed."""
+
+    def run(module, *args):
+        monkeypatch.setattr(sys, "argv", [f"{module.__name__}.py", *map(str, args)])
+        capsys.readouterr()
+        module.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def f1_of(found, passages):
+    """Return the exact-match F1, counting only gold of the labels asked."""
+    pairs = [
+        (set(entities), set(one.entities)) for entities, one in zip(found, passages, strict=True)
+    ]
+    gold = [{one for one in entities if one.label in LABELS} for _, entities in pairs]
+    n_correct = sum(len(pair[0] & wanted) for pair, wanted in zip(pairs, gold, strict=True))
+    n_both = sum(len(pair[0]) + len(wanted) for pair, wanted in zip(pairs, gold, strict=True))
+    return 2 * n_correct / n_both if n_both else 1.0
+
+
+def table_rows(text):
+    """Return the rows of a printed table, by their first cell."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {first: rest for first, *rest in cells}
+
+
+class TestOpenLabel:
+    @pytest.fixture
+    def expected(self, sets, student_folder, gliner_folder):
+        """A function that returns what a model finds in each set at a threshold."""
+        from gliner_distill.evaluation import StudentPredictor, TeacherPredictor
+        from gliner_distill.student import load_student
+        from gliner_distill.teacher import GLiNERTeacher
+
+        teacher = GLiNERTeacher.from_pretrained(gliner_folder)
+        student = load_student(student_folder / "student")
+
+        def find(model, threshold):
+            predictor = {
+                "teacher": lambda: TeacherPredictor(teacher, threshold=threshold),
+                "student": lambda: StudentPredictor(*student, threshold=threshold),
+            }[model]()
+            return {
+                name: predictor.predict([one.words for one in passages], [LABELS] * len(passages))
+                for name, passages in sets.items()
+            }
+
+        return find
+
+    @pytest.fixture
+    def figures(self, open_label, world, run, student_folder, gliner_folder):
+        """What was printed, and open_label.json."""
+        printed = run(open_label, "data", student_folder, gliner_folder, "--out", "out")
+        return printed, json.loads((world / "out" / "open_label.json").read_text())
+
+    def test_writes_each_models_f1_at_a_half(self, figures, sets, expected):
+        for model in ("teacher", "student"):
+            found = expected(model, 0.5)
+            by_set = {name: f1_of(found[name], passages) for name, passages in sets.items()}
+            chained = [list(chain.from_iterable(one.values())) for one in (found, sets)]
+            assert figures[1][model]["at 0.5"] == {
+                **{name: pytest.approx(f1) for name, f1 in by_set.items()},
+                "macro": pytest.approx(np.mean(list(by_set.values()))),
+                "micro": pytest.approx(f1_of(*chained)),
+            }
+        # Or the above would hold for two models that find nothing.
+        assert figures[1]["student"]["at 0.5"]["learnt"] == 1.0
+        for model in ("teacher", "student"):
+            assert 0 < figures[1][model]["at 0.5"]["others"] < 1
+
+    def test_writes_the_best_of_the_thresholds(self, figures, open_label, sets, expected):
+        figures = figures[1]["student"]
+        means = {
+            step: np.mean([f1_of(found, sets[name]) for name, found in by_set.items()])
+            for step in open_label.THRESHOLDS
+            if (by_set := expected("student", step))
+        }
+        assert figures["mean by threshold"] == {
+            str(step): pytest.approx(mean) for step, mean in means.items()
+        }
+        assert means[figures["best threshold"]] == max(means.values())
+        assert figures["at best"]["macro"] == pytest.approx(max(means.values()))
+        assert figures["at 0.5"]["macro"] == pytest.approx(means[0.5])
+
+    def test_writes_the_keys_that_are_documented_and_no_other(self, figures):
+        assert list(figures[1]) == ["teacher", "student", "passages a set"]
+        assert figures[1]["passages a set"] == 500
+        for model in ("teacher", "student"):
+            assert set(figures[1][model]) == {
+                *("best threshold", "mean by threshold", "calibration error", "at 0.5", "at best")
+            }
+            assert 0 < figures[1][model]["calibration error"] < 1
+            for key in ("at 0.5", "at best"):
+                assert list(figures[1][model][key]) == ["learnt", "others", "macro", "micro"]
+
+    def test_prints_a_table_for_a_half_and_one_for_the_best(self, figures):
+        printed, figures = figures
+        parts = printed.split("\nThreshold ")
+        best = [figures[model]["best threshold"] for model in ("teacher", "student")]
+        assert parts[1].startswith("at 0.5\n")
+        assert parts[2].startswith("at best: {} teacher, {} student\n".format(*best))
+        for key, part in zip(("at 0.5", "at best"), parts[1:], strict=True):
+            rows = table_rows(part)
+            assert list(rows) == ["set", "learnt", "others", "macro", "micro"]
+            shares = []
+            for name in ("learnt", "others", "macro", "micro"):
+                theirs, ours = (figures[model][key][name] for model in ("teacher", "student"))
+                share = f"{100 * ours / theirs:.1f}%" if theirs else "-"
+                assert rows[name] == [f"{100 * theirs:.1f}", f"{100 * ours:.1f}", share]
+                if theirs and name in ("learnt", "others"):
+                    shares.append(ours / theirs)
+            assert f"\nMean of the shares kept: {100 * np.mean(shares):.1f}%\n" in part
+        errors = [figures[model]["calibration error"] for model in ("teacher", "student")]
+        last = "Expected calibration error at 0.5: {:.3f} teacher, {:.3f} student\n"
+        assert printed.endswith(last.format(*errors))
+
+    def test_leaves_a_set_without_labels_out_and_says_so(self, figures, world):
+        printed = figures[0]
+        assert printed.splitlines()[0] == "vague: its label list is empty, left out"
+        assert printed.count("vague") == 1
+        stores = sorted(path.name for path in (world / "out" / "teacher").iterdir())
+        assert stores == ["learnt", "others"]
+
+    def test_asks_the_student_alone_when_run_again(
+        self, figures, open_label, run, student_folder, gliner_folder, monkeypatch
+    ):
+        def refuse(*args, **kwargs):
+            raise AssertionError("the teacher was asked again")
+
+        monkeypatch.setattr(open_label.GLiNERTeacher, "score_passages", refuse)
+        again = run(open_label, "data", student_folder, gliner_folder, "--out", "out")
+        assert again == figures[0]
+
+    def test_counts_evenly_spaced_passages_of_the_sets_named(
+        self, open_label, world, run, sets, expected, student_folder, gliner_folder
+    ):
+        options = ("--sets", "others", "--passages", 3, "--out", "few")
+        printed = run(open_label, "data", student_folder, gliner_folder, *options)
+        figures = json.loads((world / "few" / "open_label.json").read_text())
+        assert list(table_rows(printed)) == ["set", "others", "macro", "micro"]
+        assert figures["passages a set"] == 3
+        found = expected("student", 0.5)["others"]
+        rows = [0, 2, 3]  # 1.5 is rounded to the even neighbour
+        f1 = f1_of([found[row] for row in rows], [sets["others"][row] for row in rows])
+        assert figures["student"]["at 0.5"]["others"] == pytest.approx(f1)
+        assert f1 != pytest.approx(f1_of(found, sets["others"]))
+
+    def test_asks_a_softmax_student_too(
+        self, open_label, sets, build_student, small_vocabulary, tmp_path
+    ):
+        from gliner_distill.evaluation import StudentPredictor
+        from gliner_distill.student import save_student
+
+        student = build_student()
+        save_student(tmp_path, student, small_vocabulary, facts={})
+        one = open_label.TestSet("learnt", sets["learnt"], LABELS)
+        decode = open_label.ask_student(str(tmp_path), one)
+        for threshold in (0.15, 0.5, 0.6):
+            expected = StudentPredictor(student, small_vocabulary, threshold=threshold).predict(
+                [passage.words for passage in one.passages], [LABELS] * 5
+            )
+            assert decode(threshold) == expected
+        assert any(decode(0.15))
+
+    def test_ends_where_there_is_no_student(self, open_label, world, run, gliner_folder):
+        with pytest.raises(SystemExit, match=r"^data: no student in it$"):
+            run(open_label, "data", "data", gliner_folder, "--out", "out")
+
+    def test_means_the_twelve_sets_by_held_out(self, open_label, benchmarks, monkeypatch):
+        monkeypatch.syspath_prepend(str(BENCHMARKS.parent / "recipes"))
+        given = open_label.argparse.Namespace(sets="held-out")
+        assert open_label.list_names(given) == benchmarks("transfer_set").HELD_OUT
+        assert len(set(open_label.list_names(given))) == 12
+
+
+class TestMeasure:
+    """Two sets of one and of three passages, and what a made-up model finds in them.
+
+    In the first set it is right up to 0.3. In the second two of three are right at any threshold,
+    and up to 0.6 it has one that is wrong.
+    """
+
+    @pytest.fixture
+    def figures(self, open_label):
+        right, unasked = Entity(0, 1, "city"), Entity(1, 2, "ship")
+        gold = Passage(("a", "b", "c"), (right, unasked))
+        sets = [
+            open_label.TestSet("one", [gold], ("city",)),
+            open_label.TestSet("three", [gold] * 3, ("city", "river")),
+        ]
+        sure, wrong = Entity(0, 1, "city", 0.9), Entity(0, 1, "river", 0.6)
+        decoders = [
+            lambda threshold: [[Entity(0, 1, "city", 0.3)] if threshold <= 0.3 else []],
+            lambda threshold: [[sure], [sure], [wrong] if threshold < 0.6 else []],
+        ]
+        return open_label.measure(decoders, sets)
+
+    def test_counts_sets_alike_in_macro_and_passages_in_micro(self, figures):
+        # At a half, of 4 entities: 2 of 3 found are right.
+        assert figures["at 0.5"] == {
+            "one": 0.0,
+            "three": pytest.approx(2 / 3),
+            "macro": pytest.approx(1 / 3),
+            "micro": pytest.approx(4 / 7),
+        }
+
+    def test_takes_the_threshold_best_for_the_mean_over_sets(self, figures):
+        # By passages 0.6 and up would be as good: 2 of 2 found, of 4, against 3 of 4.
+        assert figures["best threshold"] in (0.15, 0.2, 0.25, 0.3)
+        assert figures["at best"] == {
+            "one": 1.0,
+            "three": pytest.approx(2 / 3),
+            "macro": pytest.approx(5 / 6),
+            "micro": pytest.approx(3 / 4),
+        }
+        means = figures["mean by threshold"]
+        assert list(means) == [step / 20 for step in range(3, 19)]
+        for step, mean in means.items():
+            expected = 5 / 6 if step <= 0.3 else 1 / 3 if step < 0.6 else 2 / 5
+            assert mean == pytest.approx(expected)
+
+    def test_has_the_calibration_error_of_what_is_found_at_a_half(self, figures):
+        # Two of 0.9, both right; one of 0.6, wrong.
+        assert figures["calibration error"] == pytest.approx((2 * 0.1 + 0.6) / 3)
+
+
+class TestRobustness:
+    FORMS = {  # noqa: RUF012
+        "labels upper-cased": ("PERSON", "CITY", "RIVER", "COMPANY"),
+        "labels title-cased": ("Person", "City", "River", "Company"),
+        "labels in the plural": ("persons", "cities", "rivers", "companies"),
+        "labels with '_' for ' '": LABELS,
+        "labels as 'name of X'": tuple(f"name of {label}" for label in LABELS),
+    }
+
+    @pytest.fixture
+    def figures(self, robustness, world, run, student_folder):
+        """What was printed, and robustness.json."""
+        printed = run(robustness, "data", student_folder)
+        return printed, json.loads((world / "robustness.json").read_text())
+
+    @pytest.fixture
+    def predictor(self, student_folder):
+        from gliner_distill.evaluation import StudentPredictor
+        from gliner_distill.student import load_student
+
+        return StudentPredictor(*load_student(student_folder / "student"))
+
+    def f1s(self, found, sets):
+        return [pytest.approx(f1_of(found[name], passages)) for name, passages in sets.items()]
+
+    def as_passages(self, found, sets):
+        """Return sets with what was found as gold."""
+        return {
+            name: [
+                Passage(one.words, tuple(entities))
+                for one, entities in zip(passages, found[name], strict=True)
+            ]
+            for name, passages in sets.items()
+        }
+
+    def ask(self, predictor, sets, labels=LABELS, alter=lambda words, draw: words):
+        """Return what is found in each set, under the labels that it has."""
+        own, found = dict(zip(labels, LABELS, strict=True)), {}
+        for name, passages in sets.items():
+            draw = random.Random(0)
+            words = [alter(passage.words, draw) for passage in passages]
+            found[name] = [
+                [Entity(e.start_word, e.end_word, own[e.label], e.score) for e in entities]
+                for entities in predictor.predict(words, [labels] * len(words))
+            ]
+        return found
+
+    def test_compares_each_change_with_gold_and_with_its_own_answers(
+        self, robustness, figures, sets, predictor
+    ):
+        clean = self.ask(predictor, sets)
+        assert any(map(any, clean.values()))
+        own = self.as_passages(clean, sets)
+        expected = {"unchanged": clean}
+        expected |= {
+            change: self.ask(predictor, sets, labels) for change, labels in self.FORMS.items()
+        }
+        alterations = {
+            "text lower-cased": lambda words, draw: [word.lower() for word in words],
+            "text upper-cased": lambda words, draw: [word.upper() for word in words],
+            "one word in seven mistyped": robustness.mistype_some,
+        }
+        for change, alter in alterations.items():
+            expected[change] = self.ask(predictor, sets, alter=alter)
+        assert figures[1] == {
+            **{
+                change: {"gold": self.f1s(found, sets), "own": self.f1s(found, own)}
+                for change, found in expected.items()
+            },
+            "sets": ["learnt", "others"],
+        }
+
+    def test_finds_the_same_where_nothing_changes_for_the_student(self, figures):
+        # The vocabulary is of lower case, and so is the text; no label has two words.
+        same = {"unchanged", "labels upper-cased", "labels title-cased"}
+        same |= {"labels with '_' for ' '", "text lower-cased"}
+        for change, row in figures[1].items():
+            if change != "sets":
+                assert (row["own"] == [1.0, 1.0]) == (change in same), change
+        assert figures[1]["unchanged"]["gold"][0] == 1.0
+
+    def test_prints_the_mean_over_sets(self, figures):
+        printed, figures = figures
+        rows = table_rows(printed)
+        assert list(rows) == ["change", *(name for name in figures if name != "sets")]
+        assert len(rows) == 1 + 9
+        for change, cells in list(rows.items())[1:]:
+            means = [100 * np.mean(figures[change][key]) for key in ("gold", "own")]
+            assert cells == [f"{mean:.1f}" for mean in means]
+        assert printed.splitlines()[0] == "vague: its label list is empty, left out"
+
+    def test_prints_the_same_when_run_again(self, figures, robustness, run, student_folder, world):
+        options = ("--sets", "learnt,others", "--out", "again.json")
+        again = run(robustness, "data", student_folder, *options)
+        assert again == figures[0].split("\n", 1)[1]  # but for the set that was left out
+        assert json.loads((world / "again.json").read_text()) == figures[1]
+
+    def test_ends_where_there_is_no_student(self, robustness, world, run):
+        with pytest.raises(SystemExit, match=r"^data: no student in it$"):
+            run(robustness, "data", "data")
+
+    @pytest.mark.parametrize(
+        ("label", "expected"),
+        [("city", "cities"), ("day", "days"), ("works", "works"), ("place name", "place names")],
+    )
+    def test_makes_regular_plurals(self, robustness, label, expected):
+        assert robustness.pluralise(label) == expected

@@ -162,6 +162,15 @@ class TestWrongUsage:
             (["train", "store", "--out", "run", "--epochs", "many"], "'--epochs'"),
             (["train", "store", "--out", "run", "--seed", "-1"], "'--seed'"),
             (["train", "store", "--out", "run", "--hidden-width", "99999"], "'--hidden-width'"),
+            (["train", "store", "--out", "run", "--feature-weight", "-1"], "'--feature-weight'"),
+            (
+                ["train", "store", "--out", "run", "--feature-weight", "1"],
+                "--feature-weight matches a teacher; give it with --teacher MODEL",
+            ),
+            (
+                ["train", "store", "--out", "run", "--teacher", "model"],
+                "--teacher is for --feature-weight; give it as well",
+            ),
             (["train", "--out", "run"], "Missing argument 'STORE'"),
             (["train", "store"], "Missing option '--out'"),
             (["label", "corpus.json", "--out", "store"], "Missing option '--teacher'"),
@@ -760,6 +769,29 @@ class TestTrain:
     )
     def test_refuses_bad_settings(self, run_cli, world, options, message):
         assert_fails(run_cli("train", world / "store", "--out", "run", *SMALL, *options), message)
+
+    def test_matches_a_gliners_features(self, run_cli, world, gliner_folder):
+        args = ("train", world / "store", "--epochs", 1, "--head", "boundary", *SMALL, "--out")
+        matching = ("--feature-weight", 0.5, "--teacher", gliner_folder)
+        plain, matched = run_cli(*args, "plain"), run_cli(*args, "matched", *matching)
+        assert matched.code == 0
+        assert matched.out == plain.out.replace("plain", "matched")  # the same parameters
+        config = json.loads(Path("matched/config.json").read_text())
+        assert config["training"]["feature_weight"] == 0.5
+        assert config["student"]["feature_width"] == 32
+        assert config["matched_teacher"] == teacher.fingerprint_model(
+            teacher.GLiNERTeacher.from_pretrained(gliner_folder).model
+        )
+        weights = "student/student.safetensors"
+        assert Path("plain", weights).read_bytes() != Path("matched", weights).read_bytes()
+        assert run_cli("predict", "matched", "mary left", "--label", "person").code == 0
+
+    def test_names_a_teacher_that_is_no_gliner(self, run_cli, world):
+        Path("model").mkdir()
+        matching = ("--feature-weight", 1, "--teacher", "model")
+        message = "model: no gliner_config.json in it, so this is no GLiNER model"
+        assert_fails(run_cli("train", world / "store", "--out", "run", *matching), message)
+        assert not Path("run").exists()
 
     def test_refuses_a_student_of_too_many_parameters(self, run_cli, world):
         finished = run_cli("train", world / "store", "--out", "run", "--hidden-width", 1000)

@@ -14,6 +14,7 @@ from gliner_distill.losses import (
     NONE,
     boundary_loss,
     distillation_loss,
+    feature_loss,
     gold_boundaries,
     gold_distribution,
     hard_loss,
@@ -296,3 +297,36 @@ class TestBoundaryLoss:
         loss.backward()
         assert loss.isfinite()
         assert logits.grad.isfinite().all()
+
+
+class TestFeatureLoss:
+    rows = torch.tensor([[1.0, 2.0, -3.0], [0.5, 0.0, 4.0]], dtype=torch.float64)
+
+    def test_is_0_for_parallel_2_for_opposite_and_1_for_square_vectors(self):
+        assert feature_loss(self.rows, 7 * self.rows).item() == pytest.approx(0, abs=1e-12)
+        assert feature_loss(self.rows, -0.1 * self.rows).item() == pytest.approx(2, abs=1e-12)
+        square = torch.tensor([[2.0, -1.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
+        assert feature_loss(self.rows, square).item() == pytest.approx(1, abs=1e-12)
+
+    def test_is_the_mean_over_all_rows_by_hand(self):
+        student = torch.tensor([[[1.0, 0.0], [1.0, 0.0]], [[0.0, 2.0], [3.0, 4.0]]])
+        teacher = torch.tensor([[[1.0, 1.0], [-1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]])
+        by_hand = [1 - 0.5**0.5, 2, 0, 1 - 3 / 5]
+        assert feature_loss(student, teacher).item() == pytest.approx(sum(by_hand) / 4, abs=1e-6)
+
+    def test_leaves_rows_out_that_the_teacher_does_not_have(self):
+        student = self.rows.clone().requires_grad_()
+        teacher = torch.tensor([[1.0, torch.nan, 1.0], [-0.5, 0.0, -4.0]], dtype=torch.float64)
+        loss = feature_loss(student, teacher)
+        assert loss.item() == pytest.approx(2, abs=1e-12)
+        feature_loss(student, teacher + torch.tensor([0.0, 1.0, 0.0])).backward()
+        assert student.grad[0].tolist() == [0, 0, 0]
+        assert student.grad[1].abs().sum() > 0
+
+    @pytest.mark.parametrize("n_rows", [0, 3])
+    def test_is_0_where_there_is_nothing_to_match(self, n_rows):
+        student = torch.ones(n_rows, 4, requires_grad=True)
+        loss = feature_loss(student, torch.full((n_rows, 4), torch.nan))
+        loss.backward()
+        assert loss.item() == 0
+        assert student.grad.eq(0).all()

@@ -536,3 +536,75 @@ class TestStartEmbeddings:
         with pytest.raises(StudentError, match=rf"shape \({shape[0]}, {shape[1]}\); .* \(90, 8\)"):
             start_embeddings(student, np.ones(shape, np.float32))
         assert torch.equal(student.pieces.weight, before)
+
+
+class TestFeatures:
+    """Word and label vectors projected to a teacher's width, in training alone."""
+
+    @pytest.fixture
+    def batch(self, small_vocabulary):
+        words = [small_vocabulary.encode_words(words) for words, _ in PASSAGES]
+        return make_batch(words, [labels for _, labels in PASSAGES], small_vocabulary)
+
+    @pytest.fixture(params=["softmax", "boundary"])
+    def matching(self, request, build_student):
+        """A student that is 16 wide, with one or three vectors a label, and features 5 wide."""
+        return build_student(head=request.param, feature_width=5)
+
+    def test_leave_the_logits_as_they_are(self, matching, build_student, batch):
+        with torch.inference_mode():
+            logits, *_ = matching(batch, with_features=True)
+            plain = build_student(head=matching.config.head)
+            assert torch.equal(logits, matching(batch))
+            assert torch.equal(logits, plain(batch))  # drawn from the same seed
+
+    def test_are_the_projected_vectors(self, matching, batch):
+        with torch.no_grad():
+            _, words, labels = matching(batch, with_features=True)
+            pooled_words, pooled_labels = matching.pool_pieces(batch)
+            word_vectors = matching.encode_words(pooled_words, batch)
+            label_vectors = matching.label_tower(pooled_labels)
+        assert words.shape == (4, 11, 5)
+        assert labels.shape == (4, 4, 5)
+        projection = matching.word_projection
+        expected = word_vectors @ projection.weight.T + projection.bias
+        torch.testing.assert_close(words, expected, rtol=0, atol=1e-5)
+        projection = matching.label_projection
+        expected = label_vectors @ projection.weight.T + projection.bias
+        for row, (_, asked) in enumerate(PASSAGES):
+            known = batch["label_index"][row, : len(asked)]
+            torch.testing.assert_close(
+                labels[row, : len(asked)], expected[known], rtol=0, atol=1e-5
+            )
+
+    def test_may_be_of_no_labels(self, matching, small_vocabulary):
+        words = [small_vocabulary.encode_words(["Paris", "left"])]
+        _, words, labels = matching(make_batch(words, [()], small_vocabulary), with_features=True)
+        assert words.shape == (1, 2, 5)
+        assert labels.shape == (1, 0, 5)
+
+    def test_do_not_count(self, matching, build_student):
+        plain = build_student(head=matching.config.head)
+        assert matching.n_parameters == plain.n_parameters
+        assert matching.n_parameters_without_embeddings == plain.n_parameters_without_embeddings
+        assert sum(values.numel() for values in matching.parameters()) > plain.n_parameters
+
+    def test_do_not_count_towards_the_limit(self):
+        narrow = {"embedding_width": 1, "hidden_width": 1}
+        others = Student(StudentConfig(1, **narrow)).n_parameters_without_embeddings
+        shape = StudentConfig(6_000_000 - others, **narrow, feature_width=768)
+        assert Student(shape).n_parameters == 6_000_000
+
+    def test_are_not_saved(self, matching, small_vocabulary, batch, tmp_path):
+        save_student(tmp_path, matching, small_vocabulary, facts={})
+        assert json.loads((tmp_path / CONFIG_FILE).read_text())["student"]["feature_width"] == 0
+        saved = safetensors.torch.load_file(tmp_path / WEIGHTS_FILE)
+        projections = {
+            f"{name}_projection.{part}" for name in ("word", "label") for part in ("weight", "bias")
+        }
+        assert saved.keys() == matching.state_dict().keys() - projections
+        loaded, _ = load_student(tmp_path)
+        assert loaded.config == dataclasses.replace(matching.config, feature_width=0)
+        with torch.inference_mode():
+            assert torch.equal(loaded(batch), matching(batch))
+        assert matching.config.feature_width == 5

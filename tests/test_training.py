@@ -19,13 +19,15 @@ from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import SettingsError, StudentError
 from gliner_distill.evaluation import StudentPredictor, evaluate
 from gliner_distill.examples import collate_examples, make_split
+from gliner_distill.feature_matching import teacher_features
 from gliner_distill.features import train_vocabulary
 from gliner_distill.label_policy import LabelPolicy
 from gliner_distill.labelling import label_corpus
-from gliner_distill.losses import soft_loss
+from gliner_distill.losses import feature_loss, soft_loss
 from gliner_distill.settings import TrainingSettings
 from gliner_distill.shards import LabelledPassage
 from gliner_distill.student import WEIGHTS_FILE, StudentConfig, load_student
+from gliner_distill.teacher import GLiNERTeacher
 from gliner_distill.training import (
     CHECKPOINT_FILE,
     METRICS_FILE,
@@ -109,6 +111,12 @@ def uninterrupted(tmp_path_factory, build_student, small_vocabulary, five_passag
     splits = [make_split("dev", five_passages[:3], small_vocabulary)]
     train_student(student, small_vocabulary, five_passages, folder, SHORT, splits=splits)
     return folder
+
+
+@pytest.fixture(scope="module")
+def gliner(build_gliner):
+    """A tiny GLiNER as a teacher, whose representations are 32 wide: do not change it."""
+    return GLiNERTeacher(build_gliner("UniEncoderSpan"))
 
 
 class TestLearning:
@@ -464,6 +472,149 @@ class TestResume:
         assert_same_run(tmp_path / "deep" / "run", uninterrupted)
 
 
+class TestFeatureMatching:
+    """Word and label vectors drawn to a tiny GLiNER's."""
+
+    MATCHING = dataclasses.replace(SHORT, feature_weight=0.5)
+
+    @pytest.fixture
+    def train_matching(self, build_student, small_vocabulary, five_passages, gliner):
+        """A function that trains as `train_short` does, with features matched."""
+
+        def train(folder, settings=self.MATCHING, **arguments):
+            dropout = {"dropout_prob": 0.3, "embedding_dropout_prob": 0.2}
+            shape = dropout | {"feature_width": 32, "head": "boundary"} | arguments.pop("shape", {})
+            return train_student(
+                build_student(**shape),
+                small_vocabulary,
+                five_passages,
+                folder,
+                settings,
+                splits=[make_split("dev", five_passages[:3], small_vocabulary)],
+                **({"teacher": gliner} | arguments),
+            )
+
+        return train
+
+    @staticmethod
+    def distances(student, vocabulary, items, gliner):
+        """Return how far the student's words and labels are off."""
+        batch = collate_examples(make_split("", items, vocabulary).examples, vocabulary)
+        words, labels = [item.passage.words for item in items], [item.labels for item in items]
+        with torch.inference_mode():
+            _, *found = student.eval()(batch, with_features=True)
+        expected = teacher_features(gliner, words, labels)
+        return [feature_loss(*pair).item() for pair in zip(found, expected, strict=True)]
+
+    @pytest.mark.parametrize("head", ["softmax", "boundary"])
+    def test_draws_words_and_labels_near(
+        self, tmp_path, train_matching, build_student, small_vocabulary, five_passages, gliner, head
+    ):
+        settings = dataclasses.replace(self.MATCHING, feature_weight=5.0, epochs=40)
+        shape = {"head": head, "dropout_prob": 0.0, "embedding_dropout_prob": 0.0}
+        world = small_vocabulary, five_passages, gliner
+        before = self.distances(build_student(feature_width=32, head=head), *world)
+        after = self.distances(train_matching(tmp_path, settings, shape=shape), *world)
+        words = [item.passage.words for item in five_passages]
+        labels = [item.labels for item in five_passages]
+        expected = teacher_features(gliner, words, labels)
+        for off_before, off, rows in zip(before, after, expected, strict=True):
+            known = rows[~rows.isnan().any(-1)]
+            # How far off one vector for all of them is at best: a bias alone could learn that.
+            constant = 1 - torch.nn.functional.normalize(known, dim=-1).mean(0).norm().item()
+            assert off < 0.5 * constant < off_before
+
+    def test_changes_what_ships_and_not_only_the_projections(self, tmp_path, train_matching):
+        train_matching(tmp_path / "matched")
+        train_matching(tmp_path / "plain", SHORT, teacher=None)
+        found, expected = weights(tmp_path / "matched"), weights(tmp_path / "plain")
+        assert found.keys() == expected.keys()
+        assert not any(torch.equal(found[name], expected[name]) for name in expected)
+
+    def test_adds_the_weighted_distances_to_the_loss_of_training_alone(
+        self, tmp_path, train_matching, build_student, small_vocabulary, five_passages, gliner
+    ):
+        shape = {"dropout_prob": 0.0, "embedding_dropout_prob": 0.0}
+        start = build_student(feature_width=32, head="boundary")
+        off = sum(self.distances(start, small_vocabulary, five_passages, gliner))
+        first_losses = {}
+        for weight in (0.0, 0.5):
+            # One step of hardly any length, so that what is measured is the start.
+            settings = dataclasses.replace(
+                SHORT, epochs=1, batch_size=5, learning_rate=1e-12, feature_weight=weight
+            )
+            train_matching(tmp_path / str(weight), settings, shape=shape)
+            first_losses[weight] = [row["loss"] for row in read_metrics(tmp_path / str(weight))]
+        (plain, plain_dev), (matched, matched_dev) = first_losses[0.0], first_losses[0.5]
+        assert matched - plain == pytest.approx(0.5 * off, abs=1e-4)
+        assert matched_dev == pytest.approx(plain_dev, abs=1e-6)
+
+    def test_is_of_the_clean_words_where_the_student_reads_altered_ones(
+        self, tmp_path, train_matching, build_gliner, five_passages, monkeypatch
+    ):
+        teacher = GLiNERTeacher(build_gliner("UniEncoderSpan"))
+        asked, represent = [], teacher.represent_passages
+
+        def watch(passages, labels):
+            asked.extend(zip(passages, labels, strict=True))
+            return represent(passages, labels)
+
+        monkeypatch.setattr(teacher, "represent_passages", watch)
+        settings = dataclasses.replace(self.MATCHING, altered_share=1.0)
+        train_matching(tmp_path, settings, teacher=teacher)
+        expected = {(item.passage.words, item.labels) for item in five_passages}
+        assert len(asked) == 4 * len(five_passages)
+        assert set(asked) == expected
+
+    # Of 12 steps, three an epoch: at the end of an epoch, and within.
+    @pytest.mark.parametrize("n_steps", [1, 6, 8])
+    def test_goes_on_as_if_never_stopped(self, tmp_path, train_matching, n_steps):
+        train_matching(tmp_path / "whole")
+        with pytest.raises(KilledError):
+            train_matching(tmp_path / "killed", on_progress=stop_after(n_steps))
+        train_matching(tmp_path / "killed", resume=True)
+        assert_same_run(tmp_path / "killed", tmp_path / "whole")
+        tensors = read_checkpoint(tmp_path / "whole" / CHECKPOINT_FILE).tensors
+        assert tensors["model.word_projection.weight"].shape == (32, 16)
+        assert tensors["model.label_projection.weight"].shape == (32, 3 * 16)
+
+    def test_refuses_to_go_on_with_another_teacher(self, tmp_path, train_matching, build_gliner):
+        with pytest.raises(KilledError):
+            train_matching(tmp_path, on_progress=stop_after(4))
+        other = GLiNERTeacher(build_gliner("UniEncoderSpan", seed=1))
+        with pytest.raises(StudentError, match="other settings or data; choose another --out"):
+            train_matching(tmp_path, teacher=other, resume=True)
+
+    def test_is_off_without_a_weight_whoever_is_given(
+        self, tmp_path, train_short, uninterrupted, gliner
+    ):
+        train_short(tmp_path, teacher=gliner)
+        assert_same_run(tmp_path, uninterrupted)
+
+    def test_copes_with_passages_that_have_no_label(
+        self, tmp_path, build_student, small_vocabulary, gliner
+    ):
+        nothing = LabelledPassage(Passage(("the", "north")), (), np.zeros((2, 0, 3), np.float32))
+        settings = TrainingSettings(alpha=1.0, epochs=1, feature_weight=1.0)
+        student = build_student(feature_width=32)
+        train_student(student, small_vocabulary, [nothing], tmp_path, settings, teacher=gliner)
+        assert [row["loss"] for row in read_metrics(tmp_path)] == [0.0]
+        assert all(values.isfinite().all() for values in student.parameters())
+
+    def test_names_a_teacher_that_is_missing(self, tmp_path, train_matching):
+        with pytest.raises(
+            SettingsError, match=r"^feature_weight 0\.5 .* but no teacher is given$"
+        ):
+            train_matching(tmp_path / "run", teacher=None)
+        assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize("width", [0, 31])
+    def test_names_a_width_that_is_not_the_teachers(self, tmp_path, train_matching, width):
+        with pytest.raises(SettingsError, match=rf"^feature_width must be .*, 32; got {width}$"):
+            train_matching(tmp_path / "run", shape={"feature_width": width})
+        assert not (tmp_path / "run").exists()
+
+
 class TestRefusals:
     def copy(self, uninterrupted, tmp_path):
         return shutil.copytree(uninterrupted, tmp_path / "run")
@@ -613,6 +764,7 @@ class TestTrainingSettings:
         [
             *(("alpha", value) for value in (-0.1, 2.0, math.nan)),
             *(("temperature", value) for value in (0.0, -1.0, math.nan, math.inf)),
+            *(("feature_weight", value) for value in (-0.1, math.nan, math.inf)),
             *(("epochs", value) for value in (0, -1)),
             *(("batch_size", value) for value in (0, -8)),
             *(("learning_rate", value) for value in (0.0, -1e-3, math.nan, math.inf)),
@@ -689,3 +841,20 @@ class TestTrainOnStore:
         assert config["teacher"] == "lexicon"
         assert config["teacher_fingerprint"] == "f" * 64
         assert len(config["corpus_fingerprint"]) == 64
+
+    @pytest.mark.parametrize(("weight", "width"), [(0.5, 32), (0.0, 0)])
+    def test_gives_the_student_the_teachers_width_if_its_features_are_matched(
+        self, tmp_path, store, build_gliner, weight, width
+    ):
+        student = train_on_store(
+            store,
+            tmp_path / "run",
+            dataclasses.replace(SHORT, epochs=1, feature_weight=weight),
+            make_config=self.narrow,
+            teacher=GLiNERTeacher(build_gliner("UniEncoderToken")),
+            on_progress=lambda *step: None,
+        )
+        assert student.config.feature_width == width
+        run = json.loads((tmp_path / "run" / "config.json").read_text())
+        assert run["student"]["feature_width"] == width
+        assert load_student(tmp_path / "run" / "student")[0].config.feature_width == 0

@@ -23,6 +23,7 @@ from gliner_distill.settings import TrainingSettings
 if TYPE_CHECKING:
     from gliner_distill.entities import Passage
     from gliner_distill.label_policy import LabelPolicy
+    from gliner_distill.teacher import GLiNERTeacher
 
 app = typer.Typer(
     name="gliner-distill",
@@ -268,6 +269,8 @@ def train(
     alpha: given.Alpha = _DEFAULTS.alpha,
     temperature: given.Temperature = _DEFAULTS.temperature,
     positive_weight: given.PositiveWeight = _DEFAULTS.positive_weight,
+    feature_weight: given.FeatureWeight = _DEFAULTS.feature_weight,
+    teacher: given.MatchedTeacher = None,
     epochs: given.Epochs = _DEFAULTS.epochs,
     batch_size: given.BatchSize = _DEFAULTS.batch_size,
     learning_rate: given.LearningRate = _DEFAULTS.learning_rate,
@@ -285,11 +288,14 @@ def train(
     The loss is alpha · T² · KL(teacher || student) + (1 - alpha) · CE(gold), Hinton et al. 2015;
     of a boundary head, binary cross-entropies in place of both.
     --alpha 0 makes a student of gold labels alone, --alpha 1 one of the teacher alone.
+    --feature-weight adds how far the student's word and label vectors point away from those of
+    the GLiNER that --teacher names, which then reads along at every step.
 
     Prints one line with the student's folder and size. Writes the student (weights, shape,
     tokenizer) into OUT/student; beside it metrics.jsonl, config.json, environment.json,
     TensorBoard's files and the last epoch's checkpoint, from which --resume goes on exactly.
     """
+    _check_matching(feature_weight, teacher)
     with _when_stopped(f"{out} keeps the finished epochs; the same command with --resume goes on"):
         from gliner_distill.progress import StageProgress
         from gliner_distill.student import StudentConfig
@@ -300,6 +306,7 @@ def train(
             alpha=alpha,
             temperature=temperature,
             positive_weight=positive_weight,
+            feature_weight=feature_weight,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -307,6 +314,7 @@ def train(
             seed=seed,
             device=device,
         )
+        matched = _load_matched_teacher(teacher, device) if teacher is not None else None
         with StageProgress() as progress:
             student = train_on_store(
                 store,
@@ -320,6 +328,7 @@ def train(
                     head=head,
                 ),
                 dev=dev,
+                teacher=matched,
                 resume=resume,
                 on_progress=progress.update,
             )
@@ -327,6 +336,22 @@ def train(
         f"{out / 'student'}: {student.n_parameters:,} parameters, "
         f"{student.n_parameters_without_embeddings:,} without embeddings"
     )
+
+
+def _check_matching(feature_weight: float, teacher: str | None) -> None:
+    if feature_weight and teacher is None:
+        raise typer.BadParameter("--feature-weight matches a teacher; give it with --teacher MODEL")
+    if teacher is not None and not feature_weight:
+        raise typer.BadParameter("--teacher is for --feature-weight; give it as well")
+
+
+def _load_matched_teacher(source: str, device: str) -> "GLiNERTeacher":
+    import torch
+
+    from gliner_distill.teacher import GLiNERTeacher
+
+    is_on_gpu = device == "gpu" and torch.cuda.is_available()
+    return GLiNERTeacher.from_pretrained(source, device="cuda" if is_on_gpu else "cpu")
 
 
 @app.command(

@@ -43,6 +43,8 @@ _EXAMPLES = {
   gliner-distill train soft_labels/train --dev soft_labels/dev \\
     --out runs/distilled
   gliner-distill train soft_labels/train --alpha 0 --out runs/hard
+  gliner-distill train soft_labels/train --feature-weight 1 \\
+    --teacher urchade/gliner_medium-v2.1 --out runs/matched
   gliner-distill train soft_labels/train --out runs/distilled --resume""",
     "evaluate": """
   gliner-distill evaluate runs/distilled test.json --json distilled.json
@@ -303,6 +305,15 @@ BatchSize = Annotated[int, _setting("batch_size", "N", min=1)]
 LearningRate = Annotated[float, _setting("learning_rate", "RATE")]
 EmbeddingRate = Annotated[float, _setting("embedding_rate", "SHARE", min=0)]
 PositiveWeight = Annotated[float, _setting("positive_weight", "W")]
+FeatureWeight = Annotated[float, _setting("feature_weight", "W", min=0)]
+MatchedTeacher = Annotated[
+    str | None,
+    _option(
+        "--teacher",
+        metavar="MODEL",
+        text="The GLiNER for --feature-weight: its folder, or its hub id.",
+    ),
+]
 Head = Annotated[
     Literal["softmax", "boundary"],
     _option(

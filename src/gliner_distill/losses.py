@@ -2,7 +2,8 @@
 
 In: the teacher's start/end/inside probabilities and the gold entities of a passage. Out: the
 targets of the `softmax` head (one distribution a word over the labels and "none") and of the
-`boundary` head (start, end and inside of each label), and each head's loss.
+`boundary` head (start, end and inside of each label), and each head's loss; and the distance of the
+student's features to the teacher's.
 """
 
 from collections.abc import Sequence
@@ -180,6 +181,22 @@ def boundary_loss(
     is_known = ~gold.isnan()
     hard = _weighted_cross_entropy(student_logits, gold.nan_to_num(0.0), positive_weight)
     return torch.where(is_known, alpha * soft + (1 - alpha) * hard, soft).mean()
+
+
+def feature_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
+    """Return `1 - cos(student, teacher)`, mean over rows; 0 where there is none to match.
+
+    A hint in the sense of FitNets (Romero et al. 2015): the student's vectors, projected to the
+    teacher's width, are drawn to the teacher's; by their cosine, as in DistilBERT (Sanh et al.
+    2019), so that only directions count.
+
+    Args:
+        student_features: Shape `(..., width)`.
+        teacher_features: Shape `(..., width)`; a row with NaN in it is not matched.
+    """
+    is_known = ~teacher_features.isnan().any(-1)
+    cosines = F.cosine_similarity(student_features[is_known], teacher_features[is_known], dim=-1)
+    return (1 - cosines).sum() / is_known.sum().clamp(min=1)
 
 
 def _weighted_cross_entropy(logits: Tensor, targets: Tensor, positive_weight: float) -> Tensor:

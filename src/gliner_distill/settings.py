@@ -31,6 +31,9 @@ class TrainingSettings:
     altered_share: float = _setting(
         0.0, "Share of passages read in lower or upper case or with typing errors, 0 to 1."
     )
+    feature_weight: float = _setting(
+        0.0, "Weight of drawing word and label vectors to a GLiNER's; 0: they are left alone."
+    )
     epochs: int = _setting(7, "Passes over the training passages.")
     batch_size: int = _setting(8, "Passages in a batch.")
     learning_rate: float = _setting(
@@ -54,6 +57,8 @@ class TrainingSettings:
         _check(_positive(weight), "positive_weight", weight, "above 0")
         share = self.altered_share
         _check(0 <= share <= 1, "altered_share", share, "from 0 to 1")
+        weight = self.feature_weight
+        _check(_not_negative(weight), "feature_weight", weight, "0 or more")
         _check(self.epochs >= 1, "epochs", self.epochs, "1 or more")
         _check(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
         _check(_positive(self.learning_rate), "learning_rate", self.learning_rate, "above 0")

@@ -9,7 +9,7 @@ Labels never see the text or each other, so their order cannot change a score.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -32,6 +32,7 @@ SOFTMAX, BOUNDARY = "softmax", "boundary"
 _KINDS = {SOFTMAX: 1, BOUNDARY: 3}
 # What is asked for is mostly not there: about 1 in 20 of a GLiNER's answers is above a half.
 _BOUNDARY_BIAS = -3.0
+_PROJECTIONS = ("word_projection.", "label_projection.")
 
 Batch = dict[str, Tensor]
 """What `Student.forward` takes; `make_batch` says what is in it."""
@@ -54,6 +55,8 @@ class StudentConfig:
         head: `softmax` or `boundary`.
         label_hidden_width: Units of a hidden layer in the label tower; 0 for none, as in the
             report.
+        feature_width: Of a teacher's representations, which word and label vectors are projected
+            to; above 0 only in training.
     """
 
     n_pieces: int
@@ -66,6 +69,7 @@ class StudentConfig:
     threshold: float = 0.5
     head: str = SOFTMAX
     label_hidden_width: int = 0
+    feature_width: int = 0
 
 
 class Student(nn.Module):
@@ -83,6 +87,7 @@ class Student(nn.Module):
         width, hidden = config.embedding_width, config.hidden_width
         n_directions = 2 if config.bidirectional else 1
         out_width = hidden * n_directions
+        label_width = out_width * _KINDS[config.head]
         self.pieces = nn.EmbeddingBag(config.n_pieces, width, mode="mean")
         self.shapes = nn.Linear(N_SHAPES, width, bias=False)
         self.forward_lstm = _lstm_layers(config.n_layers, width, hidden, out_width)
@@ -90,15 +95,16 @@ class Student(nn.Module):
             config.n_layers if config.bidirectional else 0, width, hidden, out_width
         )
         self.word_tower = nn.Linear(out_width + width, out_width)
-        self.label_tower = _label_tower(
-            width, config.label_hidden_width, out_width * _KINDS[config.head]
-        )
+        self.label_tower = _label_tower(width, config.label_hidden_width, label_width)
         if config.head == SOFTMAX:
             self.none = nn.Linear(out_width, 1)
         else:
             self.bias = nn.Parameter(torch.full((_KINDS[BOUNDARY],), _BOUNDARY_BIAS))
         self.embedding_dropout = nn.Dropout(config.embedding_dropout_prob)
         self.dropout = nn.Dropout(config.dropout_prob)
+        if config.feature_width:  # last, so that all else starts as it does without
+            self.word_projection = nn.Linear(out_width, config.feature_width)
+            self.label_projection = nn.Linear(label_width, config.feature_width)
         if self.n_parameters > MAX_PARAMETERS:
             raise SettingsError(
                 f"this student has {self.n_parameters:,} parameters "
@@ -108,29 +114,45 @@ class Student(nn.Module):
 
     @property
     def n_parameters(self) -> int:
-        """Parameters counted over everything."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        """Parameters counted over everything but the projections, which stay behind in training."""
+        return sum(
+            parameter.numel()
+            for name, parameter in self.named_parameters()
+            if not name.startswith(_PROJECTIONS)
+        )
 
     @property
     def n_parameters_without_embeddings(self) -> int:
         """Parameters but for the table of subword pieces."""
         return self.n_parameters - self.pieces.weight.numel()
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Return logits.
+    def forward(
+        self, batch: Batch, *, with_features: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+        """Return logits, and on demand the features of words and of labels.
 
         Of a `softmax` head: shape `(batch, words, 1 + labels)`, "none" first; of a `boundary` head:
         `(batch, words, labels, 3)`, start, end, inside. Masked labels hold `-inf`; positions beyond
         a passage's end hold numbers without meaning (`word_mask` tells them).
+
+        Features are vectors projected to a teacher's `feature_width`, which must be above 0:
+        shapes `(batch, words, feature_width)` and `(batch, labels, feature_width)`.
         """
         pooled_words, pooled_labels = self.pool_pieces(batch)
         words = self.encode_words(pooled_words, batch)
-        labels = self.encode_labels(pooled_labels)[batch["label_index"]]
+        labels = self.encode_labels(pooled_labels)
+        logits = self._score(words, labels[batch["label_index"]], batch["label_mask"])
+        if not with_features:
+            return logits
+        label_features = self.label_projection(labels.flatten(1))[batch["label_index"]]
+        return logits, self.word_projection(words), label_features
+
+    def _score(self, words: Tensor, labels: Tensor, label_mask: Tensor) -> Tensor:
         scale = words.shape[-1] ** -0.5
         # (batch, labels, kinds, width) with the words: (batch, words, labels, kinds)
         scores = scale * (words @ labels.flatten(1, 2).transpose(1, 2))
         scores = scores.reshape(*words.shape[:2], *labels.shape[1:3])
-        scores = scores.masked_fill(~batch["label_mask"][:, None, :, None], -torch.inf)
+        scores = scores.masked_fill(~label_mask[:, None, :, None], -torch.inf)
         if self.config.head == BOUNDARY:
             biased: Tensor = scores + self.bias
             return biased
@@ -256,7 +278,7 @@ def calibrate_student(student: Student, *, shift: Sequence[float], scale: float)
     """
     if student.config.head != BOUNDARY:
         raise StudentError("only a student with a boundary head can be calibrated")
-    last = student.label_tower[-1] if student.config.label_hidden_width else student.label_tower
+    *_, last = student.label_tower.modules()
     with torch.no_grad():
         for parameter in last.parameters():
             parameter.mul_(scale)
@@ -268,23 +290,34 @@ EMBEDDING_SPREAD = 0.5
 
 
 def save_student(
-    folder: Path, student: Student, vocabulary: Vocabulary, *, facts: Mapping[str, object]
+    folder: Path,
+    student: Student,
+    vocabulary: Vocabulary,
+    *,
+    facts: Mapping[str, object],
+    half: bool = False,
 ) -> None:
     """Write a student's weights, shape and tokenizer, each to a temporary name first.
+
+    Projections to a teacher's features are left out, and the shape says that there are none.
 
     Args:
         folder: Made where it does not exist.
         student: On any device.
         vocabulary: Its pieces.
         facts: Plain JSON values to keep beside the shape, such as what it was trained on.
+        half: Write the weights in half precision; it is read back to single precision.
 
     Raises:
         StudentError: The folder cannot be written.
     """
     tensors = {
-        key: value.detach().cpu().contiguous() for key, value in student.state_dict().items()
+        key: (value.half() if half else value).detach().cpu().contiguous()
+        for key, value in student.state_dict().items()
+        if not key.startswith(_PROJECTIONS)
     }
-    config = {"format_version": FORMAT_VERSION, "student": asdict(student.config), **facts}
+    shape = replace(student.config, feature_width=0)
+    config = {"format_version": FORMAT_VERSION, "student": asdict(shape), **facts}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / TOKENIZER_FILE, vocabulary.to_json().encode())

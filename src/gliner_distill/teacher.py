@@ -203,6 +203,30 @@ class GLiNERTeacher:
         """Return the model's inputs, batch by batch, as `score_passages` forms them."""
         return [self._collate(batch) for batch in self._plan_batches(passages, labels)]
 
+    def represent_passages(
+        self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
+    ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """Yield passages' indices with their words' and labels' representations, in any order.
+
+        These are GLiNER's vectors just before it scores one against the other, shapes `(words,
+        width)` and `(labels, width)`, of a passage's first window and first group of labels alone.
+        A passage without words or labels is left out.
+
+        Raises:
+            TeacherError: The model does not tell them, or see `score_passages`.
+        """
+        for batch in self._plan_batches(passages, labels):
+            first = [one for one in batch if one.window.start == 0 and one.first_label == 0]
+            if not first:
+                continue
+            output = self.model.run_batch(self._collate(first))
+            words = getattr(output, "words_embedding", None)
+            prompts = getattr(output, "prompts_embedding", None)
+            if words is None or prompts is None:
+                raise TeacherError(f"{self.name}: does not tell how it represents words and labels")
+            for row, one in enumerate(first):
+                yield one.passage, words[row, : len(one.words)], prompts[row, : len(one.labels)]
+
     @property
     def n_streams(self) -> int:
         """How many batches are scored at once."""

@@ -36,12 +36,14 @@ from gliner_distill.examples import (
     make_example,
     order_batches,
 )
+from gliner_distill.feature_matching import teacher_feature_width, teacher_features
 from gliner_distill.features import Vocabulary
 from gliner_distill.files import replace_file
-from gliner_distill.losses import boundary_loss, distillation_loss
+from gliner_distill.losses import boundary_loss, distillation_loss, feature_loss
 from gliner_distill.settings import TrainingSettings
 from gliner_distill.shards import LabelledPassage
 from gliner_distill.student import Batch, Student, save_student
+from gliner_distill.teacher import GLiNERTeacher
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 METRICS_FILE = "metrics.jsonl"
@@ -57,6 +59,7 @@ def train_student(
     settings: TrainingSettings,
     *,
     splits: Sequence[EvaluationSplit] = (),
+    teacher: GLiNERTeacher | None = None,
     facts: Mapping[str, object] | None = None,
     resume: bool = False,
     on_progress: Callable[[int, str], None] = lambda n_words, text: None,
@@ -70,17 +73,22 @@ def train_student(
         folder: The run folder; made where it does not exist.
         settings: Everything that can be chosen.
         splits: Measured after each epoch.
+        teacher: Whose representations the student's vectors are drawn to; for a `feature_weight`
+            above 0 alone.
         facts: Plain JSON values to keep with the student.
         resume: Go on from the folder's checkpoint, if there is one.
         on_progress: Called after each step with its words and a short text on how it goes; first
             with the words of the epochs that a resumed run has behind it.
 
     Raises:
-        SettingsError: The settings ask for gold entities and there are none.
+        SettingsError: The settings ask for gold entities, or for a teacher, and there are none; or
+            the student's `feature_width` is not the teacher's.
+        TeacherError: The teacher cannot represent a passage.
         StudentError: The folder holds a run already and `resume` is false, or a run of other
             settings or data; or it cannot be written; or the loss is no longer a number.
     """
     _check_gold(train, settings)
+    matched = _matched_teacher(student, settings, teacher)
     accelerator = Accelerator(
         cpu=settings.device == "cpu", mixed_precision=_MIXED_PRECISION[settings.precision]
     )
@@ -91,6 +99,7 @@ def train_student(
         "data": _digest(train),
         "vocabulary": hashlib.sha256(vocabulary.to_json().encode()).hexdigest(),
         "splits": {split.name: _digest_split(split) for split in splits},
+        "matched_teacher": matched.fingerprint if matched is not None else None,
     }
     checkpoint = _open_run(folder, run, resume=resume)
     optimizer = torch.optim.AdamW(
@@ -111,7 +120,9 @@ def train_student(
             torch.manual_seed(settings.seed * 100_003 + epoch)
             model.train()
             losses = []
-            batches = _epoch_loader(examples, vocabulary, settings, epoch, student.config.head)
+            batches = _epoch_loader(
+                examples, vocabulary, settings, epoch, student.config.head, matched
+            )
             loader = accelerator.prepare(batches)
             for step, batch in enumerate(loader, start=epoch * batches_an_epoch):
                 for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
@@ -187,6 +198,7 @@ def _epoch_loader(
     settings: TrainingSettings,
     epoch: int,
     head: str,
+    teacher: GLiNERTeacher | None,
 ) -> DataLoader[Batch]:
     generator = torch.Generator().manual_seed(settings.seed * 100_003 + epoch)
     lengths = [len(example.words.word_starts) for example in examples]
@@ -203,26 +215,45 @@ def _epoch_loader(
             )
             for row in rows
         ]
-        return collate_examples(chosen, vocabulary, head=head)
+        batch = collate_examples(chosen, vocabulary, head=head)
+        if teacher is not None:
+            # Altered or not, an example has its passage's own words.
+            words = [example.item.passage.words for example in chosen]
+            labels = [example.item.labels for example in chosen]
+            features = teacher_features(teacher, words, labels)
+            batch["teacher_words"], batch["teacher_labels"] = features
+        return batch
 
     # A batch is one row of this loader, so that Accelerate deals whole batches to processes.
     return DataLoader(batches, batch_size=1, collate_fn=collate)  # type: ignore[arg-type]
 
 
 def _loss(model: nn.Module, batch: Batch, settings: TrainingSettings) -> Tensor:
+    if "teacher_words" not in batch:
+        return _label_loss(model(batch), batch, settings)
+    logits, words, labels = model(batch, with_features=True)
+    off = feature_loss(words, batch["teacher_words"]) + feature_loss(
+        labels, batch["teacher_labels"]
+    )
+    return _label_loss(logits, batch, settings) + settings.feature_weight * off
+
+
+def _label_loss(logits: Tensor, batch: Batch, settings: TrainingSettings) -> Tensor:
     mask = batch["word_mask"]
     if "teacher_probs" in batch:
         pairs = mask[:, :, None] & batch["label_mask"][:, None, :]
+        gold = batch["gold"][pairs]
         return boundary_loss(
-            model(batch)[pairs],
+            logits[pairs],
             batch["teacher_probs"][pairs],
-            batch["gold"][pairs],
+            # A hard student takes what gold does not name for absent, as GLiNER's training does.
+            gold if settings.alpha > 0 else gold.nan_to_num(0.0),
             alpha=settings.alpha,
             temperature=settings.temperature,
             positive_weight=settings.positive_weight,
         )
     return distillation_loss(
-        model(batch)[mask],
+        logits[mask],
         batch["teacher_logits"][mask],
         batch["gold"][mask],
         alpha=settings.alpha,
@@ -315,6 +346,26 @@ def _check_gold(train: Sequence[LabelledPassage], settings: TrainingSettings) ->
             f"alpha {settings.alpha} mixes gold labels in, but the store has no gold entity; "
             f"use --alpha 1"
         )
+
+
+def _matched_teacher(
+    student: Student, settings: TrainingSettings, teacher: GLiNERTeacher | None
+) -> GLiNERTeacher | None:
+    """Return the teacher if its representations are to be matched, having checked that they can."""
+    if not settings.feature_weight:
+        return None
+    if teacher is None:
+        raise SettingsError(
+            f"feature_weight {settings.feature_weight} draws the student's vectors to a teacher's, "
+            f"but no teacher is given"
+        )
+    width = teacher_feature_width(teacher)
+    if student.config.feature_width != width:
+        raise SettingsError(
+            f"feature_width must be that of the teacher's representations, {width}; "
+            f"got {student.config.feature_width}"
+        )
+    return teacher
 
 
 def _check_loss(loss: float, epoch: int, settings: TrainingSettings) -> None:

@@ -1,14 +1,17 @@
 """One student from one store: what `gliner-distill train` does."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from gliner_distill.examples import make_split
+from gliner_distill.feature_matching import teacher_feature_width
 from gliner_distill.initialisation import find_vocabulary, start_student
 from gliner_distill.progress import ShowProgress, count_words
 from gliner_distill.settings import TrainingSettings
 from gliner_distill.soft_labels import SoftLabelStore
 from gliner_distill.student import Student, StudentConfig
+from gliner_distill.teacher import GLiNERTeacher
 from gliner_distill.training import train_student
 
 _PROBE_PASSAGES = 100
@@ -21,6 +24,7 @@ def train_on_store(
     *,
     make_config: Callable[[int], StudentConfig],
     dev: Path | None = None,
+    teacher: GLiNERTeacher | None = None,
     resume: bool = False,
     on_progress: ShowProgress,
 ) -> Student:
@@ -32,6 +36,7 @@ def train_on_store(
         settings: Loss, schedule and seed.
         make_config: Returns the student's shape for a number of pieces.
         dev: Another finished store.
+        teacher: Whose representations to match, with a `feature_weight` above 0.
         resume: Go on from the run folder's checkpoint.
         on_progress: Called with a stage's name, words done, words in all, and a short text.
 
@@ -44,7 +49,10 @@ def train_on_store(
     splits = [make_split("train", passages[:_PROBE_PASSAGES], vocabulary)]
     if dev is not None:
         splits.append(make_split("dev", list(SoftLabelStore(dev)), vocabulary))
-    student = start_student(vocabulary, pieces, make_config(len(vocabulary)), seed=settings.seed)
+    config = make_config(len(vocabulary))
+    if teacher is not None and settings.feature_weight:
+        config = replace(config, feature_width=teacher_feature_width(teacher))
+    student = start_student(vocabulary, pieces, config, seed=settings.seed)
     n_words = settings.epochs * sum(len(item.passage.words) for item in passages)
     manifest = opened.manifest
     return train_student(
@@ -54,6 +62,7 @@ def train_on_store(
         out,
         settings,
         splits=splits,
+        teacher=teacher,
         facts={
             "teacher": manifest.teacher,
             "teacher_fingerprint": manifest.teacher_fingerprint,
