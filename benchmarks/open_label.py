@@ -72,7 +72,7 @@ def main() -> None:
     sets = [found for name in list_names(given) if (found := read_set(given, name)) is not None]
     teacher = GLiNERTeacher.from_pretrained(given.teacher)
     models = {
-        "teacher": [ask_teacher(teacher, one, given.out / "teacher" / one.name) for one in sets],
+        "teacher": [ask_teacher(teacher, one, given.out / "teacher") for one in sets],
         "student": [ask_student(given.student, one) for one in sets],
     }
     figures = {name: measure(decoders, sets) for name, decoders in models.items()}
@@ -90,7 +90,10 @@ def list_names(given: argparse.Namespace) -> Sequence[str]:
 
 
 def read_set(given: argparse.Namespace, name: str) -> TestSet | None:
-    listed = json.loads((given.folder / f"{name}.labels.json").read_text(encoding="utf-8"))
+    try:
+        listed = json.loads((given.folder / f"{name}.labels.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{given.folder / name}.labels.json: cannot be read: {error}") from error
     labels = tuple(dict.fromkeys(map(clean_label, listed)))
     if not labels:
         print(f"{name}: its label list is empty, left out")
@@ -103,7 +106,8 @@ def read_set(given: argparse.Namespace, name: str) -> TestSet | None:
 
 def ask_teacher(teacher: GLiNERTeacher, one: TestSet, folder: Path) -> Decode:
     policy = LabelPolicy(fixed=one.labels)
-    store = label_corpus(one.passages, teacher, folder, policy=policy, keep_pieces=False)
+    named = folder / f"{one.name}-{len(one.passages)}"
+    store = label_corpus(one.passages, teacher, named, policy=policy, keep_pieces=False)
     items = list(store)
     return lambda threshold: [
         decode_entities(item.probs, item.labels, threshold=threshold) for item in items

@@ -209,8 +209,8 @@ class TestCalibrationError:
         # Of 4 found with a score of 0.9, 2 are right; the two below a half do not count.
         score = math.log(9)
         groups = [
-            one_word_group([(score, True), (score, False), (-0.5, False)]),
-            one_word_group([(score, True), (score, False), (-0.5, True)]),
+            one_word_group([(score, True), (-0.5, False)]),
+            one_word_group([(score, True), (score, False), (score, False), (-0.5, True)]),
         ]
         assert calibration_error(groups, UNCHANGED) == pytest.approx(0.4, abs=1e-6)
 

@@ -338,6 +338,7 @@ class TestGather:
         lines = capsys.readouterr().out.splitlines()
         assert "more: 3 of 14 passages left out" in lines
         assert "short: 0 of 1 passages left out" in lines
+        assert "btc: 0 of 4 passages left out" in lines  # the two held out are not among them
         assert len(lines) == 8  # the six in part, and two more
 
     def test_writes_what_open_label_reads(self, transfer_set, tmp_path, world, gather, monkeypatch):

@@ -240,6 +240,17 @@ class TestBoundaryHead:
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
         assert len(np.unique(found.numpy().round(5))) == found.numel()
 
+    def test_has_a_hidden_layer_for_labels_where_asked(self, build_student, small_vocabulary):
+        student = build_student(head="boundary", label_hidden_width=12)
+        pooled = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
+        first, _, last = student.label_tower
+        with torch.inference_mode():
+            hidden = nn.functional.gelu(pooled @ first.weight.T + first.bias)
+            expected = hidden @ last.weight.T + last.bias
+            found = student.encode_labels(pooled)
+        assert found.shape == (5, 3, 16)
+        torch.testing.assert_close(found, expected.reshape(5, 3, 16), rtol=0, atol=1e-6)
+
     def test_comes_back_from_its_files(
         self, boundary_student, small_vocabulary, tmp_path, label_hidden_width
     ):

@@ -10,7 +10,6 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from gliner_distill import labelling, training
@@ -223,13 +222,6 @@ class TestBfloat16:
             found, expected = student(batch), loaded(batch)
         assert found.dtype == torch.float32
         assert torch.equal(found, expected)
-
-    @pytest.fixture(autouse=True)
-    def other_precision_in_this_process(self):
-        """Accelerate keeps the precision of a process's first run."""
-        AcceleratorState._reset_state()
-        yield
-        AcceleratorState._reset_state()
 
     @pytest.fixture(autouse=True)
     def collect_examples(self, five_passages, small_vocabulary):

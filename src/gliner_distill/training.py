@@ -48,7 +48,6 @@ from gliner_distill.teacher import GLiNERTeacher
 CHECKPOINT_FILE = "checkpoint.safetensors"
 METRICS_FILE = "metrics.jsonl"
 STUDENT_FOLDER = "student"
-_MIXED_PRECISION = {"fp32": "no", "bf16": "bf16"}
 
 
 def train_student(
@@ -89,9 +88,7 @@ def train_student(
     """
     _check_gold(train, settings)
     matched = _matched_teacher(student, settings, teacher)
-    accelerator = Accelerator(
-        cpu=settings.device == "cpu", mixed_precision=_MIXED_PRECISION[settings.precision]
-    )
+    accelerator = Accelerator(cpu=settings.device == "cpu")
     examples = [make_example(item, vocabulary) for item in train]
     run = {
         "training": asdict(settings),
@@ -143,7 +140,6 @@ def train_student(
                     folder / CHECKPOINT_FILE,
                     Checkpoint.of(student, optimizer.optimizer, epoch=epoch + 1, run=run),
                 )
-    accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     if accelerator.is_main_process:
         save_student(folder / STUDENT_FOLDER, student, vocabulary, facts=facts or {})
     return student.eval()
@@ -229,13 +225,20 @@ def _epoch_loader(
 
 
 def _loss(model: nn.Module, batch: Batch, settings: TrainingSettings) -> Tensor:
-    if "teacher_words" not in batch:
-        return _label_loss(model(batch), batch, settings)
-    logits, words, labels = model(batch, with_features=True)
-    off = feature_loss(words, batch["teacher_words"]) + feature_loss(
-        labels, batch["teacher_labels"]
-    )
-    return _label_loss(logits, batch, settings) + settings.feature_weight * off
+    is_matched = "teacher_words" in batch
+    # Not Accelerate's mixed precision, which holds for all runs of a process.
+    with torch.autocast(
+        batch["piece_ids"].device.type, torch.bfloat16, enabled=settings.precision == "bf16"
+    ):
+        answer = model(batch, with_features=True) if is_matched else (model(batch),)
+    logits, *features = (part.float() for part in answer)
+    loss = _label_loss(logits, batch, settings)
+    if is_matched:
+        words, labels = features
+        off = feature_loss(words, batch["teacher_words"])
+        off = off + feature_loss(labels, batch["teacher_labels"])
+        loss = loss + settings.feature_weight * off
+    return loss
 
 
 def _label_loss(logits: Tensor, batch: Batch, settings: TrainingSettings) -> Tensor:
