@@ -3,8 +3,8 @@
 DATA is a folder with `corpora/NAME.jsonl`, `corpora/NAME.labels.json`, `permissive.json` (the sets
 whose licence lets weights ship) and `open/train.json`. Each stage goes on where it was stopped:
 
-1. OUT/transfer.json, the transfer set (see `transfer_set.py`), and OUT/in_domain, held-out passages
-   of six of its sets in the form of DATA/corpora.
+1. OUT/transfer.json, the transfer set (see `transfer_set.py`), OUT/sets.json, what it is made of,
+   and OUT/in_domain, held-out passages of six of its sets in the form of DATA/corpora.
 2. OUT/near, the teacher's soft labels of the first half: of each passage its own and listed labels,
    two more of the corpus, and two of the pool, which is all labels of all passages.
 3. OUT/beside, those of the second half: of each passage three of these, and ten labels that stand
@@ -77,7 +77,7 @@ def main() -> None:
     teacher = GLiNERTeacher.from_pretrained(given.teacher, device=given.device)
     teacher.name = Path(given.teacher).name
     if not transfer.exists():
-        gathered = gather(given.data, given.words, teacher, given.out / "in_domain", SEED)
+        gathered = gather(given.data, given.words, teacher, given.out, SEED)
         write_passages(transfer, gathered)
     stores = label(list(CorpusFile(transfer)), open_passages(given.data), teacher, given.out)
     train(stores, given.out / "run", given.epochs)

@@ -42,15 +42,18 @@ _GRAM = 8
 
 
 def gather(
-    data: Path, n_words: int, teacher: GLiNERTeacher, in_domain: Path, seed: int
+    data: Path, n_words: int, teacher: GLiNERTeacher, out: Path, seed: int
 ) -> Iterator[Passage]:
     """Yield the transfer set, shuffled, and write what is held out of six of its sets.
+
+    Writes `in_domain`, the held-out passages in the form of `data/corpora`, and `sets.json`, how
+    many words each set gives.
 
     Args:
         data: Holds `corpora`, `permissive.json` and `open/train.json`.
         n_words: About so many in all, an equal share of each set as far as it reaches.
         teacher: Says which labels mean nearly the same.
-        in_domain: Where the held-out passages go, in the form of `data/corpora`.
+        out: Where both go.
         seed: Of everything drawn.
     """
     draw = random.Random(seed)
@@ -62,7 +65,7 @@ def gather(
         chosen = set(draw.sample(range(len(sets[name])), IN_DOMAIN_PASSAGES))
         held.append([sets[name][row] for row in sorted(chosen)])
         sets[name] = [one for row, one in enumerate(sets[name]) if row not in chosen]
-        write_set(in_domain, name, held[-1], data / "corpora")
+        write_set(out / "in_domain", name, held[-1], data / "corpora")
     seen = set(grams(passage.words for passages in held for passage in passages))
     ours = [one for one in open_passages(data) if seen.isdisjoint(grams([one.words]))]
     left = n_words - count_words(ours)
@@ -74,15 +77,18 @@ def gather(
     for name in sorted(kept):
         n_left_out = len(sets[name]) - len(kept[name])
         print(f"{name}: {n_left_out:,} of {len(sets[name]):,} passages left out")
+    n_taken = {"open and sample": count_words(ours)}
     # Small sets first: what they lack of their share, others give.
     for position, name in enumerate(sorted(kept, key=lambda name: count_words(kept[name]))):
         joined = list(join(kept[name], draw))
         draw.shuffle(joined)
         listed = read_labels(data / "corpora", name)
         taken = take_words(joined, left // (len(kept) - position))
-        left -= count_words(taken)
+        n_taken[name] = count_words(taken)
+        left -= n_taken[name]
         chosen_passages += [with_listed(passage, listed, draw) for passage in taken]
     draw.shuffle(chosen_passages)
+    replace_file(out / "sets.json", (json.dumps(n_taken, indent=1) + "\n").encode())
     near = nearest_labels(chosen_passages, teacher)
     return (with_near(passage, near, draw) for passage in chosen_passages)
 

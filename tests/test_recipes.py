@@ -302,7 +302,7 @@ class TestGather:
 
     @pytest.fixture
     def gather(self, transfer_set, tmp_path, world):
-        def gather(n_words=100_000, seed=0, out="in_domain"):
+        def gather(n_words=100_000, seed=0, out="."):
             return list(transfer_set.gather(tmp_path, n_words, "the teacher", tmp_path / out, seed))
 
         return gather
@@ -374,8 +374,11 @@ class TestGather:
     def test_is_the_same_for_a_seed_and_another_for_another(self, tmp_path, gather):
         once = gather(out="once")
         assert gather(out="again") == once
-        for path in (tmp_path / "once").iterdir():
-            assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+        written = [path for path in (tmp_path / "once").rglob("*") if path.is_file()]
+        assert len(written) == 13
+        for path in written:
+            again = tmp_path / "again" / path.relative_to(tmp_path / "once")
+            assert again.read_bytes() == path.read_bytes()
         other = gather(seed=1, out="other")
         assert sorted(map(repr, other)) != sorted(map(repr, once))
 
