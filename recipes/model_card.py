@@ -1,0 +1,85 @@
+"""Write the card and the figures of the student of any label.
+
+`python recipes/model_card.py DATA OUT [--hours LABELLING TRAINING]`
+
+OUT is `open_student.py`'s, with what `benchmarks/open_label.py` wrote for the held-out sets and for
+OUT/in_domain in OUT/held_out/open_label.json and OUT/in_domain_scores/open_label.json, and what
+`benchmarks/robustness.py` wrote in OUT/robustness.json. Writes OUT/student/metrics.json and
+OUT/student/README.md. Licences are those that DATA/corpora/SOURCES_*.md state.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from gliner_distill.files import replace_file
+from gliner_distill.student import load_student
+
+TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
+WATTS = 20
+"""Assumed for the two cores that were used, with their share of the machine."""
+
+
+def main() -> None:
+    """Write `metrics.json` and `README.md`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--hours", type=float, nargs=2, required=True)
+    given = parser.parse_args()
+    folder = given.out / "student"
+    metrics = {
+        "held out": read(given.out / "held_out" / "open_label.json"),
+        "in domain": read(given.out / "in_domain_scores" / "open_label.json"),
+        "robustness": read(given.out / "robustness.json"),
+        "hours": dict(zip(("labelling", "training"), given.hours, strict=True)),
+    }
+    replace_file(folder / "metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
+    replace_file(folder / "README.md", render(given.data, given.out, metrics).encode())
+
+
+def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
+    """Return the card."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
+    student, _ = load_student(out / "student")
+    robustness = {
+        change: (float(np.mean(row["gold"])), float(np.mean(row["own"])))
+        for change, row in metrics["robustness"].items()
+        if change != "sets"
+    }
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        config=read(out / "student" / "student_config.json"),
+        groups={name: metrics[name] for name in ("held out", "in domain")},
+        robustness=robustness,
+        sets=read(out / "sets.json"),
+        licences=read_licences(data / "corpora"),
+        hours=metrics["hours"],
+        kilowatt_hours=WATTS * sum(metrics["hours"].values()) / 1000,
+        watts=WATTS,
+        n_parameters=student.n_parameters,
+    )
+
+
+def read_licences(folder: Path) -> dict[str, tuple[str, str]]:
+    """Return the origin and licence of each set, from the tables of SOURCES_*.md."""
+    rows = [
+        [cell.strip() for cell in line.strip("| \n").split("|")]
+        for path in sorted(folder.glob("SOURCES_*.md"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.startswith("|")
+    ]
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def read(path: Path) -> Any:
+    """Return a JSON file's content."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
