@@ -51,9 +51,16 @@ from gliner_distill.training import STUDENT_FOLDER, train_student
 SEED = 0
 NEGATIVES, FROM_POOL = 2, 2
 DEV_PASSAGES = 300
-HIDDEN_WIDTH, LABEL_HIDDEN_WIDTH = 192, 512
+SHAPE = {
+    "head": BOUNDARY,
+    "hidden_width": 160,
+    "n_layers": 2,
+    "label_hidden_width": 512,
+    "embedding_dropout_prob": 0.0,
+    "dropout_prob": 0.1,
+}
 SETTINGS = TrainingSettings(
-    alpha=1.0,
+    alpha=0.5,
     positive_weight=2.0,
     altered_share=0.3,
     batch_size=32,
@@ -69,7 +76,7 @@ def main() -> None:
     parser.add_argument("teacher")
     parser.add_argument("out", type=Path)
     parser.add_argument("--words", type=int, default=4_500_000, help="of the transfer set")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -110,14 +117,7 @@ def train(stores: list[Path], folder: Path, epochs: int) -> None:
     """Train a student on the stores together."""
     items = list(chain.from_iterable(map(SoftLabelStore, stores)))
     vocabulary, pieces = find_vocabulary(stores[0], items)
-    config = StudentConfig(
-        len(vocabulary),
-        head=BOUNDARY,
-        hidden_width=HIDDEN_WIDTH,
-        label_hidden_width=LABEL_HIDDEN_WIDTH,
-        embedding_dropout_prob=0.1,
-        dropout_prob=0.1,
-    )
+    config = replace(StudentConfig(len(vocabulary)), **SHAPE)
     n_words = epochs * sum(len(item.passage.words) for item in items)
     with StageProgress() as progress:
         train_student(
