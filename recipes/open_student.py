@@ -51,14 +51,15 @@ from gliner_distill.training import STUDENT_FOLDER, train_student
 SEED = 0
 NEGATIVES, FROM_POOL = 2, 2
 DEV_PASSAGES = 300
-SHAPE = {
-    "head": BOUNDARY,
-    "hidden_width": 160,
-    "n_layers": 2,
-    "label_hidden_width": 512,
-    "embedding_dropout_prob": 0.0,
-    "dropout_prob": 0.1,
-}
+SHAPE = StudentConfig(
+    n_pieces=1,  # the vocabulary's
+    head=BOUNDARY,
+    hidden_width=160,
+    n_layers=2,
+    label_hidden_width=512,
+    embedding_dropout_prob=0.0,
+    dropout_prob=0.1,
+)
 SETTINGS = TrainingSettings(
     alpha=0.5,
     positive_weight=2.0,
@@ -117,7 +118,7 @@ def train(stores: list[Path], folder: Path, epochs: int) -> None:
     """Train a student on the stores together."""
     items = list(chain.from_iterable(map(SoftLabelStore, stores)))
     vocabulary, pieces = find_vocabulary(stores[0], items)
-    config = replace(StudentConfig(len(vocabulary)), **SHAPE)
+    config = replace(SHAPE, n_pieces=len(vocabulary))
     n_words = epochs * sum(len(item.passage.words) for item in items)
     with StageProgress() as progress:
         train_student(
