@@ -26,7 +26,15 @@ sys.meta_path.insert(0, Blocker())
 """
 COMMANDS = ("reproduce", "label", "train", "evaluate", "predict", "inspect")
 LIGHT_MODULES = (
-    *("cli", "cli_options", "corpus", "corpus_columns", "corpus_formats", "corpus_records"),
+    *(
+        "calibration",
+        "cli",
+        "cli_options",
+        "corpus",
+        "corpus_columns",
+        "corpus_formats",
+        "corpus_records",
+    ),
     *("corpus_statistics", "entities", "errors", "features", "files", "hub", "label_policy"),
     *("metrics", "near_synonyms", "progress", "score_codes", "settings"),
 )
