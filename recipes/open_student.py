@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("teacher")
     parser.add_argument("out", type=Path)
     parser.add_argument("--words", type=int, default=4_500_000, help="of the transfer set")
-    parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--epochs", type=int, default=7)
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
