@@ -1,14 +1,9 @@
-"""Write the card and the figures of the student of any label.
+"""The card and the figures of the student of any label, from what was measured of it.
 
-`python recipes/model_card.py DATA OUT [--hours LABELLING TRAINING]`
-
-OUT is `open_student.py`'s, with what `benchmarks/open_label.py` wrote for the held-out sets and for
-OUT/in_domain in OUT/held_out/open_label.json and OUT/in_domain_scores/open_label.json, and what
-`benchmarks/robustness.py` wrote in OUT/robustness.json. Writes OUT/student/metrics.json and
-OUT/student/README.md. Licences are those that DATA/corpora/SOURCES_*.md state.
+In: the folder that `open_student.py` fills, with what the benchmarks wrote there. Out:
+`metrics.json` and `README.md` beside the weights. Licences are those that DATA/corpora/SOURCES_*.md state.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -24,22 +19,17 @@ WATTS = 20
 """Assumed for the two cores that were used, with their share of the machine."""
 
 
-def main() -> None:
-    """Write `metrics.json` and `README.md`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--hours", type=float, nargs=2, required=True)
-    given = parser.parse_args()
-    folder = given.out / "student"
+def write_card(data: Path, out: Path) -> None:
+    """Write `metrics.json` and `README.md` into `out/student`."""
     metrics = {
-        "held out": read(given.out / "held_out" / "open_label.json"),
-        "in domain": read(given.out / "in_domain_scores" / "open_label.json"),
-        "robustness": read(given.out / "robustness.json"),
-        "hours": dict(zip(("labelling", "training"), given.hours, strict=True)),
+        "held out": read(out / "held_out" / "open_label.json"),
+        "in domain": read(out / "in_domain_scores" / "open_label.json"),
+        "robustness": read(out / "robustness.json"),
+        "hours": read(out / "hours.json"),
     }
+    folder = out / "student"
     replace_file(folder / "metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
-    replace_file(folder / "README.md", render(given.data, given.out, metrics).encode())
+    replace_file(folder / "README.md", render(data, out, metrics).encode())
 
 
 def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
@@ -79,7 +69,3 @@ def read_licences(folder: Path) -> dict[str, tuple[str, str]]:
 def read(path: Path) -> Any:
     """Return a JSON file's content."""
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-if __name__ == "__main__":
-    main()

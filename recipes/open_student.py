@@ -11,15 +11,22 @@ whose licence lets weights ship) and `open/train.json`. Each stage goes on where
    beside its own in the open passages or are known to other sets.
 4. OUT/run, a student with a `boundary` head.
 5. OUT/student, what ships: calibrated on the held-out sets, in half precision.
+6. OUT/student/metrics.json and README.md, from the benchmarks, which are run here.
 """
 
 import argparse
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from model_card import write_card
 from transfer_set import HELD_OUT, gather, open_passages, read_labels, read_set, with_beside
 
 from gliner_distill.calibration import (
@@ -32,6 +39,7 @@ from gliner_distill.calibration import (
 from gliner_distill.corpus import CorpusFile, write_passages
 from gliner_distill.entities import Passage
 from gliner_distill.evaluation import StudentPredictor
+from gliner_distill.files import replace_file
 from gliner_distill.initialisation import find_vocabulary, start_student
 from gliner_distill.label_policy import LabelPolicy
 from gliner_distill.labelling import label_corpus, survey_corpus
@@ -87,9 +95,25 @@ def main() -> None:
     if not transfer.exists():
         gathered = gather(given.data, given.words, teacher, given.out, SEED)
         write_passages(transfer, gathered)
-    stores = label(list(CorpusFile(transfer)), open_passages(given.data), teacher, given.out)
-    train(stores, given.out / "run", given.epochs)
+    with timed(given.out, "labelling"):
+        stores = label(list(CorpusFile(transfer)), open_passages(given.data), teacher, given.out)
+    with timed(given.out, "training"):
+        train(stores, given.out / "run", given.epochs)
     finish(given.out / "run" / STUDENT_FOLDER, given.data / "corpora", given.out / "student")
+    measure(given.data, given.teacher, given.out)
+    write_card(given.data, given.out)
+
+
+@contextmanager
+def timed(out: Path, stage: str) -> Iterator[None]:
+    """Add the hours that a stage takes, stopped or not, to OUT/hours.json."""
+    path, start = out / "hours.json", time.perf_counter()
+    try:
+        yield
+    finally:
+        hours = json.loads(path.read_text()) if path.exists() else {}
+        hours[stage] = hours.get(stage, 0.0) + (time.perf_counter() - start) / 3600
+        replace_file(path, (json.dumps(hours, indent=1) + "\n").encode())
 
 
 def label(
@@ -168,6 +192,20 @@ def score_set(predictor: StudentPredictor, corpora: Path, name: str) -> ScoredGr
         labels=labels,
         gold=[[one for one in passage.entities if one.label in asked] for passage in chosen],
     )
+
+
+def measure(data: Path, teacher: str, out: Path) -> None:
+    """Run the benchmarks on the sets that are held out whole, and on those held out in part."""
+    student = out / "student"
+    held_out = ("--sets", "held-out", "--passages", str(DEV_PASSAGES), "--out")
+    runs: list[tuple[str | Path, ...]] = [
+        ("open_label.py", data / "corpora", student, teacher, *held_out, out / "held_out"),
+        ("open_label.py", out / "in_domain", student, teacher, "--out", out / "in_domain_scores"),
+        ("robustness.py", data / "corpora", student, *held_out, out / "robustness.json"),
+    ]
+    benchmarks = Path(__file__).resolve().parents[1] / "benchmarks"
+    for script, *arguments in runs:
+        subprocess.run([sys.executable, benchmarks / script, *arguments], check=True)
 
 
 if __name__ == "__main__":
