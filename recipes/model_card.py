@@ -1,7 +1,8 @@
 """The card and the figures of the student of any label, from what was measured of it.
 
 In: the folder that `open_student.py` fills, with what the benchmarks wrote there. Out:
-`metrics.json` and `README.md` beside the weights. Licences are those that DATA/corpora/SOURCES_*.md state.
+`metrics.json` and `README.md` beside the weights. Licences are those that the tables of
+DATA/corpora/SOURCES_*.md state.
 """
 
 import json

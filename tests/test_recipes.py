@@ -404,3 +404,100 @@ class TestGather:
         shutil.rmtree(tmp_path / "open")
         with pytest.raises(Exception, match=r"train\.json: no such file"):
             gather()
+
+
+@pytest.fixture
+def open_student(monkeypatch):
+    """The recipe of the student as a module."""
+    monkeypatch.syspath_prepend(str(RECIPES))
+    return importlib.import_module("open_student")
+
+
+@pytest.fixture
+def finished(open_student, tmp_path, monkeypatch, build_student, small_vocabulary):
+    """What `finish` makes of an untrained student and two held-out sets."""
+    from gliner_distill.student import save_student
+
+    monkeypatch.setattr(open_student, "HELD_OUT", ("one", "two"))
+    for name in ("one", "two"):
+        rows = [
+            {"tokenized_text": ["in", "paris", str(n)], "ner": [[1, 1, "city"]]} for n in (1, 2)
+        ]
+        write_lines(tmp_path / "corpora" / f"{name}.jsonl", rows)
+        (tmp_path / "corpora" / f"{name}.labels.json").write_text('["City", "person"]')
+    trained = build_student(head="boundary", n_layers=2, label_hidden_width=4)
+    save_student(tmp_path / "trained", trained, small_vocabulary, facts={})
+    folder = tmp_path / "out" / "student"
+    open_student.finish(tmp_path / "trained", tmp_path / "corpora", folder)
+    return folder
+
+
+def write_lines(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+class TestFinish:
+    def test_writes_half_precision_that_is_calibrated(self, tmp_path, finished, capsys):
+        import torch
+        from safetensors.torch import load_file
+
+        weights = load_file(finished / "student.safetensors")
+        assert {weight.dtype for weight in weights.values()} == {torch.float16}
+        before = load_file(tmp_path / "trained" / "student.safetensors")["bias"]
+        config = json.loads((finished / "student_config.json").read_text())["calibration"]
+        expected = config["scale"] * (before - torch.tensor(config["shift"]))
+        torch.testing.assert_close(weights["bias"].float(), expected, rtol=1e-3, atol=1e-3)
+        assert config["sets"] == ["one", "two"]
+        assert config["mean F1 at 0.5"]["after"] >= config["mean F1 at 0.5"]["before"]
+
+
+class TestCard:
+    def test_has_every_figure_and_licence(self, tmp_path, finished, open_student):
+        out, data = tmp_path / "out", tmp_path
+        figures = {
+            model: {
+                "best threshold": 0.4,
+                "calibration error": 0.123,
+                "at 0.5": {"one": f1, "two": f1 / 2, "macro": 0.75 * f1, "micro": f1},
+                "at best": {"macro": f1},
+            }
+            for model, f1 in (("teacher", 0.8), ("student", 0.6))
+        }
+        robustness = {"unchanged": {"gold": [0.5, 0.7], "own": [1.0, 1.0]}, "sets": ["one", "two"]}
+        files = {
+            "held_out/open_label.json": figures,
+            "in_domain_scores/open_label.json": figures,
+            "robustness.json": robustness,
+            "hours.json": {"labelling": 1.25, "training": 2.0},
+            "sets.json": {"open and sample": 1234, "known": 56789},
+        }
+        for name, content in files.items():
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (out / name).write_text(json.dumps(content))
+        sources = "| name | origin | licence |\n|---|---|---|\n| known | me/known | CC BY 4.0 |\n"
+        (data / "corpora" / "SOURCES_A.md").write_text(sources)
+        open_student.write_card(data, out)
+        card = (finished / "README.md").read_text(encoding="utf-8")
+        for row in (
+            "| one | 80.0 | 60.0 | 75.0% |",
+            "| macro | 60.0 | 45.0 | 75.0% |",
+            "| unchanged | 60.0 | 100.0 |",
+            "| known | 56,789 | me/known | CC BY 4.0 |",
+            "| open and sample | 1,234 | this project | CC0 |",
+        ):
+            assert f"\n{row}\n" in card
+        assert "Labelling 1.2 hours, training 2.0 hours" in card
+        metrics = json.loads((finished / "metrics.json").read_text(encoding="utf-8"))
+        assert metrics["held out"] == figures
+
+
+class TestTimed:
+    def test_adds_up_runs_that_were_stopped(self, tmp_path, open_student, monkeypatch):
+        clock = iter([0.0, 3600.0, 5000.0, 6800.0])
+        monkeypatch.setattr(open_student.time, "perf_counter", lambda: next(clock))
+        with pytest.raises(KeyboardInterrupt), open_student.timed(tmp_path, "training"):
+            raise KeyboardInterrupt
+        with open_student.timed(tmp_path, "training"):
+            pass
+        assert json.loads((tmp_path / "hours.json").read_text()) == {"training": 1.5}
