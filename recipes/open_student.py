@@ -26,8 +26,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from model_card import write_card
-from transfer_set import HELD_OUT, gather, open_passages, read_labels, read_set, with_beside
+from transfer_set import HELD_OUT, gather, open_passages, read_labels, with_beside
 
 from gliner_distill.calibration import (
     Calibration,
@@ -181,10 +182,10 @@ def finish(trained: Path, corpora: Path, folder: Path) -> None:
 
 
 def score_set(predictor: StudentPredictor, corpora: Path, name: str) -> ScoredGroup:
-    """Return a student's answers on evenly spaced passages of a set, asked for all its labels."""
-    passages = read_set(corpora, name)
-    step = max(1, len(passages) // DEV_PASSAGES)
-    chosen = passages[::step][:DEV_PASSAGES]
+    """Return a student's answers on the passages of a set that the benchmark asks, too."""
+    passages = list(CorpusFile(corpora / f"{name}.jsonl", skip_bad=True))
+    rows = np.linspace(0, len(passages) - 1, min(DEV_PASSAGES, len(passages))).round().astype(int)
+    chosen = [passages[row] for row in rows]
     asked = tuple(read_labels(corpora, name))
     labels = [asked] * len(chosen)
     return ScoredGroup(

@@ -17,8 +17,6 @@ from gliner_distill.metrics import expected_calibration_error, score_spans
 _SHIFTS = sorted(np.arange(-3.0, 1.51, 0.1).tolist(), key=abs)
 _KIND_STEPS = (-0.8, -0.4, -0.2, 0.2, 0.4, 0.8)
 _SCALES = np.geomspace(0.25, 4.0, 65)
-# Entities down to this logit below the threshold say how sure the student is.
-_CANDIDATE_LOGIT = -2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +57,8 @@ def fit_calibration(groups: Sequence[ScoredGroup]) -> Calibration:
     The shift is the one at which the mean over groups of exact-match span F1 is best: one for all
     three probabilities first, in steps of 0.1, the smallest of those that are as good, then each
     moved by itself where that is better. The scale, which changes no answer at 0.5, is where the
-    entities' scores are likeliest (temperature scaling, Guo et al. 2017): each entity that is
-    found, or nearly, is right or not.
+    scores of the entities found are likeliest (temperature scaling, Guo et al. 2017): each is
+    right or not.
 
     Raises:
         ValueError: There is no group.
@@ -98,8 +96,7 @@ def calibration_error(groups: Sequence[ScoredGroup], calibration: Calibration) -
 
 
 def _fit_scale(groups: Sequence[ScoredGroup], calibration: Calibration) -> float:
-    lowest = float(1 / (1 + np.exp(-_CANDIDATE_LOGIT)))
-    scores, correct = _outcomes(groups, calibration, threshold=lowest)
+    scores, correct = _outcomes(groups, calibration, threshold=0.5)
     if not len(scores) or correct.all() or not correct.any():
         return 1.0
     logits = np.log(scores) - np.log1p(-scores)
