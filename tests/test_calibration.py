@@ -174,11 +174,10 @@ class TestScale:
         assert before == pytest.approx(1 / (1 + math.exp(-2)) - 0.75, abs=1e-6)
         assert calibration_error(groups, calibration) < 0.005
 
-    def test_is_the_likeliest_with_what_is_nearly_found(self):
+    def test_is_the_likeliest_for_what_is_found(self):
         answers = [(2.5, True)] * 40 + [(1.0, True)] * 10 + [(1.0, False)] * 6
-        answers += [(-1.0, False)] * 30 + [(-1.5, True)] * 2
-        far = [(-2.5, False)] * 200  # too far below to count
-        calibration = fit_calibration([one_word_group(answers + far)])
+        below = [(-1.0, False)] * 30 + [(-1.5, True)] * 2 + [(-2.5, False)] * 200  # do not count
+        calibration = fit_calibration([one_word_group(answers + below)])
         assert calibration.shift == (0, 0, 0)
         assert calibration.scale == pytest.approx(likeliest_scale(answers), rel=0.025)
         assert calibration.scale != pytest.approx(likeliest_scale(answers + far), rel=0.1)
