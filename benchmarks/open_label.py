@@ -182,7 +182,9 @@ def print_tables(figures: dict[str, Any], names: Sequence[str]) -> None:
             share = f"{ours / theirs:.1%}" if theirs else "-"
             print(f"| {name} | {100 * theirs:.1f} | {100 * ours:.1f} | {share} |")
         shares = [student[key][name] / teacher[key][name] for name in names if teacher[key][name]]
-        print(f"\nMean of the shares kept: {np.mean(shares):.1%}")
+        if shares:
+            mean = np.minimum(shares, 1).mean()
+            print(f"\nMean of the shares kept, none counted above 100%: {mean:.1%}")
     errors = [figures[model]["calibration error"] for model in ("teacher", "student")]
     print("\nExpected calibration error at 0.5: {:.3f} teacher, {:.3f} student".format(*errors))
 

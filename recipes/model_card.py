@@ -36,6 +36,7 @@ def write_card(data: Path, out: Path) -> None:
 def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
     """Return the card."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["capped"] = mean_share
     environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
     student, _ = load_student(out / "student")
     robustness = {
@@ -54,6 +55,13 @@ def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
         watts=WATTS,
         n_parameters=student.n_parameters,
     )
+
+
+def mean_share(figures: dict[str, Any]) -> float:
+    """Return the mean over sets of the share of the teacher's F1 kept, at most 1 of each."""
+    teacher, student = figures["teacher"]["at 0.5"], figures["student"]["at 0.5"]
+    sets = [name for name in teacher if name not in ("macro", "micro") and teacher[name]]
+    return float(np.mean([min(1.0, student[name] / teacher[name]) for name in sets]))
 
 
 def read_licences(folder: Path) -> dict[str, tuple[str, str]]:

@@ -93,6 +93,10 @@ class TestEncodeLabel:
         expected = word_pieces(small_vocabulary, "place") + word_pieces(small_vocabulary, "name")
         assert small_vocabulary.encode_label("place name") == expected
 
+    def test_reads_underscores_as_spaces(self, small_vocabulary):
+        spaced = small_vocabulary.encode_label("place name")
+        assert small_vocabulary.encode_label("place_name") == spaced
+
     def test_keeps_the_first_32_pieces(self, letters):
         label = "abc " * 20
         pieces = letters.encode_label(label)

@@ -101,8 +101,8 @@ class Vocabulary:
         )
 
     def encode_label(self, label: str) -> list[int]:
-        """Return a label's pieces, at least one, at most 32."""
-        words = [word.text for word in split_words(label)]
+        """Return a label's pieces, at least one, at most 32; `first_name` is `first name`."""
+        words = [word.text for word in split_words(label.replace("_", " "))]
         pieces = [piece for word in words for piece in self._word_pieces(word)]
         return pieces[:_MAX_LABEL_PIECES] or [0]
 
