@@ -784,7 +784,7 @@ class TestTrain:
         )
         weights = "student/student.safetensors"
         assert Path("plain", weights).read_bytes() != Path("matched", weights).read_bytes()
-        assert run_cli("predict", "matched", "mary left", "--label", "person").code == 0
+        assert run_cli("predict", "-m", "matched", "mary left", "-l", "person").code == 0
 
     def test_names_a_teacher_that_is_no_gliner(self, run_cli, world):
         Path("model").mkdir()

@@ -52,7 +52,7 @@ _EXAMPLES = {
     "predict": """
   gliner-distill predict "Mary left Paris." --label person --label city
   gliner-distill predict notes.txt -l drug --model runs/distilled > found.jsonl
-  gliner-distill predict --label drug --model models/gliner < notes.txt | head -1""",
+  gliner-distill predict -l drug -m models/gliner < notes.txt | head -1""",
     "inspect": """
   gliner-distill inspect soft_labels/train
   gliner-distill inspect soft_labels/train --verify
