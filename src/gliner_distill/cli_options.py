@@ -51,7 +51,7 @@ _EXAMPLES = {
   gliner-distill evaluate urchade/gliner_medium-v2.1 test.json --threshold 0.3""",
     "predict": """
   gliner-distill predict "Mary left Paris." --label person --label city
-  gliner-distill predict notes.txt -l drug --model runs/distilled > found.jsonl
+  gliner-distill predict notes.txt -l drug -m runs/distilled > found.jsonl
   gliner-distill predict -l drug -m models/gliner < notes.txt | head -1""",
     "inspect": """
   gliner-distill inspect soft_labels/train
