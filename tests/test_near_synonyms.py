@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliner_distill.near_synonyms import _TABLE, _entries, _joined, are_near_synonyms
+from gliner_distill.near_synonyms import (
+    _IGNORED,
+    _TABLE,
+    _entries,
+    _joined,
+    are_near_synonyms,
+)
 
 SAME_WORDS = [
     ("company", "companies"),
@@ -214,7 +220,11 @@ def test_reflexive(label):
     assert are_near_synonyms(label, label)
 
 
-@given(st.sampled_from(TABLE_WORDS), st.sampled_from(["toy", "blue", "1879", "новый"]))
+# A preposition by itself ("of") is no label that a modifier could stand before.
+NAMES = [word for word in TABLE_WORDS if not _IGNORED.fullmatch(word)]
+
+
+@given(st.sampled_from(NAMES), st.sampled_from(["toy", "blue", "1879", "новый"]))
 def test_a_modified_label_stays_near(label, modifier):
     assert are_near_synonyms(label, f"{modifier} {label}")
 

@@ -76,6 +76,15 @@ class TestRoundTrip:
         store = SoftLabelStore(store_folder)
         assert comparable(store, COMPANDED) == comparable(store, COMPANDED)
 
+    def test_ends_well_in_a_process_that_does_nothing_else(self, store_folder):
+        """It aborted in about one of four as long as pyarrow's `read_table` was used."""
+        script = "import sys; from gliner_distill.soft_labels import SoftLabelStore\n"
+        script += "print(len(list(SoftLabelStore(sys.argv[1]))))"
+        args = [sys.executable, "-c", script, store_folder]
+        for _ in range(10):
+            done = subprocess.run(args, capture_output=True, text=True, timeout=60, check=False)
+            assert (done.returncode, done.stdout) == (0, "4\n"), done.stderr
+
     def test_of_a_store_of_nothing(self, tmp_path, make_store):
         make_store(tmp_path, [], [])
         assert list(SoftLabelStore(tmp_path)) == []

@@ -124,7 +124,9 @@ def decode_shard(content: bytes, code: ScoreCode) -> Iterator[LabelledPassage]:
             labels (pyarrow's own errors are kinds of it).
         KeyError: A column is missing.
     """
-    table = pq.read_table(pa.BufferReader(content))
+    # Not `pq.read_table`: its data set machinery leaves threads behind, and a short process that
+    # has called it may abort when it ends (pyarrow 26.0.1).
+    table = pq.ParquetFile(pa.BufferReader(content)).read()
     n_teachers = sum(name.startswith("scores_") for name in table.column_names)
     for row in table.to_pylist():
         yield _labelled_passage(row, n_teachers, code)
