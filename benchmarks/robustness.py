@@ -94,7 +94,11 @@ def ask(
 ) -> list[list[Entity]]:
     """Return the entities under the set's own labels, whatever form they were asked in."""
     draw = random.Random(SEED)
-    label_of = {form(label): label for label in one.labels}
+    label_of: dict[str, str] = {}
+    for label in one.labels:  # one whose changed form is another's ("work", "works") stays
+        changed = form(label)
+        is_taken = changed in label_of or changed in one.labels
+        label_of[label if is_taken else changed] = label
     words = [alter(passage.words, draw) for passage in one.passages]
     found = predictor.predict(words, [tuple(label_of)] * len(words))
     return [
