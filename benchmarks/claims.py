@@ -25,7 +25,7 @@ from gliner_distill.metrics import mean_and_spread
 from gliner_distill.settings import TrainingSettings
 from gliner_distill.shards import LabelledPassage
 from gliner_distill.soft_labels import SoftLabelStore
-from gliner_distill.student import StudentConfig
+from gliner_distill.student_config import StudentConfig
 from gliner_distill.training import read_metrics, train_student
 
 MEASURES = ("accuracy_vs_teacher", "f1_vs_teacher", "f1_vs_gold", "span_f1_vs_gold")

@@ -32,7 +32,8 @@ from gliner_distill.files import replace_file
 from gliner_distill.label_policy import LabelPolicy
 from gliner_distill.labelling import label_corpus
 from gliner_distill.metrics import expected_calibration_error, score_spans
-from gliner_distill.student import find_student, load_student
+from gliner_distill.student import load_student
+from gliner_distill.student_config import find_student
 from gliner_distill.teacher import GLiNERTeacher
 
 HELD_OUT = (

@@ -22,7 +22,8 @@ from gliner_distill.entities import Entity
 from gliner_distill.evaluation import StudentPredictor
 from gliner_distill.files import replace_file
 from gliner_distill.metrics import score_spans
-from gliner_distill.student import find_student, load_student
+from gliner_distill.student import load_student
+from gliner_distill.student_config import find_student
 
 Words = Sequence[str]
 SEED = 0

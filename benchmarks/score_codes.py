@@ -27,7 +27,7 @@ from gliner_distill.reproduction import THRESHOLDS
 from gliner_distill.score_codes import COMPANDED, LINEAR, ScoreCode
 from gliner_distill.settings import TrainingSettings
 from gliner_distill.shards import LabelledPassage, ShardOrigin, encode_shard
-from gliner_distill.student import StudentConfig
+from gliner_distill.student_config import StudentConfig
 from gliner_distill.teacher import GLiNERTeacher, Teacher
 from gliner_distill.training import read_metrics, train_student
 

@@ -47,13 +47,8 @@ from gliner_distill.labelling import label_corpus, survey_corpus
 from gliner_distill.progress import StageProgress, count_words
 from gliner_distill.settings import TrainingSettings
 from gliner_distill.soft_labels import SoftLabelStore
-from gliner_distill.student import (
-    BOUNDARY,
-    StudentConfig,
-    calibrate_student,
-    load_student,
-    save_student,
-)
+from gliner_distill.student import calibrate_student, load_student, save_student
+from gliner_distill.student_config import BOUNDARY, StudentConfig
 from gliner_distill.teacher import GLiNERTeacher
 from gliner_distill.training import STUDENT_FOLDER, train_student
 

@@ -208,7 +208,8 @@ def build_student(small_vocabulary):
     """A function that returns an 8-wide student without dropout, drawn from a seed."""
     import torch
 
-    from gliner_distill.student import Student, StudentConfig
+    from gliner_distill.student import Student
+    from gliner_distill.student_config import StudentConfig
 
     torch.set_num_threads(1)
 

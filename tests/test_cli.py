@@ -54,7 +54,7 @@ def make_passages(n_passages=20):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory, lexicon_teacher):
     """A folder with a store and a run folder of a student that learnt it: do not change them."""
-    from gliner_distill.student import StudentConfig
+    from gliner_distill.student_config import StudentConfig
     from gliner_distill.training_run import train_on_store
 
     folder = tmp_path_factory.mktemp("world")

@@ -17,7 +17,7 @@ from gliner_distill.evaluation import (
     evaluate,
     measure_speed,
 )
-from gliner_distill.student import StudentConfig
+from gliner_distill.student_config import StudentConfig
 
 LABELS = ("person", "city", "river")
 

@@ -7,7 +7,8 @@ import torch
 from gliner_distill import initialisation
 from gliner_distill.initialisation import find_vocabulary, start_student
 from gliner_distill.piece_vectors import PieceVectors, piece_vector_files
-from gliner_distill.student import EMBEDDING_SPREAD, StudentConfig
+from gliner_distill.student import EMBEDDING_SPREAD
+from gliner_distill.student_config import StudentConfig
 
 
 @pytest.fixture

@@ -9,14 +9,8 @@ from safetensors.torch import load_file
 
 from gliner_distill.evaluation import StudentPredictor
 from gliner_distill.prediction import find_predictor, predict_document
-from gliner_distill.student import (
-    BOUNDARY,
-    CONFIG_FILE,
-    MAX_PARAMETERS,
-    WEIGHTS_FILE,
-    load_student,
-    open_student_path,
-)
+from gliner_distill.student import MAX_PARAMETERS, load_student
+from gliner_distill.student_config import BOUNDARY, CONFIG_FILE, WEIGHTS_FILE, open_student_path
 
 TEXT = "Marie Curie was born in Warsaw in 1867 and won the Nobel Prize in Physics in 1903."
 LABELS = ("person", "city", "year", "award", "disease")

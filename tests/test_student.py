@@ -12,18 +12,15 @@ from torch import nn
 
 from gliner_distill.errors import SettingsError, StudentError
 from gliner_distill.student import (
-    CONFIG_FILE,
     EMBEDDING_SPREAD,
-    WEIGHTS_FILE,
     Student,
-    StudentConfig,
     calibrate_student,
-    find_student,
     load_student,
     make_batch,
     save_student,
     start_embeddings,
 )
+from gliner_distill.student_config import CONFIG_FILE, WEIGHTS_FILE, StudentConfig, find_student
 
 PASSAGES = [
     (["mary", "saw", "Paris", "-", "unheard", "2"], ("person", "city")),

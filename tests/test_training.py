@@ -25,7 +25,8 @@ from gliner_distill.labelling import label_corpus
 from gliner_distill.losses import feature_loss, soft_loss
 from gliner_distill.settings import TrainingSettings
 from gliner_distill.shards import LabelledPassage
-from gliner_distill.student import WEIGHTS_FILE, StudentConfig, load_student
+from gliner_distill.student import load_student
+from gliner_distill.student_config import WEIGHTS_FILE, StudentConfig
 from gliner_distill.teacher import GLiNERTeacher
 from gliner_distill.training import (
     CHECKPOINT_FILE,

@@ -298,7 +298,7 @@ def train(
     _check_matching(feature_weight, teacher)
     with _when_stopped(f"{out} keeps the finished epochs; the same command with --resume goes on"):
         from gliner_distill.progress import StageProgress
-        from gliner_distill.student import StudentConfig
+        from gliner_distill.student_config import StudentConfig
         from gliner_distill.training_run import train_on_store
 
         _quiet()

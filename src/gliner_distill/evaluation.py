@@ -17,7 +17,8 @@ from gliner_distill.entities import Entity, Passage, decode_entities, entities_f
 from gliner_distill.features import Vocabulary
 from gliner_distill.losses import NONE
 from gliner_distill.metrics import agreement, by_label_rows
-from gliner_distill.student import BOUNDARY, Student, make_batch
+from gliner_distill.student import Student, make_batch
+from gliner_distill.student_config import BOUNDARY
 from gliner_distill.teacher import Teacher
 
 _BATCH_WORDS = 8192

@@ -15,7 +15,8 @@ from gliner_distill.entities import Entity, Passage, decode_entities
 from gliner_distill.features import EncodedWords, Vocabulary
 from gliner_distill.losses import gold_boundaries, gold_distribution, teacher_word_logits
 from gliner_distill.shards import LabelledPassage
-from gliner_distill.student import BOUNDARY, SOFTMAX, Batch, make_batch
+from gliner_distill.student import Batch, make_batch
+from gliner_distill.student_config import BOUNDARY, SOFTMAX
 
 GoldTarget = Callable[[Sequence[Entity], Sequence[str], int], NDArray[np.float32]]
 

@@ -12,7 +12,8 @@ import torch
 from gliner_distill.features import Vocabulary, train_vocabulary
 from gliner_distill.piece_vectors import PieceVectors, read_piece_vectors
 from gliner_distill.shards import LabelledPassage
-from gliner_distill.student import Student, StudentConfig, start_embeddings
+from gliner_distill.student import Student, start_embeddings
+from gliner_distill.student_config import StudentConfig
 
 _N_PIECES = 8_000
 

@@ -22,7 +22,8 @@ from gliner_distill.evaluation import (
 )
 from gliner_distill.files import replace_file
 from gliner_distill.hub import looks_like_hub_id
-from gliner_distill.student import CONFIG_FILE, find_student, load_student, open_student_path
+from gliner_distill.student import load_student
+from gliner_distill.student_config import CONFIG_FILE, find_student, open_student_path
 from gliner_distill.teacher import GLiNERTeacher
 
 _TIMED_PASSAGES = 100

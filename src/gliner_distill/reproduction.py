@@ -36,7 +36,8 @@ from gliner_distill.report import write_report
 from gliner_distill.settings import TrainingSettings
 from gliner_distill.shards import LabelledPassage
 from gliner_distill.soft_labels import SoftLabelStore
-from gliner_distill.student import Student, StudentConfig
+from gliner_distill.student import Student
+from gliner_distill.student_config import StudentConfig
 from gliner_distill.teacher import GLiNERTeacher
 from gliner_distill.training import (
     STUDENT_FOLDER,

@@ -9,8 +9,7 @@ Labels never see the text or each other, so their order cannot change a score.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from importlib.resources import files
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,53 +22,24 @@ from torch import Tensor, nn
 from gliner_distill.errors import SettingsError, StudentError
 from gliner_distill.features import N_SHAPES, TOKENIZER_FILE, EncodedWords, Vocabulary
 from gliner_distill.files import replace_file
+from gliner_distill.student_config import (
+    BOUNDARY,
+    CONFIG_FILE,
+    FORMAT_VERSION,
+    N_KINDS,
+    SOFTMAX,
+    WEIGHTS_FILE,
+    StudentConfig,
+    read_student_config,
+)
 
 MAX_PARAMETERS = 6_000_000
-WEIGHTS_FILE = "student.safetensors"
-CONFIG_FILE = "student_config.json"
-FORMAT_VERSION = 1
-SOFTMAX, BOUNDARY = "softmax", "boundary"
-_KINDS = {SOFTMAX: 1, BOUNDARY: 3}
 # What is asked for is mostly not there: about 1 in 20 of a GLiNER's answers is above a half.
 _BOUNDARY_BIAS = -3.0
 _PROJECTIONS = ("word_projection.", "label_projection.")
 
 Batch = dict[str, Tensor]
 """What `Student.forward` takes; `make_batch` says what is in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class StudentConfig:
-    """The student's shape.
-
-    Attributes:
-        n_pieces: Rows of the embedding table.
-        embedding_width: Columns of the embedding table.
-        hidden_width: Units of the LSTM in each direction.
-        n_layers: LSTM layers.
-        bidirectional: Whether a second LSTM reads each layer from the end.
-        embedding_dropout_prob: Of word and label vectors going in.
-        dropout_prob: Of LSTM states, between layers and going out.
-        threshold: Probability (of `softmax` against "none") above which a word counts as found,
-            by default.
-        head: `softmax` or `boundary`.
-        label_hidden_width: Units of a hidden layer in the label tower; 0 for none, as in the
-            report.
-        feature_width: Of a teacher's representations, which word and label vectors are projected
-            to; above 0 only in training.
-    """
-
-    n_pieces: int
-    embedding_width: int = 128
-    hidden_width: int = 192
-    n_layers: int = 1
-    bidirectional: bool = True
-    embedding_dropout_prob: float = 0.2
-    dropout_prob: float = 0.3
-    threshold: float = 0.5
-    head: str = SOFTMAX
-    label_hidden_width: int = 0
-    feature_width: int = 0
 
 
 class Student(nn.Module):
@@ -81,13 +51,13 @@ class Student(nn.Module):
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
-        if config.head not in _KINDS:
-            raise SettingsError(f"head must be one of {', '.join(_KINDS)}; got {config.head!r}")
+        if config.head not in N_KINDS:
+            raise SettingsError(f"head must be one of {', '.join(N_KINDS)}; got {config.head!r}")
         self.config = config
         width, hidden = config.embedding_width, config.hidden_width
         n_directions = 2 if config.bidirectional else 1
         out_width = hidden * n_directions
-        label_width = out_width * _KINDS[config.head]
+        label_width = out_width * N_KINDS[config.head]
         self.pieces = nn.EmbeddingBag(config.n_pieces, width, mode="mean")
         self.shapes = nn.Linear(N_SHAPES, width, bias=False)
         self.forward_lstm = _lstm_layers(config.n_layers, width, hidden, out_width)
@@ -99,7 +69,7 @@ class Student(nn.Module):
         if config.head == SOFTMAX:
             self.none = nn.Linear(out_width, 1)
         else:
-            self.bias = nn.Parameter(torch.full((_KINDS[BOUNDARY],), _BOUNDARY_BIAS))
+            self.bias = nn.Parameter(torch.full((N_KINDS[BOUNDARY],), _BOUNDARY_BIAS))
         self.embedding_dropout = nn.Dropout(config.embedding_dropout_prob)
         self.dropout = nn.Dropout(config.dropout_prob)
         if config.feature_width:  # last, so that all else starts as it does without
@@ -174,7 +144,7 @@ class Student(nn.Module):
         A `softmax` head has one kind, a `boundary` head three: start, end, inside.
         """
         encoded: Tensor = self.label_tower(self.embedding_dropout(pooled))
-        n_kinds = _KINDS[self.config.head]
+        n_kinds = N_KINDS[self.config.head]
         return encoded.reshape(len(pooled), n_kinds, encoded.shape[-1] // n_kinds)
 
     def encode_words(self, pooled: Tensor, batch: Batch) -> Tensor:
@@ -327,17 +297,6 @@ def save_student(
         raise StudentError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
 
-def open_student_path() -> Path:
-    """Return the folder of the student of any label that comes with the package."""
-    return Path(str(files("gliner_distill") / "open_student"))
-
-
-def find_student(path: str | Path) -> Path | None:
-    """Return the folder of the student at a path: itself, or a run folder's `student`."""
-    candidates = (Path(path), Path(path) / "student")
-    return next((folder for folder in candidates if (folder / CONFIG_FILE).is_file()), None)
-
-
 def load_student(folder: str | Path) -> tuple[Student, Vocabulary]:
     """Read a student, ready to predict.
 
@@ -345,17 +304,13 @@ def load_student(folder: str | Path) -> tuple[Student, Vocabulary]:
         StudentError: The folder is missing, lacks a file, or holds something else.
     """
     folder = Path(folder)
-    config_path = folder / CONFIG_FILE
+    config, _ = read_student_config(folder)
     try:
-        raw = json.loads(config_path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StudentError(f"{folder}: no {CONFIG_FILE} in it, so this is no student") from None
-    except (OSError, ValueError) as error:
-        raise StudentError(f"{config_path}: cannot be read: {error}") from error
-    try:
-        student = Student(_parse_config(config_path, raw))
-    except (TypeError, ValueError, RuntimeError, SettingsError) as error:
-        raise StudentError(f"{config_path}: field 'student' is no shape: {error}") from error
+        student = Student(config)
+    except (ValueError, RuntimeError, SettingsError) as error:
+        raise StudentError(
+            f"{folder / CONFIG_FILE}: field 'student' is no shape: {error}"
+        ) from error
     vocabulary = Vocabulary.from_file(folder / TOKENIZER_FILE)
     weights_path = folder / WEIGHTS_FILE
     try:
@@ -369,17 +324,6 @@ def load_student(folder: str | Path) -> tuple[Student, Vocabulary]:
             f"{student.config.n_pieces}; they do not belong together"
         )
     return student.eval(), vocabulary
-
-
-def _parse_config(path: Path, raw: object) -> StudentConfig:
-    version = raw.get("format_version") if isinstance(raw, dict) else None
-    if not isinstance(raw, dict) or version != FORMAT_VERSION:
-        raise StudentError(f"{path}: format version {version}; this release reads {FORMAT_VERSION}")
-    known = {item.name for item in fields(StudentConfig)}
-    shape = raw.get("student")
-    if not isinstance(shape, dict) or not set(shape) <= known or "n_pieces" not in shape:
-        raise StudentError(f"{path}: field 'student' must hold the shape: {sorted(known)}")
-    return StudentConfig(**shape)
 
 
 def _label_tower(width: int, hidden: int, out_width: int) -> nn.Module:

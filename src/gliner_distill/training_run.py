@@ -10,7 +10,8 @@ from gliner_distill.initialisation import find_vocabulary, start_student
 from gliner_distill.progress import ShowProgress, count_words
 from gliner_distill.settings import TrainingSettings
 from gliner_distill.soft_labels import SoftLabelStore
-from gliner_distill.student import Student, StudentConfig
+from gliner_distill.student import Student
+from gliner_distill.student_config import StudentConfig
 from gliner_distill.teacher import GLiNERTeacher
 from gliner_distill.training import train_student
 
