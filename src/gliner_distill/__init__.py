@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from gliner_distill.errors import DistillError
     from gliner_distill.evaluation import StudentPredictor, TeacherPredictor, evaluate
     from gliner_distill.label_policy import LabelPolicy
+    from gliner_distill.label_sets import EncodedLabels
     from gliner_distill.labelling import label_corpus
     from gliner_distill.mean_teacher import MeanTeacher
+    from gliner_distill.runtime import StudentNER
     from gliner_distill.settings import TrainingSettings
     from gliner_distill.shards import LabelledPassage
     from gliner_distill.soft_labels import SoftLabelStore
@@ -27,6 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CorpusFile",
     "DistillError",
+    "EncodedLabels",
     "Entity",
     "GLiNERTeacher",
     "LabelPolicy",
@@ -35,6 +38,7 @@ __all__ = [
     "Passage",
     "SoftLabelStore",
     "Student",
+    "StudentNER",
     "StudentPredictor",
     "Teacher",
     "TeacherPredictor",
@@ -51,6 +55,7 @@ __all__ = [
 _MODULES = {
     "CorpusFile": "corpus",
     "DistillError": "errors",
+    "EncodedLabels": "label_sets",
     "Entity": "entities",
     "GLiNERTeacher": "teacher",
     "LabelPolicy": "label_policy",
@@ -59,6 +64,7 @@ _MODULES = {
     "Passage": "entities",
     "SoftLabelStore": "soft_labels",
     "Student": "student",
+    "StudentNER": "runtime",
     "StudentPredictor": "evaluation",
     "Teacher": "teacher",
     "TeacherPredictor": "evaluation",

@@ -126,3 +126,56 @@ def _decode(
     for logits, labels in zip(group.logits, group.labels, strict=True):
         probs = 1 / (1 + np.exp(-np.clip(calibration.apply(logits), -80, 80)))
         yield decode_entities(probs, labels, threshold=threshold)
+
+
+_FEW_ENTITIES = 5
+_THRESHOLD_RANGE = (0.02, 0.98)
+
+
+def fit_label_thresholds(
+    found: Sequence[Sequence[Entity]],
+    gold: Sequence[set[tuple[int, int, str]]],
+    labels: Sequence[str],
+) -> dict[str, float]:
+    """Return for each label the score above which its F1 is best.
+
+    A label with fewer than five entities in gold has the one that is best for all together.
+
+    Args:
+        found: Each passage's candidates, also those of low scores; of one label, none overlap.
+        gold: Each passage's entities: start, end, label.
+        labels: The labels to fit.
+    """
+    outcomes: dict[str, list[tuple[float, bool]]] = {label: [] for label in labels}
+    for entities, right in zip(found, gold, strict=True):
+        for entity in entities:
+            is_right = (entity.start_word, entity.end_word, entity.label) in right
+            outcomes[entity.label].append((entity.score, is_right))
+    n_gold = dict.fromkeys(labels, 0)
+    for right in gold:
+        for *_, label in right:
+            if label in n_gold:
+                n_gold[label] += 1
+    together = [outcome for of_label in outcomes.values() for outcome in of_label]
+    shared = _best_threshold(together, sum(n_gold.values()))
+    return {
+        label: _best_threshold(outcomes[label], n_gold[label])
+        if n_gold[label] >= _FEW_ENTITIES
+        else shared
+        for label in labels
+    }
+
+
+def _best_threshold(outcomes: Sequence[tuple[float, bool]], n_gold: int) -> float:
+    """Return the cut through scores at which F1 is best, midway between two of them."""
+    ordered = sorted(outcomes, key=lambda outcome: -outcome[0])
+    if not any(right for _, right in ordered):
+        return 0.5
+    scores = np.array([score for score, _ in ordered])
+    n_right = np.cumsum([right for _, right in ordered])
+    f1 = 2 * n_right / (np.arange(1, len(ordered) + 1) + n_gold)
+    f1[:-1][scores[:-1] == scores[1:]] = -1  # no cut goes between equal scores
+    best = int(f1.argmax())
+    below = scores[best + 1] if best + 1 < len(scores) else 0.0
+    low, high = _THRESHOLD_RANGE
+    return round(float(np.clip((scores[best] + below) / 2, low, high)), 4)

@@ -29,6 +29,14 @@ class StudentError(DistillError):
     """A student folder is missing, broken or does not fit what is asked of it."""
 
 
+class InputError(DistillError, ValueError):
+    """A text, a label or an option given to a student is not what it must be."""
+
+
+class ExportError(DistillError):
+    """A student cannot be exported, or what was exported does not answer as it does."""
+
+
 class SettingsError(DistillError):
     """A setting is outside its range or contradicts another one."""
 

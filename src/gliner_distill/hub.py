@@ -20,7 +20,7 @@ _DATA_SUFFIXES = (".json", ".jsonl")
 _DESCRIPTIONS_OF_DATA = {"dataset_info.json", "dataset_infos.json"}
 _FILE_SUFFIXES = (*_DATA_SUFFIXES, ".txt", ".tsv", ".csv", ".conll", ".bio", ".iob", ".gz")
 _STORE_MANIFEST = "manifest.json"
-_MODEL_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model"]
+_MODEL_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model", "*.onnx"]
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 _RepoType = Literal["dataset", "model"]

@@ -1,0 +1,344 @@
+"""A trained student as a bundle that needs no torch, in single precision or in eight bits.
+
+In: a student's folder. Out: the folder that `StudentNER` loads (see `bundle`), after it was held
+against torch: the logits of a single-precision export are within 1e-4 of the student's, and an
+eight-bit one finds entities as well within half a point of F1. What does not pass is not written.
+"""
+
+import json
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from gliner_distill.bundle import (
+    FP32,
+    GRAPH_FILE,
+    INT8,
+    TABLES_FILE,
+    Bundle,
+    table_shapes,
+    write_bundle,
+)
+from gliner_distill.entities import Entity, Passage
+from gliner_distill.errors import ExportError, StudentError
+from gliner_distill.evaluation import StudentPredictor
+from gliner_distill.features import TOKENIZER_FILE, Vocabulary
+from gliner_distill.files import replace_file
+from gliner_distill.metrics import score_spans
+from gliner_distill.runtime import StudentNER
+from gliner_distill.student import Student, load_student
+from gliner_distill.student_config import CONFIG_FILE, read_student_config
+from gliner_distill.word_vectors import PIECE_SCALES, PIECES
+
+MAX_LOGIT_DIFFERENCE = 1e-4
+MAX_F1_LOSS = 0.005
+_OPSET, _IR_VERSION = 17, 8
+_THRESHOLDS = np.arange(0.30, 0.701, 0.01)
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFigures:
+    """What was measured before an export was written.
+
+    Attributes:
+        precision: `fp32` or `int8`.
+        n_passages: How many passages both were asked.
+        max_logit_difference: Between the bundle and torch, over all words and labels.
+        torch_f1: The student's span F1 against gold.
+        f1: The bundle's.
+        agreement_f1: The bundle's span F1 against the student's entities.
+        threshold: The bundle's.
+        n_bytes: Of its files.
+    """
+
+    precision: str
+    n_passages: int
+    max_logit_difference: float
+    torch_f1: float
+    f1: float
+    agreement_f1: float
+    threshold: float
+    n_bytes: int
+
+
+def export_student(
+    student: Student,
+    vocabulary: Vocabulary,
+    folder: Path,
+    *,
+    precision: str,
+    passages: Sequence[Passage],
+) -> ExportFigures:
+    """Write a student as a bundle, if it answers as torch does.
+
+    Args:
+        student: On the CPU.
+        vocabulary: Its pieces.
+        folder: Where to; files of an earlier export are replaced.
+        precision: `fp32` or `int8`.
+        passages: To compare with torch on; with gold entities.
+
+    Raises:
+        ExportError: It does not answer as the student does; nothing is written.
+        StudentError: The folder cannot be written.
+    """
+    bundle = make_bundle(student, vocabulary)
+    if precision == INT8:
+        bundle = quantise_tables(quantise_graph(bundle))
+    bundle, figures = check_answers(bundle, student, vocabulary, passages)
+    write_bundle(folder, bundle)
+    names = (GRAPH_FILE, TABLES_FILE, CONFIG_FILE, TOKENIZER_FILE)
+    return replace(figures, n_bytes=sum((folder / name).stat().st_size for name in names))
+
+
+def attach_graph(folder: Path, *, passages: Sequence[Passage]) -> ExportFigures:
+    """Write an eight-bit `words.onnx` beside the weights of a student's folder.
+
+    The runtime then reads the tables from the weights, so that one folder serves it and torch.
+
+    Args:
+        folder: Of a student.
+        passages: As in `export_student`.
+
+    Raises:
+        ExportError: It does not answer as the student does; nothing is written.
+        StudentError: There is no student, or the folder cannot be written.
+    """
+    student, vocabulary = load_student(folder)
+    bundle = quantise_graph(make_bundle(student, vocabulary))
+    bundle, figures = check_answers(bundle, student, vocabulary, passages)
+    _, config = read_student_config(folder)
+    config["runtime"] = {"precision": INT8, "threshold": bundle.threshold}
+    try:
+        replace_file(folder / GRAPH_FILE, bundle.graph)
+        replace_file(folder / CONFIG_FILE, (json.dumps(config, indent=1) + "\n").encode())
+    except OSError as error:
+        raise StudentError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    return replace(figures, n_bytes=len(bundle.graph))
+
+
+def check_answers(
+    bundle: Bundle, student: Student, vocabulary: Vocabulary, passages: Sequence[Passage]
+) -> tuple[Bundle, ExportFigures]:
+    """Return a bundle, of eight bits with its threshold fitted, and how it compares with torch.
+
+    Raises:
+        ExportError: Its logits are more than 1e-4 off in single precision, or its F1 against gold
+            is more than half a point below torch's.
+    """
+    difference = max_logit_difference(student, vocabulary, bundle, passages)
+    if bundle.precision == FP32 and not difference <= MAX_LOGIT_DIFFERENCE:
+        raise ExportError(
+            f"the exported student's logits are {difference:.2g} off torch's, more than "
+            f"{MAX_LOGIT_DIFFERENCE:g}; nothing was written"
+        )
+    words, labels = [item.words for item in passages], [item.own_labels for item in passages]
+    gold = [list(passage.entities) for passage in passages]
+    expected = StudentPredictor(student, vocabulary).predict(words, labels)
+    if bundle.precision == INT8:
+        bundle = fit_threshold(bundle, words, labels, expected)
+    found = StudentNER(bundle).predict_words(words, labels)
+    torch_f1, f1 = score_spans(expected, gold).f1, score_spans(found, gold).f1
+    agreement_f1 = score_spans(found, expected).f1
+    if f1 < torch_f1 - MAX_F1_LOSS:
+        raise ExportError(
+            f"the {bundle.precision} student's F1 on {len(passages)} passages is {100 * f1:.1f}, "
+            f"torch's {100 * torch_f1:.1f}: more than {100 * MAX_F1_LOSS:g} points lost; nothing "
+            "was written"
+        )
+    return bundle, ExportFigures(
+        precision=bundle.precision,
+        n_passages=len(passages),
+        max_logit_difference=difference,
+        torch_f1=torch_f1,
+        f1=f1,
+        agreement_f1=agreement_f1,
+        threshold=bundle.threshold,
+        n_bytes=0,
+    )
+
+
+def make_bundle(student: Student, vocabulary: Vocabulary) -> Bundle:
+    """Return a student in single precision, as it is; tables in half where nothing is lost."""
+    state = _arrays(student)
+    tables: dict[str, NDArray[Any]] = {}
+    for name in table_shapes(student.config):
+        with np.errstate(over="ignore"):
+            half = state[name].astype(np.float16)
+        tables[name] = half if np.array_equal(half, state[name]) else state[name]
+    return Bundle(
+        config=replace(student.config, feature_width=0),
+        vocabulary=vocabulary,
+        tables=tables,
+        graph=build_graph(student).SerializeToString(),
+        threshold=student.config.threshold,
+    )
+
+
+def quantise_graph(bundle: Bundle) -> Bundle:
+    """Return a bundle with LSTM and word tower in eight bits, by onnxruntime."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    root = logging.getLogger()
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
+        before.write_bytes(bundle.graph)
+        level = root.level
+        root.setLevel(logging.ERROR)  # it recommends a preparation that this graph does not need
+        try:
+            quantize_dynamic(
+                before,
+                after,
+                weight_type=QuantType.QInt8,
+                op_types_to_quantize=["LSTM", "MatMul"],
+                extra_options={"MatMulConstBOnly": True},
+            )
+        finally:
+            root.setLevel(level)
+        return replace(bundle, graph=after.read_bytes(), precision=INT8)
+
+
+def quantise_tables(bundle: Bundle) -> Bundle:
+    """Return a bundle with pieces in eight bits, a scale for each, and labels in half precision."""
+    pieces = bundle.tables[PIECES].astype(np.float32)
+    scales = np.maximum(np.abs(pieces).max(axis=1, keepdims=True), 1e-8) / 127
+    tables = {
+        name: table.astype(np.float16 if table.ndim == 2 else np.float32)
+        for name, table in bundle.tables.items()
+    }
+    codes = np.rint(pieces / scales).astype(np.int8)
+    tables |= {PIECES: codes, PIECE_SCALES: scales.astype(np.float32)}
+    return replace(bundle, tables=tables)
+
+
+def fit_threshold(
+    bundle: Bundle,
+    words: Sequence[Sequence[str]],
+    labels: Sequence[Sequence[str]],
+    expected: Sequence[Sequence[Entity]],
+) -> Bundle:
+    """Return a bundle with the threshold at which it agrees best with given entities.
+
+    Among thresholds that are as good, the one nearest to the bundle's own.
+    """
+
+    def agreement(threshold: float) -> tuple[float, float]:
+        candidate = StudentNER(replace(bundle, threshold=threshold))
+        found = candidate.predict_words(words, labels)
+        return score_spans(found, expected).f1, -abs(threshold - bundle.threshold)
+
+    thresholds = np.unique(np.append(_THRESHOLDS.round(4), bundle.threshold)).tolist()
+    return replace(bundle, threshold=max(thresholds, key=agreement))
+
+
+def max_logit_difference(
+    student: Student, vocabulary: Vocabulary, bundle: Bundle, passages: Sequence[Passage]
+) -> float:
+    """Return the largest difference between torch's logits and a bundle's."""
+    runtime, torch_scorer = StudentNER(bundle), StudentPredictor(student, vocabulary)
+    labels = list(dict.fromkeys(label for item in passages for label in item.own_labels))[:50]
+    words = [passage.words[:384] for passage in passages if passage.words]
+    pairs = zip(
+        runtime.word_logits(words, labels),
+        torch_scorer.score(words, [labels] * len(words)),
+        strict=True,
+    )
+    return max((float(np.abs(one - other).max()) for one, other in pairs), default=0.0)
+
+
+def build_graph(student: Student) -> onnx.ModelProto:
+    """Return the graph of `words.onnx`, in single precision.
+
+    The LSTM operators take the passages' lengths (`sequence_lens`), so padding never reaches their
+    backward direction.
+    """
+    config = student.config
+    state = _arrays(student)
+    graph = _Graph()
+    graph.add("Transpose", ["embedded"], ["states_0"], perm=[1, 0, 2])
+    for layer in range(config.n_layers):
+        weights = _lstm_weights(state, layer, bidirectional=config.bidirectional)
+        names = [graph.constant(f"{name}_{layer}", value) for name, value in weights.items()]
+        graph.add(
+            "LSTM",
+            [f"states_{layer}", *names, "n_words"],
+            [f"directions_{layer}"],
+            hidden_size=config.hidden_width,
+            direction="bidirectional" if config.bidirectional else "forward",
+        )
+        # (words, directions, batch, hidden) to (words, batch, directions * hidden)
+        graph.add("Transpose", [f"directions_{layer}"], [f"apart_{layer}"], perm=[0, 2, 1, 3])
+        shape = graph.constant(f"joined_shape_{layer}", np.array([0, 0, -1], dtype=np.int64))
+        graph.add("Reshape", [f"apart_{layer}", shape], [f"states_{layer + 1}"])
+    graph.add("Transpose", [f"states_{config.n_layers}"], ["states"], perm=[1, 0, 2])
+    graph.add("Concat", ["states", "embedded"], ["seen"], axis=-1)
+    scale = np.float32(student.word_tower.out_features**-0.5)
+    tower = graph.constant("tower", scale * state["word_tower.weight"].T)
+    offset = graph.constant("tower_bias", scale * state["word_tower.bias"])
+    graph.add("MatMul", ["seen", tower], ["projected"])
+    graph.add("Add", ["projected", offset], ["words"])
+    graph.add("MatMul", ["words", "labels"], ["scores"])
+    return graph.model(config.embedding_width, student.word_tower.out_features)
+
+
+class _Graph:
+    """Nodes and constants on their way to an ONNX model."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, value: NDArray[Any]) -> str:
+        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def add(self, op: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
+        self._nodes.append(helper.make_node(op, inputs, outputs, **attributes))
+
+    def model(self, width: int, n_states: int) -> onnx.ModelProto:
+        single = TensorProto.FLOAT
+        inputs = [
+            helper.make_tensor_value_info("embedded", single, ["batch", "words", width]),
+            helper.make_tensor_value_info("n_words", TensorProto.INT32, ["batch"]),
+            helper.make_tensor_value_info("labels", single, [n_states, "columns"]),
+        ]
+        outputs = [
+            helper.make_tensor_value_info("words", single, ["batch", "words", n_states]),
+            helper.make_tensor_value_info("scores", single, ["batch", "words", "columns"]),
+        ]
+        graph = helper.make_graph(self._nodes, "words", inputs, outputs, self._constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)])
+        model.ir_version = _IR_VERSION
+        onnx.checker.check_model(model)
+        return model
+
+
+def _lstm_weights(state: dict[str, Array], layer: int, *, bidirectional: bool) -> dict[str, Array]:
+    """Return an LSTM layer's weights as ONNX has them: gates input, output, forget, cell."""
+    directions = ("forward_lstm", "backward_lstm") if bidirectional else ("forward_lstm",)
+
+    def gates(name: str) -> Array:
+        of_directions = []
+        for direction in directions:
+            input_gate, forget, cell, output = np.split(state[f"{direction}.{layer}.{name}"], 4)
+            of_directions.append(np.concatenate([input_gate, output, forget, cell]))
+        return np.stack(of_directions)
+
+    biases = np.concatenate([gates("bias_ih_l0"), gates("bias_hh_l0")], axis=1)
+    return {"w": gates("weight_ih_l0"), "r": gates("weight_hh_l0"), "b": biases}
+
+
+@torch.no_grad()
+def _arrays(student: Student) -> dict[str, Array]:
+    return {key: value.float().cpu().numpy() for key, value in student.state_dict().items()}

@@ -1,0 +1,185 @@
+"""Spans from the scores of many passages at once: what `decode_entities` finds, in few array steps.
+
+In: the words of some passages at which a label's inside probability is high enough, with all three
+probabilities; few of all (word, label) pairs are. Out: candidate spans and, of each passage, those
+that GLiNER's rules keep.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliner_distill.entities import Entity, resolve_overlaps
+from gliner_distill.errors import InputError
+
+MAX_SPANS = 2_000_000
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class WordScores:
+    """Probabilities at the (passage, label, word) triples that count; arrays of one length.
+
+    Attributes:
+        passage: Passage numbers.
+        label: Label numbers.
+        word: Word positions.
+        start: Probability that the word starts an entity of the label.
+        end: That it ends one.
+        inside: That it lies in one, at least the label's threshold.
+    """
+
+    passage: Ints
+    label: Ints
+    word: Ints
+    start: Floats
+    end: Floats
+    inside: Floats
+
+    @classmethod
+    def concatenate(cls, parts: "Sequence[WordScores]") -> "WordScores":
+        """Return several together; at least one."""
+        names = ("passage", "label", "word", "start", "end", "inside")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def take(self, rows: Ints | NDArray[np.bool_]) -> "WordScores":
+        """Return some of the triples."""
+        return WordScores(
+            self.passage[rows],
+            self.label[rows],
+            self.word[rows],
+            self.start[rows],
+            self.end[rows],
+            self.inside[rows],
+        )
+
+    def in_reading_order(self) -> "WordScores":
+        """Return the triples by passage, then label, then word."""
+        return self.take(np.lexsort((self.word, self.label, self.passage)))
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Candidate spans: arrays of one length.
+
+    Attributes:
+        passage: Passage numbers.
+        label: Label numbers.
+        start_word: First word.
+        end_word: The word after the last.
+        score: Probabilities.
+    """
+
+    passage: Ints
+    label: Ints
+    start_word: Ints
+    end_word: Ints
+    score: Floats
+
+
+def find_spans(scores: WordScores, thresholds: Floats) -> Spans:
+    """Return all spans whose start and end exceed their label's threshold.
+
+    They lie within one run of a label's words, and their score is the smallest of their
+    probabilities, as in GLiNER's token decoder.
+
+    Args:
+        scores: In reading order.
+        thresholds: Shape `(labels,)`.
+
+    Raises:
+        InputError: There are more than 2 million: the threshold is too low for the text.
+    """
+    first, n_ends, ends = _pair_up(scores, thresholds)
+    if int(n_ends.sum()) > MAX_SPANS:
+        raise InputError(
+            f"threshold {float(thresholds.min()):g} leaves {int(n_ends.sum()):,} candidate spans, "
+            f"more than {MAX_SPANS:,}; raise it"
+        )
+    starts = np.repeat(first[0], n_ends)
+    offsets = np.arange(len(starts)) - np.repeat(np.cumsum(n_ends) - n_ends, n_ends)
+    lasts = ends[np.repeat(first[1], n_ends) + offsets]
+    # reduceat takes pairs of bounds; its odd results are of no interest.
+    bounds = np.stack([starts, lasts + 1], axis=1).reshape(-1)
+    inside = np.minimum.reduceat(np.append(scores.inside, np.float32(1)), bounds)[::2]
+    return Spans(
+        scores.passage[starts],
+        scores.label[starts],
+        scores.word[starts],
+        scores.word[lasts] + 1,
+        np.minimum(np.minimum(scores.start[starts], scores.end[lasts]), inside),
+    )
+
+
+def _pair_up(scores: WordScores, thresholds: Floats) -> tuple[tuple[Ints, Ints], Ints, Ints]:
+    """Return rows of starts with the place of their first end, how many they have, rows of ends."""
+    of_label = thresholds[scores.label]
+    starts = np.flatnonzero(scores.start > of_label)
+    ends = np.flatnonzero(scores.end > of_label)
+    last_of_run = _last_of_run(scores)
+    first_end = np.searchsorted(ends, starts)
+    n_ends = np.searchsorted(ends, last_of_run[starts], side="right") - first_end
+    return (starts, first_end), n_ends, ends
+
+
+def _last_of_run(scores: WordScores) -> Ints:
+    """Return, for each triple, the row of the last one that follows on without a gap."""
+    n_triples = len(scores.word)
+    is_next = (
+        (np.diff(scores.word) == 1) & (np.diff(scores.label) == 0) & (np.diff(scores.passage) == 0)
+    )
+    breaks = np.append(np.flatnonzero(~is_next), n_triples - 1)
+    result: Ints = breaks[np.searchsorted(breaks, np.arange(n_triples))]
+    return result
+
+
+def join_words(scores: WordScores) -> WordScores:
+    """Return scores by which each run of a label's words is one span, as of a `softmax` head.
+
+    Args:
+        scores: In reading order.
+    """
+    last = _last_of_run(scores)
+    rows = np.arange(len(last))
+    is_first = np.append(True, last[1:] != last[:-1])[: len(last)]
+    return replace(
+        scores,
+        start=np.where(is_first, scores.start, np.float32(0)),
+        end=np.where(last == rows, scores.end, np.float32(0)),
+    )
+
+
+def pick_entities(
+    spans: Spans,
+    labels: tuple[str, ...],
+    n_passages: int,
+    *,
+    flat_ner: bool,
+    multi_label: bool,
+) -> list[list[Entity]]:
+    """Return each passage's entities: the spans that `resolve_overlaps` keeps.
+
+    Args:
+        spans: Of passages `0:n_passages`.
+        labels: By their number.
+        n_passages: How many lists to return.
+        flat_ner: See `resolve_overlaps`.
+        multi_label: See `resolve_overlaps`.
+    """
+    # GLiNER's order among equal scores: by start, then label, then end.
+    order = np.lexsort((spans.end_word, spans.label, spans.start_word, spans.passage))
+    columns = (spans.passage, spans.start_word, spans.end_word, spans.label, spans.score)
+    found: list[list[Entity]] = [[] for _ in range(n_passages)]
+    for passage, start, end, label, score in zip(
+        *(column[order].tolist() for column in columns), strict=True
+    ):
+        found[passage].append(Entity(start, end, labels[label], score))
+    return [
+        resolve_overlaps(entities, flat_ner=flat_ner, multi_label=multi_label)
+        if len(entities) > 1
+        else entities
+        for entities in found
+    ]
