@@ -451,6 +451,13 @@ class TestFinish:
         assert config["sets"] == ["one", "two"]
         assert config["mean F1 at 0.5"]["after"] >= config["mean F1 at 0.5"]["before"]
 
+    def test_adds_the_graph_of_the_runtime_and_keeps_the_rest(self, finished):
+        from gliner_distill import StudentNER
+
+        config = json.loads((finished / "student_config.json").read_text())
+        assert config["runtime"]["precision"] == StudentNER.from_pretrained(finished).precision
+        assert {"student", "calibration", "runtime"} <= set(config)
+
 
 class TestCard:
     def test_has_every_figure_and_licence(self, tmp_path, finished, open_student):
