@@ -7,7 +7,6 @@ A score is the student's probability, moved so that 0.5 is the threshold that wa
 student or for the label (`Bundle.threshold`, `Bundle.label_thresholds`).
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -31,7 +30,13 @@ from gliner_distill.label_sets import (
     read_label_set,
     read_per_text,
 )
-from gliner_distill.scoring import WINDOW_WORDS, LabelColumns, StudentScorer, WordVectorsKept
+from gliner_distill.scoring import (
+    WINDOW_WORDS,
+    LabelColumns,
+    StudentScorer,
+    WordVectorsKept,
+    count_processors,
+)
 from gliner_distill.span_decoding import find_spans, join_words, pick_entities
 from gliner_distill.student_config import BOUNDARY, CONFIG_FILE, find_student, open_student_path
 
@@ -93,7 +98,7 @@ class StudentNER:
 
     def __init__(self, bundle: Bundle, *, num_threads: int | None = None) -> None:
         self._bundle = bundle
-        n_threads = num_threads if num_threads is not None else len(os.sched_getaffinity(0))
+        n_threads = num_threads if num_threads is not None else count_processors()
         self._scorer = StudentScorer(bundle, num_threads=n_threads)
         self._columns = lru_cache(_KEPT_LABEL_SETS)(self._compute_columns)
 

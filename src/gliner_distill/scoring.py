@@ -5,6 +5,7 @@ are high enough to count, or all logits. The graph gives word vectors and one pr
 labels; start and end are computed only where a word lies inside.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -283,6 +284,13 @@ def sigmoid(logits: Array) -> Array:
     """Return probabilities in single precision."""
     odds_against: Array = np.exp(-np.clip(logits, -80, 80))
     return np.float32(1) / (np.float32(1) + odds_against)
+
+
+def count_processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _logit(probs: NDArray[np.floating]) -> Array:
