@@ -1,0 +1,105 @@
+"""The models that speed.py makes for its contenders: `speed_models.py TEACHER FOLDER NAME ...`.
+
+`teacher-onnx` is the teacher as its own `export_to_onnx` writes it. `small` is a GLiNER of the
+architecture of urchade/gliner_small-v2.1 with random weights, on which speed does not depend, and
+`small-onnx` its export. It reads text with the teacher's tokenizer, since that of the published
+model is not at hand. Its last layers are biased so that it finds nothing, which spares it decoding.
+
+Writes FOLDER/NAME; prints a JSON object: of each name, why it could not be made, or null. In a
+process of its own, so that speed.py stays small.
+"""
+
+import json
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from speed_workers import one_line
+
+# microsoft/deberta-v3-small's configuration, and the head of gliner_small-v2.1.
+SMALL_ENCODER: dict[str, Any] = {
+    "model_type": "deberta-v2",
+    "hidden_size": 768,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "vocab_size": 128004,
+    "max_position_embeddings": 512,
+    "relative_attention": True,
+    "max_relative_positions": -1,
+    "position_buckets": 256,
+    "pos_att_type": ["p2c", "c2p"],
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+    "layer_norm_eps": 1e-7,
+}
+SMALL_HEAD: dict[str, Any] = {
+    "span_mode": "markerV0",
+    "max_width": 12,
+    "hidden_size": 512,
+    "max_len": 384,
+    "num_rnn_layers": 1,
+    "max_types": 25,
+}
+# Times the head's width, this squared is what every span's logit falls by.
+SPAN_BIAS = 0.2
+
+
+def main() -> None:
+    teacher, folder, *names = sys.argv[1:]
+    warnings.simplefilter("ignore")
+    print(json.dumps(make_models(Path(teacher), Path(folder), names)))
+
+
+def make_models(teacher: Path, folder: Path, names: Sequence[str]) -> dict[str, str | None]:
+    """Return why each of the models could not be made, None for those that were."""
+    reasons: dict[str, str | None] = {}
+    for name in names:
+        try:
+            make_model(name, teacher, folder)
+            reasons[name] = None
+        except Exception as error:  # such as a package that is missing: the others may do
+            reasons[name] = one_line(error)
+    return reasons
+
+
+def make_model(name: str, teacher: Path, folder: Path) -> None:
+    from gliner import GLiNER
+
+    if name == "small":
+        small = build_small(teacher, SMALL_ENCODER, SMALL_HEAD)
+        small.save_pretrained(str(folder / name), safe_serialization=True)
+        return
+    source = teacher if name == "teacher-onnx" else folder / "small"
+    model = GLiNER.from_pretrained(str(source), local_files_only=True)
+    model.export_to_onnx(str(folder / name))
+
+
+def build_small(teacher: Path, encoder: dict[str, Any], head: dict[str, Any]) -> Any:
+    """Return a random GLiNER of a shape, with the teacher's tokenizer; it finds nothing."""
+    import torch
+    from gliner.config import UniEncoderSpanConfig
+    from gliner.model import UniEncoderSpanGLiNER
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(teacher), local_files_only=True)
+    # With both given, the table keeps its size when the model is loaded, whatever the tokenizer's.
+    places = {
+        "class_token_index": tokenizer.convert_tokens_to_ids("<<ENT>>"),
+        "vocab_size": encoder["vocab_size"],
+    }
+    config = UniEncoderSpanConfig(model_name="small", encoder_config=encoder, **places, **head)
+    torch.manual_seed(0)
+    model = UniEncoderSpanGLiNER(config, tokenizer=tokenizer, backbone_from_pretrained=False)
+    with torch.no_grad():
+        model.model.span_rep_layer.span_rep_layer.out_project[-1].bias += SPAN_BIAS
+        model.model.prompt_rep_layer[-1].bias -= SPAN_BIAS
+    return model.eval()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,344 @@
+"""What speed.py prints and draws, from the figures that it writes as JSON.
+
+Medians stand with the lowest and the highest round behind them. A ratio is taken in each round,
+between contenders that had their turns one after the other, and then its median over rounds.
+"""
+
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+Row = Mapping[str, Any]
+
+BASE = "student-int8"
+PLOT_CASE = "100 words, 5 labels"
+MANY_LABELS = ("100 words, 10 labels", "100 words, 1,000 labels")
+LATENCY_CASE = "25 words, 5 labels, one at a time"
+RATIO_GOALS = {
+    "small-torch": ("gliner torch, small-v2.1 shape", 100),
+    "teacher-torch": ("gliner torch, teacher", 20),
+    "spacy": ("spaCy en_core_web_sm NER", 8),
+}
+RATE_GOAL, LATENCY_GOAL_MS = 40_000.0, 1.0
+NOTES = (
+    "Words/s: all words given, in batches (32 texts for students, 8 for GLiNER; spaCy's own).",
+    "GLiNER reads no more of a text than 384 words and, with the labels, 512 pieces; what it "
+    "leaves out of 400 words counts as read.",
+    "The small-v2.1 shape is the architecture of urchade/gliner_small-v2.1 with random weights and "
+    "the teacher's tokenizer, since the published one is not at hand; it finds nothing, which "
+    "spares it decoding.",
+    "spaCy runs in one process, has fixed types and is not asked labels.",
+    "fast-gliner takes no number of threads and starts four; as every contender it is kept to as "
+    "many cores as the others have threads.",
+)
+
+
+def describe_machine(n_threads: int) -> dict[str, Any]:
+    """Return what the figures depend on, beside versions."""
+    cpu = platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        cpu = models[0].split(":", 1)[1].strip() if models else cpu
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "threads": n_threads,
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def add_comparisons(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures with rates, ratios and goals worked out of the seconds."""
+    rows = figures["contenders"]
+    for row in rows.values():
+        for key, case in row["cases"].items():
+            if key == LATENCY_CASE and case.get("seconds"):
+                case |= summarise_latency(case["seconds"])
+            elif case.get("seconds"):
+                rates = [case["words"] / seconds for seconds in case["seconds"]]
+                case["words_a_second"] = spread(rates)
+    base = rows.get(BASE, {"cases": {}})["cases"]
+    figures["ratios"] = {
+        name: compare(base, row["cases"]) for name, row in rows.items() if name != BASE
+    }
+    for row in rows.values():
+        few, many = (row["cases"].get(key, {}).get("seconds") for key in MANY_LABELS)
+        if few and many:
+            row["many_labels"] = compare_labels(row["cases"])
+    figures["goals"] = judge(figures)
+    return figures
+
+
+def summarise_latency(rounds: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Return percentiles over all rounds, in milliseconds, and the rounds' own medians."""
+    all_ms = 1000 * np.array(list(chain.from_iterable(rounds)))
+    p50, p95 = np.percentile(all_ms, (50, 95)).tolist()
+    rounds_ms = [1000 * median(one) for one in rounds]
+    return {"p50_ms": p50, "p95_ms": p95, "p50_ms_by_round": spread(rounds_ms)}
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return the median, lowest and highest of at least one value."""
+    return {"median": median(values), "min": min(values), "max": max(values)}
+
+
+def compare(base: Mapping[str, Row], other: Mapping[str, Row]) -> dict[str, dict[str, float]]:
+    """Return how many times as many words a second `base` does, by case that both have."""
+    found = {}
+    for key in base.keys() & other.keys() - {LATENCY_CASE}:
+        if base[key].get("seconds") and other[key].get("seconds"):
+            pairs = zip(base[key]["seconds"], other[key]["seconds"], strict=True)
+            scale = base[key]["words"] / other[key]["words"]
+            found[key] = spread([scale * theirs / ours for ours, theirs in pairs])
+    return {key: found[key] for key in base if key in found}
+
+
+def compare_labels(cases: Mapping[str, Row]) -> dict[str, float]:
+    """Return how many times as long a word takes with the many labels as with the few."""
+    few, many = (cases[key] for key in MANY_LABELS)
+    pairs = zip(few["seconds"], many["seconds"], strict=True)
+    return spread([few["words"] / many["words"] * slow / fast for fast, slow in pairs])
+
+
+def judge(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return each goal with its figures by case and in how many cases it is met."""
+    ratios = figures["ratios"]
+    base = figures["contenders"].get(BASE, {"cases": {}})["cases"]
+    goals = []
+    for name, (title, least) in RATIO_GOALS.items():
+        found = {key: one["median"] for key, one in ratios.get(name, {}).items() if is_main(key)}
+        goals.append({"goal": f"at least {least} times the words/s of {title}", "unit": " times"})
+        goals[-1] |= {"by_case": found, "met": [value >= least for value in found.values()]}
+    rates = {
+        key: one["words_a_second"]["median"]
+        for key, one in base.items()
+        if is_main(key) and "words_a_second" in one
+    }
+    goals.append({"goal": f"at least {RATE_GOAL:,.0f} words/s in batches", "unit": " words/s"})
+    goals[-1] |= {"by_case": rates, "met": [value >= RATE_GOAL for value in rates.values()]}
+    latency = base.get(LATENCY_CASE, {})
+    p50 = {LATENCY_CASE: latency["p50_ms"]} if "p50_ms" in latency else {}
+    goals.append({"goal": f"p50 of at most {LATENCY_GOAL_MS:g} ms for 25 words", "unit": " ms"})
+    goals[-1] |= {"by_case": p50, "met": [value <= LATENCY_GOAL_MS for value in p50.values()]}
+    return goals
+
+
+def is_main(case: str) -> bool:
+    """Say whether a case is one that all contenders have, in batches."""
+    return case not in (*MANY_LABELS, LATENCY_CASE)
+
+
+def format_report(figures: Mapping[str, Any]) -> str:
+    """Return all tables as Markdown."""
+    machine, rows = figures["machine"], figures["contenders"]
+    versions = dict(
+        chain.from_iterable(sorted(row.get("versions", {}).items()) for row in rows.values())
+    )
+    measured = {name: row for name, row in rows.items() if "not_measured" not in row}
+    cases = [key for key in find_cases(measured) if is_main(key)]
+    parts = [
+        f"{machine['cpu']}, {machine['cores']} cores; threads: {machine['threads']} each; "
+        f"{machine['date']}; {figures['rounds']} rounds; "
+        + ", ".join(f"{name} {found}" for name, found in sorted(versions.items())),
+        "### Words a second: median (lowest to highest round)",
+        format_table(["", *cases], measured, lambda row: [format_rate(row, key) for key in cases]),
+        "### How many times as fast the int8 student is: median (lowest to highest round)",
+        format_ratios(figures, cases),
+        "### One at a time, starting, memory, size, F1",
+        format_rest(measured),
+        "### Words timed a round",
+        format_table(["", *cases], measured, lambda row: [format_words(row, key) for key in cases]),
+        format_many_labels(measured),
+        "### Goals",
+        "\n".join(format_goal(goal) for goal in figures["goals"]),
+        "### Notes",
+        "\n".join(f"- {note}" for note in (*NOTES, *list_gaps(rows))),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def find_cases(rows: Mapping[str, Row]) -> list[str]:
+    return list(dict.fromkeys(chain.from_iterable(row["cases"] for row in rows.values())))
+
+
+def format_table(
+    head: Sequence[str], rows: Mapping[str, Row], cells: Callable[[Row], Sequence[str]]
+) -> str:
+    lines = [f"| {' | '.join(head)} |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    lines += [f"| {' | '.join([row['title'], *cells(row)])} |" for row in rows.values()]
+    return "\n".join(lines)
+
+
+def format_spread(found: Mapping[str, float] | None) -> str:
+    """Return `median (min to max)`, whole numbers from 100 up.
+
+    >>> format_spread({"median": 1234.5, "min": 99.94, "max": 2000.0})
+    '1,234 (99.9 to 2,000)'
+    """
+    if not found:
+        return "not measured"
+    low, middle, high = (show(found[key]) for key in ("min", "median", "max"))
+    return f"{middle} ({low} to {high})"
+
+
+def show(value: float | None, digits: int = 1) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.{digits}f}"
+
+
+def format_rate(row: Row, case: str) -> str:
+    return format_spread(row["cases"].get(case, {}).get("words_a_second"))
+
+
+def format_words(row: Row, case: str) -> str:
+    words = row["cases"].get(case, {}).get("words")
+    return f"{words:,}" if words else "-"
+
+
+def format_ratios(figures: Mapping[str, Any], cases: Sequence[str]) -> str:
+    ratios = {name: found for name, found in figures["ratios"].items() if found}
+    if not ratios:
+        return "Not measured."
+    rows = {
+        name: {"title": figures["contenders"][name]["title"], "ratios": found}
+        for name, found in ratios.items()
+    }
+    return format_table(
+        ["", *cases], rows, lambda row: [format_spread(row["ratios"].get(key)) for key in cases]
+    )
+
+
+def format_rest(rows: Mapping[str, Row]) -> str:
+    """Return the table of what is no rate; of fresh processes the median."""
+
+    def cells(row: Row) -> list[str]:
+        latency = row["cases"].get(LATENCY_CASE, {})
+        fresh = [one for one in row.get("fresh", ()) if "cold_s" in one]
+        taken = {
+            key: median([one[key] for one in fresh]) if fresh else None
+            for key in ("cold_s", "import_s", "peak_mb")
+        }
+        f1 = row.get("f1")
+        return [
+            show(latency.get("p50_ms"), 2),
+            show(latency.get("p95_ms"), 2),
+            show(taken["cold_s"], 2),
+            show(taken["import_s"], 2),
+            show(taken["peak_mb"]),
+            show(row["size_mb"]),
+            f"{100 * f1:.1f}" if isinstance(f1, float) else "-",
+        ]
+
+    head = ["", "p50, ms", "p95, ms", "first answer, s", "of which import, s"]
+    return format_table([*head, "peak memory, MB", "weights, MB", "span F1, %"], rows, cells)
+
+
+def format_many_labels(rows: Mapping[str, Row]) -> str:
+    found = [
+        f"{row['title']}: {format_spread(row['many_labels'])} times the time with 10 labels"
+        for row in rows.values()
+        if "many_labels" in row
+    ]
+    return "\n".join(["### 1,000 labels, 100 words", "", *found]) if found else ""
+
+
+def format_goal(goal: Mapping[str, Any]) -> str:
+    found, met = goal["by_case"], goal["met"]
+    if not found:
+        return f"- {goal['goal']}: not measured"
+    answer = "yes" if all(met) else "no" if not any(met) else f"in {sum(met)} of {len(met)} cases"
+    digits = 2 if goal["unit"] == " ms" else 1
+    figures = [f"{show(value, digits)}{goal['unit']} ({key})" for key, value in found.items()]
+    return f"- {goal['goal']}: {answer}: {'; '.join(figures)}"
+
+
+def list_gaps(rows: Mapping[str, Row]) -> list[str]:
+    """Return what was not measured, with the reasons."""
+    found = []
+    for row in rows.values():
+        if "not_measured" in row:
+            found.append(f"{row['title']}: not measured: {row['not_measured']}")
+        parts = dict(row["cases"])
+        if isinstance(row.get("f1"), dict):
+            parts["F1"] = row["f1"]
+        for number, fresh in enumerate(row.get("fresh", ()), 1):
+            parts[f"fresh process {number}"] = fresh
+        found += [
+            f"{row['title']}, {key}: not measured: {part['not_measured']}"
+            for key, part in parts.items()
+            if "not_measured" in part
+        ]
+    return found
+
+
+def draw_plot(figures: Mapping[str, Any], path: Path) -> None:
+    """Write a picture of speed against F1; what has no F1 is an upright line."""
+    from matplotlib import style
+    from matplotlib.figure import Figure
+
+    from gliner_distill.figures import _STYLE  # so that all figures of the repository look alike
+
+    speeds = {
+        name: row["cases"][PLOT_CASE]["words_a_second"]["median"]
+        for name, row in figures["contenders"].items()
+        if "words_a_second" in row["cases"].get(PLOT_CASE, {})
+    }
+    machine = figures["machine"]
+    with style.context(["default", _STYLE]):
+        figure = Figure(figsize=(8.4, 4.8), layout="constrained")
+        axes = figure.subplots()
+        axes.set(xscale="log", ylim=(0, 100), ylabel="Exact-match span F1 on the sample's test, %")
+        axes.set_xlabel(f"Words a second ({PLOT_CASE}; threads: {machine['threads']})")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.xaxis.set_minor_formatter("")
+        for place, name in enumerate(sorted(speeds, key=speeds.__getitem__)):
+            row = figures["contenders"][name]
+            if isinstance(row.get("f1"), float):
+                draw_bubble(axes, name, row, speeds[name], is_above=place % 2 == 0)
+            else:
+                draw_line(axes, row["title"], speeds[name])
+        if speeds:
+            axes.set_xlim(0.5 * min(speeds.values()), 2.5 * max(speeds.values()))
+        figure.savefig(path, format=path.suffix[1:] or "png", dpi=150)
+
+
+def draw_bubble(axes: Any, name: str, row: Row, speed: float, *, is_above: bool) -> None:
+    """Draw a contender with an F1: the area stands for the size of its weights."""
+    colour = "#0072b2" if name.startswith("student") else "#d55e00"
+    size_mb = row["size_mb"] or 1.0
+    area, height = 6.0 * size_mb, 100 * row["f1"]
+    axes.scatter([speed], [height], s=area, color=colour, alpha=0.6, linewidths=0, zorder=3)
+    distance = (6 + (area / np.pi) ** 0.5) * (1 if is_above else -1)
+    axes.annotate(
+        f"{row['title']}\n{size_mb:.0f} MB",
+        (speed, height),
+        xytext=(0, distance),
+        textcoords="offset points",
+        ha="center",
+        va="bottom" if is_above else "top",
+        fontsize=9,
+    )
+
+
+def draw_line(axes: Any, title: str, speed: float) -> None:
+    axes.axvline(speed, color="#888888", linestyle="--", linewidth=1)
+    axes.annotate(
+        title,
+        (speed, 0.02),
+        xycoords=("data", "axes fraction"),
+        xytext=(-2, 0),
+        textcoords="offset points",
+        rotation=90,
+        ha="right",
+        va="bottom",
+        fontsize=8,
+    )

