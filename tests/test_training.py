@@ -465,6 +465,47 @@ class TestResume:
         assert_same_run(tmp_path / "deep" / "run", uninterrupted)
 
 
+class TestPatience:
+    PATIENT = dataclasses.replace(SHORT, epochs=12, patience=2)
+
+    def test_ends_training_and_keeps_the_best_epochs_student(
+        self, tmp_path, train_short, five_passages
+    ):
+        student = train_short(tmp_path / "run", self.PATIENT)
+        rows = [row for row in read_metrics(tmp_path / "run") if row["split"] == "dev"]
+        scores = [row["span_f1_vs_teacher"] for row in rows]
+        best = scores.index(max(scores))
+        assert len(scores) == best + 1 + self.PATIENT.patience < self.PATIENT.epochs
+        kept, vocabulary = load_student(tmp_path / "run" / STUDENT_FOLDER)
+        assert all(map(torch.equal, kept.state_dict().values(), student.state_dict().values()))
+        split = make_split("dev", five_passages[:3], vocabulary)
+        found = evaluate(
+            StudentPredictor(kept, vocabulary),
+            split.passages,
+            split.labels,
+            teacher_entities=split.teacher_entities,
+        )
+        assert found["span_f1_vs_teacher"] == scores[best]
+
+    @pytest.mark.parametrize("n_steps", [4, 8])
+    def test_goes_on_as_if_never_stopped(self, tmp_path, train_short, n_steps):
+        train_short(tmp_path / "whole", self.PATIENT)
+        with pytest.raises(KilledError):
+            train_short(tmp_path / "run", self.PATIENT, on_progress=stop_after(n_steps))
+        train_short(tmp_path / "run", self.PATIENT, resume=True)
+        assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+    def test_of_a_run_that_has_ended_trains_no_more(self, tmp_path, train_short):
+        train_short(tmp_path / "run", self.PATIENT)
+        before = (tmp_path / "run" / METRICS_FILE).read_bytes()
+        train_short(tmp_path / "run", self.PATIENT, resume=True)
+        assert (tmp_path / "run" / METRICS_FILE).read_bytes() == before
+
+    def test_needs_a_dev_split(self, tmp_path, build_student, small_vocabulary, five_passages):
+        with pytest.raises(SettingsError, match="no split of that name"):
+            train_student(build_student(), small_vocabulary, five_passages, tmp_path, self.PATIENT)
+
+
 class TestFeatureMatching:
     """Word and label vectors drawn to a tiny GLiNER's."""
 

@@ -35,6 +35,9 @@ class TrainingSettings:
         0.0, "Weight of drawing word and label vectors to a GLiNER's; 0: they are left alone."
     )
     epochs: int = _setting(7, "Passes over the training passages.")
+    patience: int = _setting(
+        0, "Epochs without better agreement on dev that end training at the best; 0: none do."
+    )
     batch_size: int = _setting(8, "Passages in a batch.")
     learning_rate: float = _setting(
         1e-2, "AdamW's at its highest, after a tenth of all steps; then down to 0."
@@ -60,6 +63,7 @@ class TrainingSettings:
         weight = self.feature_weight
         _check(_not_negative(weight), "feature_weight", weight, "0 or more")
         _check(self.epochs >= 1, "epochs", self.epochs, "1 or more")
+        _check(self.patience >= 0, "patience", self.patience, "0 or more")
         _check(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
         _check(_positive(self.learning_rate), "learning_rate", self.learning_rate, "above 0")
         _check(

@@ -42,12 +42,14 @@ from gliner_distill.files import replace_file
 from gliner_distill.losses import boundary_loss, distillation_loss, feature_loss
 from gliner_distill.settings import TrainingSettings
 from gliner_distill.shards import LabelledPassage
-from gliner_distill.student import Batch, Student, save_student
+from gliner_distill.student import Batch, Student, load_student, save_student
 from gliner_distill.teacher import GLiNERTeacher
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 METRICS_FILE = "metrics.jsonl"
 STUDENT_FOLDER = "student"
+DEV = "dev"
+"""The split by which `patience` goes."""
 
 
 def train_student(
@@ -80,13 +82,15 @@ def train_student(
             with the words of the epochs that a resumed run has behind it.
 
     Raises:
-        SettingsError: The settings ask for gold entities, or for a teacher, and there are none; or
-            the student's `feature_width` is not the teacher's.
+        SettingsError: The settings ask for gold entities, for a teacher or for a dev split, and
+            there is none; or the student's `feature_width` is not the teacher's.
         TeacherError: The teacher cannot represent a passage.
         StudentError: The folder holds a run already and `resume` is false, or a run of other
             settings or data; or it cannot be written; or the loss is no longer a number.
     """
     _check_gold(train, settings)
+    if settings.patience and DEV not in [split.name for split in splits]:
+        raise SettingsError("patience goes by agreement on dev; there is no split of that name")
     matched = _matched_teacher(student, settings, teacher)
     accelerator = Accelerator(cpu=settings.device == "cpu")
     examples = [make_example(item, vocabulary) for item in train]
@@ -114,6 +118,8 @@ def train_student(
     base_rates = [group["lr"] for group in optimizer.param_groups]
     with SummaryWriter(str(folder / "tensorboard"), purge_step=first_epoch + 1) as board:
         for epoch in range(first_epoch, settings.epochs):
+            if 0 < settings.patience <= epoch - best_epoch(folder):
+                break
             torch.manual_seed(settings.seed * 100_003 + epoch)
             model.train()
             losses = []
@@ -136,13 +142,31 @@ def train_student(
             if accelerator.is_main_process:
                 rows = _measure(student, vocabulary, splits, settings, epoch + 1, losses)
                 _log_epoch(folder, rows, board)
+                if settings.patience and best_epoch(folder) == epoch + 1:
+                    save_student(folder / STUDENT_FOLDER, student, vocabulary, facts=facts or {})
                 write_checkpoint(
                     folder / CHECKPOINT_FILE,
                     Checkpoint.of(student, optimizer.optimizer, epoch=epoch + 1, run=run),
                 )
-    if accelerator.is_main_process:
+    if settings.patience:
+        best, _ = load_student(folder / STUDENT_FOLDER)
+        student.load_state_dict(best.state_dict(), strict=False)  # projections stay behind
+    elif accelerator.is_main_process:
         save_student(folder / STUDENT_FOLDER, student, vocabulary, facts=facts or {})
     return student.eval()
+
+
+def best_epoch(folder: Path) -> int:
+    """Return the epoch of a run at which its student agreed best with the teacher on dev.
+
+    The first of several that are as good; 0 before the first is measured.
+
+    Raises:
+        StudentError: Its metrics cannot be read.
+    """
+    rows = [row for row in read_metrics(folder) if row["split"] == DEV]
+    best = max(rows, key=lambda row: row["span_f1_vs_teacher"], default={"epoch": 0})
+    return int(best["epoch"])
 
 
 def learning_rate_factor(step: int, *, n_steps: int, warm_up: float = 0.1) -> float:
