@@ -49,7 +49,7 @@ class PartedCorpus:
     @property
     def n_words(self) -> int:
         """Words of all parts."""
-        return sum(len(one.words) for part in self.passages.values() for one in part)
+        return sum(map(_count_words, self.passages.values()))
 
 
 def read_domain(
@@ -79,7 +79,14 @@ def read_domain(
     return read_passages(source, skip_bad=skip_bad, notes=notes)
 
 
-def part_documents(documents: Iterable[Passage], *, known: set[str], seed: int = 0) -> PartedCorpus:
+def part_documents(
+    documents: Iterable[Passage],
+    *,
+    known: set[str],
+    min_passages: int = MIN_PASSAGES,
+    max_words: int | None = None,
+    seed: int = 0,
+) -> PartedCorpus:
     """Cut documents into passages and deal them out: a tenth of the documents each to dev and test.
 
     Of fewer than ten documents the passages are dealt out instead, and `notes` says so. Dev and
@@ -88,38 +95,64 @@ def part_documents(documents: Iterable[Passage], *, known: set[str], seed: int =
     Args:
         documents: Passages of any length.
         known: Hashes of documents to leave out.
+        min_passages: How many there must be where none are known.
+        max_words: How many words to keep; the documents beyond, drawn by chance, are left out and
+            may come in another time.
         seed: Of the draw.
 
     Raises:
-        CorpusError: There are fewer than 20 passages in all, and none are known.
+        CorpusError: There are fewer passages than there must be.
     """
-    corpus, kept = PartedCorpus({part: [] for part in PARTS}), []
-    seen = set(known)
+    corpus, kept = PartedCorpus({part: [] for part in PARTS}), dict[str, list[Passage]]()
     for document in documents:
         digest = hashlib.sha256("\0".join(document.words).encode("utf-8", "replace")).hexdigest()
         if not document.words:
             corpus.n_empty += 1
-        elif digest in seen:
+        elif digest in known or digest in kept:
             corpus.n_repeated += 1
         else:
-            seen.add(digest)
-            corpus.documents.append(digest)
-            kept.append(list(cut_document(document)))
-    n_passages = sum(map(len, kept))
-    if n_passages < MIN_PASSAGES and not known:
+            kept[digest] = list(cut_document(document))
+    n_passages = sum(map(len, kept.values()))
+    if n_passages < min_passages and not known:
         raise CorpusError(
             f"there are {n_passages} passages of at most {MAX_PASSAGE_WORDS} words in "
-            f"{len(kept)} documents; a student needs at least {MIN_PASSAGES}, and learns well from "
-            "a thousand: give more text"
+            f"{len(kept)} documents; at least {min_passages} are needed, and a student learns well "
+            "from a thousand: give more text"
         )
-    if 0 < len(kept) < _FEW_DOCUMENTS:
+    draw = random.Random(seed)
+    order = sorted(kept)
+    draw.shuffle(order)
+    if max_words is not None:
+        order = _fit(order, kept, max_words, corpus.notes)
+    corpus.documents = order
+    groups = [kept[digest] for digest in order]
+    if 0 < len(groups) < _FEW_DOCUMENTS:
         corpus.notes.append(
-            f"{len(kept)} documents are too few to keep some apart: dev and test are passages of "
+            f"{len(groups)} documents are too few to keep some apart: dev and test are passages of "
             "the documents that the student learns from, so the figures flatter it"
         )
-        kept = [[passage] for document in kept for passage in document]
-    _deal(kept, corpus.passages, random.Random(seed))
+        groups = [[passage] for document in groups for passage in document]
+        draw.shuffle(groups)
+    _deal(groups, corpus.passages)
     return corpus
+
+
+def _fit(
+    order: list[str], kept: dict[str, list[Passage]], max_words: int, notes: list[str]
+) -> list[str]:
+    """Return the first documents that have so many words together, at least one."""
+    chosen, n_words = order[:1], _count_words(kept[order[0]]) if order else 0
+    for digest in order[1:]:
+        words = _count_words(kept[digest])
+        if n_words + words <= max_words:
+            chosen.append(digest)
+            n_words += words
+    if len(chosen) < len(order):
+        notes.append(
+            f"for the time given, {n_words:,} words in {len(chosen):,} documents are used; "
+            f"{len(order) - len(chosen):,} documents are left out"
+        )
+    return chosen
 
 
 def cut_document(document: Passage) -> Iterator[Passage]:
@@ -144,6 +177,10 @@ def cut_document(document: Passage) -> Iterator[Passage]:
         start = end
 
 
+def _count_words(passages: Sequence[Passage]) -> int:
+    return sum(len(passage.words) for passage in passages)
+
+
 def _find_cut(words: Sequence[str], start: int, inside: set[int]) -> int:
     last = start + MAX_PASSAGE_WORDS
     if last >= len(words):
@@ -157,16 +194,13 @@ def _find_cut(words: Sequence[str], start: int, inside: set[int]) -> int:
     return end
 
 
-def _deal(
-    documents: list[list[Passage]], passages: dict[str, list[Passage]], draw: random.Random
-) -> None:
-    draw.shuffle(documents)
-    n_out = max(1, round(_SHARE_OUT * len(documents))) if documents else 0
-    for position, document in enumerate(documents):
+def _deal(groups: Sequence[list[Passage]], passages: dict[str, list[Passage]]) -> None:
+    n_out = max(1, round(_SHARE_OUT * len(groups))) if groups else 0
+    for position, group in enumerate(groups):
         part = "dev" if position < n_out else "test" if position < 2 * n_out else "train"
         if part != "train" and len(passages[part]) >= _MAX_PART_PASSAGES:
             part = "train"
-        passages[part] += document
+        passages[part] += group
 
 
 def _read_folder(folder: Path, *, skip_bad: bool, notes: CorpusNotes) -> Iterator[Passage]:
