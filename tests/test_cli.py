@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from gliner_distill.settings import TrainingSettings
 from gliner_distill.soft_labels import SoftLabelStore, read_manifest
 
 LEXICON = {"paris": "city", "london": "city", "mary": "person", "john": "person", "acme": "company"}
-COMMANDS = ("reproduce", "label", "train", "evaluate", "predict", "inspect")
+COMMANDS = ("reproduce", "label", "train", "evaluate", "predict", "export", "inspect")
 SMALL = ("--hidden-width", 8, "--batch-size", 4)
 
 
@@ -134,7 +135,8 @@ class TestHelp:
         command = typer.main.get_command(app).commands[name]
         examples = MANUAL_ENDS[name].partition("Examples:\n")[2].replace("\\\n", " ")
         for line in examples.splitlines():
-            words = shlex.split(line.split(">")[0].split("<")[0].split("|")[0])
+            line = next(part for part in line.split("|") if "gliner-distill" in part)
+            words = shlex.split(line.split(">")[0].split("<")[0])
             assert words[:2] == ["gliner-distill", name]
             command.make_context(name, _complete_ray(words[1:])[1:]).close()
 
@@ -185,11 +187,16 @@ class TestWrongUsage:
             ([*LABEL, "--ray", "auto", "--gpus-per-worker", "-1"], "'--gpus-per-worker'"),
             (["evaluate", "run"], "Missing argument 'CORPUS'"),
             (["evaluate", "run", "corpus.json", "--threshold", "1.5"], "'--threshold'"),
-            (["predict", "some text"], "Missing option '--label'"),
+            (["predict", "some text"], "give --label LABEL or --labels FILE"),
+            (["predict", "text", "-l", "x", "--output", "xml"], "'xml' is not one of 'jsonl'"),
+            (["predict", "text", "-l", "x", "--input", "xml"], "'xml' is not one of 'auto'"),
+            (["predict", "text", "-l", "x", "--threads", "0"], "'--threads'"),
+            (["predict", "text", "-l", "x", "--threshold", "2"], "'--threshold'"),
+            (["export", "run"], "Missing option '--out'"),
+            (["export", "run", "--out", "x", "--precision", "int4"], "'int4' is not one of 'fp32'"),
             (["predict", "some text", "-l", " "], "'-l': a label must not be empty"),
-            (["predict", "caf\udce9", "-l", "x"], "'TEXT': this is not UTF-8"),
+            (["predict", "caf\udce9", "-l", "x"], "'INPUT': this is not UTF-8"),
             (["predict", "text", "-l", "caf\udce9"], "'-l': this is not UTF-8"),
-            (["predict", "run", "text", "-l", "x"], "unexpected extra argument"),
             (["reproduce", "--train", "0"], "'--train'"),
             (["inspect", "one", "two"], "unexpected extra argument"),
         ],
@@ -340,7 +347,7 @@ class TestBadModel:
 
     def test_no_folder(self, run_cli):
         expected = (
-            "expected the folder of a student, of a run or of a GLiNER, or a GLiNER's hub id "
+            "expected the folder of a student, of a run or of a GLiNER, or the hub id of one "
             "(owner/name)"
         )
         args = ("text", "-l", "city")
@@ -917,8 +924,8 @@ class TestPredict:
         Path("latin.txt").write_bytes(b"caf\xe9\n")
         Path("folder").mkdir()
         cases = {
-            "latin.txt": "latin.txt: is not UTF-8 text: invalid continuation byte",
-            "-": "standard input: is not UTF-8 text: invalid continuation byte",
+            "latin.txt": "latin.txt: line 1: byte 0xe9 at position 4 of the line is not UTF-8",
+            "-": "standard input: line 1: byte 0xe9 at position 4 of the line is not UTF-8",
             "none.txt": "none.txt: no such file; if it is the text itself, give it on standard "
             "input",
             "folder": "folder: this is a folder, not a file of documents; a model is given with "
@@ -928,19 +935,279 @@ class TestPredict:
             args = ("predict", "--model", world / "run", text, "-l", "city")
             assert_fails(run_cli(*args, stdin=b"caf\xe9\n"), message)
 
+    def test_reads_several_files_and_counts_documents_over_all(self, run_cli, world):
+        Path("one.txt").write_text("in paris\nthe\n", encoding="utf-8")
+        Path("two.jsonl").write_text(
+            '"mary left"\n\n{"text": "in \\"london\\"", "id": 7}\n', encoding="utf-8"
+        )
+        args = (
+            "predict",
+            "-m",
+            world / "run",
+            "one.txt",
+            "two.jsonl",
+            "-l",
+            "person",
+            "-l",
+            "city",
+        )
+        rows = [line.split(",") for line in run_cli(*args, "--output", "csv").out.splitlines()]
+        assert rows[0] == ["document", "start", "end", "text", "label", "score"]
+        assert [row[:5] for row in rows[1:]] == [
+            ["0", "3", "8", "paris", "city"],
+            ["2", "0", "4", "mary", "person"],
+            ["4", "4", "10", "london", "city"],
+        ]
+        documents = [json.loads(line) for line in run_cli(*args).out.splitlines()]
+        assert [document["text"] for document in documents] == [
+            *("in paris", "the", "mary left", "", 'in "london"')
+        ]
+        assert [document.get("id") for document in documents] == [None, None, None, None, 7]
+        assert [list(document) for document in documents][-1] == ["text", "entities", "id"]
+        assert_fails(
+            run_cli(*args, "none"),
+            "none: no such file; where several inputs are given, each must be a file",
+        )
+
+    def test_answers_what_stands_before_a_bad_line(self, run_cli, world):
+        args = ("predict", "-m", world / "run", "-", "-l", "city", "--input", "jsonl")
+        finished = run_cli(*args, "--field", "body", stdin=b'{"body": "in paris"}\n{"text": "x"}\n')
+        assert_fails(
+            finished,
+            "standard input: line 2: there is no field 'body' (fields: 'text'); name the text's "
+            "with --field",
+        )
+        assert json.loads(finished.out)["text"] == "in paris"
+
+    def test_colours_text_and_lets_nothing_steer_the_terminal(self, run_cli, world, monkeypatch):
+        monkeypatch.setenv("TERM", "xterm-256color")
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        args = ("predict", "-m", world / "run", "in \x1b[31m paris\tand mary", "--output", "color")
+        labels = ("-l", "person", "-l", "city")
+        assert run_cli(*args, *labels).out == (
+            "in \u241b[31m \x1b[1;32mparis\x1b[0m\x1b[2m (city)\x1b[0m   and "
+            "\x1b[1;36mmary\x1b[0m\x1b[2m (person)\x1b[0m\n"
+        )
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert "\x1b[1mparis\x1b[0m" in run_cli(*args, *labels).out
+
+    @pytest.mark.parametrize("form", ["jsonl", "csv", "color"])
+    def test_writes_half_of_a_surrogate_pair_by_ascii(self, run_cli, world, form):
+        line = b'"in \\ud800 paris"\n"in london"\n'
+        args = ("predict", "-m", world / "run", "-l", "city", "--input", "jsonl", "--output", form)
+        finished = run_cli(*args, stdin=line)
+        assert (finished.code, finished.err) == (0, "")
+        assert "london" in finished.out
+        assert ("\\ud800" in finished.out) == (form != "csv")
+
+    def test_reads_labels_and_their_descriptions_from_a_file(self, run_cli, world):
+        Path("labels.txt").write_text("place: city\n\nPerson\n", encoding="utf-8")
+        args = ("predict", "-m", world / "run", "in mary saw the paris on 7", "--labels")
+        (found,) = map(json.loads, run_cli(*args, "labels.txt").out.splitlines())
+        assert [(one["text"], one["label"]) for one in found["entities"]] == [
+            ("mary", "person"),
+            ("paris", "place"),
+        ]
+        assert run_cli(*args, "labels.txt", "-l", "company").code == 0
+        assert_fails(
+            run_cli(*args, "none.txt"),
+            "none.txt: cannot be read as UTF-8 text: [Errno 2] No such file or directory: "
+            "'none.txt'",
+        )
+
+    def test_threshold_is_what_a_score_must_exceed(self, run_cli, world):
+        args = ("predict", "-m", world / "run", "in paris", "-l", "city")
+        [[one]] = [json.loads(run_cli(*args).out)["entities"]]
+        for threshold, n_found in ((one["score"] - 0.001, 1), (one["score"] + 0.001, 0)):
+            found = json.loads(run_cli(*args, "--threshold", threshold, "--threads", 1).out)
+            assert len(found["entities"]) == n_found
+
+    def test_of_a_gliner_has_the_same_options(self, run_cli, gliner_folder):
+        Path("labels.txt").write_text("place: a town\nperson\n", encoding="utf-8")
+        line = b'{"body": "mary saw \\ud800 paris", "id": 1}\n'
+        args = ("predict", "-m", gliner_folder, "--labels", "labels.txt", "--input", "jsonl")
+        options = ("--field", "body", "--threshold", 0, "--nested", "--multi-label", "--threads", 1)
+        finished = run_cli(*args, *options, stdin=line)
+        assert finished.code == 0
+        answer = json.loads(finished.out)
+        assert (answer["text"], answer["id"]) == ("mary saw \ud800 paris", 1)
+        spans = [(one["start"], one["end"]) for one in answer["entities"]]
+        assert len(set(spans)) < len(spans)  # several labels
+        assert {one["label"] for one in answer["entities"]} == {"place", "person"}
+        flat = json.loads(run_cli(*args, *options[:4], stdin=line).out)["entities"]
+        assert 0 < len(flat) < len(spans)
+
+    def test_answers_a_slow_writer_line_by_line(self, world):
+        """In processes of their own: each answer is read before the next line is written."""
+        args = ("predict", "--model", world / "run", "-l", "city")
+        process = start_process(MAIN, *args, stdin=subprocess.PIPE)
+        for text in ("in paris", "", "in london"):
+            process.stdin.write(f"{text}\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["text"] == text
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err) == (0, "", "")
+
+    def test_ends_with_a_line_after_ctrl_c(self, world):
+        """In a process of its own, which waits for a line that does not come."""
+        script = f"import signal; signal.signal(2, signal.default_int_handler); {MAIN}"
+        args = ("predict", "--model", world / "run", "-l", "city")
+        process = start_process(script, *args, stdin=subprocess.PIPE)
+        process.stdin.write("in paris\n")
+        process.stdin.flush()
+        assert process.stdout.readline().endswith("}\n")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (1, "")
+        assert err == "gliner-distill: stopped; what was printed is whole\n"
+
+    def test_prints_whole_lines_when_ctrl_c_comes_while_it_prints(self, world):
+        """In a process of its own, whose answer is longer than a pipe holds."""
+        script = f"""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from gliner_distill import cli
+
+write = cli._print_bytes
+
+def write_and_say(lines):
+    if lines:
+        signal.raise_signal(signal.SIGINT)
+    write(lines)
+
+cli._print_bytes = write_and_say
+{MAIN}"""
+        text = "in paris " * 20_000
+        process = start_process(
+            script, "predict", "-m", world / "run", "-l", "city", stdin=subprocess.PIPE
+        )
+        out, err = process.communicate(f"{text}\n", timeout=60)
+        assert process.returncode == 1
+        assert json.loads(out)["text"] == text
+        assert err == "gliner-distill: stopped; what was printed is whole\n"
+
     def test_is_quiet_when_its_reader_leaves(self, world):
         """In processes of their own, joined by a pipe."""
         args = ("predict", "--model", world / "run", "-", "-l", "city")
         process = start_process(MAIN, *args, stdin=subprocess.PIPE)
-        process.stdin.write("in paris\n" * 2000)
+        process.stdin.write("in paris\n")
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["text"] == "in paris"
         process.stdout.close()
-        process.stdin.close()
+        with suppress(BrokenPipeError):
+            process.stdin.write("in paris\n" * 2000)
+            process.stdin.close()
         process.stdin = None
         assert process.stderr.read() == ""
         process.stderr.close()
-        assert process.wait(timeout=60) == 1
+        assert process.wait(timeout=60) == 141
+
+    def test_shows_how_far_it_is_on_a_terminal_alone(self, world):
+        """In a process of its own, whose standard error is a terminal."""
+        Path("notes.txt").write_text("in paris\n" * 3, encoding="utf-8")
+        args = ("predict", "-m", world / "run", "notes.txt", "-l", "city")
+        ours, theirs = os.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-c", MAIN, *map(str, args)],
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        with process:
+            assert process.stdout.read().count(b"\n") == 3
+        shown = b""
+        with suppress(OSError):  # how a terminal ends
+            while part := os.read(ours, 65_536):
+                shown += part
+        os.close(ours)
+        assert process.returncode == 0
+        assert b"27/27 bytes" in shown
+        assert b"3 documents" in shown
+
+    @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
+    def test_holds_little_of_a_long_input(self, world):
+        """In a process of its own, which may take far less memory than its input has bytes."""
+        script = f"""
+import resource, sys
+from gliner_distill import prediction
+
+class Nobody:
+    max_documents = 512
+    def find(self, texts):
+        return [[] for _ in texts]
+
+prediction.StudentFinder = lambda *args: Nobody()
+from gliner_distill import runtime
+runtime.StudentNER.from_pretrained()
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000, resource.RLIM_INFINITY))
+{MAIN}"""
+        process = start_process(
+            script, "predict", "-l", "city", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        block = ("word " * 2000 + "\n") * 100
+        for _ in range(300):
+            process.stdin.write(block)
+        _, err = process.communicate(timeout=120)
+        assert (process.returncode, err) == (0, "")
+
+
+class TestExport:
+    def test_writes_a_student_that_predict_and_evaluate_take(self, run_cli, world):
+        corpus = write_corpus("corpus.json", make_passages(10))
+        answers = {}
+        for precision in ("fp32", "int8"):
+            args = ("export", world / "run", "--check", corpus, "--precision", precision)
+            finished = run_cli(*args, "--out", precision)
+            assert (finished.code, finished.err) == (0, "")
+            names = {path.name for path in Path(precision).iterdir()}
+            assert names == {
+                *("words.onnx", "tables.safetensors", "student_config.json", "tokenizer.json")
+            }
+            n_bytes = sum(path.stat().st_size for path in Path(precision).iterdir())
+            assert finished.out.startswith(f"{precision}: {n_bytes:,} bytes, {precision}; on 10 ")
+            assert finished.out.count("\n") == 1
+            asked = ("in mary saw the paris on 7", "-l", "person", "-l", "city")
+            found = json.loads(run_cli("predict", "-m", precision, *asked).out)["entities"]
+            answers[precision] = [(one["text"], one["label"]) for one in found]
+            figures = run_cli("evaluate", precision, corpus)
+            assert figures.code == 0
+            shown = dict(line.split(maxsplit=1) for line in figures.out.splitlines())
+            assert float(shown["span_f1_vs_gold"]) > 0.9
+        assert answers["fp32"] == answers["int8"] == [("mary", "person"), ("paris", "city")]
+
+    def test_says_what_is_wrong(self, run_cli, world):
+        corpus = write_corpus("corpus.json", make_passages(4))
+        args = ("export", world / "run", "--check", corpus, "--precision", "fp32", "--out")
+        assert run_cli(*args, "made").code == 0
+        Path("file").touch()
+        Path("empty").mkdir()
+        plain = write_corpus("plain.json", [Passage(("nothing", "here"))])
+        student = world / "run" / "student"
+        cases = [
+            (
+                ("empty", "--out", "x"),
+                "empty: no student: no student_config.json in it or in its folder student; "
+                "expected the folder of a student or of a run",
+            ),
+            (
+                ("made", "--out", "x"),
+                "made: this is an export, without the weights (student.safetensors) that torch "
+                "needs; give the student that it was made of",
+            ),
+            ((world / "run", "--out", "file"), "file: is a file; choose another --out"),
+            (
+                (world / "run", "--out", student),
+                f"{student}: holds the student itself; choose another --out",
+            ),
+            (
+                (world / "run", "--out", "x", "--check", plain),
+                "plain.json: no passage has a gold entity, so there is nothing to measure against",
+            ),
+        ]
+        for wrong, message in cases:
+            assert_fails(run_cli("export", *wrong), message)
+        assert not Path("x").exists()
 
 
 class TestInspect:

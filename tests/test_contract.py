@@ -1,5 +1,6 @@
 """What users may rely on: the public names, and what is imported when."""
 
+import json
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ import contextlib, importlib, io, sys
 
 HEAVY = {
     *("torch", "gliner", "pyarrow", "matplotlib", "transformers", "accelerate", "jinja2"),
-    *("filelock", "ray"),
+    *("filelock", "onnx", "ray"),
 }
 
 class Blocker:
@@ -24,23 +25,17 @@ class Blocker:
 
 sys.meta_path.insert(0, Blocker())
 """
-COMMANDS = ("reproduce", "label", "train", "evaluate", "predict", "inspect")
+COMMANDS = ("reproduce", "label", "train", "evaluate", "predict", "export", "inspect")
 LIGHT_MODULES = (
-    *(
-        "calibration",
-        "cli",
-        "cli_options",
-        "corpus",
-        "corpus_columns",
-        "corpus_formats",
-        "corpus_records",
-    ),
-    *("corpus_statistics", "entities", "errors", "features", "files", "hub", "label_policy"),
-    *("metrics", "near_synonyms", "progress", "score_codes", "settings"),
+    *("bundle", "calibration", "cli", "cli_options", "corpus", "corpus_columns", "corpus_formats"),
+    *("corpus_records", "corpus_statistics", "documents", "entities", "errors", "features"),
+    *("files", "hub", "label_policy", "label_sets", "metrics", "near_synonyms", "prediction"),
+    *("progress", "runtime", "score_codes", "scoring", "settings", "span_decoding"),
+    *("student_config", "word_vectors"),
 )
 LIGHT_NAMES = (
-    *("CorpusFile", "DistillError", "Entity", "LabelPolicy", "Passage", "TrainingSettings"),
-    *("entities_to_probs", "read_passages"),
+    *("CorpusFile", "DistillError", "EncodedLabels", "Entity", "LabelPolicy", "Passage"),
+    *("StudentNER", "TrainingSettings", "entities_to_probs", "read_passages"),
 )
 
 
@@ -125,3 +120,15 @@ except SystemExit as end:
     assert end.code == 0
 """
         assert "passages: " in run_without_heavy_packages(script)
+
+    def test_predicting_does_without_torch(self):
+        script = """
+from gliner_distill.cli import main
+sys.argv = ["gliner-distill", "predict", "Marie Curie was born in Warsaw.", "-l", "person"]
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 0
+"""
+        answer = json.loads(run_without_heavy_packages(script))
+        assert [one["text"] for one in answer["entities"]] == ["Marie Curie"]

@@ -3,26 +3,34 @@
 Nothing heavy is imported until a command runs, so that `--help` answers at once and without torch.
 """
 
-import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import pairwise
+from itertools import count, pairwise, starmap
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
 import typer
 
 from gliner_distill import __version__
 from gliner_distill import cli_options as given
-from gliner_distill.errors import CorpusError, DistillError, MissingExtraError
+from gliner_distill.errors import (
+    CorpusError,
+    DistillError,
+    ExportError,
+    MissingExtraError,
+    StudentError,
+)
 from gliner_distill.settings import TrainingSettings
 
 if TYPE_CHECKING:
+    from gliner_distill.documents import DocumentSource
     from gliner_distill.entities import Passage
     from gliner_distill.label_policy import LabelPolicy
+    from gliner_distill.prediction import AnswerForm, Finder, Question
     from gliner_distill.teacher import GLiNERTeacher
 
 app = typer.Typer(
@@ -38,6 +46,8 @@ _Errors = tuple[type[typer.BadParameter], type[typer.BadParameter]]
 _UsageError, _CommandLineError = cast(_Errors, typer.BadParameter.__mro__[1:3])
 _INTERRUPTED = 130
 """What typer returns after a Ctrl-C that no command took."""
+_READER_LEFT = 141
+"""What a shell says of a command that writes into a pipe that nobody reads any more."""
 
 _DEFAULTS = TrainingSettings()
 
@@ -376,17 +386,13 @@ def evaluate(
     """
     with _when_stopped("nothing was written"):
         from gliner_distill.label_policy import read_labels
-        from gliner_distill.prediction import find_predictor, measure_predictor, write_figures
+        from gliner_distill.predictors import find_predictor, measure_predictor, write_figures
 
         _quiet()
         if json_file is not None and not json_file.parent.is_dir():
             raise DistillError(f"{json_file}: cannot be written: no folder {json_file.parent}")
         fixed = tuple(read_labels(labels)) if labels is not None else None
-        passages = _read(corpus, skip_bad=skip_bad)
-        if not any(passage.entities for passage in passages):
-            raise CorpusError(
-                f"{corpus}: no passage has a gold entity, so there is nothing to measure against"
-            )
+        passages = _read_gold(corpus, skip_bad=skip_bad)
         predictor = find_predictor(model, threshold=threshold)
         given_as = {"model": model, "corpus": corpus, "threshold": threshold or "default"}
         figures = given_as | measure_predictor(predictor, passages, fixed)
@@ -400,36 +406,166 @@ def evaluate(
 
 
 @app.command(
-    short_help="Find entities in a text, a file or standard input.",
+    short_help="Find entities in a text, files or standard input.",
     epilog=given.MANUAL_ENDS["predict"],
 )
 def predict(
-    label: given.LabelsToFind,
-    text: given.TextArgument = None,
+    inputs: given.InputArguments = None,
+    label: given.LabelsToFind = None,
+    labels: given.DescribedLabels = None,
     model: given.ModelOption = None,
-    threshold: given.Threshold = None,
+    input_form: given.InputFormName = "auto",
+    field: given.TextField = "text",
+    output: given.OutputFormName = None,
+    threshold: given.ScoreThreshold = 0.5,
+    nested: given.Nested = False,
+    multi_label: given.MultiLabel = False,
+    threads: given.ThreadCount = None,
 ) -> None:
-    """Find entities in a text, a file or standard input.
+    """Find entities in a text, files or standard input.
 
-    Without --model, the student of any label that comes with the package answers.
+    Without --model, the student of any label that comes with the package answers. Input is read
+    as it comes and never held in memory.
 
-    Prints one JSON object a document, on one line: {"text": ..., "entities": [...]}, each entity
-    with "start", "end", "text", "label" and "score". Start and end are character positions, end
-    exclusive. An empty line is a document without entities, so line N of what is printed belongs
-    to line N of the file. Writes nothing.
+    Prints the text with its entities in colour on a terminal; elsewhere one JSON object a
+    document, on one line: {"text": ..., "entities": [...]}, each entity with "start", "end",
+    "text", "label" and "score", and then the other fields of the document's own object. Start and
+    end are character positions, end exclusive. An empty line is a document without entities, so
+    line N of what is printed belongs to line N of the input. With --output csv, a row an entity,
+    with its document's number from 0. Writes nothing. When its reader leaves early, as head does,
+    it stops with exit code 141.
     """
-    if text is None and sys.stdin.isatty():
-        raise typer.BadParameter(
-            "give a text, a file, or - for standard input", param_hint="'TEXT'"
-        )
-    with _when_stopped("what was printed is whole"):
-        from gliner_distill.prediction import find_predictor, predict_document, read_documents
+    if not label and labels is None:
+        raise typer.BadParameter("give --label LABEL or --labels FILE")
+    if not inputs and _is_terminal(sys.stdin):
+        raise typer.BadParameter("give a text, a file, or - for standard input")
+    if sys.stdout is None:
+        raise DistillError("standard output is closed")
+    with _when_stopped("what was printed is whole"), _until_reader_leaves():
+        from gliner_distill.documents import find_source
+        from gliner_distill.label_policy import read_labels
+        from gliner_distill.prediction import Question, make_form
 
         _quiet()
-        predictor = find_predictor(model, threshold=threshold)
-        for document in read_documents(text):
-            found = predict_document(predictor, document, label)
-            typer.echo(json.dumps(found, ensure_ascii=False))
+        asked = dict.fromkeys(label or [], "")
+        asked |= read_labels(labels) if labels is not None else {}
+        source = find_source(inputs or [], form=input_form, text_field=field)
+        if output is None:
+            output = "color" if _is_terminal(sys.stdout) else "jsonl"
+        form = make_form(output, list(asked))
+        question = Question(asked, threshold, flat_ner=not nested, multi_label=multi_label)
+        _answer_documents(source, _find_finder(model, question, threads), form)
+
+
+def _find_finder(model: str | None, question: "Question", threads: int | None) -> "Finder":
+    from gliner_distill.prediction import StudentFinder, find_model
+    from gliner_distill.runtime import StudentNER
+
+    found = find_model(model)
+    if found.is_student:
+        student = StudentNER.from_pretrained(found.folder, num_threads=threads)
+        return StudentFinder(student, question)
+    from gliner_distill.predictors import load_teacher_finder
+
+    return load_teacher_finder(found.folder, question, num_threads=threads)
+
+
+def _answer_documents(source: "DocumentSource", finder: "Finder", form: "AnswerForm") -> None:
+    """Print the answers, as soon as there are documents, as many at once as there are."""
+    from gliner_distill.documents import ReadAhead
+    from gliner_distill.progress import DocumentProgress
+
+    is_shown = _is_terminal(sys.stderr) and not _is_terminal(sys.stdout)
+    number = 0
+    _print_whole(form.head())
+    with (
+        DocumentProgress(source.n_bytes, is_shown=is_shown) as progress,
+        ReadAhead(source.read(), max_documents=finder.max_documents) as batches,
+    ):
+        for documents in batches:
+            found = finder.find([document.text for document in documents])
+            answers = zip(count(number), documents, found, strict=False)
+            _print_whole(b"".join(starmap(form.answer, answers)))
+            progress.count(documents)
+            number += len(documents)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
+def _print_whole(lines: bytes) -> None:
+    """Print whole lines: a Ctrl-C in between counts when they are out, a second one at once."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not signal.default_int_handler:
+        _print_bytes(lines)
+        return
+    is_stopped = False
+
+    def note(number: int, frame: object) -> None:
+        nonlocal is_stopped
+        is_stopped = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        _print_bytes(lines)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if is_stopped:
+        raise KeyboardInterrupt
+
+
+def _print_bytes(lines: bytes) -> None:
+    sys.stdout.buffer.write(lines)
+    sys.stdout.buffer.flush()
+
+
+@app.command(
+    short_help="Make a student that runs without torch.", epilog=given.MANUAL_ENDS["export"]
+)
+def export(
+    student: given.StudentArgument,
+    out: given.ExportFolder,
+    precision: given.Precision = "int8",
+    check: given.CheckCorpus = None,
+) -> None:
+    """Make a student that runs without torch.
+
+    Holds it against the student first: in fp32 its logits must be the same within 0.0001, in int8
+    its F1 must be within half a point. What does not pass is not written.
+
+    Prints one line: size, largest difference of logits, F1 of both against gold, F1 of the export
+    against the student's entities, and its threshold. Writes words.onnx, tables.safetensors,
+    student_config.json and tokenizer.json into OUT, for `predict --model OUT`.
+    """
+    with _when_stopped("nothing was written"):
+        from gliner_distill.student_config import CONFIG_FILE, find_student
+
+        folder = find_student(student)
+        if folder is None:
+            raise StudentError(
+                f"{student}: no student: no {CONFIG_FILE} in it or in its folder student; expected "
+                f"the folder of a student or of a run"
+            )
+        if out.exists() and (not out.is_dir() or out.samefile(folder)):
+            problem = "holds the student itself" if out.is_dir() else "is a file"
+            raise ExportError(f"{out}: {problem}; choose another --out")
+        from gliner_distill.corpus import sample_path
+        from gliner_distill.export import export_student
+        from gliner_distill.student import load_student
+
+        _quiet()
+        loaded = load_student(folder)
+        corpus = check if check is not None else str(sample_path("dev"))
+        passages = _read_gold(corpus, skip_bad=False)
+        figures = export_student(*loaded, out, precision=precision, passages=passages)
+    typer.echo(
+        f"{out}: {figures.n_bytes:,} bytes, {figures.precision}; on {figures.n_passages:,} "
+        f"passages: logits at most {figures.max_logit_difference:.2g} off, F1 "
+        f"{100 * figures.f1:.1f} (student {100 * figures.torch_f1:.1f}), agreement "
+        f"{100 * figures.agreement_f1:.1f}, threshold {figures.threshold:.2f}"
+    )
 
 
 @app.command(
@@ -486,13 +622,17 @@ def _verify(folder: Path) -> list[str]:
     ]
 
 
-def _read(corpus: str, *, skip_bad: bool) -> "list[Passage]":
+def _read_gold(corpus: str, *, skip_bad: bool) -> "list[Passage]":
     from gliner_distill.corpus import CorpusNotes, read_passages
 
     notes = CorpusNotes()
     passages = list(read_passages(corpus, skip_bad=skip_bad, notes=notes))
     for line in notes.lines():
         typer.echo(line, err=True)
+    if not any(passage.entities for passage in passages):
+        raise CorpusError(
+            f"{corpus}: no passage has a gold entity, so there is nothing to measure against"
+        )
     return passages
 
 
@@ -503,6 +643,22 @@ def _when_stopped(what_is_kept: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise DistillError(f"stopped; {what_is_kept}") from None
+
+
+@contextmanager
+def _until_reader_leaves() -> Iterator[None]:
+    """End quietly when nobody reads standard output any more."""
+    try:
+        yield
+    except BrokenPipeError:
+        _drop_output()
+        raise typer.Exit(_READER_LEFT) from None
+
+
+def _drop_output() -> None:
+    """Send what is left in the buffer nowhere; it would fail again when Python exits."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _quiet() -> None:
@@ -524,11 +680,10 @@ def _skip_file_errors(happened: threading.ExceptHookArgs) -> None:
 
 def _fail(message: str, *, code: int) -> NoReturn:
     try:
-        sys.stdout.flush()
-    except OSError:
-        # A full disk: what is left in the buffer would fail again, noisily, when Python exits.
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # such as a full disk
+        _drop_output()
     typer.echo(f"gliner-distill: {' '.join(message.split())}", err=True)
     sys.exit(code)
 

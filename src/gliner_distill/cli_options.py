@@ -52,7 +52,14 @@ _EXAMPLES = {
     "predict": """
   gliner-distill predict "Mary left Paris." --label person --label city
   gliner-distill predict notes.txt -l drug -m runs/distilled > found.jsonl
+  gliner-distill predict a.jsonl b.jsonl --field body --labels labels.txt \\
+    --output csv > found.csv
+  tail -f server.log | gliner-distill predict -l "ip address"
   gliner-distill predict -l drug -m models/gliner < notes.txt | head -1""",
+    "export": """
+  gliner-distill export runs/distilled --out small
+  gliner-distill export runs/distilled --out exact --precision fp32 \\
+    --check test.json""",
     "inspect": """
   gliner-distill inspect soft_labels/train
   gliner-distill inspect soft_labels/train --verify
@@ -66,8 +73,10 @@ MANUAL_ENDS = {
 """What stands below each command's options."""
 
 
-def _clean_labels(labels: list[str]) -> list[str]:
+def _clean_labels(labels: list[str] | None) -> list[str]:
     """Return labels as a corpus has them, each once."""
+    if not labels:
+        return []
     from gliner_distill.corpus_records import clean_label
 
     cleaned = list(dict.fromkeys(clean_label(_check_utf8(label)) for label in labels))
@@ -84,8 +93,8 @@ def _check_utf8(text: str) -> str:
     return text
 
 
-def _check_text(text: str | None) -> str | None:
-    return None if text is None else _check_utf8(text)
+def _check_texts(texts: list[str] | None) -> list[str]:
+    return [_check_utf8(text) for text in texts or []]
 
 
 def _option(*flags: str, metavar: str | None, text: str, **more: Any) -> Any:
@@ -100,7 +109,7 @@ ModelArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A student's folder, a run folder, a GLiNER's folder, or a GLiNER's hub id.",
+        help="A folder of a student, a run, an export or a GLiNER, or the hub id of one.",
     ),
 ]
 CorpusArgument = Annotated[
@@ -115,15 +124,18 @@ SourceArgument = Annotated[
         metavar="SOURCE", help="A soft-label store, a corpus file, or a hub data set's id."
     ),
 ]
-TextArgument = Annotated[
-    str | None,
+InputArguments = Annotated[
+    list[str] | None,
     typer.Argument(
-        metavar="TEXT",
-        help="The text itself, one document; or a file of documents, one a line; or - for "
-        "standard input, which is also read without TEXT.",
+        metavar="INPUT",
+        help="The text itself; or a file of documents, one a line, or several files; or - for "
+        "standard input, which is also read without INPUT.",
         show_default=False,
-        callback=_check_text,
+        callback=_check_texts,
     ),
+]
+StudentArgument = Annotated[
+    str, typer.Argument(metavar="STUDENT", help="A student's folder, or a run folder.")
 ]
 
 Version = Annotated[
@@ -359,17 +371,98 @@ ModelOption = Annotated[
         "--model",
         "-m",
         metavar="MODEL",
-        text="A student's folder, a run folder, a GLiNER's folder, or a GLiNER's hub id; without "
+        text="A folder of a student, a run, an export or a GLiNER, or the hub id of one; without "
         "it the student that comes with the package.",
     ),
 ]
 LabelsToFind = Annotated[
-    list[str],
+    list[str] | None,
     _option(
         "--label",
         "-l",
         metavar="LABEL",
         text="A label to find; give it again for more of them.",
         callback=_clean_labels,
+    ),
+]
+DescribedLabels = Annotated[
+    Path | None,
+    _option(
+        "--labels",
+        metavar="FILE",
+        text="More labels, one a line: `label`, or `label: description`. A student then reads the "
+        "description in place of the label; a GLiNER reads both.",
+    ),
+]
+InputFormName = Annotated[
+    Literal["auto", "lines", "jsonl"],
+    _option(
+        "--input",
+        metavar="FORM",
+        text="lines: a document a line. jsonl: a string a line, or an object with the text in a "
+        "field. auto: jsonl for files whose names end in .jsonl or .ndjson, else lines.",
+    ),
+]
+TextField = Annotated[
+    str, _option("--field", metavar="NAME", text="The field of a JSON object that has the text.")
+]
+OutputFormName = Annotated[
+    Literal["jsonl", "csv", "color"] | None,
+    _option(
+        "--output",
+        metavar="FORM",
+        text="jsonl: an object a document. csv: a row an entity. color: the text with its entities "
+        "in colour.",
+        show_default="color on a terminal, else jsonl",
+    ),
+]
+ScoreThreshold = Annotated[
+    float,
+    _option(
+        "--threshold",
+        metavar="P",
+        text="Score that an entity must exceed. A student's scores are moved so that its own "
+        "threshold lies at 0.5.",
+        min=0,
+        max=1,
+    ),
+]
+Nested = Annotated[
+    bool, _option("--nested", metavar=None, text="Find entities inside of others as well.")
+]
+MultiLabel = Annotated[
+    bool,
+    _option("--multi-label", metavar=None, text="Give a span every label that it exceeds P for."),
+]
+ThreadCount = Annotated[
+    int | None,
+    _option(
+        "--threads",
+        metavar="N",
+        text="Threads of the model.",
+        min=1,
+        max=1024,
+        show_default="one for each processor",
+    ),
+]
+
+# export
+Precision = Annotated[
+    Literal["fp32", "int8"],
+    _option(
+        metavar="PRECISION",
+        text="fp32: as trained. int8: in eight bits, half the size and faster.",
+    ),
+]
+ExportFolder = Annotated[
+    Path, _option("--out", metavar="FOLDER", text="Folder of the exported student.")
+]
+CheckCorpus = Annotated[
+    str | None,
+    _option(
+        "--check",
+        metavar="CORPUS",
+        text="Passages with gold entities to hold the export against the student on.",
+        show_default="dev of the sample that comes with the package",
     ),
 ]

@@ -326,7 +326,7 @@ class StudentNER:
         ]
         entities, probs = self._find(passages, asked, request)
         return [
-            _describe(text, found, of_text)
+            describe_entities(text, found, of_text)
             for text, found, of_text in zip(texts, entities, probs, strict=True)
         ]
 
@@ -475,9 +475,16 @@ def _words_of(text: object, number: int, on_long: OnLong) -> list[str]:
     return words
 
 
-def _describe(
-    text: str, entities: Sequence[Entity], probs: Sequence[dict[str, float]]
+def describe_entities(
+    text: str, entities: Sequence[Entity], probs: Sequence[dict[str, float]] = ()
 ) -> list[Found]:
+    """Return entities of a text's words as dictionaries with characters; see `inference`.
+
+    Args:
+        text: The text.
+        entities: Spans of its words.
+        probs: The `class_probs` of each, where wanted.
+    """
     if not entities:
         return []
     bounds = word_bounds(text)

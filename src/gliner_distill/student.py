@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from gliner_distill.bundle import GRAPH_FILE
 from gliner_distill.errors import SettingsError, StudentError
 from gliner_distill.features import N_SHAPES, TOKENIZER_FILE, EncodedWords, Vocabulary
 from gliner_distill.files import replace_file
@@ -305,6 +306,11 @@ def load_student(folder: str | Path) -> tuple[Student, Vocabulary]:
     """
     folder = Path(folder)
     config, _ = read_student_config(folder)
+    if (folder / GRAPH_FILE).is_file() and not (folder / WEIGHTS_FILE).is_file():
+        raise StudentError(
+            f"{folder}: this is an export, without the weights ({WEIGHTS_FILE}) that torch needs; "
+            f"give the student that it was made of"
+        )
     try:
         student = Student(config)
     except (ValueError, RuntimeError, SettingsError) as error:
