@@ -224,6 +224,46 @@ def build_student(small_vocabulary):
 
 
 @pytest.fixture(scope="session")
+def build_finder(build_student):
+    """A function that returns a random student that finds entities in most texts.
+
+    `context_free` makes its LSTM say nothing: a word's scores are then the same everywhere.
+    """
+    import torch
+
+    def build(*, context_free=False, **shape):
+        student = build_student(**shape)
+        *_, last_layer = student.label_tower.modules()
+        with torch.no_grad():
+            last_layer.weight *= 100 if student.config.label_hidden_width else 20
+            if student.config.head == "boundary":
+                student.bias.zero_()
+            else:
+                student.none.bias.fill_(1.0)
+            for layer in (*student.forward_lstm, *student.backward_lstm) if context_free else ():
+                for parameter in layer.parameters():
+                    parameter.zero_()
+        return student
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def draw_words():
+    """A function that draws passages: some words that a vocabulary knows, some that it does not."""
+    known = [*VOCABULARY, "Paris", "LONDON", "x", "1990", "well-known", "Zürich", "東京", ".", ","]
+
+    def draw(seed, n_passages, *, longest=20):
+        draws = np.random.default_rng(seed)
+        return [
+            draws.choice(known, draws.integers(1, longest, endpoint=True)).tolist()
+            for _ in range(n_passages)
+        ]
+
+    return draw
+
+
+@pytest.fixture(scope="session")
 def gliner_folder(build_gliner, tmp_path_factory):
     """A folder with a tiny random GLiNER, as `save_pretrained` writes it: do not change it."""
     folder = tmp_path_factory.mktemp("teacher") / "gliner"

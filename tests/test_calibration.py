@@ -12,6 +12,7 @@ from gliner_distill.calibration import (
     ScoredGroup,
     calibration_error,
     fit_calibration,
+    fit_label_thresholds,
     mean_f1,
 )
 from gliner_distill.entities import END, INSIDE, START, Entity, decode_entities
@@ -248,3 +249,62 @@ class TestEdges:
         calibration = fit_calibration([one_word_group(answers)])
         assert calibration.shift == (0, 0, 0)
         assert 0.25 <= calibration.scale <= 1.0
+
+
+def f1_of_cut(outcomes, n_gold, cut):
+    kept = [right for score, right in outcomes if score > cut]
+    return 2 * sum(kept) / (len(kept) + n_gold) if kept or n_gold else 0.0
+
+
+class TestLabelThresholds:
+    @staticmethod
+    def passages(outcomes, n_missed=0, label="city"):
+        """Return a passage for each `(score, right)`, and some whose entity nobody found."""
+        found = [[Entity(0, 1, label, score)] for score, _ in outcomes] + [[]] * n_missed
+        gold = [{(0, 1, label)} if right else set() for _, right in outcomes]
+        return found, gold + [{(0, 1, label)}] * n_missed
+
+    def test_lie_midway_between_right_and_wrong(self):
+        right = [(score, True) for score in (0.9, 0.85, 0.8, 0.75, 0.7)]
+        wrong = [(0.4, False), (0.3, False)]
+        found, gold = self.passages(right + wrong)
+        assert fit_label_thresholds(found, gold, ["city"]) == {"city": 0.55}
+
+    @given(
+        st.lists(st.tuples(st.integers(2, 19), st.booleans()), min_size=1, max_size=30),
+        st.integers(5, 9),
+    )
+    def test_are_as_good_as_any_cut(self, outcomes, n_missed):
+        outcomes = [(score / 20, right) for score, right in outcomes]
+        found, gold = self.passages(outcomes, n_missed)
+        cut = fit_label_thresholds(found, gold, ["city"])["city"]
+        n_gold = n_missed + sum(right for _, right in outcomes)
+        best = max(f1_of_cut(outcomes, n_gold, place / 40) for place in range(40))
+        assert 0.02 <= cut <= 0.98
+        if any(right for _, right in outcomes):
+            assert f1_of_cut(outcomes, n_gold, cut) == pytest.approx(best)
+        else:
+            assert cut == 0.5
+
+    def test_of_rare_labels_are_those_of_all_together(self):
+        many, few = [(0.9, True)] * 5 + [(0.6, False)], [(0.5, True)] * 4 + [(0.3, False)]
+        found, gold = self.passages(many)
+        found_few, gold_few = self.passages(few, label="river")
+        labels = ["city", "river", "unseen"]
+        fitted = fit_label_thresholds(found + found_few, gold + gold_few, labels)
+        assert fitted["city"] == 0.75
+        assert fitted["river"] == fitted["unseen"] == 0.4
+        found_few.append([Entity(0, 1, "river", 0.5)])
+        gold_few.append({(0, 1, "river")})  # the fifth
+        fitted = fit_label_thresholds(found + found_few, gold + gold_few, labels)
+        assert fitted["river"] == 0.4
+        assert fitted["unseen"] == 0.4
+
+    def test_of_labels_that_are_found_nowhere_right_stay_a_half(self):
+        found, gold = self.passages([(0.9, False), (0.2, False)], n_missed=6)
+        assert fit_label_thresholds(found, gold, ["city"]) == {"city": 0.5}
+
+    def test_count_gold_of_the_labels_asked_alone(self):
+        found, gold = self.passages([(0.9, True)] * 5 + [(0.4, False)])
+        gold[0] = gold[0] | {(0, 1, "person")}
+        assert fit_label_thresholds(found, gold, ["city"]) == {"city": 0.65}

@@ -147,8 +147,7 @@ def write_bundle(folder: Path, bundle: Bundle) -> None:
         replace_file(folder / TOKENIZER_FILE, bundle.vocabulary.to_json().encode())
         replace_file(folder / TABLES_FILE, safetensors.numpy.save(tables))
         replace_file(folder / GRAPH_FILE, bundle.graph)
-        content = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
-        replace_file(folder / CONFIG_FILE, content.encode())
+        replace_file(folder / CONFIG_FILE, (json.dumps(config, indent=1) + "\n").encode())
     except OSError as error:
         raise StudentError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
@@ -172,13 +171,14 @@ def _read_bytes(path: Path) -> bytes:
 
 def _read_tables(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:
     path = folder / TABLES_FILE
-    if not path.is_file():
+    if not path.is_file() and (folder / WEIGHTS_FILE).is_file():
         path = folder / WEIGHTS_FILE
     try:
         with safe_open(path, framework="numpy") as stored:
             names = {*expected, PIECE_SCALES} & set(stored.keys())
             tables = {name: stored.get_tensor(name) for name in names}
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, TypeError, AttributeError) as error:
+        # The last two where numpy lacks the type, such as bfloat16.
         raise StudentError(f"{path}: cannot be loaded: {error}") from error
     for name, shape in expected.items():
         if name not in tables or tables[name].shape != shape:

@@ -10,6 +10,7 @@ student or for the label (`Bundle.threshold`, `Bundle.label_thresholds`).
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -68,7 +69,7 @@ class _Request:
             raise InputError(f"thresholds is {self.thresholds!r}; expected {{label: probability}}")
         for label, value in (self.thresholds or {}).items():
             _check_probability(f"thresholds[{label!r}]", value)
-        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int):
+        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, Integral):
             raise InputError(f"batch_size is {self.batch_size!r}; expected a whole number")
         if self.batch_size < 1:
             raise InputError(f"batch_size is {self.batch_size}; expected at least 1")
@@ -430,8 +431,12 @@ def find_bundle(model: str | Path | None) -> Bundle:
         HubError: The hub id could not be had.
         MissingExtraError: It has to be exported first, and torch or onnx is not installed.
     """
-    folder = open_student_path() if model is None else find_student(model)
-    if folder is None and not Path(str(model)).exists() and looks_like_hub_id(str(model)):
+    try:
+        folder = open_student_path() if model is None else find_student(model)
+        exists = folder is not None or Path(str(model)).exists()
+    except OSError as error:  # the name is too long, or a folder may not be read
+        raise StudentError(f"{model}: cannot be read: {error.strerror or error}") from error
+    if not exists and looks_like_hub_id(str(model)):
         try:
             folder = find_student(download_model(str(model)))
         except HubError as error:
@@ -535,16 +540,30 @@ def _chunks(texts: Iterable[str], n_texts: int) -> Iterator[list[str]]:
 def _read_gold(
     texts: Sequence[str], entities: Sequence[Sequence[Mapping[str, Any]]]
 ) -> list[set[tuple[int, int, str]]]:
-    if isinstance(texts, str) or len(texts) != len(entities):
+    for name, given in (("texts", texts), ("entities", entities)):
+        if isinstance(given, str | bytes) or not isinstance(given, Sequence):
+            raise InputError(f"{name} is {_shown(given)}; expected a list")
+    if len(texts) != len(entities):
         raise InputError(f"there are {len(texts)} texts and {len(entities)} lists of entities")
-    try:
-        return [{(one["start"], one["end"], one["label"]) for one in found} for found in entities]
-    except (KeyError, TypeError) as error:
-        raise InputError("an entity must have start, end and label") from error
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"texts[{number}] is {_shown(text)}; expected a string")
+    gold: list[set[tuple[int, int, str]]] = []
+    for number, found in enumerate(entities):
+        try:
+            gold.append({(one["start"], one["end"], one["label"]) for one in found})
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"entities[{number}] is {_shown(found)}; an entity must have start, end and label"
+            ) from error
+        for *_, label in gold[-1]:
+            if not isinstance(label, str):
+                raise InputError(f"entities[{number}] has the label {label!r}; expected a string")
+    return gold
 
 
 def _check_probability(name: str, value: object) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= 1:  # type: ignore[operator]
         raise InputError(f"{name} is {value!r}; expected a number from 0 to 1")
 

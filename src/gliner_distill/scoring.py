@@ -18,7 +18,7 @@ from gliner_distill.entities import END, INSIDE, START
 from gliner_distill.errors import InputError, StudentError
 from gliner_distill.label_sets import EncodedLabels, Prompts
 from gliner_distill.span_decoding import WordScores
-from gliner_distill.student_config import BOUNDARY, N_KINDS
+from gliner_distill.student_config import BOUNDARY, N_KINDS, StudentConfig
 from gliner_distill.windows import plan_windows
 from gliner_distill.word_vectors import LabelVectors, PieceTable, WordVectors
 
@@ -79,9 +79,10 @@ class StudentScorer:
 
     def __init__(self, bundle: Bundle, *, num_threads: int) -> None:
         self._session = _load_graph(bundle.graph, num_threads)
+        _check_graph(self._session, bundle.config)
         self._is_boundary = bundle.config.head == BOUNDARY
         self._n_kinds = N_KINDS[bundle.config.head]
-        self._n_states = bundle.config.hidden_width * (2 if bundle.config.bidirectional else 1)
+        self._n_states = _count_states(bundle.config)
         pieces = PieceTable(bundle.tables)
         self._words = WordVectors(bundle.vocabulary, pieces, bundle.tables)
         self._labels = LabelVectors(bundle.vocabulary, pieces, bundle.tables, n_kinds=self._n_kinds)
@@ -272,7 +273,8 @@ class StudentScorer:
         best = of_labels.argmax(axis=2)
         margins: Array = of_labels.max(axis=2) - scores[:, :, 0] - self._bias
         probs = sigmoid(margins - columns.shifts[best])
-        row, word = np.nonzero((probs > thresholds[best]) & counts)
+        # Of a passage without labels the margins are -inf, but no probability is below 0.
+        row, word = np.nonzero((probs > thresholds[best]) & counts & np.isfinite(margins))
         label, prob = best[row, word], probs[row, word]
         return row, word, label, (prob, prob, prob)
 
@@ -337,8 +339,8 @@ def _within(batch: Sequence[_Window], longest: int) -> NDArray[np.bool_]:
 
 
 def _load_graph(graph: bytes, num_threads: int) -> onnxruntime.InferenceSession:
-    if num_threads < 1:
-        raise InputError(f"num_threads is {num_threads}; expected at least 1")
+    if not isinstance(num_threads, int) or num_threads < 1:
+        raise InputError(f"num_threads is {num_threads!r}; expected a whole number, at least 1")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.inter_op_num_threads = 1
@@ -350,6 +352,10 @@ def _load_graph(graph: bytes, num_threads: int) -> onnxruntime.InferenceSession:
     except Exception as error:  # the library has a dozen kinds
         reason = str(error).splitlines()[0]
         raise StudentError(f"words.onnx cannot be loaded: {reason}") from error
+    return session
+
+
+def _check_graph(session: onnxruntime.InferenceSession, config: StudentConfig) -> None:
     inputs = {item.name for item in session.get_inputs()}
     outputs = {item.name for item in session.get_outputs()}
     if inputs != _INPUTS or outputs != _OUTPUTS:
@@ -357,4 +363,22 @@ def _load_graph(graph: bytes, num_threads: int) -> onnxruntime.InferenceSession:
             f"words.onnx is not a student's: it takes {sorted(inputs)} and gives "
             f"{sorted(outputs)}; expected {sorted(_INPUTS)} and {sorted(_OUTPUTS)}"
         )
-    return session
+    n_states = _count_states(config)
+    expected = {
+        "embedded": ("tensor(float)", [None, None, config.embedding_width]),
+        "n_words": ("tensor(int32)", [None]),
+        "labels": ("tensor(float)", [n_states, None]),
+        "words": ("tensor(float)", [None, None, n_states]),
+        "scores": ("tensor(float)", [None, None, None]),
+    }
+    for item in (*session.get_inputs(), *session.get_outputs()):
+        found = item.type, [size if isinstance(size, int) else None for size in item.shape]
+        if found != expected[item.name]:
+            raise StudentError(
+                f"words.onnx does not fit the student: {item.name} is {found}; expected "
+                f"{expected[item.name]}"
+            )
+
+
+def _count_states(config: StudentConfig) -> int:
+    return config.hidden_width * (2 if config.bidirectional else 1)

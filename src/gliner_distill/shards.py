@@ -124,9 +124,9 @@ def decode_shard(content: bytes, code: ScoreCode) -> Iterator[LabelledPassage]:
             labels (pyarrow's own errors are kinds of it).
         KeyError: A column is missing.
     """
-    # Not `pq.read_table`: its data set machinery leaves threads behind, and a short process that
-    # has called it may abort when it ends (pyarrow 26.0.1).
-    table = pq.ParquetFile(pa.BufferReader(content)).read()
+    # Neither `pq.read_table` nor pyarrow's threads: a process that ends soon after they were used
+    # may abort (pyarrow 26.0.1).
+    table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
     n_teachers = sum(name.startswith("scores_") for name in table.column_names)
     for row in table.to_pylist():
         yield _labelled_passage(row, n_teachers, code)
@@ -139,7 +139,7 @@ def open_shard(source: Any) -> pq.ParquetFile:
 
 def read_row(shard: pq.ParquetFile, row: int, code: ScoreCode) -> LabelledPassage:
     """Return one labelled passage of an opened shard."""
-    [found] = shard.read().slice(row, 1).to_pylist()
+    [found] = shard.read(use_threads=False).slice(row, 1).to_pylist()
     n_teachers = sum(name.startswith("scores_") for name in found)
     return _labelled_passage(found, n_teachers, code)
 
@@ -149,7 +149,7 @@ def read_scores(shard: pq.ParquetFile, row: int, code: ScoreCode) -> NDArray[np.
 
     So of a passage without words the shape is `(0, 0, 3)`, whatever labels were asked.
     """
-    [found] = shard.read(columns=["n_words", "scores"]).slice(row, 1).to_pylist()
+    [found] = shard.read(columns=["n_words", "scores"], use_threads=False).slice(row, 1).to_pylist()
     n_words = found["n_words"]
     n_labels = len(found["scores"]) // max(3 * n_words, 1)
     return code.decode_scores(found["scores"], n_words, n_labels)

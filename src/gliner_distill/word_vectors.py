@@ -136,6 +136,9 @@ class LabelVectors:
 
     def encode(self, labels: Sequence[str]) -> Array:
         """Return labels' vectors, shape `(labels, kinds, width)`."""
+        if not labels:
+            n_columns = self._layers[-1][0].shape[1]
+            return np.zeros((0, self._n_kinds, n_columns // self._n_kinds), dtype=np.float32)
         with self._lock:
             missing = [label for label in dict.fromkeys(labels) if label not in self._kept]
             if len(self._kept) + len(missing) > _MAX_KEPT_LABELS:
@@ -170,11 +173,11 @@ def gelu(x: Array) -> Array:
     >>> gelu(np.array([-1.0, 0.0, 2.0])).round(4).tolist()
     [-0.1587, 0.0, 1.9545]
     """
-    z = np.abs(x) / np.sqrt(2.0)
+    z = np.abs(x.astype(np.float64)) / np.sqrt(2.0)
     t = 1.0 / (1.0 + 0.3275911 * z)
     series = t * (
         0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))
     )
     erf = np.copysign(1.0 - series * np.exp(-z * z), x)
-    result: Array = x * (1.0 + erf) / 2.0
+    result: Array = (x * (1.0 + erf) / 2.0).astype(x.dtype)
     return result
