@@ -268,7 +268,7 @@ class TestLabelThresholds:
         right = [(score, True) for score in (0.9, 0.85, 0.8, 0.75, 0.7)]
         wrong = [(0.4, False), (0.3, False)]
         found, gold = self.passages(right + wrong)
-        assert fit_label_thresholds(found, gold, ["city"]) == {"city": 0.55}
+        assert fit_label_thresholds(found, gold, {"city": 0.5}) == {"city": 0.55}
 
     @given(
         st.lists(st.tuples(st.integers(2, 19), st.booleans()), min_size=1, max_size=30),
@@ -277,7 +277,7 @@ class TestLabelThresholds:
     def test_are_as_good_as_any_cut(self, outcomes, n_missed):
         outcomes = [(score / 20, right) for score, right in outcomes]
         found, gold = self.passages(outcomes, n_missed)
-        cut = fit_label_thresholds(found, gold, ["city"])["city"]
+        cut = fit_label_thresholds(found, gold, {"city": 0.5})["city"]
         n_gold = n_missed + sum(right for _, right in outcomes)
         best = max(f1_of_cut(outcomes, n_gold, place / 40) for place in range(40))
         assert 0.02 <= cut <= 0.98
@@ -291,20 +291,31 @@ class TestLabelThresholds:
         found, gold = self.passages(many)
         found_few, gold_few = self.passages(few, label="river")
         labels = ["city", "river", "unseen"]
-        fitted = fit_label_thresholds(found + found_few, gold + gold_few, labels)
+        fitted = fit_label_thresholds(
+            found + found_few, gold + gold_few, dict.fromkeys(labels, 0.5)
+        )
         assert fitted["city"] == 0.75
         assert fitted["river"] == fitted["unseen"] == 0.4
         found_few.append([Entity(0, 1, "river", 0.5)])
         gold_few.append({(0, 1, "river")})  # the fifth
-        fitted = fit_label_thresholds(found + found_few, gold + gold_few, labels)
+        fitted = fit_label_thresholds(
+            found + found_few, gold + gold_few, dict.fromkeys(labels, 0.5)
+        )
         assert fitted["river"] == 0.4
         assert fitted["unseen"] == 0.4
 
     def test_of_labels_that_are_found_nowhere_right_stay_a_half(self):
         found, gold = self.passages([(0.9, False), (0.2, False)], n_missed=6)
-        assert fit_label_thresholds(found, gold, ["city"]) == {"city": 0.5}
+        assert fit_label_thresholds(found, gold, {"city": 0.5}) == {"city": 0.5}
 
     def test_count_gold_of_the_labels_asked_alone(self):
         found, gold = self.passages([(0.9, True)] * 5 + [(0.4, False)])
         gold[0] = gold[0] | {(0, 1, "person")}
-        assert fit_label_thresholds(found, gold, ["city"]) == {"city": 0.65}
+        assert fit_label_thresholds(found, gold, {"city": 0.5}) == {"city": 0.65}
+
+    def test_moves_a_threshold_for_a_gain_alone(self):
+        found = [[Entity(0, 1, "city", 0.6)]] * 9 + [[Entity(0, 1, "city", 0.7)]]
+        gold = [{(0, 1, "city")}] * 9 + [set()]
+        own = {"city": 0.55}
+        assert fit_label_thresholds(found, gold, own, min_gain=0.01) == own
+        assert fit_label_thresholds(found, gold, {"city": 0.65}, min_gain=0.01)["city"] < 0.6

@@ -712,9 +712,23 @@ class TestIndependence:
 
 
 class TestCalibrate:
+    @pytest.fixture(scope="class")
+    def student(self, build_finder):
+        return build_finder(head="boundary", n_layers=2)
+
+    @pytest.fixture(scope="class")
+    def ner(self, student, small_vocabulary):
+        return StudentNER(make_bundle(student, small_vocabulary), num_threads=1)
+
     @pytest.fixture
     def fresh(self, student, small_vocabulary):
         return StudentNER(make_bundle(student, small_vocabulary), num_threads=1)
+
+    def test_is_for_a_boundary_head(self, build_finder, small_vocabulary):
+        bundle = make_bundle(build_finder(head="softmax"), small_vocabulary)
+        gold = [[{"start": 0, "end": 4, "label": "person"}]]
+        with pytest.raises(StudentError, match="only a student with a boundary head"):
+            StudentNER(bundle, num_threads=1).calibrate(["mary"], gold)
 
     @staticmethod
     def gold(ner, texts, cuts):

@@ -31,6 +31,7 @@ from gliner_distill.student_config import (
     N_KINDS,
     WEIGHTS_FILE,
     StudentConfig,
+    other_facts,
     read_student_config,
 )
 from gliner_distill.word_vectors import PIECE_SCALES, PIECES, SHAPES
@@ -117,11 +118,7 @@ def read_bundle(folder: Path) -> Bundle:
         label_thresholds={
             label: _check_threshold(path, value) for label, value in label_thresholds.items()
         },
-        facts={
-            key: value
-            for key, value in raw.items()
-            if key not in ("format_version", "student", "runtime")
-        },
+        facts=other_facts(raw),
     )
 
 

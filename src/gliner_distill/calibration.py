@@ -5,7 +5,8 @@ In: a student's logits on annotated passages, in groups that count alike (data s
 what is left by, and its effect. Numpy alone, so that it serves whatever computes the logits.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,7 +136,9 @@ _THRESHOLD_RANGE = (0.02, 0.98)
 def fit_label_thresholds(
     found: Sequence[Sequence[Entity]],
     gold: Sequence[set[tuple[int, int, str]]],
-    labels: Sequence[str],
+    own: Mapping[str, float],
+    *,
+    min_gain: float = 0.0,
 ) -> dict[str, float]:
     """Return for each label the score above which its F1 is best.
 
@@ -144,26 +147,32 @@ def fit_label_thresholds(
     Args:
         found: Each passage's candidates, also those of low scores; of one label, none overlap.
         gold: Each passage's entities: start, end, label.
-        labels: The labels to fit.
+        own: The labels to fit, with the threshold that each has.
+        min_gain: By how much F1 must be better than at its own threshold for it to move.
     """
-    outcomes: dict[str, list[tuple[float, bool]]] = {label: [] for label in labels}
+    outcomes: dict[str, list[tuple[float, bool]]] = {label: [] for label in own}
     for entities, right in zip(found, gold, strict=True):
         for entity in entities:
             is_right = (entity.start_word, entity.end_word, entity.label) in right
             outcomes[entity.label].append((entity.score, is_right))
-    n_gold = dict.fromkeys(labels, 0)
-    for right in gold:
-        for *_, label in right:
-            if label in n_gold:
-                n_gold[label] += 1
+    n_gold = Counter(label for right in gold for *_, label in right if label in own)
     together = [outcome for of_label in outcomes.values() for outcome in of_label]
-    shared = _best_threshold(together, sum(n_gold.values()))
-    return {
-        label: _best_threshold(outcomes[label], n_gold[label])
-        if n_gold[label] >= _FEW_ENTITIES
-        else shared
-        for label in labels
-    }
+    shared = _best_threshold(together, n_gold.total())
+    fitted = {}
+    for label, threshold in own.items():
+        best = shared
+        if n_gold[label] >= _FEW_ENTITIES:
+            best = _best_threshold(outcomes[label], n_gold[label])
+        gain = _f1_above(best, outcomes[label], n_gold[label]) - _f1_above(
+            threshold, outcomes[label], n_gold[label]
+        )
+        fitted[label] = threshold if min_gain and gain < min_gain else best
+    return fitted
+
+
+def _f1_above(threshold: float, outcomes: Sequence[tuple[float, bool]], n_gold: int) -> float:
+    right = [is_right for score, is_right in outcomes if score > threshold]
+    return 2 * sum(right) / max(len(right) + n_gold, 1)
 
 
 def _best_threshold(outcomes: Sequence[tuple[float, bool]], n_gold: int) -> float:

@@ -540,7 +540,12 @@ def export(
     student_config.json and tokenizer.json into OUT, for `predict --model OUT`.
     """
     with _when_stopped("nothing was written"):
-        from gliner_distill.student_config import CONFIG_FILE, find_student
+        from gliner_distill.student_config import (
+            CONFIG_FILE,
+            find_student,
+            other_facts,
+            read_student_config,
+        )
 
         folder = find_student(student)
         if folder is None:
@@ -559,7 +564,8 @@ def export(
         loaded = load_student(folder)
         corpus = check if check is not None else str(sample_path("dev"))
         passages = _read_gold(corpus, skip_bad=False)
-        figures = export_student(*loaded, out, precision=precision, passages=passages)
+        facts = other_facts(read_student_config(folder)[1])
+        figures = export_student(*loaded, out, precision=precision, passages=passages, facts=facts)
     typer.echo(
         f"{out}: {figures.n_bytes:,} bytes, {figures.precision}; on {figures.n_passages:,} "
         f"passages: logits at most {figures.max_logit_difference:.2g} off, F1 "

@@ -99,7 +99,7 @@ def resolve_overlaps(
     kept_at: dict[int, list[Entity]] = {}  # only what shares a word can clash
     for entity in sorted(candidates, key=lambda entity: -entity.score):
         words = range(entity.start_word, entity.end_word)
-        others = [other for word in words for other in kept_at.get(word, ())]
+        others = (other for word in words for other in kept_at.get(word, ()))
         if not any(_clash(entity, other, flat_ner, multi_label) for other in others):
             kept.append(entity)
             for word in words:

@@ -8,7 +8,7 @@ eight-bit one finds entities as well within half a point of F1. What does not pa
 import json
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,8 @@ def export_student(
     *,
     precision: str,
     passages: Sequence[Passage],
+    facts: Mapping[str, Any] | None = None,
+    min_gain: float | None = None,
 ) -> ExportFigures:
     """Write a student as a bundle, if it answers as torch does.
 
@@ -88,6 +90,9 @@ def export_student(
         folder: Where to; files of an earlier export are replaced.
         precision: `fp32` or `int8`.
         passages: To compare with torch on; with gold entities.
+        facts: What else to keep in its configuration.
+        min_gain: Fit each label's threshold to the passages' entities, where F1 gains as much; None
+            to leave them.
 
     Raises:
         ExportError: It does not answer as the student does; nothing is written.
@@ -97,7 +102,9 @@ def export_student(
     if precision == INT8:
         bundle = quantise_tables(quantise_graph(bundle))
     bundle, figures = check_answers(bundle, student, vocabulary, passages)
-    write_bundle(folder, bundle)
+    if min_gain is not None:
+        bundle = fit_label_thresholds(bundle, passages, min_gain=min_gain)
+    write_bundle(folder, replace(bundle, facts=facts or {}))
     names = (GRAPH_FILE, TABLES_FILE, CONFIG_FILE, TOKENIZER_FILE)
     return replace(figures, n_bytes=sum((folder / name).stat().st_size for name in names))
 
@@ -240,6 +247,18 @@ def fit_threshold(
 
     thresholds = np.unique(np.append(_THRESHOLDS.round(4), bundle.threshold)).tolist()
     return replace(bundle, threshold=max(thresholds, key=agreement))
+
+
+def fit_label_thresholds(bundle: Bundle, passages: Sequence[Passage], *, min_gain: float) -> Bundle:
+    """Return a bundle with its labels' thresholds fitted to the passages' entities."""
+    if not any(passage.entities for passage in passages):
+        return bundle
+    student = StudentNER(bundle)
+    labels = sorted({label for passage in passages for label in passage.own_labels})
+    words = [passage.words for passage in passages]
+    entities = [passage.entities for passage in passages]
+    fitted = student.calibrate_words(words, entities, labels, min_gain=min_gain)
+    return replace(bundle, label_thresholds=fitted)
 
 
 def max_logit_difference(

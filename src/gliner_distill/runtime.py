@@ -7,7 +7,7 @@ A score is the student's probability, moved so that 0.5 is the threshold that wa
 student or for the label (`Bundle.threshold`, `Bundle.label_thresholds`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from numbers import Integral, Real
@@ -46,6 +46,7 @@ _CHUNK_CHARS = 1_000_000
 _KEPT_LABEL_SETS = 64
 _TOP_LABELS = 5
 _CALIBRATED_FROM = 0.1
+_CALIBRATED_TOGETHER = 512
 
 OnLong = Literal["window", "truncate", "error"]
 Found = dict[str, Any]
@@ -186,8 +187,9 @@ class StudentNER:
         head, on the other labels.
 
         Args:
-            texts: A text, a list of them, or any iterable, such as a generator: the answer is then
-                an iterator that reads ahead by some hundred texts and keeps none.
+            texts: A text, a list of them or whatever has a length, or any other iterable, such as a
+                generator: the answer is then an iterator that reads ahead by some hundred texts and
+                keeps none.
             labels: What to find in all texts: strings, or a mapping from label to the description
                 that the student reads in its place; or a list with such a list or mapping for each
                 text. A label given twice counts once.
@@ -223,7 +225,7 @@ class StudentNER:
         else:
             asked = read_label_set(labels)
         answers = self._stream(texts, asked, request)
-        return list(answers) if isinstance(texts, list | tuple) else answers
+        return list(answers) if isinstance(texts, Sized) else answers
 
     def encode_labels(self, labels: LabelSet) -> EncodedLabels:
         """Return labels ready for use as `labels` of the other methods.
@@ -258,16 +260,46 @@ class StudentNER:
             The probability of each label, as the student had it, that is 0.5 from now on.
 
         Raises:
-            InputError: There are no entities, or as many lists of them as texts.
+            InputError: There are no entities, or not as many lists of them as texts.
+            StudentError: The student has no `boundary` head.
         """
         gold = _read_gold(texts, entities)
+        passages = [word_texts(text) for text in texts]
+        by_word = [_in_words(text, of_text) for text, of_text in zip(texts, gold, strict=True)]
+        return self.calibrate_words(passages, by_word, labels)
+
+    def calibrate_words(
+        self,
+        passages: Sequence[Sequence[str]],
+        entities: Sequence[Sequence[Entity]],
+        labels: Sequence[str] | None = None,
+        *,
+        min_gain: float = 0.0,
+    ) -> dict[str, float]:
+        """Do as `calibrate`, with passages that are split into words already.
+
+        Args:
+            passages: The words of each.
+            entities: The entities of each.
+            labels: See `calibrate`.
+            min_gain: By how much F1 must be better for a label's threshold to be moved.
+
+        Raises:
+            InputError: See `calibrate`.
+            StudentError: The student has no `boundary` head.
+        """
+        if self._bundle.config.head != BOUNDARY:
+            raise StudentError("only a student with a boundary head can be calibrated")
+        gold = [{(one.start_word, one.end_word, one.label) for one in found} for found in entities]
         asked = read_label_set(
             labels if labels is not None else sorted({label for one in gold for _, _, label in one})
         )
         if not asked or not any(gold):
             raise InputError("there is no annotated entity to calibrate by")
-        found = self._candidates(texts, asked)
-        fitted = fit_label_thresholds(found, gold, [name for name, _ in asked])
+        names = [name for name, _ in asked]
+        own = {name: self._threshold_of(name) for name in names}
+        found = self._candidates(passages, asked)
+        fitted = fit_label_thresholds(found, gold, own, min_gain=min_gain)
         kept = {**self._bundle.label_thresholds, **fitted}
         self._bundle = replace(self._bundle, label_thresholds=kept)
         self._columns.cache_clear()
@@ -382,45 +414,32 @@ class StudentNER:
         best = asked[np.argsort(-probs[asked], kind="stable")[:_TOP_LABELS]]
         return {columns.names[label]: float(probs[label]) for label in best.tolist()}
 
-    def _candidates(self, texts: Sequence[str], asked: Prompts) -> list[list[Entity]]:
-        """Return every label's own entities above a low threshold, by characters."""
+    def _candidates(self, passages: Sequence[Sequence[str]], asked: Prompts) -> list[list[Entity]]:
+        """Return every label's own entities above a low threshold."""
         labels = self._scorer.encode(asked)
         columns = self._scorer.columns(labels, dict.fromkeys(labels.names, 0.5))
         thresholds = np.full(len(labels.names), _CALIBRATED_FROM, dtype=np.float32)
         result: list[list[Entity]] = []
-        for chunk in _chunks(texts, 512):
-            scores = self._scorer.score([word_texts(text) for text in chunk], columns, thresholds)
-            if self._bundle.config.head != BOUNDARY:
-                scores = join_words(scores)
-            spans = find_spans(scores, thresholds)
+        for first in range(0, len(passages), _CALIBRATED_TOGETHER):
+            chunk = passages[first : first + _CALIBRATED_TOGETHER]
+            spans = find_spans(self._scorer.score(chunk, columns, thresholds), thresholds)
             # Labels do not compete here: each is a passage of its own.
-            apart = replace(spans, passage=spans.passage * len(labels.names) + spans.label)
+            apart = replace(spans, passage=spans.passage * len(asked) + spans.label)
             found = pick_entities(
                 apart, labels.names, len(chunk) * len(asked), flat_ner=True, multi_label=False
             )
-            for number, text in enumerate(chunk):
-                bounds = word_bounds(text)
+            for number in range(len(chunk)):
                 own = found[number * len(asked) : (number + 1) * len(asked)]
-                result.append(
-                    [
-                        replace(
-                            entity,
-                            start_word=bounds[entity.start_word][0],
-                            end_word=bounds[entity.end_word - 1][1],
-                        )
-                        for entities in own
-                        for entity in entities
-                    ]
-                )
+                result.append([entity for entities in own for entity in entities])
         return result
 
     def _compute_columns(self, prompts: Prompts) -> tuple[EncodedLabels, LabelColumns]:
         labels = self._scorer.encode(prompts)
-        own = {
-            name: self._bundle.label_thresholds.get(name, self._bundle.threshold)
-            for name in labels.names
-        }
+        own = {name: self._threshold_of(name) for name in labels.names}
         return labels, self._scorer.columns(labels, own)
+
+    def _threshold_of(self, label: str) -> float:
+        return self._bundle.label_thresholds.get(label, self._bundle.threshold)
 
 
 def find_bundle(model: str | Path | None) -> Bundle:
@@ -560,6 +579,19 @@ def _read_gold(
             if not isinstance(label, str):
                 raise InputError(f"entities[{number}] has the label {label!r}; expected a string")
     return gold
+
+
+def _in_words(text: str, gold: set[tuple[int, int, str]]) -> list[Entity]:
+    """Return entities by words; one that does not end where words do is a span of no words."""
+    bounds = word_bounds(text)
+    first = {start: word for word, (start, _) in enumerate(bounds)}
+    last = {end: word for word, (_, end) in enumerate(bounds)}
+    return [
+        Entity(first[start], last[end] + 1, label)
+        if start in first and end in last
+        else Entity(-1 - place, -1 - place, label)
+        for place, (start, end, label) in enumerate(sorted(gold))
+    ]
 
 
 def _check_probability(name: str, value: object) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gliner_distill.entities import Entity, resolve_overlaps
 from gliner_distill.errors import InputError
 
-MAX_SPANS = 2_000_000
+MAX_SPANS, MAX_SPANS_A_PASSAGE = 2_000_000, 100_000
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
@@ -91,14 +91,11 @@ def find_spans(scores: WordScores, thresholds: Floats) -> Spans:
         thresholds: Shape `(labels,)`.
 
     Raises:
-        InputError: There are more than 2 million: the threshold is too low for the text.
+        InputError: There are more than 100,000 in a passage, or 2 million in all: the threshold is
+            too low for the text.
     """
     first, n_ends, ends = _pair_up(scores, thresholds)
-    if int(n_ends.sum()) > MAX_SPANS:
-        raise InputError(
-            f"threshold {float(thresholds.min()):g} leaves {int(n_ends.sum()):,} candidate spans, "
-            f"more than {MAX_SPANS:,}; raise it"
-        )
+    _check_count(n_ends, scores.passage[first[0]], float(thresholds.min(initial=1.0)))
     starts = np.repeat(first[0], n_ends)
     offsets = np.arange(len(starts)) - np.repeat(np.cumsum(n_ends) - n_ends, n_ends)
     lasts = ends[np.repeat(first[1], n_ends) + offsets]
@@ -112,6 +109,21 @@ def find_spans(scores: WordScores, thresholds: Floats) -> Spans:
         scores.word[lasts] + 1,
         np.minimum(np.minimum(scores.start[starts], scores.end[lasts]), inside),
     )
+
+
+def _check_count(n_spans: Ints, passages: Ints, threshold: float) -> None:
+    in_one = int(np.bincount(passages, weights=n_spans).max(initial=0))
+    if in_one > MAX_SPANS_A_PASSAGE:
+        raise InputError(
+            f"threshold {threshold:g} leaves {in_one:,} candidate spans in one text, more than "
+            f"{MAX_SPANS_A_PASSAGE:,}; raise it"
+        )
+    if int(n_spans.sum()) > MAX_SPANS:
+        raise InputError(
+            f"threshold {threshold:g} leaves {int(n_spans.sum()):,} candidate spans in "
+            f"{len(np.unique(passages))} texts, more than {MAX_SPANS:,}; raise it, or lower "
+            "batch_size"
+        )
 
 
 def _pair_up(scores: WordScores, thresholds: Floats) -> tuple[tuple[Ints, Ints], Ints, Ints]:

@@ -80,6 +80,15 @@ def read_student_config(folder: Path) -> tuple[StudentConfig, dict[str, Any]]:
     return _parse_shape(path, raw.get("student")), raw
 
 
+def other_facts(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return what a `student_config.json` holds beside the shape and how the student runs."""
+    return {
+        key: value
+        for key, value in raw.items()
+        if key not in ("format_version", "student", "runtime")
+    }
+
+
 def _parse_shape(path: Path, shape: object) -> StudentConfig:
     kinds = get_type_hints(StudentConfig)
     if not isinstance(shape, dict) or not set(shape) <= set(kinds) or "n_pieces" not in shape:
