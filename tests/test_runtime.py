@@ -713,16 +713,12 @@ class TestIndependence:
 
 class TestCalibrate:
     @pytest.fixture(scope="class")
-    def student(self, build_finder):
+    def boundary(self, build_finder):
         return build_finder(head="boundary", n_layers=2)
 
-    @pytest.fixture(scope="class")
-    def ner(self, student, small_vocabulary):
-        return StudentNER(make_bundle(student, small_vocabulary), num_threads=1)
-
     @pytest.fixture
-    def fresh(self, student, small_vocabulary):
-        return StudentNER(make_bundle(student, small_vocabulary), num_threads=1)
+    def fresh(self, boundary, small_vocabulary):
+        return StudentNER(make_bundle(boundary, small_vocabulary), num_threads=1)
 
     def test_is_for_a_boundary_head(self, build_finder, small_vocabulary):
         bundle = make_bundle(build_finder(head="softmax"), small_vocabulary)
@@ -764,10 +760,10 @@ class TestCalibrate:
         assert list(fitted) == list(LABELS)
         assert len(set(fitted.values())) == 1
 
-    def test_moves_no_label_that_it_was_not_asked(self, fresh, ner, texts):
+    def test_moves_no_label_that_it_was_not_asked(self, fresh, texts):
         gold = self.gold(fresh, texts, {"city": 0.8})
+        expected = all_nearly(fresh.inference(texts, ["river"]))
         fresh.calibrate(texts, gold)
-        expected = ner.inference(texts, ["river"])
         assert all_nearly(fresh.inference(texts, ["river"])) == expected
 
     def test_counts_from_the_students_own_probabilities(self, fresh, texts):

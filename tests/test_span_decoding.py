@@ -150,17 +150,24 @@ class TestDecoding:
 
 class TestFindSpans:
     def test_refuses_more_spans_than_memory_is_for(self):
-        # Any two of 2,000 words in a row: 2,001,000 spans.
-        probs = [np.ones((2_000, 1, 3), np.float32)]
-        with pytest.raises(InputError, match=r"threshold 0\.001 leaves 2,001,000 candidate spans"):
+        # Any two of 500 words in a row: 125,250 spans.
+        probs = [np.ones((500, 1, 3), np.float32)]
+        with pytest.raises(InputError, match=r"threshold 0\.001 leaves 125,250 candidate spans in"):
             decode(probs, [0.001], LABELS[:1], flat_ner=True, multi_label=False)
 
-    def test_allows_as_many_as_the_limit(self, monkeypatch):
+    @pytest.mark.parametrize(
+        ("limit", "said"),
+        [
+            ("MAX_SPANS_A_PASSAGE", "10 candidate spans in one text, more than 9; raise it"),
+            ("MAX_SPANS", "10 candidate spans in 1 texts, more than 9; raise it, or lower batch"),
+        ],
+    )
+    def test_allows_as_many_as_the_limit(self, monkeypatch, limit, said):
         probs = [np.ones((4, 1, 3), np.float32)]
-        monkeypatch.setattr("gliner_distill.span_decoding.MAX_SPANS", 10)
+        monkeypatch.setattr(f"gliner_distill.span_decoding.{limit}", 10)
         decode(probs, [0.5], LABELS[:1], flat_ner=True, multi_label=False)
-        monkeypatch.setattr("gliner_distill.span_decoding.MAX_SPANS", 9)
-        with pytest.raises(InputError, match="10 candidate spans, more than 9; raise it"):
+        monkeypatch.setattr(f"gliner_distill.span_decoding.{limit}", 9)
+        with pytest.raises(InputError, match=said):
             decode(probs, [0.5], LABELS[:1], flat_ner=True, multi_label=False)
 
     def test_does_not_depend_on_the_order_of_batches(self):
