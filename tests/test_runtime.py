@@ -712,13 +712,10 @@ class TestIndependence:
 
 
 class TestCalibrate:
-    @pytest.fixture(scope="class")
-    def boundary(self, build_finder):
-        return build_finder(head="boundary", n_layers=2)
-
     @pytest.fixture
-    def fresh(self, boundary, small_vocabulary):
-        return StudentNER(make_bundle(boundary, small_vocabulary), num_threads=1)
+    def fresh(self, build_finder, small_vocabulary):
+        student = build_finder(head="boundary", n_layers=2)
+        return StudentNER(make_bundle(student, small_vocabulary), num_threads=1)
 
     def test_is_for_a_boundary_head(self, build_finder, small_vocabulary):
         bundle = make_bundle(build_finder(head="softmax"), small_vocabulary)
