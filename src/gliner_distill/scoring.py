@@ -8,6 +8,7 @@ labels; start and end are computed only where a word lies inside.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import onnxruntime
@@ -26,7 +27,7 @@ Array = NDArray[np.float32]
 
 WINDOW_WORDS = 384
 _BATCH_WORDS = 4_096
-_GATHERED_ROWS = 4_096
+_FEW_PAIRS = 64
 _INPUTS, _OUTPUTS = {"embedded", "n_words", "labels"}, {"words", "scores"}
 
 
@@ -250,11 +251,16 @@ class StudentScorer:
         states: Array, place: NDArray[np.int64], label: NDArray[np.int64], columns: LabelColumns
     ) -> Array:
         """Return start and end products of words with labels, shape `(pairs, 2)`."""
+        if len(place) <= _FEW_PAIRS:
+            edges: Array = np.einsum("pks,ps->pk", columns.edges[label], states[place])
+            return edges
         logits = np.empty((len(place), 2), dtype=np.float32)
-        for first in range(0, len(place), _GATHERED_ROWS):
-            part = slice(first, first + _GATHERED_ROWS)
-            words, labels = states[place[part]], columns.edges[label[part]]
-            logits[part] = np.einsum("pks,ps->pk", labels, words)
+        # By radix, since there are few labels.
+        by_label = np.argsort(label.astype(np.min_scalar_type(len(columns.names))), kind="stable")
+        bounds = np.flatnonzero(np.diff(label[by_label], prepend=-1)).tolist()
+        for first, end in pairwise([*bounds, len(place)]):
+            rows = by_label[first:end]
+            logits[rows] = states[place[rows]] @ columns.edges[label[rows[0]]].T
         return logits
 
     def _find_best(

@@ -58,7 +58,8 @@ class WordScores:
 
     def in_reading_order(self) -> "WordScores":
         """Return the triples by passage, then label, then word."""
-        return self.take(np.lexsort((self.word, self.label, self.passage)))
+        keys = (self.word, self.label, self.passage)
+        return self.take(np.lexsort([_narrow(key) for key in keys]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,11 @@ class Spans:
     start_word: Ints
     end_word: Ints
     score: Floats
+
+
+def _narrow(numbers: Ints) -> NDArray[np.unsignedinteger]:
+    """Return numbers from 0 up in as few bytes as they need: sorting is by radix up to two."""
+    return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
 
 
 def find_spans(scores: WordScores, thresholds: Floats) -> Spans:
@@ -144,7 +150,7 @@ def _last_of_run(scores: WordScores) -> Ints:
         (np.diff(scores.word) == 1) & (np.diff(scores.label) == 0) & (np.diff(scores.passage) == 0)
     )
     breaks = np.append(np.flatnonzero(~is_next), n_triples - 1)
-    result: Ints = breaks[np.searchsorted(breaks, np.arange(n_triples))]
+    result: Ints = np.repeat(breaks, np.diff(breaks, prepend=-1))
     return result
 
 
@@ -161,6 +167,29 @@ def join_words(scores: WordScores) -> WordScores:
         scores,
         start=np.where(is_first, scores.start, np.float32(0)),
         end=np.where(last == rows, scores.end, np.float32(0)),
+    )
+
+
+def _likeliest_of_each(spans: Spans) -> Spans:
+    """Return one candidate of each span, of several labels the likeliest, then the first.
+
+    What clashes with one of them clashes with all, so no other can be kept.
+    """
+    keys = (spans.end_word, spans.start_word, spans.passage)
+    order = np.lexsort([_narrow(key) for key in keys])
+    is_new = [np.diff(key[order], prepend=-1) != 0 for key in keys]
+    firsts = np.flatnonzero(is_new[0] | is_new[1] | is_new[2])
+    counts = np.diff(firsts, append=len(order))
+    score, label = spans.score[order], spans.label[order]
+    is_best = score == np.repeat(np.maximum.reduceat(score, firsts), counts)
+    candidates = np.where(is_best, label, np.iinfo(np.int64).max)
+    rows = order[candidates == np.repeat(np.minimum.reduceat(candidates, firsts), counts)]
+    return Spans(
+        spans.passage[rows],
+        spans.label[rows],
+        spans.start_word[rows],
+        spans.end_word[rows],
+        spans.score[rows],
     )
 
 
@@ -181,6 +210,8 @@ def pick_entities(
         flat_ner: See `resolve_overlaps`.
         multi_label: See `resolve_overlaps`.
     """
+    if not multi_label:
+        spans = _likeliest_of_each(spans)
     # GLiNER's order among equal scores: by start, then label, then end.
     order = np.lexsort((spans.end_word, spans.label, spans.start_word, spans.passage))
     columns = (spans.passage, spans.start_word, spans.end_word, spans.label, spans.score)
