@@ -575,6 +575,102 @@ def export(
 
 
 @app.command(
+    short_help="Make a student for your labels out of your documents.",
+    epilog=given.MANUAL_ENDS["distill"],
+)
+def distill(
+    texts: given.TextsArgument,
+    labels: given.LabelsToDistil,
+    teacher: given.DistilTeacher,
+    out: given.DistilFolder,
+    gold: given.GoldCorpus = None,
+    column: given.TextColumn = None,
+    minutes: given.Minutes = None,
+    skip_bad: given.SkipBad = False,
+) -> None:
+    """Make a student for your labels out of your documents: all steps in one.
+
+    Cuts the documents into passages, sets a tenth of the documents each aside for dev and test,
+    asks the teacher, trains from the student that comes with the package until agreement on dev
+    gets no better, fits thresholds, and exports.
+
+    Prints a verdict in one sentence and the path of the report. Writes the student into OUT (in
+    eight bits; OUT/fp32 in single precision), report.html, results.json and README.md, and what
+    each step made into OUT/work.
+
+    A run that was stopped goes on when the same command runs again; with more documents it adds
+    them to those before.
+    """
+    with _when_stopped(f"{out} keeps what is finished; the same command goes on from there"):
+        from functools import cache
+
+        from gliner_distill.distillation import DistilJob
+        from gliner_distill.domain_student import REPORT_FILE, distil_to_folder
+        from gliner_distill.label_policy import read_labels
+        from gliner_distill.progress import StageProgress
+        from gliner_distill.teacher import GLiNERTeacher
+
+        _quiet()
+        job = DistilJob(
+            texts=texts,
+            labels=read_labels(labels),
+            teacher=teacher,
+            column=column,
+            gold=gold,
+            minutes=minutes,
+            skip_bad=skip_bad,
+        )
+
+        @cache
+        def load_teacher() -> GLiNERTeacher:
+            return GLiNERTeacher.from_pretrained(teacher)
+
+        with StageProgress() as progress:
+            figures = distil_to_folder(job, out, load_teacher, on_progress=progress.update)
+    for note in figures["notes"]:
+        typer.echo(note, err=True)
+    typer.echo(figures["verdict"])
+    typer.echo(f"report: {out / REPORT_FILE}")
+
+
+@app.command(
+    short_help="Measure how fast models read, side by side.", epilog=given.MANUAL_ENDS["bench"]
+)
+def bench(
+    models: given.BenchModels = None,
+    threads: given.ThreadCount = None,
+    rounds: given.Rounds = 5,
+    json_file: given.JsonFile = None,
+) -> None:
+    """Measure how fast models read, side by side: text in, entities out.
+
+    Words a second with texts of 25, 100 and 400 words and 5 and 50 labels, milliseconds for one
+    text, seconds from a process's start to its first answer, and peak memory. Text and labels are
+    the sample's.
+
+    Prints a table in Markdown.
+    """
+    with _when_stopped("nothing was written"):
+        import json
+
+        from gliner_distill.files import replace_file
+        from gliner_distill.scoring import count_processors
+        from gliner_distill.speed import compare_speed, describe_speed
+
+        _quiet()
+        figures = compare_speed(
+            models or [None],
+            num_threads=threads or count_processors(),
+            rounds=rounds,
+            on_step=lambda step, n_steps, what: typer.echo(f"{step}/{n_steps} {what}", err=True),
+        )
+        if json_file is not None:
+            replace_file(json_file, (json.dumps(figures, indent=1) + "\n").encode())
+    for line in describe_speed(figures):
+        typer.echo(line)
+
+
+@app.command(
     short_help="Say what a soft-label store or a corpus holds.", epilog=given.MANUAL_ENDS["inspect"]
 )
 def inspect(

@@ -60,6 +60,14 @@ _EXAMPLES = {
   gliner-distill export runs/distilled --out small
   gliner-distill export runs/distilled --out exact --precision fp32 \\
     --check test.json""",
+    "distill": """
+  gliner-distill distill notes.txt --labels labels.txt \\
+    --teacher urchade/gliner_small-v2.1 --out my-student
+  gliner-distill distill mails.csv --column body --labels labels.txt \\
+    --teacher models/gliner --gold annotated.jsonl --minutes 30 --out my-student""",
+    "bench": """
+  gliner-distill bench
+  gliner-distill bench my-student my-student/fp32 models/gliner --threads 2""",
     "inspect": """
   gliner-distill inspect soft_labels/train
   gliner-distill inspect soft_labels/train --verify
@@ -466,3 +474,64 @@ CheckCorpus = Annotated[
         show_default="dev of the sample that comes with the package",
     ),
 ]
+
+# distill
+TextsArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TEXTS",
+        help="Your documents: a text file, one a line; JSON lines; a CSV file with --column; "
+        "CoNLL columns; or a folder of *.txt files.",
+    ),
+]
+LabelsToDistil = Annotated[
+    Path,
+    _option(
+        "--labels",
+        metavar="FILE",
+        text="What to find, one a line: `label` or `label: description`.",
+    ),
+]
+DistilTeacher = Annotated[
+    str, _option("--teacher", metavar="MODEL", text="A GLiNER: its folder, or its hub id.")
+]
+DistilFolder = Annotated[
+    Path, _option("--out", metavar="FOLDER", text="Folder of the student, the report and the work.")
+]
+GoldCorpus = Annotated[
+    str | None,
+    _option(
+        "--gold",
+        metavar="CORPUS",
+        text="Annotated passages, all entities of the labels: learned from, and measured against.",
+    ),
+]
+TextColumn = Annotated[
+    str | None,
+    _option(
+        "--column",
+        metavar="NAME",
+        text="The column of a CSV file, or the field of JSON lines, that holds the text.",
+    ),
+]
+Minutes = Annotated[
+    float | None,
+    _option(
+        "--minutes",
+        metavar="M",
+        text="Take only as much text as the whole job can use in this time, and say what is left "
+        "out.",
+        min=0.1,
+    ),
+]
+
+# bench
+BenchModels = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[MODEL]...",
+        help="Students' folders and GLiNERs' folders; without any, the student that comes along.",
+        show_default=False,
+    ),
+]
+Rounds = Annotated[int, _option("--rounds", metavar="N", text="How often each is timed.", min=1)]

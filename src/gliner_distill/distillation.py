@@ -40,7 +40,7 @@ from gliner_distill.shards import LabelledPassage
 from gliner_distill.soft_labels import SoftLabelStore, read_manifest
 from gliner_distill.student import Student, load_student
 from gliner_distill.student_config import open_student_path
-from gliner_distill.teacher import GLiNERTeacher, Teacher
+from gliner_distill.teacher import Teacher
 from gliner_distill.training import CHECKPOINT_FILE, STUDENT_FOLDER, train_student
 
 WORK_FOLDER = "work"
@@ -99,12 +99,19 @@ class Distilled:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def distil(job: DistilJob, out: Path, *, on_progress: ShowProgress) -> Distilled:
+LoadTeacher = Callable[[], Teacher]
+"""Returns the teacher; called when it is first needed, since what is labelled needs it no more."""
+
+
+def distil(
+    job: DistilJob, out: Path, load_teacher: LoadTeacher, *, on_progress: ShowProgress
+) -> Distilled:
     """Read, label and train, or go on where that was stopped.
 
     Args:
         job: What to distil.
         out: The folder of the student.
+        load_teacher: Returns the job's teacher, the same one each time.
         on_progress: Called with a stage's name, words done, words in all, and a short text.
 
     Raises:
@@ -114,17 +121,16 @@ def distil(job: DistilJob, out: Path, *, on_progress: ShowProgress) -> Distilled
     """
     work = out / WORK_FOLDER
     notes = warn_of_labels(tuple(job.labels))
-    teacher = _LateTeacher(job.teacher)
     _check_same_job(work, job)
-    plan = Plan.make(job, teacher) if job.minutes is not None else Plan()
+    plan = Plan.make(job, load_teacher) if job.minutes is not None else Plan()
     gold_folders = _collect(work, GOLD, job.gold, job, set(), plan, notes) if job.gold else []
     known = _known_documents(gold_folders)
     text_folders = _collect(work, TEXT, job.texts, job, known, plan, notes)
     seconds = {}
     started = time.monotonic()
     policy = _policy(job.labels)
-    gold = _label(gold_folders, teacher, policy, on_progress)
-    items = _label(text_folders, teacher, policy, on_progress)
+    gold = _label(gold_folders, load_teacher, policy, on_progress)
+    items = _label(text_folders, load_teacher, policy, on_progress)
     seconds["labelling"] = time.monotonic() - started
     notes += warn_of_absent(items["train"], tuple(job.labels))
     started = time.monotonic()
@@ -254,7 +260,7 @@ class Plan:
     words_per_second: float = 0.0
 
     @classmethod
-    def make(cls, job: DistilJob, teacher: "_LateTeacher") -> "Plan":
+    def make(cls, job: DistilJob, load_teacher: "LoadTeacher") -> "Plan":
         """Measure the teacher and a student on the first documents, and divide the time.
 
         Raises:
@@ -266,9 +272,10 @@ class Plan:
         words = [one.words[:120] for one, _ in zip(documents, range(_PROBE_PASSAGES), strict=False)]
         words = [one for one in words if one] or [("text",)]
         labels = [tuple(_policy(job.labels).prompts(tuple(job.labels)))] * len(words)
-        teacher.load().score_passages(words[:2], labels[:2])
+        teacher = load_teacher()
+        teacher.score_passages(words[:2], labels[:2])
         started = time.perf_counter()
-        teacher.load().score_passages(words, labels)
+        teacher.score_passages(words, labels)
         n_probed = sum(map(len, words))
         rate = n_probed / (time.perf_counter() - started)
         n_words = int(_LABELLING_SHARE * seconds * rate)
@@ -289,19 +296,6 @@ class Plan:
         if epochs < EPOCHS:
             notes.append(f"for the time given, training has {epochs} epochs instead of {EPOCHS}")
         return epochs
-
-
-class _LateTeacher:
-    """A teacher that is loaded when it is first needed: what is labelled needs it no more."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self._loaded: Teacher | None = None
-
-    def load(self) -> Teacher:
-        if self._loaded is None:
-            self._loaded = GLiNERTeacher.from_pretrained(self.source)
-        return self._loaded
 
 
 def _policy(labels: Mapping[str, str]) -> LabelPolicy:
@@ -399,7 +393,10 @@ def _known_documents(folders: Sequence[Path]) -> set[str]:
 
 
 def _label(
-    folders: Sequence[Path], teacher: _LateTeacher, policy: LabelPolicy, on_progress: ShowProgress
+    folders: Sequence[Path],
+    load_teacher: LoadTeacher,
+    policy: LabelPolicy,
+    on_progress: ShowProgress,
 ) -> dict[str, list[LabelledPassage]]:
     """Return the soft labels of all folders by part, from their stores where they are finished."""
     items: dict[str, list[LabelledPassage]] = {part: [] for part in PARTS}
@@ -414,7 +411,7 @@ def _label(
                 count = count_words(on_progress, f"labelling {folder.name} {part}", n_words)
                 label_corpus(
                     passages,
-                    teacher.load(),
+                    load_teacher(),
                     store,
                     policy=policy,
                     keep_pieces=False,

@@ -239,10 +239,10 @@ def fit_threshold(
 
     Among thresholds that are as good, the one nearest to the bundle's own.
     """
+    student = StudentNER(replace(bundle, threshold=0.5, label_thresholds={}))
 
     def agreement(threshold: float) -> tuple[float, float]:
-        candidate = StudentNER(replace(bundle, threshold=threshold))
-        found = candidate.predict_words(words, labels)
+        found = student.predict_words(words, labels, threshold=threshold)
         return score_spans(found, expected).f1, -abs(threshold - bundle.threshold)
 
     thresholds = np.unique(np.append(_THRESHOLDS.round(4), bundle.threshold)).tolist()

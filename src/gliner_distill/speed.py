@@ -151,9 +151,15 @@ def compare_speed(
     *,
     num_threads: int,
     rounds: int,
-    on_progress: Callable[[str, int, int, str], None],
+    on_step: Callable[[int, int, str], None],
 ) -> dict[str, Any]:
     """Return every figure of several models: see `describe_speed`.
+
+    Args:
+        models: Folders or hub ids; None for the student that comes with the package.
+        num_threads: Of each model.
+        rounds: How often each case is timed.
+        on_step: Called before each step with its number, how many there are, and what it is.
 
     Raises:
         DistillError: A model cannot be had.
@@ -165,7 +171,7 @@ def compare_speed(
     figures: dict[str, Any] = {name: {"rates": []} for name in names}
     n_steps = len(cases) + 1 + len(names)
     for step, case in enumerate(cases):
-        on_progress("measuring", step, n_steps, f"{case.text_words} words, {case.n_labels} labels")
+        on_step(step, n_steps, f"texts of {case.text_words} words, {case.n_labels} labels")
         texts = make_texts(words, case.text_words)
         rates = measure_rates(readers, texts, labels[: case.n_labels], rounds=rounds)
         for name, of_rounds in rates.items():
@@ -178,14 +184,13 @@ def compare_speed(
                     "highest": max(of_rounds),
                 }
             )
-    on_progress("measuring", len(cases), n_steps, "one text at a time")
+    on_step(len(cases), n_steps, "one text at a time")
     for name, read in readers.items():
         p50, p95 = measure_latency(read, make_texts(words, 25), labels[:5])
         figures[name] |= {"p50_ms": p50, "p95_ms": p95}
     for step, (name, model) in enumerate(names.items(), start=len(cases) + 1):
-        on_progress("measuring", step, n_steps, f"{name}: first answer")
+        on_step(step, n_steps, f"first answer of {name}")
         figures[name] |= measure_start(model, num_threads=num_threads)
-    on_progress("measuring", n_steps, n_steps, "done")
     return {"machine": describe_machine(), "threads": num_threads, "rounds": rounds} | {
         "models": figures
     }

@@ -1,0 +1,249 @@
+"""How much of its teacher a student keeps on one domain, by the amount of text.
+
+`python benchmarks/domain.py FOLDER TEACHER OUT [--sets a,b] [--amounts 1000,3000,all]
+[--gold 100] [--test FOLDER] [--most N]`
+
+FOLDER holds NAME.jsonl (GLiNER's training form) and NAME.labels.json (its labels, all of which are
+asked of every passage). Of each set 600 passages (at most a fifth) are for test and 300 (at most a
+tenth) for dev, drawn by chance; a passage that stands word for word among them is left out of the
+rest. With --test FOLDER a set that is there is tested on those passages instead: the bundled
+student was taught with gold of some sets, and these passages it never saw.
+
+The teacher labels each set once, into a store in OUT. Students are trained as `gliner-distill
+distill` does it, from the bundled student, on the first 1,000, the first 3,000 and all passages
+with the teacher's answers alone; and on all, of which the first 100 come with gold. What counts
+is the int8 export on test: exact spans against the teacher's answers ("agreement") and against
+gold, beside the teacher's own F1 and that of the bundled student untrained.
+
+Prints Markdown and writes OUT/domain.json after each set; what is done there is not done again.
+"""
+
+import argparse
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from gliner_distill.bundle import INT8
+from gliner_distill.corpus import CorpusFile
+from gliner_distill.corpus_records import clean_label
+from gliner_distill.distillation import train_on, training_settings
+from gliner_distill.entities import Passage, decode_entities
+from gliner_distill.export import export_student
+from gliner_distill.files import replace_file
+from gliner_distill.label_policy import LabelPolicy
+from gliner_distill.labelling import label_corpus
+from gliner_distill.metrics import score_spans
+from gliner_distill.progress import StageProgress
+from gliner_distill.runtime import StudentNER
+from gliner_distill.shards import LabelledPassage
+from gliner_distill.student import load_student
+from gliner_distill.student_config import open_student_path
+from gliner_distill.teacher import GLiNERTeacher
+from gliner_distill.training import STUDENT_FOLDER
+
+SETS = (
+    *("wnut17", "bc5cdr", "fewnerd_a", "restaurant8k", "snips", "stackoverflow", "finer_ord"),
+    *("dnrti", "tasteset", "indian_legal"),
+)
+N_TEST, N_DEV = 600, 300
+_MIN_GAIN = 0.02
+
+
+@dataclass(frozen=True)
+class DomainSet:
+    """A set with the teacher's soft labels."""
+
+    name: str
+    train: list[LabelledPassage]
+    dev: list[LabelledPassage]
+    test: list[LabelledPassage]
+
+
+def main() -> None:
+    """Run the benchmark."""
+    given = parse_arguments()
+    teacher = GLiNERTeacher.from_pretrained(given.teacher)
+    path = given.out / "domain.json"
+    rows: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    for name in given.sets:
+        row = rows.setdefault(name, {})
+        amounts = [amount for amount in given.amounts if amount not in row.get("runs", {})]
+        gold_key = f"gold {given.gold}"
+        if not amounts and (not given.gold or gold_key in row["runs"]):
+            continue
+        data = read_set(given, name, teacher)
+        row |= describe(data)
+        runs = row.setdefault("runs", {})
+        for amount in amounts:
+            n_train = len(data.train) if amount == "all" else int(amount)
+            runs[amount] = run(given.out / name, data, n_train, 0)
+            print(name, amount, runs[amount], flush=True)
+        if given.gold:
+            runs[gold_key] = run(given.out / name, data, len(data.train), given.gold)
+            print(name, gold_key, runs[gold_key], flush=True)
+        replace_file(path, (json.dumps(rows, indent=1) + "\n").encode())
+    for line in table({name: rows[name] for name in given.sets}):
+        print(line)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("teacher")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--sets", type=lambda text: text.split(","), default=list(SETS))
+    parser.add_argument(
+        "--amounts", type=lambda text: text.split(","), default=["1000", "3000", "all"]
+    )
+    parser.add_argument("--gold", type=int, default=100, help="annotated passages; 0: no such run")
+    parser.add_argument("--test", type=Path, help="folder of test sets for some of them")
+    parser.add_argument("--most", type=int, help="passages of a set to take, at most")
+    return parser.parse_args()
+
+
+def read_set(given: argparse.Namespace, name: str, teacher: GLiNERTeacher) -> DomainSet:
+    """Return a set's parts, labelled by the teacher once."""
+    raw = json.loads((given.folder / f"{name}.labels.json").read_text(encoding="utf-8"))
+    labels = tuple(dict.fromkeys(map(clean_label, raw)))
+    passages = [
+        one for one in CorpusFile(given.folder / f"{name}.jsonl", skip_bad=True) if one.words
+    ]
+    random.Random(0).shuffle(passages)
+    passages = passages[: given.most]
+    n_dev = min(N_DEV, len(passages) // 10)
+    own = given.test / f"{name}.jsonl" if given.test else None
+    if own is not None and own.is_file():
+        test = [one for one in CorpusFile(own, skip_bad=True) if one.words]
+        kept = {one.words for one in test}
+        passages = [one for one in passages if one.words not in kept]
+    else:
+        n_test = min(N_TEST, len(passages) // 5)
+        test, passages = passages[:n_test], passages[n_test:]
+    dev, rest = passages[:n_dev], passages[n_dev:]
+    seen = {one.words for one in [*test, *dev]}
+    train = [one for one in rest if one.words not in seen]
+    everything = [*test, *dev, *train]
+    with StageProgress() as progress:
+        count = progress.counter(f"labelling {name}", sum(len(one.words) for one in everything))
+        store = label_corpus(
+            everything,
+            teacher,
+            given.out / name / "store",
+            policy=LabelPolicy(fixed=labels),
+            keep_pieces=False,
+            on_progress=count,
+        )
+    items = list(store)
+    first_train = len(test) + len(dev)
+    return DomainSet(name, items[first_train:], items[len(test) : first_train], items[: len(test)])
+
+
+def describe(data: DomainSet) -> dict[str, Any]:
+    """Return a set's counts, and what teacher and bundled student reach on test."""
+    expected = [decode_entities(item.probs, item.labels) for item in data.test]
+    bundled = answer(StudentNER.from_pretrained(), data.test)
+    return {
+        "n_train": len(data.train),
+        "n_test": len(data.test),
+        "n_labels": len(data.test[0].labels),
+        "teacher": score_spans(expected, gold_of(data.test)).f1,
+        "bundled": score(bundled, data.test),
+    }
+
+
+def run(folder: Path, data: DomainSet, n_train: int, n_gold: int) -> dict[str, float]:
+    """Return what a student trained on so many passages, and of them gold, reaches on test."""
+    train = data.train[:n_train]
+    empty: dict[str, list[LabelledPassage]] = {"train": [], "dev": [], "test": []}
+    run_folder = folder / f"run-{n_train}-{n_gold}"
+    with StageProgress() as progress:
+        train_on(
+            run_folder,
+            {"train": train[n_gold:], "dev": data.dev, "test": []},
+            empty | {"train": train[:n_gold]},
+            training_settings(),
+            start=open_student_path(),
+            on_progress=progress.update,
+        )
+    export_student(
+        *load_student(run_folder / STUDENT_FOLDER),
+        run_folder / INT8,
+        precision=INT8,
+        passages=[as_reference(item) for item in data.dev],
+        min_gain=_MIN_GAIN,
+    )
+    student = StudentNER.from_pretrained(run_folder / INT8)
+    return {"n_train": len(train), **score(answer(student, data.test), data.test)}
+
+
+def as_reference(item: LabelledPassage) -> Passage:
+    """Return a passage whose entities are the teacher's."""
+    found = tuple(decode_entities(item.probs, item.labels))
+    return replace(item.passage, entities=found, labels=item.labels)
+
+
+def answer(student: StudentNER, items: Sequence[LabelledPassage]) -> list[list[Any]]:
+    """Return a student's entities."""
+    return student.predict_words(
+        [item.passage.words for item in items], [item.labels for item in items]
+    )
+
+
+def score(found: list[list[Any]], items: Sequence[LabelledPassage]) -> dict[str, float]:
+    """Return F1 against the teacher and against gold."""
+    expected = [decode_entities(item.probs, item.labels) for item in items]
+    return {
+        "agreement": score_spans(found, expected).f1,
+        "gold": score_spans(found, gold_of(items)).f1,
+    }
+
+
+def gold_of(items: Sequence[LabelledPassage]) -> list[list[Any]]:
+    """Return each passage's annotated entities of the labels asked."""
+    return [[one for one in item.passage.entities if one.label in item.labels] for item in items]
+
+
+def table(rows: dict[str, Any]) -> list[str]:
+    """Return the results as a Markdown table: agreement and gold F1, share of the teacher's."""
+    runs = list(next(iter(rows.values()))["runs"])
+    heads = ["set", "passages", "teacher", "bundled", *runs]
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
+    for name, row in rows.items():
+        cells = [name, f"{row['n_train']:,}", percent(row["teacher"]), cell(row, row["bundled"])]
+        cells += [cell(row, row["runs"][key]) if key in row["runs"] else "" for key in runs]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines.append("| mean | | " + " | ".join(mean_cells(rows, runs)) + " |")
+    return lines
+
+
+def mean_cells(rows: dict[str, Any], runs: Sequence[str]) -> list[str]:
+    """Return the means over sets; the share is that of the mean F1."""
+    teacher = mean(row["teacher"] for row in rows.values())
+    cells = [percent(teacher)]
+    for key in ("", *runs):
+        found = [row["bundled"] if not key else row["runs"][key] for row in rows.values()]
+        both = {name: mean(one[name] for one in found) for name in ("agreement", "gold")}
+        cells.append(cell({"teacher": teacher}, both))
+    return cells
+
+
+def cell(row: dict[str, Any], figures: dict[str, float]) -> str:
+    """Return agreement, gold F1 and the share of the teacher's gold F1."""
+    share = figures["gold"] / max(row["teacher"], 1e-9)
+    return f"{percent(figures['agreement'])} / {percent(figures['gold'])} ({100 * share:.1f}%)"
+
+
+def percent(value: float) -> str:
+    """Return a share in per cent."""
+    return f"{100 * value:.1f}"
+
+
+if __name__ == "__main__":
+    main()
