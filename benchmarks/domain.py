@@ -112,37 +112,31 @@ def read_set(given: argparse.Namespace, name: str, teacher: GLiNERTeacher) -> Do
     """Return a set's parts, labelled by the teacher once."""
     raw = json.loads((given.folder / f"{name}.labels.json").read_text(encoding="utf-8"))
     labels = tuple(dict.fromkeys(map(clean_label, raw)))
-    passages = [
-        one for one in CorpusFile(given.folder / f"{name}.jsonl", skip_bad=True) if one.words
-    ]
-    random.Random(0).shuffle(passages)
-    passages = passages[: given.most]
-    n_dev = min(N_DEV, len(passages) // 10)
-    own = given.test / f"{name}.jsonl" if given.test else None
-    if own is not None and own.is_file():
-        test = [one for one in CorpusFile(own, skip_bad=True) if one.words]
-        kept = {one.words for one in test}
-        passages = [one for one in passages if one.words not in kept]
-    else:
-        n_test = min(N_TEST, len(passages) // 5)
-        test, passages = passages[:n_test], passages[n_test:]
-    dev, rest = passages[:n_dev], passages[n_dev:]
-    seen = {one.words for one in [*test, *dev]}
-    train = [one for one in rest if one.words not in seen]
-    everything = [*test, *dev, *train]
+    passages = list(CorpusFile(given.folder / f"{name}.jsonl", skip_bad=True))[: given.most]
+    n_words = sum(len(one.words) for one in passages)
     with StageProgress() as progress:
-        count = progress.counter(f"labelling {name}", sum(len(one.words) for one in everything))
         store = label_corpus(
-            everything,
+            passages,
             teacher,
             given.out / name / "store",
             policy=LabelPolicy(fixed=labels),
-            keep_pieces=False,
-            on_progress=count,
+            on_progress=progress.counter(f"labelling {name}", n_words),
         )
-    items = list(store)
-    first_train = len(test) + len(dev)
-    return DomainSet(name, items[first_train:], items[len(test) : first_train], items[: len(test)])
+    items = [item for item in store if item.passage.words]
+    random.Random(0).shuffle(items)
+    own = given.test / f"{name}.jsonl" if given.test else None
+    n_dev = min(N_DEV, len(items) // 10)
+    if own is not None and own.is_file():
+        chosen = {one.words for one in CorpusFile(own, skip_bad=True)}
+        test = [item for item in items if item.passage.words in chosen]
+        items = [item for item in items if item.passage.words not in chosen]
+    else:
+        n_test = min(N_TEST, len(items) // 5)
+        test, items = items[:n_test], items[n_test:]
+    dev, rest = items[:n_dev], items[n_dev:]
+    seen = {item.passage.words for item in [*test, *dev]}
+    train = [item for item in rest if item.passage.words not in seen]
+    return DomainSet(name, train, dev, test)
 
 
 def describe(data: DomainSet) -> dict[str, Any]:
