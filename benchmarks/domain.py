@@ -12,7 +12,7 @@ student was taught with gold of some sets, and these passages it never saw.
 The teacher labels each set once, into a store in OUT. Students are trained as `gliner-distill
 distill` does it, from the bundled student, on the first 1,000, the first 3,000 and all passages
 with the teacher's answers alone; and on all, of which the first 100 come with gold. What counts
-is the int8 export on test: exact spans against the teacher's answers ("agreement") and against
+is the export on test, in eight bits where that loses little: exact spans against the teacher's answers ("agreement") and against
 gold, beside the teacher's own F1 and that of the bundled student untrained.
 
 Prints Markdown and writes OUT/domain.json after each set; what is done there is not done again.
@@ -27,12 +27,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from gliner_distill.bundle import INT8
 from gliner_distill.corpus import CorpusFile
 from gliner_distill.corpus_records import clean_label
 from gliner_distill.distillation import train_on, training_settings
 from gliner_distill.entities import Passage, decode_entities
-from gliner_distill.export import export_student
+from gliner_distill.export import export_smallest
 from gliner_distill.files import replace_file
 from gliner_distill.label_policy import LabelPolicy
 from gliner_distill.labelling import label_corpus
@@ -152,7 +151,7 @@ def describe(data: DomainSet) -> dict[str, Any]:
     }
 
 
-def run(folder: Path, data: DomainSet, n_train: int, n_gold: int) -> dict[str, float]:
+def run(folder: Path, data: DomainSet, n_train: int, n_gold: int) -> dict[str, Any]:
     """Return what a student trained on so many passages, and of them gold, reaches on test."""
     train = data.train[:n_train]
     empty: dict[str, list[LabelledPassage]] = {"train": [], "dev": [], "test": []}
@@ -166,15 +165,18 @@ def run(folder: Path, data: DomainSet, n_train: int, n_gold: int) -> dict[str, f
             start=open_student_path(),
             on_progress=progress.update,
         )
-    export_student(
+    exported = export_smallest(
         *load_student(run_folder / STUDENT_FOLDER),
-        run_folder / INT8,
-        precision=INT8,
+        run_folder / "export",
         passages=[as_reference(item) for item in data.dev],
         min_gain=_MIN_GAIN,
     )
-    student = StudentNER.from_pretrained(run_folder / INT8)
-    return {"n_train": len(train), **score(answer(student, data.test), data.test)}
+    student = StudentNER.from_pretrained(run_folder / "export")
+    return {
+        "n_train": len(train),
+        "precision": exported.precision,
+        **score(answer(student, data.test), data.test),
+    }
 
 
 def as_reference(item: LabelledPassage) -> Passage:
@@ -228,7 +230,7 @@ def mean_cells(rows: dict[str, Any], runs: Sequence[str]) -> list[str]:
     return cells
 
 
-def cell(row: dict[str, Any], figures: dict[str, float]) -> str:
+def cell(row: dict[str, Any], figures: dict[str, Any]) -> str:
     """Return agreement, gold F1 and the share of the teacher's gold F1."""
     share = figures["gold"] / max(row["teacher"], 1e-9)
     return f"{percent(figures['agreement'])} / {percent(figures['gold'])} ({100 * share:.1f}%)"

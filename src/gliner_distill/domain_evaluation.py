@@ -21,7 +21,7 @@ from gliner_distill.speed import Reader, describe_machine, measure_rates
 from gliner_distill.teacher import Teacher
 from gliner_distill.training import read_metrics
 
-TEACHER, INT8, FP32 = "teacher", "student int8", "student fp32"
+TEACHER, STUDENT = "teacher", "student"
 _TIMED_WORDS = 6_000
 _ROUNDS = 3
 _MOST_DISAGREEMENTS = 30
@@ -40,11 +40,11 @@ def evaluate_distilled(
 
     Args:
         distilled: What was made.
-        students: The exported students, `student int8` and `student fp32`.
+        students: The exported students, `student` and `student fp32`.
         teacher: The teacher, to time it.
         sizes: Bytes of each of them and of the teacher, None where they are not known.
     """
-    student = students[INT8]
+    student = students[STUDENT]
     test = distilled.items["test"] + distilled.gold["test"]
     labels = list(test[0].labels) if test else []
     expected = [decode_entities(item.probs, item.labels) for item in test]
@@ -89,8 +89,8 @@ def give_verdict(figures: Mapping[str, Any]) -> str:
         if share >= _STANDS_IN_MOSTLY
         else "is not yet a stand-in for its teacher and needs more text"
     )
-    times = speed[INT8]["words_per_second"] / speed[TEACHER]["words_per_second"]
-    size = f"{sizes[INT8] / 1e6:.1f} MB"
+    times = speed[STUDENT]["words_per_second"] / speed[TEACHER]["words_per_second"]
+    size = f"{sizes[STUDENT] / 1e6:.1f} MB"
     if sizes[TEACHER]:
         size += f" instead of {sizes[TEACHER] / 1e6:.0f}"
     text = (

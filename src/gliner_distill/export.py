@@ -109,6 +109,39 @@ def export_student(
     return replace(figures, n_bytes=sum((folder / name).stat().st_size for name in names))
 
 
+def export_smallest(
+    student: Student,
+    vocabulary: Vocabulary,
+    folder: Path,
+    *,
+    passages: Sequence[Passage],
+    facts: Mapping[str, Any] | None = None,
+    min_gain: float | None = None,
+) -> ExportFigures:
+    """Write a student in eight bits, or in single precision where eight bits lose too much.
+
+    Raises:
+        ExportError: See `export_student`, for single precision.
+        StudentError: The folder cannot be written.
+    """
+
+    def export(precision: str) -> ExportFigures:
+        return export_student(
+            student,
+            vocabulary,
+            folder,
+            precision=precision,
+            passages=passages,
+            facts=facts,
+            min_gain=min_gain,
+        )
+
+    try:
+        return export(INT8)
+    except ExportError:
+        return export(FP32)
+
+
 def attach_graph(folder: Path, *, passages: Sequence[Passage]) -> ExportFigures:
     """Write an eight-bit `words.onnx` beside the weights of a student's folder.
 
