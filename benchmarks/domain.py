@@ -12,8 +12,9 @@ student was taught with gold of some sets, and these passages it never saw.
 The teacher labels each set once, into a store in OUT. Students are trained as `gliner-distill
 distill` does it, from the bundled student, on the first 1,000, the first 3,000 and all passages
 with the teacher's answers alone; and on all, of which the first 100 come with gold. What counts
-is the export on test, in eight bits where that loses little: exact spans against the teacher's answers ("agreement") and against
-gold, beside the teacher's own F1 and that of the bundled student untrained.
+is the export on test, in eight bits where that loses little: exact spans against the teacher's
+answers ("agreement") and against gold, beside the teacher's own F1 and that of the bundled student
+untrained.
 
 Prints Markdown and writes OUT/domain.json after each set; what is done there is not done again.
 """

@@ -595,8 +595,8 @@ def distill(
     gets no better, fits thresholds, and exports.
 
     Prints a verdict in one sentence and the path of the report. Writes the student into OUT (in
-    eight bits if that loses little; OUT/fp32 in single precision), report.html, results.json and README.md, and what
-    each step made into OUT/work.
+    eight bits if that loses little; OUT/fp32 in single precision), report.html, results.json and
+    README.md, and what each step made into OUT/work.
 
     A run that was stopped goes on when the same command runs again; with more documents it adds
     them to those before.
