@@ -352,7 +352,10 @@ def _collect(
         min_passages=1 if kind == GOLD else MIN_PASSAGES,
         max_words=plan.n_words if kind == TEXT else None,
     )
-    notes += read.lines()
+    if read.bad_records:
+        notes.append(
+            f"{read.bad_records:,} bad records are left out; the first: {read.bad_messages[0]}"
+        )
     notes += corpus.notes
     if corpus.documents:
         folders.append(_write_folder(work / f"{kind}-{len(folders)}", corpus))

@@ -26,7 +26,9 @@ _TIMED_WORDS = 6_000
 _ROUNDS = 3
 _MOST_DISAGREEMENTS = 30
 _CONTEXT_WORDS = 12
-_STANDS_IN, _STANDS_IN_MOSTLY = 0.9, 0.75
+# From which share of the teacher's answers, or of its F1 against gold, a student stands in for it,
+# and from which for some purposes.
+_ENOUGH_AGREEMENT, _ENOUGH_GOLD = (0.9, 0.75), (0.97, 0.9)
 
 
 def evaluate_distilled(
@@ -81,12 +83,15 @@ def give_verdict(figures: Mapping[str, Any]) -> str:
     agreement, speed, sizes = figures["agreement"], figures["speed"], figures["size_bytes"]
     if agreement["n_reference"] == 0:
         return "The teacher finds nothing in the test passages, so there is nothing to compare."
-    share = agreement["f1"]
+    share, limits = agreement["f1"], _ENOUGH_AGREEMENT
+    if figures["gold"] is not None:
+        gold = figures["gold"]
+        share, limits = gold["student"]["f1"] / max(gold["teacher"]["f1"], 1e-9), _ENOUGH_GOLD
     stands = (
         "can stand in for its teacher"
-        if share >= _STANDS_IN
+        if share >= limits[0]
         else "can stand in for its teacher where some misses do no harm"
-        if share >= _STANDS_IN_MOSTLY
+        if share >= limits[1]
         else "is not yet a stand-in for its teacher and needs more text"
     )
     times = speed[STUDENT]["words_per_second"] / speed[TEACHER]["words_per_second"]
@@ -98,10 +103,9 @@ def give_verdict(figures: Mapping[str, Any]) -> str:
         f"documents the student finds what the teacher finds with an F1 of {100 * share:.1f}"
     )
     if figures["gold"] is not None:
-        gold = figures["gold"]
         text += (
-            f" (against gold {100 * gold['student']['f1']:.1f}, the teacher "
-            f"{100 * gold['teacher']['f1']:.1f})"
+            f" (against gold of {figures['gold_passages']['test']} passages "
+            f"{100 * gold['student']['f1']:.1f}, the teacher {100 * gold['teacher']['f1']:.1f})"
         )
     return f"{text}, reads {times:.0f} times as many words a second and takes {size}: it {stands}."
 
