@@ -79,7 +79,7 @@ def main() -> None:
         row |= describe(data)
         runs = row.setdefault("runs", {})
         for amount in amounts:
-            n_train = len(data.train) if amount == "all" else int(amount)
+            n_train = len(data.train) if amount == "all" else min(int(amount), len(data.train))
             runs[amount] = run(given.out / name, data, n_train, 0)
             print(name, amount, runs[amount], flush=True)
         if given.gold:

@@ -2,10 +2,10 @@
 
 A line of the source is a document with its entities as `[text|label]`. How they were marked: spans
 neither nest nor overlap; articles, prepositions and plain adjectives stay outside. person: with the
-title. bicycle maker: also where it stands for the bicycle. bicycle part: any part or accessory, with
-its position. fault: what is wrong; an attribute takes its noun along (bent rim), a predicate stands
-apart from the part (the [chain] is [dry]). date: days, months, years, also relative ones; not clock
-times. price: number and currency. place: named places, down to streets.
+title. bicycle maker: also where it stands for the bicycle. bicycle part: any part or accessory,
+with its position. fault: what is wrong; an attribute takes its noun along (bent rim), a predicate
+stands apart from the part (the [chain] is [dry]). date: days, months, years, also relative ones;
+not clock times. price: number and currency. place: named places, down to streets.
 """
 
 import json

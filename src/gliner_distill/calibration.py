@@ -6,7 +6,7 @@ what is left by, and its effect. Numpy alone, so that it serves whatever compute
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,26 +148,46 @@ def fit_label_thresholds(
         found: Each passage's candidates, also those of low scores; of one label, none overlap.
         gold: Each passage's entities: start, end, label.
         own: The labels to fit, with the threshold that each has.
-        min_gain: By how much F1 must be better than at its own threshold for it to move.
+        min_gain: By how much F1 must be better than at its own threshold for it to move, and so
+            also on each half of the passages with the threshold of the other half. 0: it moves in
+            any case.
     """
-    outcomes: dict[str, list[tuple[float, bool]]] = {label: [] for label in own}
-    for entities, right in zip(found, gold, strict=True):
-        for entity in entities:
-            is_right = (entity.start_word, entity.end_word, entity.label) in right
-            outcomes[entity.label].append((entity.score, is_right))
-    n_gold = Counter(label for right in gold for *_, label in right if label in own)
+    outcomes, n_gold = _outcomes_by_label(found, gold, own)
     together = [outcome for of_label in outcomes.values() for outcome in of_label]
     shared = _best_threshold(together, n_gold.total())
+    halves = [_outcomes_by_label(found[half::2], gold[half::2], own) for half in (0, 1)]
     fitted = {}
     for label, threshold in own.items():
         best = shared
         if n_gold[label] >= _FEW_ENTITIES:
             best = _best_threshold(outcomes[label], n_gold[label])
-        gain = _f1_above(best, outcomes[label], n_gold[label]) - _f1_above(
-            threshold, outcomes[label], n_gold[label]
-        )
-        fitted[label] = threshold if min_gain and gain < min_gain else best
+        gains = [_gain(best, threshold, outcomes[label], n_gold[label]) - min_gain]
+        for (there, n_there), (here, n_here) in (halves, halves[::-1]):
+            cut = _best_threshold(there[label], n_there[label])
+            gains.append(_gain(cut, threshold, here[label], n_here[label]))
+        fitted[label] = best if not min_gain or min(gains) > 0 else threshold
     return fitted
+
+
+def _outcomes_by_label(
+    found: Sequence[Sequence[Entity]],
+    gold: Sequence[set[tuple[int, int, str]]],
+    labels: Iterable[str],
+) -> tuple[dict[str, list[tuple[float, bool]]], Counter[str]]:
+    """Return each label's candidates as score and whether gold has it; and its count in gold."""
+    outcomes: dict[str, list[tuple[float, bool]]] = {label: [] for label in labels}
+    for entities, right in zip(found, gold, strict=True):
+        for entity in entities:
+            is_right = (entity.start_word, entity.end_word, entity.label) in right
+            outcomes[entity.label].append((entity.score, is_right))
+    return outcomes, Counter(label for right in gold for *_, label in right if label in outcomes)
+
+
+def _gain(
+    threshold: float, own: float, outcomes: Sequence[tuple[float, bool]], n_gold: int
+) -> float:
+    """Return by how much F1 is better above a threshold than above a label's own."""
+    return _f1_above(threshold, outcomes, n_gold) - _f1_above(own, outcomes, n_gold)
 
 
 def _f1_above(threshold: float, outcomes: Sequence[tuple[float, bool]], n_gold: int) -> float:

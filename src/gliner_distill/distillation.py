@@ -49,6 +49,8 @@ EPOCHS = 8
 LEARNING_RATE = 5e-3
 TEACHER_SHARE_OF_GOLD = 0.3
 """Weight of the teacher in a gold passage's targets; the rest is the annotation's."""
+GOLD_SHARE, MAX_GOLD_REPEATS = 0.2, 8
+"""Gold passages are repeated until they are a fifth of the others, at most eight times."""
 _JOB_FILE, _DOCUMENTS_FILE = "job.json", "documents.json"
 _PROBE_PASSAGES = 32
 _LABELLING_SHARE, _TRAINING_SHARE = 0.55, 0.3
@@ -176,8 +178,8 @@ def train_on(
         DistillError: As `train_student`.
     """
     student, vocabulary = load_student(start)
-    train = [blend_gold(item) for item in gold["train"]]
-    train += [without_gold(item) for item in items["train"]]
+    train = [without_gold(item) for item in items["train"]]
+    train += [blend_gold(item) for item in gold["train"]] * _gold_repeats(items, gold)
     dev = [without_gold(item) for item in [*items["dev"], *gold["dev"]]]
     n_words = settings.epochs * sum(len(item.passage.words) for item in train)
     return train_student(
@@ -191,6 +193,14 @@ def train_on(
         resume=(run / CHECKPOINT_FILE).exists(),
         on_progress=count_words(on_progress, "training", n_words),
     )
+
+
+def _gold_repeats(
+    items: Mapping[str, Sequence[LabelledPassage]], gold: Mapping[str, Sequence[LabelledPassage]]
+) -> int:
+    """Return how often gold passages come in an epoch: a few must not drown in much text."""
+    wanted = GOLD_SHARE * len(items["train"]) / max(len(gold["train"]), 1)
+    return min(MAX_GOLD_REPEATS, max(1, round(wanted)))
 
 
 def without_gold(item: LabelledPassage) -> LabelledPassage:
