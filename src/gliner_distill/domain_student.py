@@ -13,7 +13,7 @@ from gliner_distill.domain_evaluation import evaluate_distilled
 from gliner_distill.domain_report import render_card, render_page
 from gliner_distill.entities import Passage, decode_entities
 from gliner_distill.errors import DistillError
-from gliner_distill.export import export_student
+from gliner_distill.export import MAX_F1_LOSS, export_student
 from gliner_distill.features import TOKENIZER_FILE
 from gliner_distill.files import replace_file
 from gliner_distill.progress import ShowProgress
@@ -26,6 +26,8 @@ FP32_FOLDER, RESULTS_FILE, REPORT_FILE, CARD_FILE = FP32, "results.json", "repor
 _BUNDLE_FILES = (GRAPH_FILE, TABLES_FILE, CONFIG_FILE, TOKENIZER_FILE)
 _MIN_GAIN = 0.02
 """By how much a label's F1 on dev must be better for its threshold to leave 0.5."""
+_FEW_ENTITIES = 3
+"""So many that eight bits lose are chance, where dev has few."""
 
 
 def distil_to_folder(
@@ -70,6 +72,8 @@ def export_both(distilled: Distilled, out: Path, *, facts: Mapping[str, Any]) ->
     student, vocabulary = load_student(distilled.student)
     passages = [_as_reference(item) for item in distilled.items["dev"]]
     passages += [item.passage for item in distilled.gold["dev"]]
+    n_entities = sum(len(passage.entities) for passage in passages)
+    max_f1_loss = max(MAX_F1_LOSS, _FEW_ENTITIES / max(n_entities, 1))
     folders = {"student int8": out, "student fp32": out / FP32_FOLDER}
     for precision, folder in ((FP32, folders["student fp32"]), (INT8, folders["student int8"])):
         export_student(
@@ -80,6 +84,7 @@ def export_both(distilled: Distilled, out: Path, *, facts: Mapping[str, Any]) ->
             passages=passages,
             facts=facts,
             min_gain=_MIN_GAIN,
+            max_f1_loss=max_f1_loss,
         )
     return folders
 
