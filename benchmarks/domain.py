@@ -209,7 +209,7 @@ def gold_of(items: Sequence[LabelledPassage]) -> list[list[Any]]:
 
 def table(rows: dict[str, Any]) -> list[str]:
     """Return the results as a Markdown table: agreement and gold F1, share of the teacher's."""
-    runs = list(next(iter(rows.values()))["runs"])
+    runs = list(dict.fromkeys(key for row in rows.values() for key in row["runs"]))
     heads = ["set", "passages", "teacher", "bundled", *runs]
     lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
     for name, row in rows.items():
@@ -221,13 +221,14 @@ def table(rows: dict[str, Any]) -> list[str]:
 
 
 def mean_cells(rows: dict[str, Any], runs: Sequence[str]) -> list[str]:
-    """Return the means over sets; the share is that of the mean F1."""
-    teacher = mean(row["teacher"] for row in rows.values())
-    cells = [percent(teacher)]
+    """Return the means over the sets that have a run; the share is that of the mean F1."""
+    cells = [percent(mean(row["teacher"] for row in rows.values()))]
     for key in ("", *runs):
-        found = [row["bundled"] if not key else row["runs"][key] for row in rows.values()]
+        done = [row for row in rows.values() if not key or key in row["runs"]]
+        found = [row["bundled"] if not key else row["runs"][key] for row in done]
+        of_teacher = mean(row["teacher"] for row in done)
         both = {name: mean(one[name] for one in found) for name in ("agreement", "gold")}
-        cells.append(cell({"teacher": teacher}, both))
+        cells.append(cell({"teacher": of_teacher}, both))
     return cells
 
 

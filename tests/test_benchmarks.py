@@ -450,3 +450,108 @@ class TestRobustness:
     )
     def test_makes_regular_plurals(self, robustness, label, expected):
         assert robustness.pluralise(label) == expected
+
+
+class TestDomain:
+    @pytest.fixture
+    def domain(self, benchmarks):
+        return benchmarks("domain")
+
+    @pytest.fixture
+    def small_start(self, domain, student_folder, monkeypatch):
+        """Two epochs, from a small student."""
+        from gliner_distill.distillation import training_settings
+
+        monkeypatch.setattr(domain, "open_student_path", lambda: student_folder / "student")
+        monkeypatch.setattr(domain, "training_settings", lambda: training_settings(epochs=2))
+        monkeypatch.setattr("gliner_distill.export.MAX_F1_LOSS", 1.0)
+
+    @pytest.fixture
+    def two_sets(self, world):
+        """The folder `data` has two sets more, of 60 passages and 2 labels; one has own test."""
+        names = ("mary", "paris", "john", "london", "ann")
+        for name, shift in (("one", 1), ("two", 2)):
+            passages = []
+            for place in range(60):
+                first, second = names[place % 5], names[place * shift % 5]
+                entities = (Entity(0, 1, "person"), Entity(2, 3, "city"))
+                passages.append(Passage((first, "left", second, str(place)), entities))
+            write_passages(world / "data" / f"{name}.jsonl", passages)
+            listed = ["Person", "city", "CITY"]
+            (world / "data" / f"{name}.labels.json").write_text(json.dumps(listed))
+        (world / "own").mkdir()
+        write_passages(world / "own" / "two.jsonl", [*passages[:3], Passage(("unseen",))])
+        return world
+
+    def arguments(self, domain, monkeypatch, *args):
+        monkeypatch.setattr(sys, "argv", ["domain.py", *args])
+        return domain.parse_arguments()
+
+    def test_parts_are_apart_and_the_same_each_time(
+        self, domain, two_sets, gliner_folder, monkeypatch
+    ):
+        from gliner_distill.teacher import GLiNERTeacher
+
+        teacher = GLiNERTeacher.from_pretrained(gliner_folder)
+        given = self.arguments(domain, monkeypatch, "data", "t", "out", "--test", "own")
+        one = domain.read_set(given, "one", teacher)
+        assert [len(part) for part in (one.train, one.dev, one.test)] == [42, 6, 12]
+        parts = [{item.passage.words for item in p} for p in (one.train, one.dev, one.test)]
+        assert len(set.union(*parts)) == 60
+        assert {item.labels for item in one.train} == {("person", "city")}
+        again = domain.read_set(given, "one", teacher)
+        assert [item.passage for item in again.train] == [item.passage for item in one.train]
+        two = domain.read_set(given, "two", teacher)
+        assert [len(part) for part in (two.train, two.dev, two.test)] == [51, 6, 4]
+        assert two.test[-1].passage.words == ("unseen",)
+        given = self.arguments(domain, monkeypatch, "data", "t", "few", "--most", "20")
+        few = domain.read_set(given, "one", teacher)
+        assert [len(part) for part in (few.train, few.dev, few.test)] == [14, 2, 4]
+
+    def test_runs_once_and_prints_a_row_a_set(
+        self, domain, two_sets, small_start, run, gliner_folder, monkeypatch
+    ):
+        args = ("data", gliner_folder, "out", "--sets", "one", "--amounts", "10,all")
+        rows = table_rows(run(domain, *args, "--gold", 5))
+        kept = json.loads((two_sets / "out/domain.json").read_text())
+        assert rows["set"] == ["passages", "teacher", "bundled", "10", "all", "gold 5"]
+        assert list(kept["one"]["runs"]) == ["10", "all", "gold 5"]
+        assert [one["n_train"] for one in kept["one"]["runs"].values()] == [10, 42, 42]
+        assert rows["one"][0] == "42"
+        assert rows["one"][3] == domain.cell(kept["one"], kept["one"]["runs"]["10"])
+        monkeypatch.setattr(domain, "train_on", None)  # nothing is done again
+        assert table_rows(run(domain, *args, "--gold", 5)) == rows
+
+    def test_score_is_of_test_against_teacher_and_gold(self, domain):
+        from gliner_distill.shards import LabelledPassage
+
+        passage = Passage(("a", "b"), (Entity(1, 2, "x"), Entity(0, 2, "not asked")))
+        probs = np.zeros((2, 1, 3), np.float32)
+        probs[0] = 1.0
+        items = [LabelledPassage(passage, ("x",), probs)]
+        assert domain.score([[Entity(0, 1, "x")]], items) == {"agreement": 1.0, "gold": 0.0}
+        assert domain.score([[Entity(1, 2, "x")]], items) == {"agreement": 0.0, "gold": 1.0}
+        assert domain.as_reference(items[0]) == Passage(("a", "b"), (Entity(0, 1, "x"),), ("x",))
+
+    def test_table_has_means_over_the_sets_that_have_a_run(self, domain):
+        def figures(value):
+            return {"agreement": value, "gold": value / 2}
+
+        rows = {
+            "one": {"n_train": 1000, "teacher": 0.5, "bundled": figures(0.2), "runs": {}},
+            "two": {"n_train": 9, "teacher": 0.8, "bundled": figures(0.4), "runs": {}},
+        }
+        rows["one"]["runs"] = {"10": figures(0.6)}
+        rows["two"]["runs"] = {"10": figures(1.0), "all": figures(0.8)}
+        assert domain.table(rows) == [
+            "| set | passages | teacher | bundled | 10 | all |",
+            "|---|---:|---:|---:|---:|---:|",
+            "| one | 1,000 | 50.0 | 20.0 / 10.0 (20.0%) | 60.0 / 30.0 (60.0%) |  |",
+            "| two | 9 | 80.0 | 40.0 / 20.0 (25.0%) | 100.0 / 50.0 (62.5%) | 80.0 / 40.0 (50.0%) |",
+            "| mean | | 65.0 | 30.0 / 15.0 (23.1%) | 80.0 / 40.0 (61.5%) | 80.0 / 40.0 (50.0%) |",
+        ]
+
+    def test_a_teacher_that_finds_nothing_divides_by_nothing(self, domain):
+        assert domain.cell({"teacher": 0.0}, {"agreement": 1.0, "gold": 0.0}) == (
+            "100.0 / 0.0 (0.0%)"
+        )

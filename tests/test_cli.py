@@ -33,7 +33,10 @@ from gliner_distill.settings import TrainingSettings
 from gliner_distill.soft_labels import SoftLabelStore, read_manifest
 
 LEXICON = {"paris": "city", "london": "city", "mary": "person", "john": "person", "acme": "company"}
-COMMANDS = ("reproduce", "label", "train", "evaluate", "predict", "export", "inspect")
+COMMANDS = (
+    *("reproduce", "label", "train", "evaluate", "predict", "export", "distill", "bench"),
+    "inspect",
+)
 SMALL = ("--hidden-width", 8, "--batch-size", 4)
 
 

@@ -25,13 +25,25 @@ class Blocker:
 
 sys.meta_path.insert(0, Blocker())
 """
-COMMANDS = ("reproduce", "label", "train", "evaluate", "predict", "export", "inspect")
+COMMANDS = (
+    *("reproduce", "label", "train", "evaluate", "predict", "export", "distill", "bench"),
+    "inspect",
+)
 LIGHT_MODULES = (
     *("bundle", "calibration", "cli", "cli_options", "corpus", "corpus_columns", "corpus_formats"),
-    *("corpus_records", "corpus_statistics", "documents", "entities", "errors", "features"),
-    *("files", "hub", "label_policy", "label_sets", "metrics", "near_synonyms", "prediction"),
+    *("corpus_records", "corpus_statistics", "documents", "domain_corpus", "entities", "errors"),
+    *(
+        "features",
+        "files",
+        "hub",
+        "label_policy",
+        "label_sets",
+        "metrics",
+        "near_synonyms",
+        "prediction",
+    ),
     *("progress", "runtime", "score_codes", "scoring", "settings", "span_decoding"),
-    *("student_config", "word_vectors"),
+    *("speed", "student_config", "word_vectors"),
 )
 LIGHT_NAMES = (
     *("CorpusFile", "DistillError", "EncodedLabels", "Entity", "LabelPolicy", "Passage"),

@@ -389,8 +389,7 @@ def evaluate(
         from gliner_distill.predictors import find_predictor, measure_predictor, write_figures
 
         _quiet()
-        if json_file is not None and not json_file.parent.is_dir():
-            raise DistillError(f"{json_file}: cannot be written: no folder {json_file.parent}")
+        _check_folder_of(json_file)
         fixed = tuple(read_labels(labels)) if labels is not None else None
         passages = _read_gold(corpus, skip_bad=skip_bad)
         predictor = find_predictor(model, threshold=threshold)
@@ -403,6 +402,11 @@ def evaluate(
             typer.echo(f"{key:32} {value!s:>10}")
     if json_file is not None:
         write_figures(json_file, figures)
+
+
+def _check_folder_of(file: Path | None) -> None:
+    if file is not None and not file.parent.is_dir():
+        raise DistillError(f"{file}: cannot be written: no folder {file.parent}")
 
 
 @app.command(
@@ -648,7 +652,7 @@ def bench(
     text, seconds from a process's start to its first answer, and peak memory. Text and labels are
     the sample's.
 
-    Prints a table in Markdown.
+    Prints a table in Markdown. Writes nothing but the file of --json.
     """
     with _when_stopped("nothing was written"):
         import json
@@ -658,6 +662,7 @@ def bench(
         from gliner_distill.speed import compare_speed, describe_speed
 
         _quiet()
+        _check_folder_of(json_file)
         figures = compare_speed(
             models or [None],
             num_threads=threads or count_processors(),

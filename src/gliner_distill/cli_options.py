@@ -64,7 +64,8 @@ _EXAMPLES = {
   gliner-distill distill notes.txt --labels labels.txt \\
     --teacher urchade/gliner_small-v2.1 --out my-student
   gliner-distill distill mails.csv --column body --labels labels.txt \\
-    --teacher models/gliner --gold annotated.jsonl --minutes 30 --out my-student""",
+    --teacher models/gliner --gold annotated.jsonl --minutes 30 \\
+    --out my-student""",
     "bench": """
   gliner-distill bench
   gliner-distill bench my-student my-student/fp32 models/gliner --threads 2""",

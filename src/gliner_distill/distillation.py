@@ -11,23 +11,26 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from gliner_distill.corpus import CorpusFile, CorpusNotes, write_passages
+from gliner_distill.corpus import CorpusFile, CorpusNotes, read_passages, write_passages
 from gliner_distill.corpus_records import clean_label
 from gliner_distill.domain_corpus import (
+    MAX_PASSAGE_WORDS,
     MIN_PASSAGES,
     PARTS,
     PartedCorpus,
     part_documents,
     read_domain,
 )
-from gliner_distill.entities import Passage
-from gliner_distill.errors import CorpusError, SettingsError, StoreError
+from gliner_distill.entities import END, INSIDE, START, Passage
+from gliner_distill.errors import CorpusError, DistillError, SettingsError, StoreError
 from gliner_distill.examples import make_split
 from gliner_distill.files import replace_file
 from gliner_distill.label_policy import LabelPolicy
@@ -51,7 +54,7 @@ TEACHER_SHARE_OF_GOLD = 0.3
 """Weight of the teacher in a gold passage's targets; the rest is the annotation's."""
 GOLD_SHARE, MAX_GOLD_REPEATS = 0.2, 8
 """Gold passages are repeated until they are a fifth of the others, at most eight times."""
-_JOB_FILE, _DOCUMENTS_FILE = "job.json", "documents.json"
+_JOB_FILE, _DOCUMENTS_FILE, _FINISHED_FILE = "job.json", "documents.json", "finished"
 _PROBE_PASSAGES = 32
 _LABELLING_SHARE, _TRAINING_SHARE = 0.55, 0.3
 _MIN_EPOCHS = 2
@@ -66,7 +69,7 @@ class DistilJob:
         labels: What to find, with what to tell the teacher of it, which may be empty.
         teacher: A GLiNER's folder or hub id.
         column: Of a CSV file, or the field of JSON lines, that holds the text.
-        gold: A corpus with annotated entities of the labels, all of them.
+        gold: A corpus with annotated entities of the labels, all of them; see `read_passages`.
         minutes: How long the whole may take; None for all documents.
         skip_bad: Leave bad records out.
     """
@@ -122,23 +125,27 @@ def distil(
         DistillError: The teacher or a store is broken, or the disk is full.
     """
     work = out / WORK_FOLDER
+    job = _check_same_job(out, job)
     notes = warn_of_labels(tuple(job.labels))
-    _check_same_job(work, job)
     plan = Plan.make(job, load_teacher) if job.minutes is not None else Plan()
-    gold_folders = _collect(work, GOLD, job.gold, job, set(), plan, notes) if job.gold else []
-    known = _known_documents(gold_folders)
-    text_folders = _collect(work, TEXT, job.texts, job, known, plan, notes)
+    folders = _collect(work, job, plan, notes)
     seconds = {}
     started = time.monotonic()
     policy = _policy(job.labels)
-    gold = _label(gold_folders, load_teacher, policy, on_progress)
-    items = _label(text_folders, load_teacher, policy, on_progress)
+    gold = _label(folders[GOLD], load_teacher, policy, on_progress)
+    items = _without(_label(folders[TEXT], load_teacher, policy, on_progress), gold)
     seconds["labelling"] = time.monotonic() - started
-    notes += warn_of_absent(items["train"], tuple(job.labels))
+    train = [*items["train"], *gold["train"]]
+    notes += warn_of_absent(train, tuple(job.labels))
     started = time.monotonic()
-    run = work / f"run-{len(text_folders) + len(gold_folders) - 1}"
-    settings = training_settings(epochs=plan.epochs(items["train"], notes))
+    run = _run_folder(work, folders)
+    settings = _started_settings(run) or training_settings(epochs=plan.epochs(train))
+    if settings.epochs < EPOCHS:
+        notes.append(
+            f"for the time given, training has {settings.epochs} epochs instead of {EPOCHS}"
+        )
     train_on(run, items, gold, settings, start=_start_folder(run), on_progress=on_progress)
+    _write(run / _FINISHED_FILE, b"")
     seconds["training"] = time.monotonic() - started
     return Distilled(run / STUDENT_FOLDER, run, items, gold, notes, seconds)
 
@@ -233,17 +240,32 @@ def warn_of_labels(labels: Sequence[str]) -> list[str]:
 
 
 def warn_of_absent(items: Sequence[LabelledPassage], labels: Sequence[str]) -> list[str]:
-    """Return a warning for each label that the teacher never finds, with its best score."""
+    """Return a warning for each label that the teacher never finds, with its best score.
+
+    Labels that the passages' annotation has are taught by it, so there is no warning of them.
+    """
     best = np.zeros(len(labels))
     for item in items:
-        if len(item.probs):
-            best = np.maximum(best, item.probs.min(axis=2).max(axis=0))
+        missing = np.flatnonzero(best <= 0.5)
+        if not len(missing):
+            break
+        best[missing] = np.maximum(best[missing], _best_scores(item.probs[:, missing]))
+    annotated = {entity.label for item in items for entity in item.passage.entities}
     return [
         f"the teacher finds no {label!r} in the training text (its best score is {score:.2f}, "
-        "below 0.5), so the student learns to find none; word it otherwise, or leave it out"
+        "not above 0.5), so the student learns to find none; word it otherwise, or leave it out"
         for label, score in zip(labels, best.tolist(), strict=True)
-        if score <= 0.5
+        if score <= 0.5 and label not in annotated
     ]
+
+
+def _best_scores(probs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return for each label the score of its best span, as `decode_entities` has it."""
+    reached = best = np.zeros(probs.shape[1], dtype=np.float32)
+    for word in probs:
+        reached = np.minimum(word[:, INSIDE], np.maximum(word[:, START], reached))
+        best = np.maximum(best, np.minimum(reached, word[:, END]))
+    return best
 
 
 def computes_in_bf16() -> bool:
@@ -279,7 +301,7 @@ class Plan:
         seconds = 60 * (job.minutes or 0)
         notes = CorpusNotes()
         documents = read_domain(job.texts, column=job.column, skip_bad=job.skip_bad, notes=notes)
-        words = [one.words[:120] for one, _ in zip(documents, range(_PROBE_PASSAGES), strict=False)]
+        words = [one.words[:MAX_PASSAGE_WORDS] for one in islice(documents, _PROBE_PASSAGES)]
         words = [one for one in words if one] or [("text",)]
         labels = [tuple(_policy(job.labels).prompts(tuple(job.labels)))] * len(words)
         teacher = load_teacher()
@@ -296,16 +318,13 @@ class Plan:
             )
         return cls(n_words, _TRAINING_SHARE * seconds, _training_rate())
 
-    def epochs(self, items: Sequence[LabelledPassage], notes: list[str]) -> int:
-        """Return how many epochs there is time for, and note it where that is fewer than usual."""
+    def epochs(self, items: Sequence[LabelledPassage]) -> int:
+        """Return how many epochs there is time for, at least two."""
         if self.training_seconds is None:
             return EPOCHS
         n_words = sum(len(item.passage.words) for item in items)
         possible = int(self.training_seconds * self.words_per_second / max(n_words, 1))
-        epochs = min(EPOCHS, max(_MIN_EPOCHS, possible))
-        if epochs < EPOCHS:
-            notes.append(f"for the time given, training has {epochs} epochs instead of {EPOCHS}")
-        return epochs
+        return min(EPOCHS, max(_MIN_EPOCHS, possible))
 
 
 def _policy(labels: Mapping[str, str]) -> LabelPolicy:
@@ -313,67 +332,105 @@ def _policy(labels: Mapping[str, str]) -> LabelPolicy:
     return LabelPolicy(fixed=tuple(labels), descriptions=described)
 
 
-def _check_same_job(work: Path, job: DistilJob) -> None:
-    """Note what a folder is for, or make sure that it is for the same.
+def _check_same_job(out: Path, job: DistilJob) -> DistilJob:
+    """Return a job with its labels in the order that its folder has them in.
 
     Raises:
-        SettingsError: It is for other labels or another teacher.
+        SettingsError: The folder is for other labels or another teacher, or holds something else.
     """
-    path = work / _JOB_FILE
-    asked = {"labels": dict(job.labels), "teacher": job.teacher}
-    if path.is_file():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise SettingsError(f"{path}: is broken: {error}; choose another --out") from error
-        if found != asked:
-            raise SettingsError(
-                f"{work.parent}: was distilled with other labels or another teacher; choose "
-                "another --out"
-            )
-        return
-    if work.parent.is_dir() and any(work.parent.iterdir()):
+    path = out / WORK_FOLDER / _JOB_FILE
+    if not path.is_file():
+        # A run that was stopped in its first write leaves an empty folder, or half of that file.
+        others = (file for file in out.rglob("*") if file.is_file() and path.name not in file.name)
+        if out.is_file() or any(others):
+            problem = "is a file" if out.is_file() else "holds something else"
+            raise SettingsError(f"{out}: {problem}; choose a folder that is new or empty")
+        return job
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}; choose another --out") from error
+    if found != {"labels": dict(job.labels), "teacher": job.teacher}:
         raise SettingsError(
-            f"{work.parent}: holds something else; choose a folder that is new or empty"
+            f"{out}: was distilled with other labels or another teacher; choose another --out"
         )
-    work.mkdir(parents=True, exist_ok=True)
-    replace_file(path, (json.dumps(asked, indent=1, ensure_ascii=False) + "\n").encode())
+    return replace(job, labels=found["labels"])
 
 
-def _collect(
-    work: Path,
-    kind: str,
-    source: str,
-    job: DistilJob,
-    known: set[str],
-    plan: Plan,
-    notes: list[str],
-) -> list[Path]:
-    """Return the folders of passages by part; a new one for documents that none has yet."""
-    folders = sorted(work.glob(f"{kind}-*"), key=lambda path: int(path.name.split("-")[1]))
-    seen = known | _known_documents(folders)
-    read = CorpusNotes()
-    documents = read_domain(source, column=job.column, skip_bad=job.skip_bad, notes=read)
-    if kind == GOLD:
-        documents = (_of_labels(passage, job.labels) for passage in documents)
-    corpus = part_documents(
-        documents,
-        known=seen,
-        min_passages=1 if kind == GOLD else MIN_PASSAGES,
-        max_words=plan.n_words if kind == TEXT else None,
-    )
-    if read.bad_records:
-        notes.append(
-            f"{read.bad_records:,} bad records are left out; the first: {read.bad_messages[0]}"
-        )
-    notes += corpus.notes
-    if corpus.documents:
-        folders.append(_write_folder(work / f"{kind}-{len(folders)}", corpus))
+def _collect(work: Path, job: DistilJob, plan: Plan, notes: list[str]) -> dict[str, list[Path]]:
+    """Return the folders of passages by part; new ones for documents that none has yet.
+
+    Within a time a run that was stopped is finished before more text is taken. Nothing is written
+    before all is read.
+    """
+    folders = {kind: _numbered(work, kind) for kind in (GOLD, TEXT)}
+    is_stopped = bool(folders[TEXT]) and not (_run_folder(work, folders) / _FINISHED_FILE).exists()
+    annotated, new = _known_documents(folders[GOLD]), dict[str, PartedCorpus]()
+    max_words = plan.n_words
+    if job.gold is not None:
+        new[GOLD] = _part_gold(job.gold, job, annotated, notes)
+        annotated.update(new[GOLD].documents)
+        if max_words is not None:
+            max_words = max(0, max_words - new[GOLD].n_words)
+    if max_words is None or not is_stopped:
+        new[TEXT] = _part_text(job, annotated, folders[TEXT], max_words, notes)
+    for kind, corpus in new.items():
+        if corpus.documents:
+            _note_job(work, job)
+            folders[kind].append(_write_folder(work / f"{kind}-{len(folders[kind])}", corpus))
+        else:
+            notes += corpus.notes
+    notes += [note for kind in folders for folder in folders[kind] for note in _read_notes(folder)]
+    notes[:] = dict.fromkeys(notes)
     return folders
 
 
-def _of_labels(passage: Passage, labels: Mapping[str, str]) -> Passage:
+def _part_gold(source: str, job: DistilJob, known: set[str], notes: list[str]) -> PartedCorpus:
+    read, found = CorpusNotes(), set[str]()
+    passages = read_passages(source, skip_bad=job.skip_bad, notes=read)
+    documents = (_of_labels(passage, job.labels, found) for passage in passages)
+    corpus = part_documents(documents, source=source, known=known, min_passages=0)
+    read.long_passages = 0  # they are cut
+    notes += read.lines()
+    absent = [label for label in job.labels if clean_label(label) not in found]
+    if len(absent) == len(job.labels):
+        has = ", ".join(map(repr, sorted(found)[:8])) or "none"
+        raise CorpusError(
+            f"{source}: no annotated entity has one of the labels; it has {has}; expected "
+            f"{', '.join(map(repr, absent[:8]))}"
+        )
+    notes += [
+        f"{source}: no {label!r} is annotated, so the student learns that there is none in it"
+        for label in absent
+    ]
+    return corpus
+
+
+def _part_text(
+    job: DistilJob,
+    annotated: set[str],
+    folders: Sequence[Path],
+    max_words: int | None,
+    notes: list[str],
+) -> PartedCorpus:
+    read = CorpusNotes()
+    passages = read_domain(job.texts, column=job.column, skip_bad=job.skip_bad, notes=read)
+    corpus = part_documents(
+        (Passage(passage.words) for passage in passages),
+        source=job.texts,
+        known=annotated | _known_documents(folders),
+        min_passages=0 if folders else MIN_PASSAGES - len(annotated),
+        max_words=max_words,
+    )
+    read.long_passages = read.passages_without_entities = 0
+    notes += read.lines()
+    return corpus
+
+
+def _of_labels(passage: Passage, labels: Mapping[str, str], found: set[str]) -> Passage:
+    """Return a passage with the entities of some labels alone, and add all that it has to found."""
     asked = {clean_label(label): label for label in labels}
+    found.update(clean_label(one.label) for one in passage.entities)
     entities = tuple(
         replace(one, label=asked[clean_label(one.label)])
         for one in passage.entities
@@ -382,27 +439,78 @@ def _of_labels(passage: Passage, labels: Mapping[str, str]) -> Passage:
     return Passage(passage.words, entities)
 
 
+def _numbered(work: Path, kind: str) -> list[Path]:
+    return sorted(work.glob(f"{kind}-*"), key=lambda path: int(path.name.split("-")[1]))
+
+
+def _run_folder(work: Path, folders: Mapping[str, Sequence[Path]]) -> Path:
+    return work / f"run-{sum(map(len, folders.values())) - 1}"
+
+
+def _note_job(work: Path, job: DistilJob) -> None:
+    noted = {"labels": dict(job.labels), "teacher": job.teacher}
+    content = json.dumps(noted, indent=1, ensure_ascii=False) + "\n"
+    _write(work / _JOB_FILE, content.encode("utf-8", "replace"))
+
+
 def _write_folder(folder: Path, corpus: PartedCorpus) -> Path:
     partial = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    noted = {"documents": corpus.documents, "notes": corpus.notes}
+    _write(partial / _DOCUMENTS_FILE, json.dumps(noted).encode())
     for part, passages in corpus.passages.items():
         write_passages(partial / f"{part}.json", passages)
-    replace_file(partial / _DOCUMENTS_FILE, json.dumps(corpus.documents).encode())
-    partial.replace(folder)
-    return folder
+    try:
+        return partial.replace(folder)
+    except OSError as error:
+        raise DistillError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content)
+    except OSError as error:
+        raise DistillError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _known_documents(folders: Sequence[Path]) -> set[str]:
-    known: set[str] = set()
-    for folder in folders:
-        try:
-            known.update(json.loads((folder / _DOCUMENTS_FILE).read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise CorpusError(
-                f"{folder / _DOCUMENTS_FILE}: cannot be read: {error}; choose another --out"
-            ) from error
-    return known
+    return {digest for folder in folders for digest in _read_facts(folder)["documents"]}
+
+
+def _read_notes(folder: Path) -> list[str]:
+    return list(_read_facts(folder)["notes"])
+
+
+def _read_facts(folder: Path) -> dict[str, list[str]]:
+    path = folder / _DOCUMENTS_FILE
+    try:
+        facts: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"{path}: cannot be read: {error}; choose another --out") from error
+    return facts
+
+
+def _without(
+    items: Mapping[str, Sequence[LabelledPassage]], gold: Mapping[str, Sequence[LabelledPassage]]
+) -> dict[str, list[LabelledPassage]]:
+    """Return the passages of text that were not annotated later on."""
+    annotated = {item.passage.words for part in gold.values() for item in part}
+    return {
+        part: [item for item in of_part if item.passage.words not in annotated]
+        for part, of_part in items.items()
+    }
+
+
+def _started_settings(run: Path) -> TrainingSettings | None:
+    """Return how a run that has a checkpoint is trained, so that it can go on."""
+    if not (run / CHECKPOINT_FILE).is_file():
+        return None
+    path = run / "config.json"
+    try:
+        return TrainingSettings(**json.loads(path.read_text(encoding="utf-8"))["training"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}; choose another --out") from error
 
 
 def _label(

@@ -9,9 +9,11 @@ import csv
 import hashlib
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from gliner_distill.corpus import CorpusNotes, read_passages
 from gliner_distill.entities import Entity, Passage, word_texts
@@ -35,9 +37,9 @@ class PartedCorpus:
     Attributes:
         passages: Of each of `PARTS`.
         documents: Hashes of the documents that they come from.
-        n_repeated: Documents that were left out because they were there already.
+        n_repeated: Documents that were left out because they stand there more than once.
         n_empty: Documents without a word.
-        notes: What should be said about how they were parted.
+        notes: What should be said of what was left out and how the rest was parted.
     """
 
     passages: dict[str, list[Passage]]
@@ -69,19 +71,20 @@ def read_domain(
     """
     path = Path(source)
     if path.is_dir():
-        return _read_folder(path, skip_bad=skip_bad, notes=notes)
+        return _read_texts(_folder_texts(path), skip_bad=skip_bad, notes=notes)
     if path.suffix.lower() in (".csv", ".tsv") and column is not None:
-        return _read_table(path, column, skip_bad=skip_bad, notes=notes)
+        return _read_texts(_table_texts(path, column), skip_bad=skip_bad, notes=notes)
     if path.suffix.lower() == ".csv":
         raise CorpusError(f"{source}: say which column holds the text: --column NAME")
     if column is not None and column != "text":
-        return _read_field(path, column, skip_bad=skip_bad, notes=notes)
+        return _read_texts(_field_texts(path, column), skip_bad=skip_bad, notes=notes)
     return read_passages(source, skip_bad=skip_bad, notes=notes)
 
 
 def part_documents(
     documents: Iterable[Passage],
     *,
+    source: str,
     known: set[str],
     min_passages: int = MIN_PASSAGES,
     max_words: int | None = None,
@@ -90,46 +93,41 @@ def part_documents(
     """Cut documents into passages and deal them out: a tenth of the documents each to dev and test.
 
     Of fewer than ten documents the passages are dealt out instead, and `notes` says so. Dev and
-    test hold at most 500 passages each; what is beyond goes to train.
+    test hold at most 500 passages each: documents beyond go to train, and the rest of one that is
+    too long is left out. Of one or two all go to train.
 
     Args:
         documents: Passages of any length.
+        source: Where they come from, for messages.
         known: Hashes of documents to leave out.
-        min_passages: How many there must be where none are known.
+        min_passages: How many there must be.
         max_words: How many words to keep; the documents beyond, drawn by chance, are left out and
-            may come in another time.
+            may come in another time. Where every document is longer, the beginning of one is kept.
         seed: Of the draw.
 
     Raises:
         CorpusError: There are fewer passages than there must be.
     """
-    corpus, kept = PartedCorpus({part: [] for part in PARTS}), dict[str, list[Passage]]()
-    for document in documents:
-        digest = hashlib.sha256("\0".join(document.words).encode("utf-8", "replace")).hexdigest()
-        if not document.words:
-            corpus.n_empty += 1
-        elif digest in known or digest in kept:
-            corpus.n_repeated += 1
-        else:
-            kept[digest] = list(cut_document(document))
-    n_passages = sum(map(len, kept.values()))
-    if n_passages < min_passages and not known:
-        raise CorpusError(
-            f"there are {n_passages} passages of at most {MAX_PASSAGE_WORDS} words in "
-            f"{len(kept)} documents; at least {min_passages} are needed, and a student learns well "
-            "from a thousand: give more text"
-        )
+    corpus = PartedCorpus({part: [] for part in PARTS})
+    kept = _cut_new(documents, known, corpus)
     draw = random.Random(seed)
     order = sorted(kept)
     draw.shuffle(order)
     if max_words is not None:
         order = _fit(order, kept, max_words, corpus.notes)
-    corpus.documents = order
     groups = [kept[digest] for digest in order]
-    if 0 < len(groups) < _FEW_DOCUMENTS:
+    n_passages = sum(map(len, groups))
+    if n_passages < min_passages:
+        raise CorpusError(
+            f"{source}: {n_passages} passages of at most {MAX_PASSAGE_WORDS} words in "
+            f"{len(groups)} documents; at least {min_passages} are needed, and a student learns "
+            f"well from a thousand: give more text{'' if max_words is None else ' or more time'}"
+        )
+    corpus.documents = order
+    if len(groups) < min(_FEW_DOCUMENTS, n_passages):
         corpus.notes.append(
-            f"{len(groups)} documents are too few to keep some apart: dev and test are passages of "
-            "the documents that the student learns from, so the figures flatter it"
+            f"{source}: fewer than {_FEW_DOCUMENTS} documents ({len(groups)}): dev and test are "
+            "passages of documents that the student learns from, so the figures flatter it"
         )
         groups = [[passage] for document in groups for passage in document]
         draw.shuffle(groups)
@@ -137,20 +135,48 @@ def part_documents(
     return corpus
 
 
+def _cut_new(
+    documents: Iterable[Passage], known: set[str], corpus: PartedCorpus
+) -> dict[str, list[Passage]]:
+    """Return the passages of each document that is not known, by its hash, and count the others."""
+    kept: dict[str, list[Passage]] = {}
+    for document in documents:
+        digest = hashlib.sha256("\0".join(document.words).encode("utf-8", "replace")).hexdigest()
+        if not document.words:
+            corpus.n_empty += 1
+        elif digest in kept:
+            corpus.n_repeated += 1
+        elif digest not in known:
+            kept[digest] = list(cut_document(document))
+    if corpus.n_empty:
+        corpus.notes.append(f"documents without a word left out: {corpus.n_empty:,}")
+    if corpus.n_repeated:
+        corpus.notes.append(f"repeated documents left out: {corpus.n_repeated:,}")
+    return kept
+
+
 def _fit(
     order: list[str], kept: dict[str, list[Passage]], max_words: int, notes: list[str]
 ) -> list[str]:
-    """Return the first documents that have so many words together, at least one."""
-    chosen, n_words = order[:1], _count_words(kept[order[0]]) if order else 0
-    for digest in order[1:]:
+    """Return the first documents that have so many words together, or one that is shortened."""
+    chosen, n_words = [], 0
+    for digest in order:
         words = _count_words(kept[digest])
         if n_words + words <= max_words:
             chosen.append(digest)
             n_words += words
-    if len(chosen) < len(order):
+    total = sum(map(_count_words, kept.values()))
+    if order and not chosen:
+        first = kept[order[0]]
+        sums = accumulate(len(passage.words) for passage in first)
+        kept[order[0]] = [
+            one for one, so_far in zip(first, sums, strict=True) if so_far <= max_words
+        ]
+        chosen, n_words = order[:1], _count_words(kept[order[0]])
+    if n_words < total:
         notes.append(
-            f"for the time given, {n_words:,} words in {len(chosen):,} documents are used; "
-            f"{len(order) - len(chosen):,} documents are left out"
+            f"for the time given, {n_words:,} of {total:,} words are used, of {len(chosen):,} of "
+            f"{len(order):,} documents; the rest is left out"
         )
     return chosen
 
@@ -195,68 +221,108 @@ def _find_cut(words: Sequence[str], start: int, inside: set[int]) -> int:
 
 
 def _deal(groups: Sequence[list[Passage]], passages: dict[str, list[Passage]]) -> None:
-    n_out = max(1, round(_SHARE_OUT * len(groups))) if groups else 0
+    n_out = max(1, round(_SHARE_OUT * len(groups))) if len(groups) >= len(PARTS) else 0
     for position, group in enumerate(groups):
         part = "dev" if position < n_out else "test" if position < 2 * n_out else "train"
-        if part != "train" and len(passages[part]) >= _MAX_PART_PASSAGES:
-            part = "train"
-        passages[part] += group
+        room = _MAX_PART_PASSAGES - len(passages[part])
+        if part != "train" and room > 0:
+            passages[part] += group[:room]
+        else:
+            passages["train"] += group
 
 
-def _read_folder(folder: Path, *, skip_bad: bool, notes: CorpusNotes) -> Iterator[Passage]:
+def _read_texts(
+    texts: Iterable[tuple[str, str | ValueError]], *, skip_bad: bool, notes: CorpusNotes
+) -> Iterator[Passage]:
+    """Yield the document of each text; instead of a text there may be what is wrong with it."""
+    for place, text in texts:
+        problem = text if isinstance(text, ValueError) else _find_problem(text)
+        if problem is None:
+            yield Passage(tuple(word_texts(str(text))))
+        elif skip_bad:
+            notes.add_bad_record(f"{place}: {problem}")
+        else:
+            raise CorpusError(
+                f"{place}: {problem}; correct it, or leave bad records out with --skip-bad"
+            )
+
+
+def _find_problem(text: str) -> ValueError | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return ValueError("the text holds what is no character of UTF-8")
+    return None
+
+
+def _folder_texts(folder: Path) -> Iterator[tuple[str, str | ValueError]]:
     paths = sorted(folder.rglob("*.txt"))
     if not paths:
         raise CorpusError(f"{folder}: no *.txt file in this folder; expected a document in each")
     for path in paths:
         try:
-            yield Passage(tuple(word_texts(path.read_text(encoding="utf-8-sig"))))
-        except (OSError, UnicodeDecodeError) as error:
-            _report(f"{path}: is not UTF-8 text: {error}", skip_bad=skip_bad, notes=notes)
+            yield str(path), path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            yield str(path), ValueError(f"byte {error.start + 1} of the file is not UTF-8")
+        except OSError as error:
+            yield str(path), ValueError(f"the file cannot be read: {error.strerror or error}")
 
 
-def _read_table(
-    path: Path, column: str, *, skip_bad: bool, notes: CorpusNotes
-) -> Iterator[Passage]:
+def _table_texts(path: Path, column: str) -> Iterator[tuple[str, str | ValueError]]:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     limit = csv.field_size_limit(_MAX_FIELD_CHARS)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        # What is not UTF-8 arrives as lone surrogates, so that its row can be named.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
             rows = csv.DictReader(stream, delimiter=delimiter)
-            if column not in (rows.fieldnames or ()):
-                raise CorpusError(
-                    f"{path}: no column {column!r}; it has {', '.join(rows.fieldnames or ['none'])}"
-                )
-            for row in rows:
-                if row[column] is None:
-                    problem = f"{path}: line {rows.line_num}: the row has no {column!r}"
-                    _report(problem, skip_bad=skip_bad, notes=notes)
-                else:
-                    yield Passage(tuple(word_texts(row[column])))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path}: cannot be read as UTF-8 CSV: {error}") from error
+            try:
+                names = rows.fieldnames or ()
+                if column not in names:
+                    has = ", ".join(map(repr, names)) or "none"
+                    raise CorpusError(f"{path}: no column {column!r}; it has {has}")
+                for row in rows:
+                    fits = None not in row and row[column] is not None
+                    text = row[column] if fits else _ragged(row, len(names))
+                    yield f"{path}: line {rows.line_num}", text
+            except csv.Error as error:
+                place = f"{path}: line {rows.reader.line_num}"
+                raise CorpusError(f"{place}: is no CSV: {error}") from error
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
     finally:
         csv.field_size_limit(limit)
 
 
-def _read_field(path: Path, name: str, *, skip_bad: bool, notes: CorpusNotes) -> Iterator[Passage]:
+def _ragged(row: Mapping[Any, Any], n_names: int) -> ValueError:
+    known = [value for name, value in row.items() if name is not None and value is not None]
+    n_fields = len(known) + len(row.get(None, ()))
+    return ValueError(
+        f"the row has {n_fields} fields, the header {n_names}; a text with a delimiter or a line "
+        "end in it must stand in quotes"
+    )
+
+
+def _field_texts(path: Path, name: str) -> Iterator[tuple[str, str | ValueError]]:
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
-                if not line.strip():
-                    continue
-                try:
-                    text = json.loads(line.decode("utf-8-sig"))[name]
-                    yield Passage(tuple(word_texts(text)))
-                except (ValueError, KeyError, TypeError, RecursionError) as error:
-                    problem = (
-                        f"{path}: line {number}: no JSON object with text in {name!r}: {error}"
-                    )
-                    _report(problem, skip_bad=skip_bad, notes=notes)
+                if line.strip():
+                    yield f"{path}: line {number}", _field_of(line, name)
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _report(problem: str, *, skip_bad: bool, notes: CorpusNotes) -> None:
-    if not skip_bad:
-        raise CorpusError(f"{problem}; correct it, or leave bad records out with --skip-bad")
-    notes.add_bad_record(problem)
+def _field_of(line: bytes, name: str) -> str | ValueError:
+    try:
+        record = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        return ValueError(f"byte {error.start + 1} of the line is not UTF-8")
+    except (ValueError, RecursionError) as error:
+        return ValueError(f"the line is not JSON ({error}); expected an object with {name!r}")
+    if not isinstance(record, dict):
+        return ValueError(f"the line is no JSON object; expected one with {name!r}")
+    if name not in record:
+        has = ", ".join(map(repr, list(record)[:8])) or "none"
+        return ValueError(f"no field {name!r}; the object has {has}")
+    text = record[name]
+    return text if isinstance(text, str) else ValueError(f"field {name!r} holds no text")

@@ -6,6 +6,7 @@ shown as they come; text of the user's documents is escaped.
 
 import base64
 import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,8 +36,13 @@ def _render(name: str, figures: Mapping[str, Any], title: str, **more: Any) -> s
         autoescape=jinja2.select_autoescape(["html.j2"]),
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["cell"] = lambda text: " ".join(text.replace("|", r"\|").split())
+    environment.filters["plain"] = _as_plain_markdown
     return environment.get_template(name).render(f=figures, title=title, pc=_percent, **more)
+
+
+def _as_plain_markdown(text: str) -> str:
+    """Return a text on one line that Markdown shows as it is, in a table too."""
+    return " ".join(re.sub(r"[\\`*_\[\]<>|&]", r"\\\g<0>", text).split())
 
 
 def _percent(share: float) -> str:
