@@ -101,7 +101,8 @@ def give_verdict(figures: Mapping[str, Any]) -> str:
         size += f" instead of {sizes[TEACHER] / 1e6:.0f}"
     text = (
         f"On {figures['passages']['test'] + figures['gold_passages']['test']} passages that it "
-        f"never saw the student finds what the teacher finds with an F1 of {100 * agreement['f1']:.1f}"
+        f"never saw the student finds what the teacher finds with an F1 "
+        f"of {100 * agreement['f1']:.1f}"
     )
     if figures["gold"] is not None:
         text += (
