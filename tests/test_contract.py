@@ -31,7 +31,14 @@ COMMANDS = (
 )
 LIGHT_MODULES = (
     *("bundle", "calibration", "cli", "cli_options", "corpus", "corpus_columns", "corpus_formats"),
-    *("corpus_records", "corpus_statistics", "documents", "domain_corpus", "entities", "errors"),
+    *(
+        "corpus_records",
+        "corpus_statistics",
+        "documents",
+        "domain_corpus",
+        "domain_work",
+        "entities",
+    ),
     *(
         "features",
         "files",

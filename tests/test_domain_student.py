@@ -15,8 +15,8 @@ import pytest
 
 from gliner_distill import distillation, domain_evaluation, domain_student, speed
 from gliner_distill.corpus import write_passages
-from gliner_distill.distillation import DistilJob
 from gliner_distill.domain_student import distil_to_folder
+from gliner_distill.domain_work import DistilJob
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import DistillError
 from gliner_distill.evaluation import StudentPredictor

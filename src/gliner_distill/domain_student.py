@@ -8,9 +8,10 @@ from typing import Any
 
 from gliner_distill import __version__
 from gliner_distill.bundle import FP32, GRAPH_FILE, INT8, TABLES_FILE
-from gliner_distill.distillation import DistilJob, Distilled, LoadTeacher, distil
+from gliner_distill.distillation import Distilled, LoadTeacher, distil
 from gliner_distill.domain_evaluation import evaluate_distilled
 from gliner_distill.domain_report import render_card, render_page
+from gliner_distill.domain_work import DistilJob
 from gliner_distill.entities import Passage, decode_entities
 from gliner_distill.errors import DistillError
 from gliner_distill.export import MAX_F1_LOSS, export_student
