@@ -31,19 +31,10 @@ COMMANDS = (
 )
 LIGHT_MODULES = (
     *("bundle", "calibration", "cli", "cli_options", "corpus", "corpus_columns", "corpus_formats"),
-    *("corpus_records", "corpus_statistics", "documents", "domain_corpus", "entities", "errors"),
-    *(
-        "features",
-        "files",
-        "hub",
-        "label_policy",
-        "label_sets",
-        "metrics",
-        "near_synonyms",
-        "prediction",
-    ),
-    *("progress", "runtime", "score_codes", "scoring", "settings", "span_decoding"),
-    *("speed", "student_config", "word_vectors"),
+    *("corpus_records", "corpus_statistics", "documents", "domain_corpus", "domain_work"),
+    *("entities", "errors", "features", "files", "hub", "label_policy", "label_sets", "metrics"),
+    *("near_synonyms", "prediction", "progress", "runtime", "score_codes", "scoring", "settings"),
+    *("span_decoding", "speed", "student_config", "word_vectors"),
 )
 LIGHT_NAMES = (
     *("CorpusFile", "DistillError", "EncodedLabels", "Entity", "LabelPolicy", "Passage"),

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from gliner_distill import distillation, labelling
+from gliner_distill import distillation, domain_work, labelling
 from gliner_distill.corpus import read_passages, write_passages
 from gliner_distill.distillation import (
-    DistilJob,
     Plan,
     blend_gold,
     distil,
@@ -25,6 +24,7 @@ from gliner_distill.distillation import (
     warn_of_labels,
 )
 from gliner_distill.domain_corpus import PARTS
+from gliner_distill.domain_work import DistilJob
 from gliner_distill.entities import Entity, Passage, decode_entities
 from gliner_distill.errors import CorpusError, DistillError, SettingsError
 from gliner_distill.shards import LabelledPassage
@@ -262,7 +262,7 @@ class TestStops:
         assert_same_weights(made.student, whole.student)
 
     @pytest.mark.parametrize(
-        "place", ["distillation", "soft_labels", "checkpoint", "training", "student"]
+        "place", ["domain_work", "soft_labels", "checkpoint", "training", "student"]
     )
     def test_by_a_full_disk_are_one_error_and_resumable(self, run, whole, monkeypatch, place):
         def fail(path, content):
@@ -279,7 +279,7 @@ class TestStops:
             raise CorpusError(f"{path}: the file cannot be written: No space left on device")
 
         with monkeypatch.context() as patch:
-            patch.setattr(distillation, "write_passages", fail)
+            patch.setattr(domain_work, "write_passages", fail)
             with pytest.raises(CorpusError, match="No space left"):
                 run()
         assert_same_weights(run()[0].student, whole.student)

@@ -333,6 +333,11 @@ class TestTime:
             make_document(100_000).words[:2_400]
         )
 
+    def test_for_nothing_takes_no_document(self):
+        corpus = part([make_document(100_000)], max_words=100, min_passages=0)
+        assert (corpus.documents, corpus.n_words) == ([], 0)
+        assert len(corpus.notes) == 1
+
     def test_that_leaves_too_little_is_an_error(self):
         documents = [make_document(100, number) for number in range(50)]
         with pytest.raises(CorpusError, match=r"texts: 10 passages .* more text or more time"):

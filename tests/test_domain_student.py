@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliner_distill import distillation, domain_evaluation, domain_student, speed
+from gliner_distill import distillation, domain_evaluation, speed
 from gliner_distill import export as export_module
 from gliner_distill.corpus import write_passages
-from gliner_distill.distillation import DistilJob
 from gliner_distill.domain_student import distil_to_folder
+from gliner_distill.domain_work import DistilJob
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import DistillError, ExportError
 from gliner_distill.evaluation import StudentPredictor
@@ -178,19 +178,6 @@ class TestFolder:
                 with pytest.raises(DistillError, match="cannot be written: No space left"):
                     distil()
         assert distil()["agreement"]["n_reference"] > 0
-
-    def test_in_eight_bits_may_lose_three_entities_of_few(self, distil, monkeypatch):
-        allowed = []
-        export = domain_student.export_smallest
-
-        def look(*args, **options):
-            allowed.append((sum(len(p.entities) for p in options["passages"]), options))
-            return export(*args, **options)
-
-        monkeypatch.setattr(domain_student, "export_smallest", look)
-        distil()
-        [(n_entities, options)] = allowed
-        assert options["max_f1_loss"] == 3 / n_entities
 
     def test_is_in_single_precision_where_eight_bits_lose_too_much(self, distil, monkeypatch):
         export = export_module.export_student

@@ -608,8 +608,8 @@ def distill(
     with _when_stopped(f"{out} keeps what is finished; the same command goes on from there"):
         from functools import cache
 
-        from gliner_distill.distillation import DistilJob
         from gliner_distill.domain_student import REPORT_FILE, distil_to_folder
+        from gliner_distill.domain_work import DistilJob
         from gliner_distill.label_policy import read_labels
         from gliner_distill.progress import StageProgress
         from gliner_distill.teacher import GLiNERTeacher

@@ -7,7 +7,6 @@ adds to the one before: their passages, their soft labels, and training from the
 """
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,20 +18,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gliner_distill.corpus import CorpusFile, CorpusNotes, read_passages, write_passages
-from gliner_distill.corpus_records import clean_label
+from gliner_distill.corpus import CorpusFile, CorpusNotes
 from gliner_distill.domain_corpus import (
     MAX_PASSAGE_WORDS,
     MIN_PASSAGES,
     PARTS,
-    PartedCorpus,
-    part_documents,
     read_domain,
 )
+from gliner_distill.domain_work import (
+    FINISHED_FILE,
+    GOLD,
+    TEXT,
+    WORK_FOLDER,
+    DistilJob,
+    check_same_job,
+    collect_passages,
+    run_folder,
+    write_noted,
+)
 from gliner_distill.entities import END, INSIDE, START, Passage
-from gliner_distill.errors import CorpusError, DistillError, SettingsError, StoreError
+from gliner_distill.errors import SettingsError, StoreError
 from gliner_distill.examples import make_split
-from gliner_distill.files import replace_file
 from gliner_distill.label_policy import LabelPolicy
 from gliner_distill.labelling import label_corpus
 from gliner_distill.losses import gold_boundaries
@@ -46,41 +52,15 @@ from gliner_distill.student_config import open_student_path
 from gliner_distill.teacher import Teacher
 from gliner_distill.training import CHECKPOINT_FILE, STUDENT_FOLDER, train_student
 
-WORK_FOLDER = "work"
-TEXT, GOLD = "text", "gold"
 EPOCHS = 8
 LEARNING_RATE = 5e-3
 TEACHER_SHARE_OF_GOLD = 0.3
 """Weight of the teacher in a gold passage's targets; the rest is the annotation's."""
 GOLD_SHARE, MAX_GOLD_REPEATS = 0.2, 8
 """Gold passages are repeated until they are a fifth of the others, at most eight times."""
-_JOB_FILE, _DOCUMENTS_FILE, _FINISHED_FILE = "job.json", "documents.json", "finished"
 _PROBE_PASSAGES = 32
 _LABELLING_SHARE, _TRAINING_SHARE = 0.55, 0.3
 _MIN_EPOCHS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class DistilJob:
-    """What to distil.
-
-    Attributes:
-        texts: Where the documents are; see `read_domain`.
-        labels: What to find, with what to tell the teacher of it, which may be empty.
-        teacher: A GLiNER's folder or hub id.
-        column: Of a CSV file, or the field of JSON lines, that holds the text.
-        gold: A corpus with annotated entities of the labels, all of them; see `read_passages`.
-        minutes: How long the whole may take; None for all documents.
-        skip_bad: Leave bad records out.
-    """
-
-    texts: str
-    labels: Mapping[str, str]
-    teacher: str
-    column: str | None = None
-    gold: str | None = None
-    minutes: float | None = None
-    skip_bad: bool = False
 
 
 @dataclass(slots=True)
@@ -125,10 +105,10 @@ def distil(
         DistillError: The teacher or a store is broken, or the disk is full.
     """
     work = out / WORK_FOLDER
-    job = _check_same_job(out, job)
+    job = check_same_job(out, job)
     notes = warn_of_labels(tuple(job.labels))
     plan = Plan.make(job, load_teacher) if job.minutes is not None else Plan()
-    folders = _collect(work, job, plan, notes)
+    folders = collect_passages(work, job, max_words=plan.n_words, notes=notes)
     seconds = {}
     started = time.monotonic()
     policy = _policy(job.labels)
@@ -138,14 +118,14 @@ def distil(
     train = [*items["train"], *gold["train"]]
     notes += warn_of_absent(train, tuple(job.labels))
     started = time.monotonic()
-    run = _run_folder(work, folders)
+    run = run_folder(work, folders)
     settings = _started_settings(run) or training_settings(epochs=plan.epochs(train))
     if settings.epochs < EPOCHS:
         notes.append(
             f"for the time given, training has {settings.epochs} epochs instead of {EPOCHS}"
         )
     train_on(run, items, gold, settings, start=_start_folder(run), on_progress=on_progress)
-    _write(run / _FINISHED_FILE, b"")
+    write_noted(run / FINISHED_FILE, b"")
     seconds["training"] = time.monotonic() - started
     return Distilled(run / STUDENT_FOLDER, run, items, gold, notes, seconds)
 
@@ -330,165 +310,6 @@ class Plan:
 def _policy(labels: Mapping[str, str]) -> LabelPolicy:
     described = {label: text for label, text in labels.items() if text}
     return LabelPolicy(fixed=tuple(labels), descriptions=described)
-
-
-def _check_same_job(out: Path, job: DistilJob) -> DistilJob:
-    """Return a job with its labels in the order that its folder has them in.
-
-    Raises:
-        SettingsError: The folder is for other labels or another teacher, or holds something else.
-    """
-    path = out / WORK_FOLDER / _JOB_FILE
-    if not path.is_file():
-        # A run that was stopped in its first write leaves an empty folder, or half of that file.
-        others = (file for file in out.rglob("*") if file.is_file() and path.name not in file.name)
-        if out.is_file() or any(others):
-            problem = "is a file" if out.is_file() else "holds something else"
-            raise SettingsError(f"{out}: {problem}; choose a folder that is new or empty")
-        return job
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}; choose another --out") from error
-    if found != {"labels": dict(job.labels), "teacher": job.teacher}:
-        raise SettingsError(
-            f"{out}: was distilled with other labels or another teacher; choose another --out"
-        )
-    return replace(job, labels=found["labels"])
-
-
-def _collect(work: Path, job: DistilJob, plan: Plan, notes: list[str]) -> dict[str, list[Path]]:
-    """Return the folders of passages by part; new ones for documents that none has yet.
-
-    Within a time a run that was stopped is finished before more text is taken. Nothing is written
-    before all is read.
-    """
-    folders = {kind: _numbered(work, kind) for kind in (GOLD, TEXT)}
-    is_stopped = bool(folders[TEXT]) and not (_run_folder(work, folders) / _FINISHED_FILE).exists()
-    annotated, new = _known_documents(folders[GOLD]), dict[str, PartedCorpus]()
-    max_words = plan.n_words
-    if job.gold is not None:
-        new[GOLD] = _part_gold(job.gold, job, annotated, notes)
-        annotated.update(new[GOLD].documents)
-        if max_words is not None:
-            max_words = max(0, max_words - new[GOLD].n_words)
-    if max_words is None or not is_stopped:
-        new[TEXT] = _part_text(job, annotated, folders[TEXT], max_words, notes)
-    for kind, corpus in new.items():
-        if corpus.documents:
-            _note_job(work, job)
-            folders[kind].append(_write_folder(work / f"{kind}-{len(folders[kind])}", corpus))
-        else:
-            notes += corpus.notes
-    notes += [note for kind in folders for folder in folders[kind] for note in _read_notes(folder)]
-    notes[:] = dict.fromkeys(notes)
-    return folders
-
-
-def _part_gold(source: str, job: DistilJob, known: set[str], notes: list[str]) -> PartedCorpus:
-    read, found = CorpusNotes(), set[str]()
-    passages = read_passages(source, skip_bad=job.skip_bad, notes=read)
-    documents = (_of_labels(passage, job.labels, found) for passage in passages)
-    corpus = part_documents(documents, source=source, known=known, min_passages=0)
-    read.long_passages = 0  # they are cut
-    notes += read.lines()
-    absent = [label for label in job.labels if clean_label(label) not in found]
-    if len(absent) == len(job.labels):
-        has = ", ".join(map(repr, sorted(found)[:8])) or "none"
-        raise CorpusError(
-            f"{source}: no annotated entity has one of the labels; it has {has}; expected "
-            f"{', '.join(map(repr, absent[:8]))}"
-        )
-    notes += [
-        f"{source}: no {label!r} is annotated, so the student learns that there is none in it"
-        for label in absent
-    ]
-    return corpus
-
-
-def _part_text(
-    job: DistilJob,
-    annotated: set[str],
-    folders: Sequence[Path],
-    max_words: int | None,
-    notes: list[str],
-) -> PartedCorpus:
-    read = CorpusNotes()
-    passages = read_domain(job.texts, column=job.column, skip_bad=job.skip_bad, notes=read)
-    corpus = part_documents(
-        (Passage(passage.words) for passage in passages),
-        source=job.texts,
-        known=annotated | _known_documents(folders),
-        min_passages=0 if folders else MIN_PASSAGES - len(annotated),
-        max_words=max_words,
-    )
-    read.long_passages = read.passages_without_entities = 0
-    notes += read.lines()
-    return corpus
-
-
-def _of_labels(passage: Passage, labels: Mapping[str, str], found: set[str]) -> Passage:
-    """Return a passage with the entities of some labels alone, and add all that it has to found."""
-    asked = {clean_label(label): label for label in labels}
-    found.update(clean_label(one.label) for one in passage.entities)
-    entities = tuple(
-        replace(one, label=asked[clean_label(one.label)])
-        for one in passage.entities
-        if clean_label(one.label) in asked
-    )
-    return Passage(passage.words, entities)
-
-
-def _numbered(work: Path, kind: str) -> list[Path]:
-    return sorted(work.glob(f"{kind}-*"), key=lambda path: int(path.name.split("-")[1]))
-
-
-def _run_folder(work: Path, folders: Mapping[str, Sequence[Path]]) -> Path:
-    return work / f"run-{sum(map(len, folders.values())) - 1}"
-
-
-def _note_job(work: Path, job: DistilJob) -> None:
-    noted = {"labels": dict(job.labels), "teacher": job.teacher}
-    content = json.dumps(noted, indent=1, ensure_ascii=False) + "\n"
-    _write(work / _JOB_FILE, content.encode("utf-8", "replace"))
-
-
-def _write_folder(folder: Path, corpus: PartedCorpus) -> Path:
-    partial = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    noted = {"documents": corpus.documents, "notes": corpus.notes}
-    _write(partial / _DOCUMENTS_FILE, json.dumps(noted).encode())
-    for part, passages in corpus.passages.items():
-        write_passages(partial / f"{part}.json", passages)
-    try:
-        return partial.replace(folder)
-    except OSError as error:
-        raise DistillError(f"{folder}: cannot be written: {error.strerror or error}") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, content)
-    except OSError as error:
-        raise DistillError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-
-def _known_documents(folders: Sequence[Path]) -> set[str]:
-    return {digest for folder in folders for digest in _read_facts(folder)["documents"]}
-
-
-def _read_notes(folder: Path) -> list[str]:
-    return list(_read_facts(folder)["notes"])
-
-
-def _read_facts(folder: Path) -> dict[str, list[str]]:
-    path = folder / _DOCUMENTS_FILE
-    try:
-        facts: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"{path}: cannot be read: {error}; choose another --out") from error
-    return facts
 
 
 def _without(

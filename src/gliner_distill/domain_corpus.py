@@ -172,7 +172,8 @@ def _fit(
         kept[order[0]] = [
             one for one, so_far in zip(first, sums, strict=True) if so_far <= max_words
         ]
-        chosen, n_words = order[:1], _count_words(kept[order[0]])
+        n_words = _count_words(kept[order[0]])
+        chosen = order[:1] if n_words else []
     if n_words < total:
         notes.append(
             f"for the time given, {n_words:,} of {total:,} words are used, of {len(chosen):,} of "

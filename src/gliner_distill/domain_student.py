@@ -8,12 +8,13 @@ from typing import Any
 
 from gliner_distill import __version__
 from gliner_distill.bundle import FP32, GRAPH_FILE, TABLES_FILE
-from gliner_distill.distillation import DistilJob, Distilled, LoadTeacher, distil
+from gliner_distill.distillation import Distilled, LoadTeacher, distil
 from gliner_distill.domain_evaluation import evaluate_distilled
 from gliner_distill.domain_report import render_card, render_page
+from gliner_distill.domain_work import DistilJob
 from gliner_distill.entities import Passage, decode_entities
 from gliner_distill.errors import DistillError
-from gliner_distill.export import MAX_F1_LOSS, export_smallest, export_student
+from gliner_distill.export import export_smallest, export_student
 from gliner_distill.features import TOKENIZER_FILE
 from gliner_distill.files import replace_file
 from gliner_distill.progress import ShowProgress
@@ -26,8 +27,6 @@ FP32_FOLDER, RESULTS_FILE, REPORT_FILE, CARD_FILE = FP32, "results.json", "repor
 _BUNDLE_FILES = (GRAPH_FILE, TABLES_FILE, CONFIG_FILE, TOKENIZER_FILE)
 _MIN_GAIN = 0.02
 """By how much a label's F1 on dev must be better for its threshold to leave 0.5."""
-_FEW_ENTITIES = 3
-"""So many that eight bits lose are chance, where dev has few."""
 
 
 def distil_to_folder(
@@ -76,8 +75,6 @@ def export_both(distilled: Distilled, out: Path, *, facts: Mapping[str, Any]) ->
     student, vocabulary = load_student(distilled.student)
     passages = [_as_reference(item) for item in distilled.items["dev"]]
     passages += [item.passage for item in distilled.gold["dev"]]
-    n_entities = sum(len(passage.entities) for passage in passages)
-    max_f1_loss = max(MAX_F1_LOSS, _FEW_ENTITIES / max(n_entities, 1))
     in_full = export_student(
         student,
         vocabulary,
@@ -94,12 +91,10 @@ def export_both(distilled: Distilled, out: Path, *, facts: Mapping[str, Any]) ->
         passages=passages,
         facts=facts,
         min_gain=_MIN_GAIN,
-        max_f1_loss=max_f1_loss,
     )
     if smallest.precision == in_full.precision:
         distilled.notes.append(
-            f"in eight bits the student would lose more than {100 * max_f1_loss:.1f} points of F1 "
-            "on dev, so it is in single precision"
+            "in eight bits the student would lose too much on dev, so it is in single precision"
         )
     return {"student": out, "student fp32": out / FP32_FOLDER}
 

@@ -41,6 +41,7 @@ from gliner_distill.word_vectors import PIECE_SCALES, PIECES
 
 MAX_LOGIT_DIFFERENCE = 1e-4
 MAX_F1_LOSS = 0.005
+_FEW_ENTITIES = 3
 _OPSET, _IR_VERSION = 17, 8
 _THRESHOLDS = np.arange(0.30, 0.701, 0.01)
 
@@ -119,14 +120,17 @@ def export_smallest(
     passages: Sequence[Passage],
     facts: Mapping[str, Any] | None = None,
     min_gain: float | None = None,
-    max_f1_loss: float | None = None,
 ) -> ExportFigures:
     """Write a student in eight bits, or in single precision where eight bits lose too much.
+
+    That is more than half a point of F1 or, of few entities, more than three of them are worth.
 
     Raises:
         ExportError: See `export_student`, for single precision.
         StudentError: The folder cannot be written.
     """
+    n_entities = sum(len(passage.entities) for passage in passages)
+    max_f1_loss = max(MAX_F1_LOSS, _FEW_ENTITIES / max(n_entities, 1))
 
     def export(precision: str) -> ExportFigures:
         return export_student(
