@@ -380,3 +380,29 @@ def test_bundled_graph_is_that_of_the_bundled_weights():
     )
     for one, other in zip(fresh, shipped, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-3)
+
+
+class TestSmallest:
+    @pytest.mark.parametrize(
+        ("n_entities", "loss", "precision"),
+        [(10, 0.29, "int8"), (10, 0.31, "fp32"), (1000, 0.004, "int8"), (1000, 0.006, "fp32")],
+    )
+    def test_is_in_eight_bits_where_they_lose_little(
+        self, tmp_path, monkeypatch, n_entities, loss, precision
+    ):
+        def refuse(*args, precision, max_f1_loss, **options):
+            if precision == "int8" and loss > max_f1_loss:
+                raise ExportError("too much is lost")
+            return precision
+
+        monkeypatch.setattr(export, "export_student", refuse)
+        passages = [Passage(("a",), (Entity(0, 1, "x"),))] * n_entities
+        assert export.export_smallest(None, None, tmp_path, passages=passages) == precision
+
+    def test_says_so_where_neither_will_do(self, tmp_path, monkeypatch):
+        def refuse(*args, **options):
+            raise ExportError("too much is lost")
+
+        monkeypatch.setattr(export, "export_student", refuse)
+        with pytest.raises(ExportError, match="too much"):
+            export.export_smallest(None, None, tmp_path, passages=[])
