@@ -113,6 +113,10 @@ def read_set(given: argparse.Namespace, name: str, teacher: GLiNERTeacher) -> Do
     raw = json.loads((given.folder / f"{name}.labels.json").read_text(encoding="utf-8"))
     labels = tuple(dict.fromkeys(map(clean_label, raw)))
     passages = list(CorpusFile(given.folder / f"{name}.jsonl", skip_bad=True))[: given.most]
+    own = given.test / f"{name}.jsonl" if given.test else None
+    chosen = list(CorpusFile(own, skip_bad=True)) if own is not None and own.is_file() else []
+    known = {one.words for one in passages}
+    passages += [one for one in chosen if one.words not in known]
     n_words = sum(len(one.words) for one in passages)
     with StageProgress() as progress:
         store = label_corpus(
@@ -124,12 +128,11 @@ def read_set(given: argparse.Namespace, name: str, teacher: GLiNERTeacher) -> Do
         )
     items = [item for item in store if item.passage.words]
     random.Random(0).shuffle(items)
-    own = given.test / f"{name}.jsonl" if given.test else None
     n_dev = min(N_DEV, len(items) // 10)
-    if own is not None and own.is_file():
-        chosen = {one.words for one in CorpusFile(own, skip_bad=True)}
-        test = [item for item in items if item.passage.words in chosen]
-        items = [item for item in items if item.passage.words not in chosen]
+    if chosen:
+        own_words = {one.words for one in chosen}
+        test = [item for item in items if item.passage.words in own_words]
+        items = [item for item in items if item.passage.words not in own_words]
     else:
         n_test = min(N_TEST, len(items) // 5)
         test, items = items[:n_test], items[n_test:]
