@@ -30,10 +30,11 @@ from typing import Any
 
 from gliner_distill.corpus import CorpusFile
 from gliner_distill.corpus_records import clean_label
-from gliner_distill.distillation import train_on, training_settings
+from gliner_distill.distillation import GOLD_FOLDER, train_on, training_settings
 from gliner_distill.entities import Passage, decode_entities
 from gliner_distill.export import export_smallest
 from gliner_distill.files import replace_file
+from gliner_distill.gold_tuning import guide_by_gold
 from gliner_distill.label_policy import LabelPolicy
 from gliner_distill.labelling import label_corpus
 from gliner_distill.metrics import score_spans
@@ -158,33 +159,41 @@ def describe(data: DomainSet) -> dict[str, Any]:
 def run(folder: Path, data: DomainSet, n_train: int, n_gold: int) -> dict[str, Any]:
     """Return what a student trained on so many passages, and of them gold, reaches on test."""
     train = data.train[:n_train]
-    empty: dict[str, list[LabelledPassage]] = {"train": [], "dev": [], "test": []}
     run_folder = folder / f"run-{n_train}-{n_gold}"
+    settings = training_settings()
     with StageProgress() as progress:
+        learned, weight = guide_by_gold(
+            run_folder / GOLD_FOLDER,
+            {"train": train[n_gold:], "dev": data.dev},
+            train[:n_gold],
+            settings,
+            on_progress=progress.update,
+        )
         train_on(
             run_folder,
-            {"train": train[n_gold:], "dev": data.dev, "test": []},
-            empty | {"train": train[:n_gold]},
-            training_settings(),
+            learned,
+            {"train": train[:n_gold], "dev": []},
+            settings,
             start=open_student_path(),
             on_progress=progress.update,
         )
     exported = export_smallest(
         *load_student(run_folder / STUDENT_FOLDER),
         run_folder / "export",
-        passages=[as_reference(item) for item in data.dev],
+        passages=[as_reference(item) for item in learned["dev"]],
         min_gain=_MIN_GAIN,
     )
     student = StudentNER.from_pretrained(run_folder / "export")
     return {
         "n_train": len(train),
         "precision": exported.precision,
+        "tuned_share": weight.share if weight is not None else 0.0,
         **score(answer(student, data.test), data.test),
     }
 
 
 def as_reference(item: LabelledPassage) -> Passage:
-    """Return a passage whose entities are the teacher's."""
+    """Return a passage whose entities are those that were to be learned."""
     found = tuple(decode_entities(item.probs, item.labels))
     return replace(item.passage, entities=found, labels=item.labels)
 

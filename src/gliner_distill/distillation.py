@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -39,9 +38,9 @@ from gliner_distill.domain_work import (
 from gliner_distill.entities import END, INSIDE, START, Passage
 from gliner_distill.errors import SettingsError, StoreError
 from gliner_distill.examples import make_split
+from gliner_distill.gold_tuning import blend_gold, guide_by_gold
 from gliner_distill.label_policy import LabelPolicy
 from gliner_distill.labelling import label_corpus
-from gliner_distill.losses import gold_boundaries
 from gliner_distill.near_synonyms import are_near_synonyms
 from gliner_distill.progress import ShowProgress, count_words
 from gliner_distill.settings import TrainingSettings
@@ -54,12 +53,16 @@ from gliner_distill.training import CHECKPOINT_FILE, STUDENT_FOLDER, train_stude
 
 EPOCHS = 8
 LEARNING_RATE = 5e-3
-TEACHER_SHARE_OF_GOLD = 0.3
-"""Weight of the teacher in a gold passage's targets; the rest is the annotation's."""
+GOLD_FOLDER = "gold"
+"""In the folder of a run: what was tuned on annotated passages, and its answers."""
 GOLD_SHARE, MAX_GOLD_REPEATS = 0.2, 8
 """Gold passages are repeated until they are a fifth of the others, at most eight times."""
 _PROBE_PASSAGES = 32
-_LABELLING_SHARE, _TRAINING_SHARE = 0.55, 0.3
+_LABELLING_SHARE = 0.65
+"""Of the time that loading, exporting and measuring leave; the rest is for training."""
+_EXPORT_SECONDS = 10
+TIMED_WORDS, TIMED_ROUNDS = 6_000, 3
+"""What student and teacher read side by side, once all is made."""
 _MIN_EPOCHS = 2
 
 
@@ -72,6 +75,7 @@ class Distilled:
         run: The run folder.
         items: The passages of each part with the teacher's soft labels, without gold.
         gold: The annotated passages of each part, with gold and soft labels.
+        dev: The passages of `items["dev"]` with the targets that the student learned to meet.
         notes: What a user should know: what was left out, what is doubtful.
         seconds: How long labelling and training took, in this run.
     """
@@ -80,6 +84,7 @@ class Distilled:
     run: Path
     items: dict[str, list[LabelledPassage]]
     gold: dict[str, list[LabelledPassage]]
+    dev: list[LabelledPassage]
     notes: list[str]
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -119,15 +124,20 @@ def distil(
     notes += warn_of_absent(train, tuple(job.labels))
     started = time.monotonic()
     run = run_folder(work, folders)
-    settings = _started_settings(run) or training_settings(epochs=plan.epochs(train))
+    learned, weight = guide_by_gold(
+        run / GOLD_FOLDER, items, gold["train"], training_settings(), on_progress=on_progress
+    )
+    notes += [weight.note()] if weight is not None else []
+    n_words = _count_words(gold_among(learned["train"], gold["train"]))
+    settings = _started_settings(run) or training_settings(epochs=plan.epochs(n_words))
     if settings.epochs < EPOCHS:
         notes.append(
             f"for the time given, training has {settings.epochs} epochs instead of {EPOCHS}"
         )
-    train_on(run, items, gold, settings, start=_start_folder(run), on_progress=on_progress)
+    train_on(run, learned, gold, settings, start=_start_folder(run), on_progress=on_progress)
     write_noted(run / FINISHED_FILE, b"")
     seconds["training"] = time.monotonic() - started
-    return Distilled(run / STUDENT_FOLDER, run, items, gold, notes, seconds)
+    return Distilled(run / STUDENT_FOLDER, run, items, gold, learned["dev"], notes, seconds)
 
 
 def training_settings(*, epochs: int = EPOCHS, seed: int = 0) -> TrainingSettings:
@@ -155,8 +165,8 @@ def train_on(
 
     Args:
         run: The run folder.
-        items: By part; `dev` decides which epoch is best.
-        gold: Annotated passages by part; those of `train` are learned from, too.
+        items: With their targets, by part; `dev` decides which epoch is best.
+        gold: Annotated passages by part, used as those are.
         settings: See `training_settings`.
         start: The folder of the student to start from.
         on_progress: As in `distil`.
@@ -165,10 +175,10 @@ def train_on(
         DistillError: As `train_student`.
     """
     student, vocabulary = load_student(start)
-    train = [without_gold(item) for item in items["train"]]
-    train += [blend_gold(item) for item in gold["train"]] * _gold_repeats(items, gold)
-    dev = [without_gold(item) for item in [*items["dev"], *gold["dev"]]]
-    n_words = settings.epochs * sum(len(item.passage.words) for item in train)
+    train = gold_among(items["train"], gold["train"])
+    dev = [without_gold(item) for item in items["dev"]]
+    dev += [blend_gold(item) for item in gold["dev"]]
+    n_words = settings.epochs * _count_words(train)
     return train_student(
         student,
         vocabulary,
@@ -182,30 +192,22 @@ def train_on(
     )
 
 
-def _gold_repeats(
-    items: Mapping[str, Sequence[LabelledPassage]], gold: Mapping[str, Sequence[LabelledPassage]]
-) -> int:
-    """Return how often gold passages come in an epoch: a few must not drown in much text."""
-    wanted = GOLD_SHARE * len(items["train"]) / max(len(gold["train"]), 1)
-    return min(MAX_GOLD_REPEATS, max(1, round(wanted)))
+def gold_among(
+    items: Sequence[LabelledPassage], gold: Sequence[LabelledPassage]
+) -> list[LabelledPassage]:
+    """Return an epoch's passages: the text, and gold as often as a few need not to drown in it."""
+    wanted = GOLD_SHARE * len(items) / max(len(gold), 1)
+    repeats = min(MAX_GOLD_REPEATS, max(1, round(wanted)))
+    return [without_gold(item) for item in items] + [blend_gold(item) for item in gold] * repeats
+
+
+def _count_words(items: Sequence[LabelledPassage]) -> int:
+    return sum(len(item.passage.words) for item in items)
 
 
 def without_gold(item: LabelledPassage) -> LabelledPassage:
     """Return a passage with the teacher's answers alone."""
     return replace(item, passage=Passage(item.passage.words))
-
-
-def blend_gold(item: LabelledPassage) -> LabelledPassage:
-    """Return an annotated passage whose targets are 0.3 of the teacher's answers and 0.7 of gold.
-
-    Cross-entropy is linear in its target, so this is Hinton's mix of both losses. Of the labels
-    asked, the annotation names every entity; what it does not name is absent.
-    """
-    passage = item.passage
-    told = gold_boundaries(passage.entities, item.labels, len(passage.words))
-    share = np.float32(TEACHER_SHARE_OF_GOLD)
-    mixed = share * item.probs + (1 - share) * np.nan_to_num(told, nan=0.0)
-    return replace(without_gold(item), probs=mixed.astype(np.float32))
 
 
 def warn_of_labels(labels: Sequence[str]) -> list[str]:
@@ -263,12 +265,12 @@ class Plan:
 
     Attributes:
         n_words: Words of text to label, at most; None for all.
-        training_seconds: For training; None for as long as it takes.
+        training_ends: When training must be over, by `time.monotonic`; None for no such time.
         words_per_second: Of training.
     """
 
     n_words: int | None = None
-    training_seconds: float | None = None
+    training_ends: float | None = None
     words_per_second: float = 0.0
 
     @classmethod
@@ -279,6 +281,7 @@ class Plan:
             SettingsError: The time is too short to label 20 passages.
         """
         seconds = 60 * (job.minutes or 0)
+        deadline = time.monotonic() + seconds
         notes = CorpusNotes()
         documents = read_domain(job.texts, column=job.column, skip_bad=job.skip_bad, notes=notes)
         words = [one.words[:MAX_PASSAGE_WORDS] for one in islice(documents, _PROBE_PASSAGES)]
@@ -290,20 +293,24 @@ class Plan:
         teacher.score_passages(words, labels)
         n_probed = sum(map(len, words))
         rate = n_probed / (time.perf_counter() - started)
-        n_words = int(_LABELLING_SHARE * seconds * rate)
+        training_rate = _training_rate(len(job.labels))
+        # To export and to time the teacher.
+        finishing = min(_EXPORT_SECONDS + TIMED_WORDS * (TIMED_ROUNDS + 1) / rate, seconds / 4)
+        left = deadline - finishing - time.monotonic()
+        n_words = int(_LABELLING_SHARE * left * rate)
         if n_words < MIN_PASSAGES * n_probed / len(words):
             raise SettingsError(
                 f"the teacher reads {rate:,.0f} words a second here, so {job.minutes:g} minutes "
                 "are too short to label enough text; give more"
             )
-        return cls(n_words, _TRAINING_SHARE * seconds, _training_rate())
+        return cls(n_words, deadline - finishing, training_rate)
 
-    def epochs(self, items: Sequence[LabelledPassage]) -> int:
-        """Return how many epochs there is time for, at least two."""
-        if self.training_seconds is None:
+    def epochs(self, n_words: int) -> int:
+        """Return how many epochs of so many words there is time for, at least two."""
+        if self.training_ends is None:
             return EPOCHS
-        n_words = sum(len(item.passage.words) for item in items)
-        possible = int(self.training_seconds * self.words_per_second / max(n_words, 1))
+        left = self.training_ends - time.monotonic()
+        possible = int(left * self.words_per_second / max(n_words, 1))
         return min(EPOCHS, max(_MIN_EPOCHS, possible))
 
 
@@ -381,23 +388,22 @@ def _start_folder(run: Path) -> Path:
     return next((folder for folder in before if folder.is_dir()), open_student_path())
 
 
-def _training_rate() -> float:
+def _training_rate(n_labels: int) -> float:
     """Return words a second of training, as measured on a few steps with the bundled student."""
     import tempfile
 
     words = tuple(f"word{number}" for number in range(40))
-    probs = np.full((len(words), 8, 3), 0.1, dtype=np.float32)
-    items = [LabelledPassage(Passage(words), tuple("abcdefgh"), probs)] * 160
-    parts: dict[str, Any] = {"train": items, "dev": items[:1], "test": []}
-    empty: dict[str, list[LabelledPassage]] = {part: [] for part in PARTS}
+    labels = tuple(f"label {number}" for number in range(n_labels))
+    probs = np.full((len(words), n_labels, 3), 0.1, dtype=np.float32)
+    items = [LabelledPassage(Passage(words), labels, probs)] * 160
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         train_on(
             Path(folder),
-            parts,
-            empty,
+            {"train": items, "dev": items[:1]},
+            {"train": [], "dev": []},
             training_settings(epochs=1),
             start=open_student_path(),
             on_progress=lambda *step: None,
         )
-        return len(items) * len(words) / (time.perf_counter() - started)
+        return _count_words(items) / (time.perf_counter() - started)

@@ -73,7 +73,7 @@ def export_both(distilled: Distilled, out: Path, *, facts: Mapping[str, Any]) ->
     Where eight bits lose too much both are in single precision, and a note says so.
     """
     student, vocabulary = load_student(distilled.student)
-    passages = [_as_reference(item) for item in distilled.items["dev"]]
+    passages = [_as_reference(item) for item in distilled.dev]
     passages += [item.passage for item in distilled.gold["dev"]]
     in_full = export_student(
         student,
@@ -105,7 +105,7 @@ def _count_words(distilled: Distilled, part: str) -> int:
 
 
 def _as_reference(item: LabelledPassage) -> Passage:
-    """Return a passage whose entities are the teacher's."""
+    """Return a passage whose entities are those that were to be learned."""
     found = tuple(decode_entities(item.probs, item.labels))
     return replace(item.passage, entities=found, labels=item.labels)
 
