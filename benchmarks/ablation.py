@@ -2,9 +2,10 @@
 
 On sets as in `domain.py` (whose stores in OUT are used, and made where they are missing), students
 are trained as `distill` does it, but for one thing each: where they start, soft or hard labels of
-the teacher, temperature, amount of text, annotated passages and how much the teacher counts in
-them. Each with several seeds; torch, single precision, threshold 0.5; exact spans on test against
-the teacher's answers and against gold, mean and sample standard deviation over seeds.
+the teacher, temperature, amount of text, annotated passages, how much the teacher counts in them,
+and whether a student tuned on them teaches beside the teacher; and that student by itself. Each
+with several seeds; torch, single precision, threshold 0.5; exact spans on test against the
+teacher's answers and against gold, mean and sample standard deviation over seeds.
 
 Prints Markdown, writes OUT/ablation.json after each run (what is there is not run again), and
 draws OUT/ablation.png.
@@ -25,11 +26,12 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from gliner_distill import distillation
-from gliner_distill.distillation import train_on, training_settings
+from gliner_distill import gold_tuning
+from gliner_distill.distillation import GOLD_FOLDER, train_on, training_settings
 from gliner_distill.entities import decode_entities, entities_to_probs
 from gliner_distill.evaluation import StudentPredictor
 from gliner_distill.files import replace_file
+from gliner_distill.gold_tuning import guide_by_gold, tune_on_gold
 from gliner_distill.shards import LabelledPassage
 from gliner_distill.student import Student, load_student, save_student
 from gliner_distill.student_config import open_student_path
@@ -49,6 +51,8 @@ class Variant:
     n_gold: int = 0
     temperature: float = 1.0
     gold_share: float | None = None
+    is_guided: bool = True
+    is_gold_alone: bool = False
     is_hard: bool = False
     from_scratch: bool = False
 
@@ -65,6 +69,8 @@ VARIANTS = (
     Variant("300 of them with gold", n_gold=300),
     Variant("100 with gold, teacher's share 0", n_gold=100, gold_share=0.0),
     Variant("100 with gold, teacher's share 0.7", n_gold=100, gold_share=0.7),
+    Variant("100 with gold, the teacher alone beside it", n_gold=100, is_guided=False),
+    Variant("100 with gold, no other text", n_gold=100, is_gold_alone=True),
 )
 
 
@@ -111,29 +117,41 @@ def parse_arguments() -> argparse.Namespace:
 def run(folder: Path, data: domain.DomainSet, variant: Variant, seed: int) -> dict[str, float]:
     """Return what a student of a variant reaches on test."""
     shutil.rmtree(folder, ignore_errors=True)
-    train = data.train[: variant.n_train]
-    if variant.is_hard:
-        train = [harden(item) for item in train]
-    start = make_start(folder / "start", seed) if variant.from_scratch else open_student_path()
-    share = distillation.TEACHER_SHARE_OF_GOLD
-    distillation.TEACHER_SHARE_OF_GOLD = share if variant.gold_share is None else variant.gold_share
-    settings = replace(training_settings(seed=seed), temperature=variant.temperature)
+    share = gold_tuning.TEACHER_SHARE_OF_GOLD
+    gold_tuning.TEACHER_SHARE_OF_GOLD = share if variant.gold_share is None else variant.gold_share
     try:
-        train_on(
-            folder / "run",
-            {"train": train[variant.n_gold :], "dev": data.dev, "test": []},
-            {"train": train[: variant.n_gold], "dev": [], "test": []},
-            settings,
-            start=start,
-            on_progress=lambda *step: None,
-        )
+        predictor = StudentPredictor(*load_student(make_student(folder, data, variant, seed)))
     finally:
-        distillation.TEACHER_SHARE_OF_GOLD = share
-    predictor = StudentPredictor(*load_student(folder / "run" / STUDENT_FOLDER))
+        gold_tuning.TEACHER_SHARE_OF_GOLD = share
     words = [item.passage.words for item in data.test]
     scores = domain.score(predictor.predict(words, [item.labels for item in data.test]), data.test)
     shutil.rmtree(folder)
     return scores
+
+
+def make_student(folder: Path, data: domain.DomainSet, variant: Variant, seed: int) -> Path:
+    """Return the folder of a student that was trained as a variant has it."""
+    train = data.train[: variant.n_train]
+    if variant.is_hard:
+        train = [harden(item) for item in train]
+    gold, text = train[: variant.n_gold], {"train": train[variant.n_gold :], "dev": data.dev}
+    settings = replace(training_settings(seed=seed), temperature=variant.temperature)
+    if variant.is_gold_alone:
+        tune_on_gold(folder / "tuned", gold, settings, on_progress=lambda *step: None)
+        return folder / "tuned" / STUDENT_FOLDER
+    if variant.is_guided:
+        text, _ = guide_by_gold(
+            folder / GOLD_FOLDER, text, gold, settings, on_progress=lambda *step: None
+        )
+    train_on(
+        folder / "run",
+        text,
+        {"train": gold, "dev": []},
+        settings,
+        start=make_start(folder / "start", seed) if variant.from_scratch else open_student_path(),
+        on_progress=lambda *step: None,
+    )
+    return folder / "run" / STUDENT_FOLDER
 
 
 def harden(item: LabelledPassage) -> LabelledPassage:

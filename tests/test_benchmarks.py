@@ -452,13 +452,25 @@ class TestRobustness:
         assert robustness.pluralise(label) == expected
 
 
+@pytest.fixture
+def quick_tuning(student_folder, monkeypatch):
+    """Two epochs of tuning on gold, from a small student, which counts half."""
+    from gliner_distill import gold_tuning
+
+    monkeypatch.setattr(gold_tuning, "open_student_path", lambda: student_folder / "student")
+    monkeypatch.setattr(gold_tuning, "_MIN_EPOCHS", 2)
+    monkeypatch.setattr(gold_tuning, "_MAX_EPOCHS", 2)
+    monkeypatch.setattr(gold_tuning, "_SHARES", (0.0, 0.5))
+    monkeypatch.setattr(gold_tuning, "_NEAR_TIE", 0.0)
+
+
 class TestDomain:
     @pytest.fixture
     def domain(self, benchmarks):
         return benchmarks("domain")
 
     @pytest.fixture
-    def small_start(self, domain, student_folder, monkeypatch):
+    def small_start(self, domain, student_folder, quick_tuning, monkeypatch):
         """Two epochs, from a small student."""
         from gliner_distill.distillation import training_settings
 
@@ -512,15 +524,18 @@ class TestDomain:
         self, domain, two_sets, small_start, run, gliner_folder, monkeypatch
     ):
         args = ("data", gliner_folder, "out", "--sets", "one", "--amounts", "10,all")
-        rows = table_rows(run(domain, *args, "--gold", 5))
+        rows = table_rows(run(domain, *args, "--gold", 12))
         kept = json.loads((two_sets / "out/domain.json").read_text())
-        assert rows["set"] == ["passages", "teacher", "bundled", "10", "all", "gold 5"]
-        assert list(kept["one"]["runs"]) == ["10", "all", "gold 5"]
+        assert rows["set"] == ["passages", "teacher", "bundled", "10", "all", "gold 12"]
+        assert list(kept["one"]["runs"]) == ["10", "all", "gold 12"]
         assert [one["n_train"] for one in kept["one"]["runs"].values()] == [10, 42, 42]
+        assert [one["tuned_share"] for one in kept["one"]["runs"].values()] == [0.0, 0.0, 0.5]
+        weight = json.loads((two_sets / "out/one/run-42-12/gold/weight.json").read_text())
+        assert (weight["share"], weight["n_passages"]) == (0.5, 12)
         assert rows["one"][0] == "42"
         assert rows["one"][3] == domain.cell(kept["one"], kept["one"]["runs"]["10"])
         monkeypatch.setattr(domain, "train_on", None)  # nothing is done again
-        assert table_rows(run(domain, *args, "--gold", 5)) == rows
+        assert table_rows(run(domain, *args, "--gold", 12)) == rows
 
     def test_score_is_of_test_against_teacher_and_gold(self, domain):
         from gliner_distill.shards import LabelledPassage
@@ -573,18 +588,24 @@ class TestAblation:
         assert np.unique(hard.probs).tolist() == pytest.approx([0.02, 0.98])
         assert decode_entities(hard.probs, item.labels) == decode_entities(probs, item.labels)
 
-    def test_runs_each_variant_once_and_draws(
-        self, ablation, world, run, gliner_folder, student_folder, monkeypatch
-    ):
-        from gliner_distill.distillation import TEACHER_SHARE_OF_GOLD, training_settings
+    @pytest.fixture
+    def small_start(self, ablation, student_folder, quick_tuning, monkeypatch):
+        """One epoch, from a small student."""
+        from gliner_distill.distillation import training_settings
 
-        few = [ablation.Variant("plain", n_train=8), ablation.Variant("gold", 8, 4, gold_share=0.0)]
-        few.append(ablation.Variant("fresh", 8, from_scratch=True, is_hard=True))
-        monkeypatch.setattr(ablation, "VARIANTS", few)
         monkeypatch.setattr(ablation, "open_student_path", lambda: student_folder / "student")
         monkeypatch.setattr(
             ablation, "training_settings", lambda seed: training_settings(epochs=1, seed=seed)
         )
+
+    def test_runs_each_variant_once_and_draws(
+        self, ablation, world, run, gliner_folder, small_start, monkeypatch
+    ):
+        from gliner_distill.gold_tuning import TEACHER_SHARE_OF_GOLD
+
+        few = [ablation.Variant("plain", n_train=8), ablation.Variant("gold", 8, 4, gold_share=0.0)]
+        few.append(ablation.Variant("fresh", 8, from_scratch=True, is_hard=True))
+        monkeypatch.setattr(ablation, "VARIANTS", few)
         passages = [Passage(("mary", "saw", str(n)), (Entity(0, 1, "person"),)) for n in range(40)]
         write_passages(world / "data" / "one.jsonl", passages)
         (world / "data" / "one.labels.json").write_text('["person"]')
@@ -596,6 +617,83 @@ class TestAblation:
         values = [one["gold"] for one in kept["gold"].values()]
         assert rows["gold"][1] == ablation.with_spread(values)
         assert (world / "out/ablation.png").stat().st_size > 1000
-        assert ablation.distillation.TEACHER_SHARE_OF_GOLD == TEACHER_SHARE_OF_GOLD
+        assert ablation.gold_tuning.TEACHER_SHARE_OF_GOLD == TEACHER_SHARE_OF_GOLD
         monkeypatch.setattr(ablation, "train_on", None)  # nothing is done again
         assert table_rows(run(ablation, *args)) == rows
+
+    @pytest.fixture
+    def small_set(self, benchmarks, lexicon_teacher):
+        """20 annotated passages of two words and two labels for training, and 5 for dev and test.
+
+        The teacher does not know that a second word is a river.
+        """
+        from gliner_distill.shards import LabelledPassage
+
+        teacher, labels, items = lexicon_teacher({"mary": "person"}), ("person", "river"), []
+        for number in range(30):
+            passage = Passage(
+                ("mary", f"r{number}"), (Entity(0, 1, "person"), Entity(1, 2, "river"))
+            )
+            [probs] = teacher.score_passages([passage.words], [labels])
+            items.append(LabelledPassage(passage, labels, probs))
+        return benchmarks("domain").DomainSet("small", items[:20], items[20:25], items[25:])
+
+    @pytest.fixture
+    def learned(self, ablation, small_set, small_start, tmp_path, monkeypatch):
+        """A function that runs a variant and returns what each so far had trained on."""
+        taken, train = [], ablation.train_on
+
+        def look(folder, items, gold, *args, **options):
+            taken.append((items, gold))
+            return train(folder, items, gold, *args, **options)
+
+        monkeypatch.setattr(ablation, "train_on", look)
+
+        def run(variant):
+            scores = ablation.run(tmp_path / "work", small_set, variant, 0)
+            assert set(scores) == {"agreement", "gold"}
+            assert not (tmp_path / "work").exists()
+            return taken
+
+        return run
+
+    def off(self, items, others):
+        """Return the furthest that targets lie apart."""
+        pairs = zip(items, others, strict=True)
+        return max(float(np.abs(one.probs - other.probs).max()) for one, other in pairs)
+
+    def test_guides_text_by_gold_unless_told_otherwise(self, ablation, small_set, learned):
+        for is_guided in (True, False):
+            variant = ablation.Variant("gold", None, 12, is_guided=is_guided)
+            items, gold = learned(variant)[-1]
+            for part, of_teacher in (("train", small_set.train[12:]), ("dev", small_set.dev)):
+                assert (self.off(items[part], of_teacher) > 0.05) == is_guided
+            assert gold == {"train": small_set.train[:12], "dev": []}
+
+    def test_trains_on_gold_alone(self, ablation, small_set, learned, monkeypatch):
+        tuned, tune = [], ablation.tune_on_gold
+
+        def look(folder, gold, settings, **options):
+            tuned.append((gold, settings.seed))
+            return tune(folder, gold, settings, **options)
+
+        monkeypatch.setattr(ablation, "tune_on_gold", look)
+        assert learned(ablation.Variant("alone", None, 12, is_gold_alone=True)) == []
+        assert tuned == [(small_set.train[:12], 0)]
+
+    def test_changes_the_teachers_share_for_a_variant_alone(
+        self, ablation, small_set, learned, monkeypatch
+    ):
+        shares, blend = [], ablation.gold_tuning.blend_gold
+
+        def look(item):
+            shares.append(ablation.gold_tuning.TEACHER_SHARE_OF_GOLD)
+            return blend(item)
+
+        monkeypatch.setattr("gliner_distill.distillation.blend_gold", look)
+        monkeypatch.setattr(ablation.gold_tuning, "blend_gold", look)
+        learned(ablation.Variant("gold", None, 12, gold_share=0.7))
+        assert set(shares) == {0.7}
+        shares.clear()
+        learned(ablation.Variant("gold", None, 12))
+        assert set(shares) == {0.3}

@@ -6,6 +6,7 @@ The teacher looks words up; the student that training starts from is 8 wide.
 import errno
 import json
 import shutil
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from gliner_distill import distillation, domain_work, labelling
+from gliner_distill import distillation, domain_work, gold_tuning, labelling
 from gliner_distill.corpus import read_passages, write_passages
 from gliner_distill.distillation import (
     Plan,
@@ -27,7 +28,9 @@ from gliner_distill.domain_corpus import PARTS
 from gliner_distill.domain_work import DistilJob
 from gliner_distill.entities import Entity, Passage, decode_entities
 from gliner_distill.errors import CorpusError, DistillError, SettingsError
+from gliner_distill.gold_tuning import GoldWeight
 from gliner_distill.shards import LabelledPassage
+from gliner_distill.soft_labels import SoftLabelStore
 from gliner_distill.student import load_student, save_student
 from gliner_distill.training import read_metrics
 
@@ -61,7 +64,10 @@ def small_world(tmp_path, monkeypatch, start_folder):
     """Relative paths, two epochs, small shards, full precision, and a small student to start."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(distillation, "EPOCHS", 2)
-    monkeypatch.setattr(distillation, "open_student_path", lambda: start_folder)
+    for module in (distillation, gold_tuning):
+        monkeypatch.setattr(module, "open_student_path", lambda: start_folder)
+    monkeypatch.setattr(gold_tuning, "_MIN_EPOCHS", 2)
+    monkeypatch.setattr(gold_tuning, "_MAX_EPOCHS", 2)
     monkeypatch.setattr(distillation, "computes_in_bf16", lambda: False)
     monkeypatch.setattr(labelling, "SHARD_PASSAGES", 8)
 
@@ -90,8 +96,6 @@ def run(lexicon_teacher, monkeypatch):
 
 
 def fast_settings(**options):
-    from dataclasses import replace
-
     return replace(training_settings(**options), learning_rate=0.02)
 
 
@@ -433,6 +437,15 @@ def make_gold(n_passages, first=1000, label=str.upper):
     return passages
 
 
+def mean_with_tuned(made, part):
+    """Return a part of the text with the mean of the teacher's and the tuned student's answers."""
+    answers = SoftLabelStore(made.run / "gold" / f"labels-{part}")
+    return [
+        replace(item, probs=(0.5 * item.probs + 0.5 * answer.probs).astype(np.float32))
+        for item, answer in zip(made.items[part], answers, strict=True)
+    ]
+
+
 class TestGold:
     def test_is_blended_with_the_teacher(self):
         probs = np.array([[[0.9, 0.2, 0.5], [0.1, 0.1, 0.1]]] * 3, np.float32)
@@ -465,7 +478,14 @@ class TestGold:
         made, _ = run(texts="texts.csv", column="body", gold="gold.json")
         assert sum(map(len, made.gold.values())) == 20
 
-    def test_is_what_training_takes(self, run, texts, monkeypatch):
+    @pytest.fixture
+    def half(self, monkeypatch):
+        """Tuned students count half, whatever they are worth."""
+        weight = GoldWeight(0.5, tuned_f1=0.75, teacher_f1=0.6, n_passages=16)
+        monkeypatch.setattr(gold_tuning, "_weigh", lambda *args: weight)
+        return weight
+
+    def test_is_what_training_takes(self, run, texts, monkeypatch, half):
         write_passages("gold.json", make_gold(20))
         taken, train = [], distillation.train_student
 
@@ -475,10 +495,75 @@ class TestGold:
 
         monkeypatch.setattr(distillation, "train_student", look)
         made, _ = run(gold="gold.json")
-        expected = made.items["train"] + [blend_gold(item) for item in made.gold["train"]]
+        learned = mean_with_tuned(made, "train")
+        assert any(
+            np.abs(item.probs - other.probs).max() > 0.1
+            for item, other in zip(learned, made.items["train"], strict=True)
+        )
+        expected = learned + [blend_gold(item) for item in made.gold["train"]]
         assert [item.passage for item in taken] == [item.passage for item in expected]
         for item, other in zip(taken, expected, strict=True):
             np.testing.assert_array_equal(item.probs, other.probs)
+
+    def test_decides_on_dev_which_epoch_is_best(self, run, texts, monkeypatch, half):
+        write_passages("gold.json", make_gold(20))
+        taken, train = [], distillation.train_student
+
+        def look(*args, splits, **options):
+            taken.extend(splits)
+            return train(*args, splits=splits, **options)
+
+        monkeypatch.setattr(distillation, "train_student", look)
+        made, _ = run(gold="gold.json")
+        for item, other in zip(made.dev, mean_with_tuned(made, "dev"), strict=True):
+            np.testing.assert_array_equal(item.probs, other.probs)
+        [dev] = taken
+        expected = made.dev + [blend_gold(item) for item in made.gold["dev"]]
+        assert list(dev.teacher_entities) == [
+            decode_entities(item.probs, item.labels) for item in expected
+        ]
+        # Of annotated passages those are the annotation's.
+        assert [{(one.start_word, one.label) for one in found} for found in dev.teacher_entities][
+            -2:
+        ] == [
+            {(one.start_word, one.label) for one in item.passage.entities}
+            for item in made.gold["dev"]
+        ]
+
+    def test_weight_is_noted(self, run, texts, half):
+        write_passages("gold.json", make_gold(20, label=str))
+        made, _ = run(gold="gold.json")
+        assert made.notes == [half.note()]
+        assert run(gold="gold.json")[0].notes == made.notes
+
+    def test_of_few_passages_leaves_text_to_the_teacher(self, run, texts):
+        write_passages("gold.json", make_gold(10, label=str))
+        made, _ = run(gold="gold.json")
+        assert len(made.gold["train"]) == 8
+        assert made.notes == []
+        assert made.dev == made.items["dev"]
+        assert not (made.run / "gold").exists()
+
+    def test_is_tuned_on_from_the_student_that_comes_along_in_later_runs_too(
+        self, run, texts, half
+    ):
+        write_passages("gold.json", make_gold(20))
+        first, _ = run(gold="gold.json")
+        write_texts(make_texts(60))
+        second, _ = run(gold="gold.json")
+        config = json.loads((second.student / "student_config.json").read_text())
+        assert config["started_from"] == first.run.name != second.run.name
+        tuned = [made.run / "gold" / "tuned" / "student" for made in (first, second)]
+        assert_same_weights(*tuned)
+
+    def test_can_go_on_where_training_would_be_in_another_precision(self, run, texts, monkeypatch):
+        write_passages("gold.json", make_gold(20))
+        first, _ = run(gold="gold.json")
+        trained = weights_of(first.student)
+        monkeypatch.setattr(distillation, "computes_in_bf16", lambda: True)
+        again, _ = run(gold="gold.json")
+        for name, value in weights_of(again.student).items():
+            torch.testing.assert_close(value, trained[name], rtol=0, atol=0)
 
     def test_documents_are_not_among_the_text(self, run):
         write_passages("gold.json", make_gold(20, first=0))
@@ -548,17 +633,24 @@ class TestMinutes:
             return score(teacher, passages, labels)
 
         monkeypatch.setattr(lexicon_teacher, "score_passages", score_slowly)
-        monkeypatch.setattr(distillation.time, "perf_counter", lambda: self.now)
-        monkeypatch.setattr(distillation, "_training_rate", lambda: 1_000.0)
+        for clock in ("perf_counter", "monotonic"):
+            monkeypatch.setattr(distillation.time, clock, lambda: self.now)
+        monkeypatch.setattr(distillation, "_training_rate", lambda n_labels: 1_000.0)
 
     def make_plan(self, minutes, teacher):
         job = DistilJob("texts.txt", LABELS, "teacher", minutes=minutes)
         return Plan.make(job, lambda: teacher)
 
-    def test_are_divided_between_labelling_and_training(self, lexicon_teacher, texts):
-        plan = self.make_plan(10, lexicon_teacher(LEXICON))
-        assert plan.n_words == int(0.55 * 600 * 10)
-        assert plan.training_seconds == pytest.approx(0.3 * 600)
+    # To measure the teacher takes 17 seconds; to time it, at the end, 24,000 words and 10 seconds.
+    @pytest.mark.parametrize(("minutes", "finishing"), [(10, 600 / 4), (200, 2_410)])
+    def test_are_divided_between_labelling_and_training(
+        self, lexicon_teacher, texts, minutes, finishing
+    ):
+        self.now = 1_000.0
+        plan = self.make_plan(minutes, lexicon_teacher(LEXICON))
+        assert self.now == 1_017
+        assert plan.n_words == int(0.65 * (60 * minutes - 17 - finishing) * 10)
+        assert plan.training_ends == pytest.approx(1_000 + 60 * minutes - finishing)
         assert plan.words_per_second == 1_000
 
     @pytest.mark.parametrize(
@@ -566,11 +658,28 @@ class TestMinutes:
     )
     def test_leave_time_for_some_epochs(self, monkeypatch, n_words, epochs):
         monkeypatch.setattr(distillation, "EPOCHS", 8)
-        words = ("w",) * 100
-        item = LabelledPassage(Passage(words), ("a",), np.zeros((100, 1, 3), np.float32))
-        plan = Plan(n_words, training_seconds=180.0, words_per_second=1_000.0)
-        assert plan.epochs([item] * (n_words // 100)) == epochs
-        assert Plan().epochs([item]) == 8
+        plan = Plan(n_words, training_ends=280.0, words_per_second=1_000.0)
+        self.now = 100.0
+        assert plan.epochs(n_words) == epochs
+        assert Plan().epochs(n_words) == 8
+
+    @pytest.mark.parametrize(("now", "epochs"), [(0, 7), (100, 4), (200, 2), (1_000, 2)])
+    def test_that_are_over_leave_time_for_fewer(self, monkeypatch, now, epochs):
+        monkeypatch.setattr(distillation, "EPOCHS", 8)
+        self.now = now
+        assert Plan(1, training_ends=280.0, words_per_second=1_000.0).epochs(40_000) == epochs
+
+    def test_are_for_gold_as_often_as_it_comes(self, run, monkeypatch):
+        write_texts(make_texts(100))
+        write_passages("gold.json", make_gold(10))
+        asked, epochs = [], Plan.epochs
+        monkeypatch.setattr(
+            Plan, "epochs", lambda plan, n_words: asked.append(n_words) or epochs(plan, n_words)
+        )
+        made, _ = run(gold="gold.json")
+        # 80 passages of text; 8 of gold, twice to be a fifth of those; 5 words each.
+        assert (len(made.items["train"]), len(made.gold["train"])) == (80, 8)
+        assert asked == [5 * (80 + 2 * 8)]
 
     def test_that_are_too_few_are_refused(self, lexicon_teacher, texts, run):
         with pytest.raises(SettingsError) as caught:
@@ -583,38 +692,38 @@ class TestMinutes:
 
     def test_take_so_much_text_and_the_rest_another_time(self, run):
         write_texts(make_texts(100))  # of 5 words each
-        first, _ = run(minutes=0.5)  # 165 words
-        note = "for the time given, 165 of 500 words are used, of 33 of 100 documents; the rest"
+        first, _ = run(minutes=1)  # 0.65 of 60 - 15 - 17 seconds: 182 words
+        note = "for the time given, 180 of 500 words are used, of 36 of 100 documents; the rest"
         assert any(line.startswith(note) for line in first.notes)
-        assert sum(map(len, first.items.values())) == 33
-        second, teacher = run(minutes=0.5)
-        assert sum(map(len, second.items.values())) == 66
-        assert count_asked(teacher) == 2 + 32 + 33  # the first ones to measure it
+        assert sum(map(len, first.items.values())) == 36
+        second, teacher = run(minutes=1)
+        assert sum(map(len, second.items.values())) == 72
+        assert count_asked(teacher) == 2 + 32 + 36  # the first ones to measure it
         third, _ = run()
         assert sum(map(len, third.items.values())) == 100
 
     def test_label_gold_too(self, run):
         write_texts(make_texts(100))
         write_passages("gold.json", make_gold(10))
-        made, _ = run(minutes=0.5, gold="gold.json")
+        made, _ = run(minutes=1, gold="gold.json")
         assert sum(map(len, made.gold.values())) == 10
-        assert sum(map(len, made.items.values())) == 23
+        assert sum(map(len, made.items.values())) == 26
 
     def test_finish_a_stopped_run_before_more_text_is_taken(self, run, monkeypatch):
         write_texts(make_texts(100))
         with pytest.raises(RuntimeError, match="went away"):
-            run(minutes=0.5, fail_at_passage=50)
-        made, _ = run(minutes=0.5)
-        assert sum(map(len, made.items.values())) == 33
+            run(minutes=1, fail_at_passage=50)
+        made, _ = run(minutes=1)
+        assert sum(map(len, made.items.values())) == 36
         assert made.run.name == "run-0"
         assert any(note.startswith("for the time given") for note in made.notes)
 
     def test_do_not_change_the_epochs_of_a_run_that_has_begun(self, run, texts, monkeypatch):
         monkeypatch.setattr(distillation, "EPOCHS", 3)
-        monkeypatch.setattr(distillation, "_training_rate", lambda: 1.0)
+        monkeypatch.setattr(distillation, "_training_rate", lambda n_labels: 1.0)
         first, _ = run(minutes=10)
         assert "for the time given, training has 2 epochs instead of 3" in first.notes
-        monkeypatch.setattr(distillation, "_training_rate", lambda: 1_000.0)
+        monkeypatch.setattr(distillation, "_training_rate", lambda n_labels: 1_000.0)
         again, _ = run(minutes=10)
         assert again.notes == first.notes
         assert {row["epoch"] for row in read_metrics(again.run)} == {1, 2}
@@ -622,7 +731,15 @@ class TestMinutes:
     def test_measure_training_on_a_few_steps(self, monkeypatch, start_folder):
         monkeypatch.undo()
         monkeypatch.setattr(distillation, "open_student_path", lambda: start_folder)
-        assert distillation._training_rate() > 0
+        asked, train = [], distillation.train_on
+
+        def look(run, items, *args, **options):
+            asked.extend(items["train"])
+            return train(run, items, *args, **options)
+
+        monkeypatch.setattr(distillation, "train_on", look)
+        assert distillation._training_rate(3) > 0
+        assert {len(item.labels) for item in asked} == {3}
 
 
 class TestPassages:

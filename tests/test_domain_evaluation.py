@@ -67,7 +67,8 @@ def evaluate(lexicon_teacher, tmp_path):
         items = {part: [make_item(teacher, "mary left")] for part in ("train", "dev")}
         items["test"] = [make_item(teacher, text) for text in test]
         annotated = {"train": [], "dev": [], "test": [make_item(teacher, *one) for one in gold]}
-        made = Distilled(tmp_path / "student", tmp_path, items, annotated, list(notes))
+        dev = items["dev"]
+        made = Distilled(tmp_path / "student", tmp_path, items, annotated, dev, list(notes))
         return evaluate_distilled(
             made,
             {STUDENT: LookUp(lexicon), "student fp32": LookUp(lexicon)},
@@ -76,6 +77,13 @@ def evaluate(lexicon_teacher, tmp_path):
         )
 
     return run
+
+
+def gold_of(student_f1, teacher_f1, n_reference=50):
+    return {
+        "student": {"f1": student_f1, "n_reference": n_reference},
+        "teacher": {"f1": teacher_f1, "n_reference": n_reference},
+    }
 
 
 def figures_of(*, f1=1.0, n_reference=1, gold=None, teacher_bytes=600_000_000):
@@ -107,7 +115,7 @@ class TestVerdict:
         )
 
     def test_has_gold_where_there_is_some(self):
-        gold = {"student": {"f1": 0.5}, "teacher": {"f1": 0.625}}
+        gold = gold_of(0.5, 0.625)
         assert "an F1 of 100.0 (against gold of 2 passages 50.0, the teacher 62.5), reads" in (
             give_verdict(figures_of(gold=gold))
         )
@@ -122,8 +130,22 @@ class TestVerdict:
         ],
     )
     def test_goes_by_gold_where_there_is_some(self, f1, end):
-        gold = {"student": {"f1": f1}, "teacher": {"f1": 0.6}}
+        gold = gold_of(f1, 0.6)
         assert give_verdict(figures_of(f1=0.1, gold=gold)).endswith(f": {end}")
+
+    @pytest.mark.parametrize(
+        ("n_reference", "end"),
+        [
+            (49, "it can stand in for its teacher, as far as 49 annotated entities can tell."),
+            (50, "it can stand in for its teacher."),
+        ],
+    )
+    def test_says_when_gold_is_too_little_to_tell(self, n_reference, end):
+        gold = gold_of(0.6, 0.6, n_reference)
+        assert give_verdict(figures_of(gold=gold)).endswith(f"takes 6.2 MB instead of 600: {end}")
+
+    def test_does_not_doubt_the_teachers_answers(self):
+        assert "as far as" not in give_verdict(figures_of(n_reference=1))
 
     def test_has_no_size_of_a_teacher_of_the_hub(self):
         assert "takes 6.2 MB: it can" in give_verdict(figures_of(teacher_bytes=None))
@@ -219,7 +241,7 @@ class TestDisagreements:
 class TestReport:
     @pytest.fixture
     def figures(self, evaluate, monkeypatch):
-        monkeypatch.setattr(domain_evaluation, "_TIMED_WORDS", 1)
+        monkeypatch.setattr(domain_evaluation, "TIMED_WORDS", 1)
         gold = [("john left", Entity(0, 1, "person"), Entity(1, 2, "a|b"))]
         lexicon = LEXICON | {"acme": "<c>"}
         figures = evaluate(

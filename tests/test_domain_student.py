@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliner_distill import distillation, domain_evaluation, speed
+from gliner_distill import distillation, domain_evaluation, gold_tuning, speed
 from gliner_distill import export as export_module
 from gliner_distill.corpus import write_passages
 from gliner_distill.domain_student import distil_to_folder
@@ -52,9 +52,12 @@ def small_world(tmp_path, monkeypatch, start_folder):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(distillation, "EPOCHS", 2)
-    monkeypatch.setattr(distillation, "open_student_path", lambda: start_folder)
+    for module in (distillation, gold_tuning):
+        monkeypatch.setattr(module, "open_student_path", lambda: start_folder)
+    monkeypatch.setattr(gold_tuning, "_MIN_EPOCHS", 2)
+    monkeypatch.setattr(gold_tuning, "_MAX_EPOCHS", 2)
     monkeypatch.setattr(distillation, "computes_in_bf16", lambda: False)
-    monkeypatch.setattr(domain_evaluation, "_TIMED_WORDS", 20)
+    monkeypatch.setattr(domain_evaluation, "TIMED_WORDS", 20)
     monkeypatch.setattr(speed, "_SECONDS", 0.01)
     Path("texts.txt").write_text("\n".join(make_texts(40)))
     Path("labels.txt").write_text("".join(f"{label}\n" for label in LABELS))
@@ -108,6 +111,29 @@ class TestFolder:
         for folder in ("out", "out/fp32"):
             config = json.loads(Path(folder, "student_config.json").read_text())
             assert config["runtime"]["label_thresholds"]["person"] == 0.25
+
+    def test_has_thresholds_fitted_on_what_was_to_be_learned(self, distil, monkeypatch):
+        """On text that tuned students count in, too, and on the annotation as it is."""
+        fits = []
+        monkeypatch.setattr(
+            "gliner_distill.export.fit_label_thresholds",
+            lambda bundle, passages, *, min_gain: fits.append(passages) or bundle,
+        )
+
+        def guide(folder, items, gold, settings, *, on_progress):
+            everything = [replace(item, probs=np.ones_like(item.probs)) for item in items["dev"]]
+            return {"train": items["train"], "dev": everything}, None
+
+        monkeypatch.setattr(distillation, "guide_by_gold", guide)
+        write_gold()
+        distil(gold="gold.json")
+        for passages in fits:
+            of_text, of_gold = passages[:2], passages[2:]
+            assert [{one.label for one in passage.entities} for passage in of_text] == [
+                {"person"}  # a passage whole
+            ] * 2
+            assert [len(passage.entities) for passage in of_gold] == [2, 2]
+        assert len(fits) == 2
 
     def test_has_results_that_are_the_figures(self, distil):
         figures = distil()

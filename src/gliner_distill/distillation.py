@@ -6,7 +6,6 @@ there already is not made again, so a run that was stopped goes on, and a run wi
 adds to the one before: their passages, their soft labels, and training from the student it made.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,7 +37,7 @@ from gliner_distill.domain_work import (
 from gliner_distill.entities import END, INSIDE, START, Passage
 from gliner_distill.errors import SettingsError, StoreError
 from gliner_distill.examples import make_split
-from gliner_distill.gold_tuning import blend_gold, guide_by_gold
+from gliner_distill.gold_tuning import blend_gold, guide_by_gold, started_settings
 from gliner_distill.label_policy import LabelPolicy
 from gliner_distill.labelling import label_corpus
 from gliner_distill.near_synonyms import are_near_synonyms
@@ -129,7 +128,7 @@ def distil(
     )
     notes += [weight.note()] if weight is not None else []
     n_words = _count_words(gold_among(learned["train"], gold["train"]))
-    settings = _started_settings(run) or training_settings(epochs=plan.epochs(n_words))
+    settings = started_settings(run) or training_settings(epochs=plan.epochs(n_words))
     if settings.epochs < EPOCHS:
         notes.append(
             f"for the time given, training has {settings.epochs} epochs instead of {EPOCHS}"
@@ -328,17 +327,6 @@ def _without(
         part: [item for item in of_part if item.passage.words not in annotated]
         for part, of_part in items.items()
     }
-
-
-def _started_settings(run: Path) -> TrainingSettings | None:
-    """Return how a run that has a checkpoint is trained, so that it can go on."""
-    if not (run / CHECKPOINT_FILE).is_file():
-        return None
-    path = run / "config.json"
-    try:
-        return TrainingSettings(**json.loads(path.read_text(encoding="utf-8"))["training"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}; choose another --out") from error
 
 
 def _label(

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gliner_distill.entities import Passage, decode_entities
-from gliner_distill.errors import DistillError
+from gliner_distill.entities import Entity, Passage, decode_entities
+from gliner_distill.errors import DistillError, SettingsError
 from gliner_distill.evaluation import StudentPredictor
 from gliner_distill.files import replace_file
 from gliner_distill.label_policy import LabelPolicy
@@ -33,7 +33,7 @@ from gliner_distill.teacher import Probabilities
 from gliner_distill.training import CHECKPOINT_FILE, STUDENT_FOLDER, train_student
 
 MIN_GOLD = 12
-"""Annotated passages with an entity that it takes."""
+"""Annotated passages with an entity of the labels asked that it takes."""
 TEACHER_SHARE_OF_GOLD = 0.3
 """Weight of the teacher in an annotated passage's targets; the rest is the annotation's."""
 _FOLDS = 3
@@ -95,12 +95,12 @@ def guide_by_gold(
         DistillError: The folder holds other work, or cannot be written.
     """
     learned = {part: list(items[part]) for part in ("train", "dev")}
-    if sum(bool(item.passage.entities) for item in gold) < MIN_GOLD:
+    if sum(bool(_entities_asked(item)) for item in gold) < MIN_GOLD:
         return learned, None
     weight = _weigh(folder, gold, settings, on_progress)
     if weight.share == 0:
         return learned, weight
-    tuned = _tune(folder / "tuned", gold, settings, on_progress)
+    tuned = tune_on_gold(folder / "tuned", gold, settings, on_progress=on_progress)
     for part, of_part in learned.items():
         answers = _ask(tuned, of_part, folder / f"labels-{part}", on_progress)
         learned[part] = [
@@ -131,9 +131,9 @@ class StudentTeacher:
         Raises:
             StudentError: The folder holds none, or a broken one.
         """
+        self._predictor = StudentPredictor(*load_student(folder))
         self.name = folder.name
         self.fingerprint = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
-        self._predictor = StudentPredictor(*load_student(folder))
 
     def score_passages(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
@@ -161,7 +161,7 @@ def _weigh(
     for fold in range(_FOLDS):
         seen = [item for place, item in enumerate(gold) if place % _FOLDS != fold]
         rest = [item for place, item in enumerate(gold) if place % _FOLDS == fold]
-        tuned = _tune(folder / f"fold-{fold}", seen, settings, on_progress)
+        tuned = tune_on_gold(folder / f"fold-{fold}", seen, settings, on_progress=on_progress)
         unseen += rest
         answers += tuned.score_passages(
             [item.passage.words for item in rest], [item.labels for item in rest]
@@ -182,9 +182,7 @@ def choose_weight(gold: Sequence[LabelledPassage], tuned: Sequence[Probabilities
         gold: Annotated passages with the teacher's soft labels.
         tuned: What students say that were not tuned on them, arrays of the soft labels' shapes.
     """
-    asked = [
-        [entity for entity in item.passage.entities if entity.label in item.labels] for item in gold
-    ]
+    asked = [_entities_asked(item) for item in gold]
 
     def f1_with(share: float) -> float:
         means = [_mean(item.probs, probs, share) for item, probs in zip(gold, tuned, strict=True)]
@@ -199,15 +197,28 @@ def choose_weight(gold: Sequence[LabelledPassage], tuned: Sequence[Probabilities
     return GoldWeight(share, f1_with(1.0), reached[0.0], len(gold))
 
 
-def _tune(
+def tune_on_gold(
     folder: Path,
     gold: Sequence[LabelledPassage],
     settings: TrainingSettings,
+    *,
     on_progress: ShowProgress,
 ) -> StudentTeacher:
+    """Return the bundled student trained on annotated passages alone, or go on with that.
+
+    Args:
+        folder: The run folder; one that was begun keeps its settings.
+        gold: Annotated passages with the teacher's soft labels.
+        settings: As in `guide_by_gold`.
+        on_progress: As in `guide_by_gold`.
+
+    Raises:
+        DistillError: As `train_student`; or the folder's settings cannot be read.
+    """
     # Always from the bundled student: an earlier run's has seen the passages to measure on.
     student, vocabulary = load_student(open_student_path())
-    settings = replace(settings, epochs=_n_epochs(gold), patience=0)
+    fresh = replace(settings, epochs=_n_epochs(gold), patience=0)
+    settings = started_settings(folder) or fresh
     n_words = settings.epochs * sum(len(item.passage.words) for item in gold)
     train_student(
         student,
@@ -221,8 +232,29 @@ def _tune(
     return StudentTeacher(folder / STUDENT_FOLDER)
 
 
+def started_settings(run: Path) -> TrainingSettings | None:
+    """Return how a run that has a checkpoint is trained, so that it can go on.
+
+    Another machine, or less time, would ask for others.
+
+    Raises:
+        SettingsError: They cannot be read.
+    """
+    if not (run / CHECKPOINT_FILE).is_file():
+        return None
+    path = run / "config.json"
+    try:
+        return TrainingSettings(**json.loads(path.read_text(encoding="utf-8"))["training"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}; choose another --out") from error
+
+
 def _n_epochs(gold: Sequence[LabelledPassage]) -> int:
     return min(_MAX_EPOCHS, max(_MIN_EPOCHS, _PASSAGES_TO_TUNE_ON // len(gold)))
+
+
+def _entities_asked(item: LabelledPassage) -> list[Entity]:
+    return [entity for entity in item.passage.entities if entity.label in item.labels]
 
 
 def _ask(
