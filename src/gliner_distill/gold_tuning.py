@@ -9,11 +9,13 @@ was not tuned on. Whatever is there already is not made again.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gliner_distill.entities import Entity, Passage, decode_entities
 from gliner_distill.errors import DistillError, SettingsError
@@ -40,6 +42,7 @@ _FOLDS = 3
 _SHARES = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
 # A fold is tuned on two thirds of what the student will see, so a near tie speaks for it.
 _NEAR_TIE = 0.95
+_MIN_SEEN = 3
 _PASSAGES_TO_TUNE_ON, _MIN_EPOCHS, _MAX_EPOCHS = 2_000, 6, 60
 _WEIGHT_FILE = "weight.json"
 
@@ -82,7 +85,8 @@ def guide_by_gold(
     """Return the passages to learn from with their targets, and the weight that was measured.
 
     Of fewer than 12 annotated passages too little can be learned: the targets are the teacher's
-    answers, and there is no weight.
+    answers, and there is no weight. So are those of a label that neither annotation nor teacher
+    has three times in the annotated passages.
 
     Args:
         folder: Where tuned students and what they answer are kept.
@@ -100,11 +104,12 @@ def guide_by_gold(
     weight = _weigh(folder, gold, settings, on_progress)
     if weight.share == 0:
         return learned, weight
+    shares = weight.share * _is_known(gold)[:, np.newaxis]
     tuned = tune_on_gold(folder / "tuned", gold, settings, on_progress=on_progress)
     for part, of_part in learned.items():
         answers = _ask(tuned, of_part, folder / f"labels-{part}", on_progress)
         learned[part] = [
-            replace(item, probs=_mean(item.probs, answer.probs, weight.share))
+            replace(item, probs=_mean(item.probs, answer.probs, shares))
             for item, answer in zip(of_part, answers, strict=True)
         ]
     return learned, weight
@@ -279,7 +284,23 @@ def _ask(
     )
 
 
-def _mean(probs: Probabilities, other: Probabilities, share: float) -> Probabilities:
-    """Return `(1 - share) · probs + share · other`, float32."""
+def _is_known(gold: Sequence[LabelledPassage]) -> NDArray[np.bool_]:
+    """Return of each label asked whether annotation and teacher have it often enough in gold.
+
+    What is rare in all the text may be in none of the annotated passages, and a student tuned on
+    them finds none anywhere; where the teacher found some there, none of them right, it is right.
+    """
+    seen = Counter(
+        entity.label
+        for item in gold
+        for entity in [*item.passage.entities, *decode_entities(item.probs, item.labels)]
+    )
+    return np.array([seen[label] >= _MIN_SEEN for label in gold[0].labels])
+
+
+def _mean(
+    probs: Probabilities, other: Probabilities, share: float | NDArray[np.floating]
+) -> Probabilities:
+    """Return `(1 - share) · probs + share · other`, float32; a share for each label or for all."""
     mixed: Probabilities = ((1 - share) * probs + share * other).astype(np.float32)
     return mixed
