@@ -302,6 +302,25 @@ class TestTargets:
         assert_same_targets(learned, text)
         assert list(tunings) == ["fold-0", "fold-1", "fold-2"]
 
+    @pytest.mark.parametrize("whose", ["annotation", "teacher"])
+    @pytest.mark.parametrize(("n_seen", "is_mixed"), [(0, False), (2, False), (3, True)])
+    def test_of_a_label_that_gold_hardly_has_are_the_teachers(
+        self, guide, gold, text, tuned_half, whose, n_seen, is_mixed
+    ):
+        rare = []
+        for number, item in enumerate(gold):
+            person = Entity(0, 1, "person")
+            seen = [Entity(2, 3, "city")] if number < n_seen else []
+            named = (person, *seen) if whose == "annotation" else (person,)
+            found = [person, *seen] if whose == "teacher" else [person]
+            probs = entities_to_probs(found, LABELS, len(item.passage.words))
+            passage = Passage(item.passage.words, named)
+            rare.append(replace(item, passage=passage, probs=probs))
+        learned, _ = guide(gold=rare)
+        for item, other in zip(learned["train"], text["train"], strict=True):
+            assert not np.array_equal(item.probs[:, 0], other.probs[:, 0])
+            assert np.array_equal(item.probs[:, 1], other.probs[:, 1]) != is_mixed
+
     def test_of_a_part_without_passages_are_none(self, guide, text, tuned_half):
         text["dev"] = []
         assert guide()[0]["dev"] == []
