@@ -1069,16 +1069,16 @@ class TestPredict:
         script = f"""
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from gliner_distill import cli
+from gliner_distill import cli_terminal
 
-write = cli._print_bytes
+write = cli_terminal._print_bytes
 
 def write_and_say(lines):
     if lines:
         signal.raise_signal(signal.SIGINT)
     write(lines)
 
-cli._print_bytes = write_and_say
+cli_terminal._print_bytes = write_and_say
 {MAIN}"""
         text = "in paris " * 20_000
         process = start_process(

@@ -30,7 +30,8 @@ COMMANDS = (
     "inspect",
 )
 LIGHT_MODULES = (
-    *("bundle", "calibration", "cli", "cli_options", "corpus", "corpus_columns", "corpus_formats"),
+    *("bundle", "calibration", "cli", "cli_labelling", "cli_options", "cli_prediction"),
+    *("cli_terminal", "cli_training", "corpus", "corpus_columns", "corpus_formats"),
     *("corpus_records", "corpus_statistics", "documents", "domain_corpus", "domain_work"),
     *("entities", "errors", "features", "files", "hub", "label_policy", "label_sets", "metrics"),
     *("near_synonyms", "prediction", "progress", "runtime", "score_codes", "scoring", "settings"),
