@@ -105,7 +105,7 @@ class TestFolder:
             fits.append(([passage.labels for passage in passages], min_gain))
             return replace(bundle, label_thresholds={"person": 0.25, "city": 0.5})
 
-        monkeypatch.setattr("gliner_distill.export.fit_label_thresholds", fit)
+        monkeypatch.setattr("gliner_distill.export.fit_bundle_thresholds", fit)
         distil()
         assert fits == [([("person", "city")] * 4, 0.02)] * 2
         for folder in ("out", "out/fp32"):
@@ -116,7 +116,7 @@ class TestFolder:
         """On text that tuned students count in, too, and on the annotation as it is."""
         fits = []
         monkeypatch.setattr(
-            "gliner_distill.export.fit_label_thresholds",
+            "gliner_distill.export.fit_bundle_thresholds",
             lambda bundle, passages, *, min_gain: fits.append(passages) or bundle,
         )
 

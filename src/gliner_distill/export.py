@@ -106,7 +106,7 @@ def export_student(
         bundle = quantise_tables(quantise_graph(bundle))
     bundle, figures = check_answers(bundle, student, vocabulary, passages, max_f1_loss=max_f1_loss)
     if min_gain is not None:
-        bundle = fit_label_thresholds(bundle, passages, min_gain=min_gain)
+        bundle = fit_bundle_thresholds(bundle, passages, min_gain=min_gain)
     write_bundle(folder, replace(bundle, facts=facts or {}))
     names = (GRAPH_FILE, TABLES_FILE, CONFIG_FILE, TOKENIZER_FILE)
     return replace(figures, n_bytes=sum((folder / name).stat().st_size for name in names))
@@ -296,7 +296,9 @@ def fit_threshold(
     return replace(bundle, threshold=max(thresholds, key=agreement))
 
 
-def fit_label_thresholds(bundle: Bundle, passages: Sequence[Passage], *, min_gain: float) -> Bundle:
+def fit_bundle_thresholds(
+    bundle: Bundle, passages: Sequence[Passage], *, min_gain: float
+) -> Bundle:
     """Return a bundle with its labels' thresholds fitted to the passages' entities.
 
     They stay where they are unless those fitted on either half of the passages do better on the
