@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
@@ -88,72 +89,69 @@ def train_student(
         StudentError: The folder holds a run already and `resume` is false, or a run of other
             settings or data; or it cannot be written; or the loss is no longer a number.
     """
-    _check_gold(train, settings)
-    if settings.patience and DEV not in [split.name for split in splits]:
-        raise SettingsError("patience goes by agreement on dev; there is no split of that name")
+    _check_data(train, splits, settings)
     matched = _matched_teacher(student, settings, teacher)
     accelerator = Accelerator(cpu=settings.device == "cpu")
     examples = [make_example(item, vocabulary) for item in train]
-    run = {
-        "training": asdict(settings),
-        "student": asdict(student.config),
-        "data": _digest(train),
-        "vocabulary": hashlib.sha256(vocabulary.to_json().encode()).hexdigest(),
-        "splits": {split.name: _digest_split(split) for split in splits},
-        "matched_teacher": matched.fingerprint if matched is not None else None,
-    }
+    run = _describe_run(student, vocabulary, train, splits, settings, matched)
     checkpoint = _open_run(folder, run, resume=resume)
-    optimizer = torch.optim.AdamW(
-        _parameter_groups(student, settings), weight_decay=settings.weight_decay, fused=True
-    )
-    model, optimizer = accelerator.prepare(student, optimizer)
-    if checkpoint is not None:  # once the weights are on their device, so that the moments follow
-        checkpoint.restore(student, optimizer.optimizer)
+    model, optimizer = _prepare(accelerator, student, settings, checkpoint)
     first_epoch = checkpoint.epoch if checkpoint is not None else 0
-    n_words_resumed = first_epoch * sum(len(item.passage.words) for item in train)
     if 0 < first_epoch < settings.epochs:
-        on_progress(n_words_resumed, f"epoch {first_epoch}/{settings.epochs}")
-    batches_an_epoch = -(-len(examples) // (settings.batch_size * accelerator.num_processes))
-    rate_at = partial(learning_rate_factor, n_steps=batches_an_epoch * settings.epochs)
-    base_rates = [group["lr"] for group in optimizer.param_groups]
+        n_words = first_epoch * sum(len(item.passage.words) for item in train)
+        on_progress(n_words, f"epoch {first_epoch}/{settings.epochs}")
+    save = partial(save_student, folder / STUDENT_FOLDER, student, vocabulary, facts=facts or {})
     with SummaryWriter(str(folder / "tensorboard"), purge_step=first_epoch + 1) as board:
         for epoch in range(first_epoch, settings.epochs):
             if 0 < settings.patience <= epoch - best_epoch(folder):
                 break
             torch.manual_seed(settings.seed * 100_003 + epoch)
-            model.train()
-            losses = []
-            batches = _epoch_loader(
-                examples, vocabulary, settings, epoch, student.config.head, matched
-            )
+            head = student.config.head
+            batches = _epoch_loader(examples, vocabulary, settings, epoch, head, matched)
             loader = accelerator.prepare(batches)
-            for step, batch in enumerate(loader, start=epoch * batches_an_epoch):
-                for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
-                    group["lr"] = rate * rate_at(step)
-                loss = _loss(model, batch, settings)
-                accelerator.backward(loss)
-                accelerator.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
-                optimizer.step()
-                optimizer.zero_grad()
-                losses.append(loss.item())
-                _check_loss(losses[-1], epoch + 1, settings)
-                text = f"epoch {epoch + 1}/{settings.epochs}, loss {losses[-1]:.3f}"
-                on_progress(int(batch["n_words"].sum()), text)
+            losses = _train_epoch(
+                accelerator, model, optimizer, loader, settings, epoch=epoch, show=on_progress
+            )
             if accelerator.is_main_process:
                 rows = _measure(student, vocabulary, splits, settings, epoch + 1, losses)
                 _log_epoch(folder, rows, board)
                 if settings.patience and best_epoch(folder) == epoch + 1:
-                    save_student(folder / STUDENT_FOLDER, student, vocabulary, facts=facts or {})
-                write_checkpoint(
-                    folder / CHECKPOINT_FILE,
-                    Checkpoint.of(student, optimizer.optimizer, epoch=epoch + 1, run=run),
-                )
+                    save()
+                reached = Checkpoint.of(student, optimizer.optimizer, epoch=epoch + 1, run=run)
+                write_checkpoint(folder / CHECKPOINT_FILE, reached)
     if settings.patience:
         best, _ = load_student(folder / STUDENT_FOLDER)
         student.load_state_dict(best.state_dict(), strict=False)  # projections stay behind
     elif accelerator.is_main_process:
-        save_student(folder / STUDENT_FOLDER, student, vocabulary, facts=facts or {})
+        save()
     return student.eval()
+
+
+def _train_epoch(
+    accelerator: Accelerator,
+    model: nn.Module,
+    optimizer: AcceleratedOptimizer,
+    loader: DataLoader[Batch],
+    settings: TrainingSettings,
+    *,
+    epoch: int,
+    show: Callable[[int, str], None],
+) -> list[float]:
+    """Take a step on each batch, and return the losses."""
+    model.train()
+    losses = []
+    for step, batch in enumerate(loader, start=epoch * len(loader)):
+        _set_rates(optimizer, settings, step, n_steps=len(loader) * settings.epochs)
+        loss = _loss(model, batch, settings)
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        _check_loss(losses[-1], epoch + 1, settings)
+        text = f"epoch {epoch + 1}/{settings.epochs}, loss {losses[-1]:.3f}"
+        show(int(batch["n_words"].sum()), text)
+    return losses
 
 
 def best_epoch(folder: Path) -> int:
@@ -328,6 +326,25 @@ def _log_epoch(folder: Path, rows: Iterator[dict[str, Any]], board: SummaryWrite
         raise StudentError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
+def _describe_run(
+    student: Student,
+    vocabulary: Vocabulary,
+    train: Sequence[LabelledPassage],
+    splits: Sequence[EvaluationSplit],
+    settings: TrainingSettings,
+    matched: GLiNERTeacher | None,
+) -> dict[str, Any]:
+    """Return what makes a run the same one, for `config.json` and the checkpoint."""
+    return {
+        "training": asdict(settings),
+        "student": asdict(student.config),
+        "data": _digest(train),
+        "vocabulary": hashlib.sha256(vocabulary.to_json().encode()).hexdigest(),
+        "splits": {split.name: _digest_split(split) for split in splits},
+        "matched_teacher": matched.fingerprint if matched is not None else None,
+    }
+
+
 def _open_run(folder: Path, run: Mapping[str, Any], *, resume: bool) -> Checkpoint | None:
     path = folder / CHECKPOINT_FILE
     if path.exists() and not resume:
@@ -354,18 +371,48 @@ def _open_run(folder: Path, run: Mapping[str, Any], *, resume: bool) -> Checkpoi
         raise StudentError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
 
+def _prepare(
+    accelerator: Accelerator,
+    student: Student,
+    settings: TrainingSettings,
+    checkpoint: Checkpoint | None,
+) -> tuple[nn.Module, AcceleratedOptimizer]:
+    """Return the student and its optimizer on their device, where the checkpoint left them."""
+    optimizer = torch.optim.AdamW(
+        _parameter_groups(student, settings), weight_decay=settings.weight_decay, fused=True
+    )
+    model, prepared = accelerator.prepare(student, optimizer)
+    if checkpoint is not None:  # once the weights are on their device, so that the moments follow
+        checkpoint.restore(student, prepared.optimizer)
+    return model, prepared
+
+
 def _parameter_groups(student: Student, settings: TrainingSettings) -> list[dict[str, Any]]:
     pieces = list(student.pieces.parameters())
     of_pieces = {id(parameter) for parameter in pieces}
     others = [parameter for parameter in student.parameters() if id(parameter) not in of_pieces]
-    rate = settings.learning_rate
-    return [
-        {"params": pieces, "lr": rate * settings.embedding_rate},
-        {"params": others, "lr": rate},
-    ]
+    groups = zip((pieces, others), _full_rates(settings), strict=True)
+    return [{"params": parameters, "lr": rate} for parameters, rate in groups]
 
 
-def _check_gold(train: Sequence[LabelledPassage], settings: TrainingSettings) -> None:
+def _full_rates(settings: TrainingSettings) -> tuple[float, float]:
+    """Return the learning rates of the pieces and of all else, without the schedule."""
+    return settings.learning_rate * settings.embedding_rate, settings.learning_rate
+
+
+def _set_rates(
+    optimizer: AcceleratedOptimizer, settings: TrainingSettings, step: int, *, n_steps: int
+) -> None:
+    share = learning_rate_factor(step, n_steps=n_steps)
+    for group, rate in zip(optimizer.param_groups, _full_rates(settings), strict=True):
+        group["lr"] = rate * share
+
+
+def _check_data(
+    train: Sequence[LabelledPassage],
+    splits: Sequence[EvaluationSplit],
+    settings: TrainingSettings,
+) -> None:
     if not train:
         raise SettingsError("there is no passage to train on")
     if settings.alpha < 1 and not any(item.passage.entities for item in train):
@@ -373,6 +420,8 @@ def _check_gold(train: Sequence[LabelledPassage], settings: TrainingSettings) ->
             f"alpha {settings.alpha} mixes gold labels in, but the store has no gold entity; "
             f"use --alpha 1"
         )
+    if settings.patience and DEV not in [split.name for split in splits]:
+        raise SettingsError("patience goes by agreement on dev; there is no split of that name")
 
 
 def _matched_teacher(
