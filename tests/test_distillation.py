@@ -25,7 +25,7 @@ from gliner_distill.distillation import (
     warn_of_labels,
 )
 from gliner_distill.domain_corpus import PARTS
-from gliner_distill.domain_work import DistilJob
+from gliner_distill.domain_work import DistilJob, alone_in
 from gliner_distill.entities import Entity, Passage, decode_entities
 from gliner_distill.errors import CorpusError, DistillError, SettingsError
 from gliner_distill.gold_tuning import GoldWeight
@@ -287,7 +287,7 @@ class TestStops:
             with pytest.raises(CorpusError, match="No space left"):
                 run()
         assert_same_weights(run()[0].student, whole.student)
-        assert not list(Path("out/work").glob(".*"))
+        assert not list(Path("out/work").glob(".*.part"))
 
 
 class TestMoreText:
@@ -370,6 +370,32 @@ class TestRefusals:
         Path("out/work", name).write_text("{")
         with pytest.raises(DistillError, match=rf"{name}: cannot be read: .*choose another --out"):
             run()
+
+
+class TestLock:
+    def test_keeps_a_second_process_out(self, run, texts):
+        work = Path("out/work")
+        with alone_in(work):
+            with pytest.raises(DistillError) as caught:
+                run()
+            assert str(caught.value) == (
+                "out: another process distils into it; wait for it, or choose another --out"
+            )
+        assert not Path("out").exists()
+        run()
+
+    def test_leaves_a_folder_that_was_there(self):
+        Path("out").mkdir()
+        Path("out/mine").touch()
+        with alone_in(Path("out/work")):
+            pass
+        assert [path.name for path in Path("out").iterdir()] == ["mine"]
+
+    def test_in_a_folder_that_cannot_be_made_is_an_error(self):
+        Path("file").touch()
+        problem = "^file/work: cannot be written: Not a directory"
+        with pytest.raises(DistillError, match=problem), alone_in(Path("file/work")):
+            pass
 
 
 class TestWarnings:
@@ -572,6 +598,20 @@ class TestGold:
         of_text = texts_of(item for part in PARTS for item in made.items[part])
         assert of_text == sorted(make_texts(30, first=20))
         assert count_asked(teacher) == 50
+
+    def test_of_other_annotation_than_before_is_noted(self, run, texts):
+        gold = make_gold(20)
+        write_passages("gold.json", gold)
+        first, _ = run(gold="gold.json")
+        again, _ = run(gold="gold.json")
+        assert again.notes == first.notes
+        write_passages("gold.json", [Passage(gold[0].words, (Entity(1, 2, "city"),)), *gold[1:]])
+        corrected, _ = run(gold="gold.json")
+        note = (
+            "gold.json: 1 passages have another annotation than when they were first read, which "
+            "is still what the student learns; choose another --out for the new one"
+        )
+        assert note in corrected.notes
 
     def test_that_comes_later_leaves_the_text_that_it_annotates(self, run, texts):
         run()

@@ -198,8 +198,22 @@ class TestBadInput:
         monkeypatch.setattr(domain_corpus, "_MAX_FIELD_CHARS", 10)
         path = file("a.csv", f'body\n1\n"{"x" * 20}"\n')
         self.assert_fails(
-            "PATH: line 3: is no CSV: field larger than field limit (10)", path, column="body"
+            "PATH: line 3: is no CSV: field larger than field limit (10); a quote in a text must "
+            "be doubled, and one that is opened must be closed",
+            path,
+            column="body",
         )
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ('body\n"one\ntwo\n', "line 3: is no CSV: unexpected end of data"),
+            ('body\n"one\ntwo\n"three"\n', "line 4: is no CSV: ',' expected after '\"'"),
+        ],
+    )
+    def test_quote_that_is_never_closed_swallows_nothing(self, file, text, problem):
+        hint = "a quote in a text must be doubled, and one that is opened must be closed"
+        self.assert_fails(f"PATH: {problem}; {hint}", file("a.csv", text), column="body")
 
 
 class TestCuts:

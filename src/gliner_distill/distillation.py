@@ -29,8 +29,10 @@ from gliner_distill.domain_work import (
     TEXT,
     WORK_FOLDER,
     DistilJob,
+    alone_in,
     check_same_job,
     collect_passages,
+    holds_passages,
     run_folder,
     write_noted,
 )
@@ -108,8 +110,14 @@ def distil(
         SettingsError: The folder holds the work of other labels or another teacher.
         DistillError: The teacher or a store is broken, or the disk is full.
     """
-    work = out / WORK_FOLDER
     job = check_same_job(out, job)
+    with alone_in(out / WORK_FOLDER):
+        return _distil(job, out / WORK_FOLDER, load_teacher, on_progress)
+
+
+def _distil(
+    job: DistilJob, work: Path, load_teacher: LoadTeacher, on_progress: ShowProgress
+) -> Distilled:
     notes = warn_of_labels(tuple(job.labels))
     plan = Plan.make(job, load_teacher) if job.minutes is not None else Plan()
     folders = collect_passages(work, job, max_words=plan.n_words, notes=notes)
@@ -340,7 +348,7 @@ def _label(
     for folder in folders:
         for part in PARTS:
             corpus, store = folder / f"{part}.json", folder / f"labels-{part}"
-            if corpus.stat().st_size < 4:  # an empty list
+            if not holds_passages(corpus):
                 continue
             if not _is_finished(store):
                 passages = CorpusFile(corpus)

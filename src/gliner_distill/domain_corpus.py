@@ -275,7 +275,7 @@ def _table_texts(path: Path, column: str) -> Iterator[tuple[str, str | ValueErro
     try:
         # What is not UTF-8 arrives as lone surrogates, so that its row can be named.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-            rows = csv.DictReader(stream, delimiter=delimiter)
+            rows = csv.DictReader(stream, delimiter=delimiter, strict=True)
             try:
                 names = rows.fieldnames or ()
                 if column not in names:
@@ -287,7 +287,10 @@ def _table_texts(path: Path, column: str) -> Iterator[tuple[str, str | ValueErro
                     yield f"{path}: line {rows.line_num}", text
             except csv.Error as error:
                 place = f"{path}: line {rows.reader.line_num}"
-                raise CorpusError(f"{place}: is no CSV: {error}") from error
+                raise CorpusError(
+                    f"{place}: is no CSV: {error}; a quote in a text must be doubled, and one "
+                    "that is opened must be closed"
+                ) from error
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
     finally:

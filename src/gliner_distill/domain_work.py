@@ -7,13 +7,23 @@ teacher is refused. What is labelled and trained goes into the same folder, by `
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gliner_distill.corpus import CorpusNotes, read_passages, write_passages
+from filelock import FileLock, Timeout
+
+from gliner_distill.corpus import CorpusFile, CorpusNotes, read_passages, write_passages
 from gliner_distill.corpus_records import clean_label
-from gliner_distill.domain_corpus import MIN_PASSAGES, PartedCorpus, part_documents, read_domain
+from gliner_distill.domain_corpus import (
+    MIN_PASSAGES,
+    PARTS,
+    PartedCorpus,
+    cut_document,
+    part_documents,
+    read_domain,
+)
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError, DistillError, SettingsError
 from gliner_distill.files import replace_file
@@ -22,6 +32,7 @@ WORK_FOLDER = "work"
 TEXT, GOLD = "text", "gold"
 FINISHED_FILE = "finished"
 """In the folder of a run that is trained to its end."""
+LOCK_FILE = ".lock"
 _JOB_FILE, _DOCUMENTS_FILE = "job.json", "documents.json"
 
 
@@ -57,7 +68,12 @@ def check_same_job(out: Path, job: DistilJob) -> DistilJob:
     path = out / WORK_FOLDER / _JOB_FILE
     if not path.is_file():
         # A run that was stopped in its first write leaves an empty folder, or half of that file.
-        others = (file for file in out.rglob("*") if file.is_file() and path.name not in file.name)
+        ours = (_JOB_FILE, LOCK_FILE)
+        others = (
+            file
+            for file in out.rglob("*")
+            if file.is_file() and not any(name in file.name for name in ours)
+        )
         if out.is_file() or any(others):
             problem = "is a file" if out.is_file() else "holds something else"
             raise SettingsError(f"{out}: {problem}; choose a folder that is new or empty")
@@ -71,6 +87,34 @@ def check_same_job(out: Path, job: DistilJob) -> DistilJob:
             f"{out}: was distilled with other labels or another teacher; choose another --out"
         )
     return replace(job, labels=found["labels"])
+
+
+@contextmanager
+def alone_in(work: Path) -> Iterator[None]:
+    """Keep other processes out of a work folder; where nothing was written it is gone afterwards.
+
+    Raises:
+        DistillError: Another process works in it, or it cannot be written.
+    """
+    lock = FileLock(work / LOCK_FILE, timeout=0)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise DistillError(
+            f"{work.parent}: another process distils into it; wait for it, or choose another --out"
+        ) from None
+    except OSError as error:
+        raise DistillError(f"{work}: cannot be written: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        if {path.name for path in work.iterdir()} <= {LOCK_FILE}:
+            (work / LOCK_FILE).unlink(missing_ok=True)
+            work.rmdir()
+            with suppress(OSError):  # it holds what was there before
+                work.parent.rmdir()
 
 
 def collect_passages(
@@ -94,7 +138,7 @@ def collect_passages(
     is_stopped = bool(folders[TEXT]) and not (run_folder(work, folders) / FINISHED_FILE).exists()
     annotated, new = _known_documents(folders[GOLD]), dict[str, PartedCorpus]()
     if job.gold is not None:
-        new[GOLD] = _part_gold(job.gold, job, annotated, notes)
+        new[GOLD] = _part_gold(job.gold, job, folders[GOLD], notes)
         annotated.update(new[GOLD].documents)
         if max_words is not None:
             max_words = max(0, max_words - new[GOLD].n_words)
@@ -111,11 +155,16 @@ def collect_passages(
     return folders
 
 
-def _part_gold(source: str, job: DistilJob, known: set[str], notes: list[str]) -> PartedCorpus:
+def _part_gold(
+    source: str, job: DistilJob, folders: Sequence[Path], notes: list[str]
+) -> PartedCorpus:
     read, found = CorpusNotes(), set[str]()
     passages = read_passages(source, skip_bad=job.skip_bad, notes=read)
-    documents = (_of_labels(passage, job.labels, found) for passage in passages)
-    corpus = part_documents(documents, source=source, known=known, min_passages=0)
+    documents = [_of_labels(passage, job.labels, found) for passage in passages]
+    corpus = part_documents(
+        documents, source=source, known=_known_documents(folders), min_passages=0
+    )
+    notes += _warn_of_changes(source, documents, folders)
     read.long_passages = 0  # they are cut
     notes += read.lines()
     absent = [label for label in job.labels if clean_label(label) not in found]
@@ -130,6 +179,30 @@ def _part_gold(source: str, job: DistilJob, known: set[str], notes: list[str]) -
         for label in absent
     ]
     return corpus
+
+
+def _warn_of_changes(
+    source: str, documents: Iterable[Passage], folders: Sequence[Path]
+) -> list[str]:
+    """Return a warning if passages that were read before have other annotation now."""
+    before = {
+        passage.words: set(passage.entities)
+        for folder in folders
+        for part in PARTS
+        if holds_passages(folder / f"{part}.json")
+        for passage in CorpusFile(folder / f"{part}.json")
+    }
+    n_changed = sum(
+        passage.words in before and set(passage.entities) != before[passage.words]
+        for document in documents
+        for passage in cut_document(document)
+    )
+    if not n_changed:
+        return []
+    return [
+        f"{source}: {n_changed:,} passages have another annotation than when they were first read, "
+        "which is still what the student learns; choose another --out for the new one"
+    ]
 
 
 def _part_text(
@@ -167,6 +240,11 @@ def _of_labels(passage: Passage, labels: Mapping[str, str], found: set[str]) -> 
 
 def _numbered(work: Path, kind: str) -> list[Path]:
     return sorted(work.glob(f"{kind}-*"), key=lambda path: int(path.name.split("-")[1]))
+
+
+def holds_passages(part: Path) -> bool:
+    """Say whether a part's file is more than an empty list."""
+    return part.stat().st_size >= 4
 
 
 def run_folder(work: Path, folders: Mapping[str, Sequence[Path]]) -> Path:
