@@ -32,7 +32,7 @@ COMMANDS = (
 LIGHT_MODULES = (
     *("bundle", "calibration", "cli", "cli_labelling", "cli_options", "cli_prediction"),
     *("cli_terminal", "cli_training", "corpus", "corpus_columns", "corpus_formats"),
-    *("corpus_records", "corpus_statistics", "documents", "domain_corpus", "domain_work"),
+    *("corpus_records", "corpus_statistics", "documents", "domain_corpus"),
     *("entities", "errors", "features", "files", "hub", "label_policy", "label_sets", "metrics"),
     *("near_synonyms", "prediction", "progress", "runtime", "score_codes", "scoring", "settings"),
     *("span_decoding", "speed", "student_config", "word_vectors"),
