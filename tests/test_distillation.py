@@ -507,7 +507,7 @@ class TestGold:
     @pytest.fixture
     def half(self, monkeypatch):
         """Tuned students count half, whatever they are worth."""
-        weight = GoldWeight(0.5, tuned_f1=0.75, teacher_f1=0.6, n_passages=16)
+        weight = GoldWeight(0.5, 0.5, tuned_f1=0.75, teacher_f1=0.6, n_passages=16)
         monkeypatch.setattr(gold_tuning, "_weigh", lambda *args: weight)
         return weight
 

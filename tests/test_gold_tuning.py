@@ -155,12 +155,13 @@ class TestChooseWeight:
     )
     def test_is_the_largest_that_is_right(self, teacher, tuned, share, teacher_f1, tuned_f1):
         weight = choose_weight([self.item(*teacher)] * 3, [self.probs(*tuned)] * 3)
-        assert weight == GoldWeight(share, tuned_f1, teacher_f1, 3)
+        assert (weight.share, weight.tuned_f1, weight.teacher_f1) == (share, tuned_f1, teacher_f1)
+        assert weight.n_passages == 3
 
     def test_is_nothing_where_the_tuned_students_spoil_everything(self):
         """The teacher is barely sure and right, they are sure and wrong: a fifth is too much."""
         weight = choose_weight([self.item(0, sure=0.55)], [self.probs(1, sure=0.99)])
-        assert weight == GoldWeight(0.0, 0.0, 1.0, 1)
+        assert weight == GoldWeight(0.0, 0.5, 0.0, 1.0, 1)
 
     def test_lies_between_where_each_knows_what_the_other_does_not(self):
         # Right with at most 0.5 of the tuned students, and right from 0.35 on.
@@ -172,16 +173,25 @@ class TestChooseWeight:
             for share in gold_tuning._SHARES
         }
         assert [share for share, both in right.items() if all(both)] == [0.35, 0.5]
-        assert choose_weight(gold, tuned) == GoldWeight(0.5, 0.5, 0.5, 2)
+        assert choose_weight(gold, tuned) == GoldWeight(0.5, 0.5, 0.5, 0.5, 2)
 
     def is_right(self, item, probs, share):
         """Say so of the first word without decoding: of one-word entities it is a matter of 0.5."""
         mixed = (1 - share) * item.probs + share * probs
         return bool((mixed[0] > 0.5).all() and not (mixed[1] > 0.5).any())
 
-    @pytest.mark.parametrize(("n_lost", "share"), [(5, 0.9), (6, 0.0)])
-    def test_may_cost_five_per_cent(self, n_lost, share):
-        """Of 100 passages the tuned students have some wrong at any share; F1 0.95 is enough."""
+    def test_goes_with_the_threshold_that_two_who_doubt_need(self):
+        first = (self.item(0, sure=0.7), self.probs(sure=0.95))
+        second = (self.item(sure=0.95), self.probs(0, sure=0.7))
+        gold, tuned = zip(first, second, strict=True)
+        # 0.65 of one and 0.35 of the other: the surer says 0.7, the other 0.05.
+        assert choose_weight(gold, tuned) == GoldWeight(
+            0.65, 0.25, pytest.approx(2 / 3), pytest.approx(2 / 3), 2
+        )
+
+    @pytest.mark.parametrize(("n_lost", "share"), [(2, 0.9), (4, 0.35), (5, 0.0)])
+    def test_may_cost_two_per_cent(self, n_lost, share):
+        """Of 100 passages the tuned students have some wrong at any share; F1 0.98 is enough."""
         gold = [self.item(0, sure=0.55)] * 100
         tuned = [self.probs(1, sure=0.99)] * n_lost + [self.probs(0)] * (100 - n_lost)
         weight = choose_weight(gold, tuned)
@@ -194,9 +204,21 @@ class TestChooseWeight:
         assert (weight.teacher_f1, weight.tuned_f1) == (1.0, 1.0)
 
 
+class TestMix:
+    def test_puts_the_threshold_at_half_and_leaves_labels_that_are_not_known(self):
+        weight = GoldWeight(0.5, 0.3, 0.0, 0.0, 1)
+        teacher = np.array([[[0.2, 0.1, 0.0], [0.2, 0.1, 0.0]]], np.float32)
+        tuned = np.array([[[0.4, 0.6, 0.0], [0.4, 0.6, 0.0]]], np.float32)
+        mixed = weight.mix(teacher, tuned, np.array([True, False]))
+        assert mixed.dtype == np.float32
+        np.testing.assert_array_equal(mixed[:, 1], teacher[:, 1])
+        # A mean of 0.35 has odds of 7 to 13, which are 7/13 * 7/3 once 0.3 is at 0.5.
+        np.testing.assert_allclose(mixed[0, 0], [0.5, 49 / 88, 0.0], atol=3e-4)
+
+
 class TestNote:
     def test_says_what_was_measured(self):
-        assert GoldWeight(0.35, 0.754, 0.6, 100).note() == (
+        assert GoldWeight(0.35, 0.4, 0.754, 0.6, 100).note() == (
             "on 100 annotated passages the teacher has an F1 of 60.0, students tuned on two thirds "
             "of them 75.4 on the rest, so in the targets of the other text a tuned student counts "
             "35% beside the teacher"
@@ -278,9 +300,9 @@ class TestTargets:
             for item, of_teacher, probs in zip(learned[part], text[part], answers, strict=True):
                 kept = COMPANDED.decode(COMPANDED.encode(probs))
                 assert item.probs.dtype == np.float32
-                np.testing.assert_allclose(
-                    item.probs, 0.5 * of_teacher.probs + 0.5 * kept, rtol=0, atol=1e-6
-                )
+                mean = 0.5 * of_teacher.probs + 0.5 * kept
+                odds = mean / (1 - mean) * (1 - weight.threshold) / weight.threshold
+                np.testing.assert_allclose(item.probs, odds / (1 + odds), rtol=0, atol=1e-6)
                 assert np.abs(item.probs - of_teacher.probs).max() > 0.1
 
     def test_weigh_the_tuned_student_by_the_share(self, guide, text, monkeypatch, tmp_path):

@@ -40,8 +40,10 @@ TEACHER_SHARE_OF_GOLD = 0.15
 """Weight of the teacher in an annotated passage's targets; the rest is the annotation's."""
 _FOLDS = 3
 _SHARES = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
+# Where two doubt different things their mean is seldom above 0.5.
+_THRESHOLDS = (0.5, 0.4, 0.35, 0.3, 0.25)
 # A fold is tuned on two thirds of what the student will see, so a near tie speaks for it.
-_NEAR_TIE = 0.95
+_NEAR_TIE = 0.98
 _MIN_SEEN = 3
 _PASSAGES_TO_TUNE_ON, _MIN_EPOCHS, _MAX_EPOCHS = 2_000, 6, 60
 _WEIGHT_FILE = "weight.json"
@@ -53,6 +55,7 @@ class GoldWeight:
 
     Attributes:
         share: Its weight in a target, 0 to 0.9; the rest is the teacher's.
+        threshold: Above which such a mean is an entity; targets are moved so that it lies at 0.5.
         tuned_f1: F1 of exact spans of students tuned on two thirds of the annotated passages, on
             the other third.
         teacher_f1: The teacher's, on the same passages.
@@ -60,9 +63,25 @@ class GoldWeight:
     """
 
     share: float
+    threshold: float
     tuned_f1: float
     teacher_f1: float
     n_passages: int
+
+    def mix(
+        self, probs: Probabilities, tuned: Probabilities, is_known: NDArray[np.bool_]
+    ) -> Probabilities:
+        """Return the targets of what a teacher and a tuned student say of a passage.
+
+        Args:
+            probs: The teacher's, shape `(words, labels, 3)`.
+            tuned: The student's, of the same shape.
+            is_known: Of each label whether it is mixed at all.
+        """
+        mean = np.clip(_mean(probs, tuned, self.share), 1e-4, 1 - 1e-4)
+        odds = mean / (1 - mean) * (1 - self.threshold) / self.threshold
+        targets = np.where(is_known[:, np.newaxis], odds / (1 + odds), probs)
+        return targets.astype(np.float32)
 
     def note(self) -> str:
         """Return what a user should know of it."""
@@ -104,12 +123,12 @@ def guide_by_gold(
     weight = _weigh(folder, gold, settings, on_progress)
     if weight.share == 0:
         return learned, weight
-    shares = weight.share * _is_known(gold)[:, np.newaxis]
+    is_known = _is_known(gold)
     tuned = tune_on_gold(folder / "tuned", gold, settings, on_progress=on_progress)
     for part, of_part in learned.items():
         answers = _ask(tuned, of_part, folder / f"labels-{part}", on_progress)
         learned[part] = [
-            replace(item, probs=_mean(item.probs, answer.probs, shares))
+            replace(item, probs=weight.mix(item.probs, answer.probs, is_known))
             for item, answer in zip(of_part, answers, strict=True)
         ]
     return learned, weight
@@ -183,23 +202,30 @@ def _weigh(
 def choose_weight(gold: Sequence[LabelledPassage], tuned: Sequence[Probabilities]) -> GoldWeight:
     """Return the largest weight of the tuned students whose F1 against gold is nearly the best.
 
+    Each weight has the threshold that is best for it, the first of those as good.
+
     Args:
         gold: Annotated passages with the teacher's soft labels.
         tuned: What students say that were not tuned on them, arrays of the soft labels' shapes.
     """
     asked = [_entities_asked(item) for item in gold]
 
-    def f1_with(share: float) -> float:
+    def f1_with(share: float, threshold: float = 0.5) -> float:
         means = [_mean(item.probs, probs, share) for item, probs in zip(gold, tuned, strict=True)]
         found = [
-            decode_entities(probs, item.labels) for probs, item in zip(means, gold, strict=True)
+            decode_entities(probs, item.labels, threshold=threshold)
+            for probs, item in zip(means, gold, strict=True)
         ]
         return score_spans(found, asked).f1
 
-    reached = {share: f1_with(share) for share in _SHARES}
+    thresholds = {
+        share: max(_THRESHOLDS if share else (0.5,), key=lambda one: f1_with(share, one))
+        for share in _SHARES
+    }
+    reached = {share: f1_with(share, threshold) for share, threshold in thresholds.items()}
     enough = _NEAR_TIE * max(reached.values())
     share = max(share for share, f1 in reached.items() if f1 >= enough)
-    return GoldWeight(share, f1_with(1.0), reached[0.0], len(gold))
+    return GoldWeight(share, thresholds[share], f1_with(1.0), reached[0.0], len(gold))
 
 
 def tune_on_gold(
@@ -298,9 +324,7 @@ def _is_known(gold: Sequence[LabelledPassage]) -> NDArray[np.bool_]:
     return np.array([seen[label] >= _MIN_SEEN for label in gold[0].labels])
 
 
-def _mean(
-    probs: Probabilities, other: Probabilities, share: float | NDArray[np.floating]
-) -> Probabilities:
-    """Return `(1 - share) · probs + share · other`, float32; a share for each label or for all."""
+def _mean(probs: Probabilities, other: Probabilities, share: float) -> Probabilities:
+    """Return `(1 - share) · probs + share · other`, float32."""
     mixed: Probabilities = ((1 - share) * probs + share * other).astype(np.float32)
     return mixed
