@@ -696,4 +696,4 @@ class TestAblation:
         assert set(shares) == {0.7}
         shares.clear()
         learned(ablation.Variant("gold", None, 12))
-        assert set(shares) == {0.3}
+        assert set(shares) == {0.15}
