@@ -2,8 +2,8 @@
 
 In: text with the teacher's soft labels, and annotated passages. Out: the text with targets that are
 a mean of two teachers: the one that was given, and the bundled student tuned on the annotated
-passages alone. Farina et al. (2023) tune the teacher before it labels; a student is tuned a
-thousand times quicker. How much the tuned student counts is measured on annotated passages that it
+passages alone. Farina et al. (2023) tune the teacher before it labels; here it is a
+student, which takes seconds. How much it counts is measured on annotated passages that it
 was not tuned on. Whatever is there already is not made again.
 """
 
