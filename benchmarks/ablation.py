@@ -26,17 +26,18 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from gliner_distill import gold_tuning
-from gliner_distill.distillation import GOLD_FOLDER, train_on, training_settings
-from gliner_distill.entities import decode_entities, entities_to_probs
-from gliner_distill.evaluation import StudentPredictor
+from gliner_distill.decoding import decode_entities, entities_to_probs
+from gliner_distill.distillation import few_shot as gold_tuning
+from gliner_distill.distillation.few_shot import fine_tune_on_gold, refine_soft_labels
+from gliner_distill.distillation.train import GOLD_FOLDER, train_on, training_settings
+from gliner_distill.entities import LabeledPassage
 from gliner_distill.files import replace_file
-from gliner_distill.gold_tuning import guide_by_gold, tune_on_gold
-from gliner_distill.shards import LabelledPassage
-from gliner_distill.student import Student, load_student, save_student
-from gliner_distill.student_config import open_student_path
-from gliner_distill.teacher import GLiNERTeacher
-from gliner_distill.training import STUDENT_FOLDER
+from gliner_distill.runtime.locate import bundled_student_path
+from gliner_distill.student.files import load_student, save_student
+from gliner_distill.student.model import Student
+from gliner_distill.student.predictor import StudentPredictor
+from gliner_distill.teacher.gliner import GLiNERTeacher
+from gliner_distill.training.run import STUDENT_FOLDER
 
 _SURE = 0.98
 """How sure a hard label of the teacher is: cross-entropy with 1 has no minimum."""
@@ -137,10 +138,10 @@ def make_student(folder: Path, data: domain.DomainSet, variant: Variant, seed: i
     gold, text = train[: variant.n_gold], {"train": train[variant.n_gold :], "dev": data.dev}
     settings = replace(training_settings(seed=seed), temperature=variant.temperature)
     if variant.is_gold_alone:
-        tune_on_gold(folder / "tuned", gold, settings, on_progress=lambda *step: None)
+        fine_tune_on_gold(folder / "tuned", gold, settings, on_progress=lambda *step: None)
         return folder / "tuned" / STUDENT_FOLDER
     if variant.is_guided:
-        text, _ = guide_by_gold(
+        text, _ = refine_soft_labels(
             folder / GOLD_FOLDER, text, gold, settings, on_progress=lambda *step: None
         )
     train_on(
@@ -148,13 +149,15 @@ def make_student(folder: Path, data: domain.DomainSet, variant: Variant, seed: i
         text,
         {"train": gold, "dev": []},
         settings,
-        start=make_start(folder / "start", seed) if variant.from_scratch else open_student_path(),
+        start=make_start(folder / "start", seed)
+        if variant.from_scratch
+        else bundled_student_path(),
         on_progress=lambda *step: None,
     )
     return folder / "run" / STUDENT_FOLDER
 
 
-def harden(item: LabelledPassage) -> LabelledPassage:
+def harden(item: LabeledPassage) -> LabeledPassage:
     """Return a passage with the teacher's entities for its probabilities."""
     found = decode_entities(item.probs, item.labels)
     sure = [replace(one, score=1.0) for one in found]
@@ -164,7 +167,7 @@ def harden(item: LabelledPassage) -> LabelledPassage:
 
 def make_start(folder: Path, seed: int) -> Path:
     """Return the folder of a student of the bundled one's shape and pieces, drawn by chance."""
-    bundled, vocabulary = load_student(open_student_path())
+    bundled, vocabulary = load_student(bundled_student_path())
     torch.manual_seed(seed)
     save_student(folder, Student(bundled.config), vocabulary, facts={})
     return folder

@@ -16,17 +16,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gliner_distill.corpus import sample_path
-from gliner_distill.entities import Entity
-from gliner_distill.examples import make_split
+from gliner_distill.corpus.reader import sample_path
+from gliner_distill.entities import Entity, LabeledPassage
 from gliner_distill.files import replace_file
-from gliner_distill.initialisation import find_vocabulary, start_student
 from gliner_distill.metrics import mean_and_spread
-from gliner_distill.settings import TrainingSettings
-from gliner_distill.shards import LabelledPassage
-from gliner_distill.soft_labels import SoftLabelStore
-from gliner_distill.student_config import StudentConfig
-from gliner_distill.training import read_metrics, train_student
+from gliner_distill.runtime.config import StudentConfig
+from gliner_distill.store.store import SoftLabelStore
+from gliner_distill.student.initialization import initialize_student, load_or_train_vocabulary
+from gliner_distill.training.data import make_split
+from gliner_distill.training.loop import train_student
+from gliner_distill.training.run import read_metrics
+from gliner_distill.training.settings import TrainingSettings
 
 MEASURES = ("accuracy_vs_teacher", "f1_vs_teacher", "f1_vs_gold", "span_f1_vs_gold")
 
@@ -67,7 +67,7 @@ def main() -> None:
 def measure(out: Path, n_seeds: int) -> Iterator[dict[str, Any]]:
     stores = sample_path("train").parent / "soft_labels"
     train = list(SoftLabelStore(stores / "train"))
-    vocabulary, pieces = find_vocabulary(stores.parent / "piece_vectors", train)
+    vocabulary, pieces = load_or_train_vocabulary(stores.parent / "piece_vectors", train)
     test = make_split("test", list(SoftLabelStore(stores / "test")), vocabulary)
     probe = make_split("train", train[:100], vocabulary)
     for condition in CONDITIONS:
@@ -76,7 +76,7 @@ def measure(out: Path, n_seeds: int) -> Iterator[dict[str, Any]]:
             runs = []
             for seed in range(n_seeds):
                 name = f"{student}-{condition.n_train}-{condition.noise:.0%}-seed-{seed}"
-                started = start_student(
+                started = initialize_student(
                     vocabulary, pieces, StudentConfig(len(vocabulary)), seed=seed
                 )
                 settings = replace(TrainingSettings(), alpha=alpha, seed=seed)
@@ -97,7 +97,7 @@ def measure(out: Path, n_seeds: int) -> Iterator[dict[str, Any]]:
             }
 
 
-def corrupt(item: LabelledPassage, noise: float) -> LabelledPassage:
+def corrupt(item: LabeledPassage, noise: float) -> LabeledPassage:
     draw = random.Random(" ".join(item.passage.words))
     entities = [
         corrupted
@@ -107,7 +107,7 @@ def corrupt(item: LabelledPassage, noise: float) -> LabelledPassage:
     return replace(item, passage=replace(item.passage, entities=tuple(entities)))
 
 
-def corrupt_entity(entity: Entity, item: LabelledPassage, draw: random.Random) -> list[Entity]:
+def corrupt_entity(entity: Entity, item: LabeledPassage, draw: random.Random) -> list[Entity]:
     kind = draw.choice(("drop", "relabel", "move"))
     others = [label for label in item.labels if label != entity.label]
     if kind == "relabel" and others:

@@ -28,23 +28,23 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from gliner_distill.corpus import CorpusFile
-from gliner_distill.corpus_records import clean_label
-from gliner_distill.distillation import GOLD_FOLDER, train_on, training_settings
-from gliner_distill.entities import Passage, decode_entities
-from gliner_distill.export import export_smallest
+from gliner_distill.corpus.labels import clean_label
+from gliner_distill.corpus.reader import CorpusFile
+from gliner_distill.decoding import decode_entities
+from gliner_distill.distillation.few_shot import refine_soft_labels
+from gliner_distill.distillation.train import GOLD_FOLDER, train_on, training_settings
+from gliner_distill.entities import LabeledPassage, Passage
 from gliner_distill.files import replace_file
-from gliner_distill.gold_tuning import guide_by_gold
-from gliner_distill.label_policy import LabelPolicy
-from gliner_distill.labelling import label_corpus
+from gliner_distill.labeling.pipeline import label_corpus
+from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.metrics import score_spans
 from gliner_distill.progress import StageProgress
-from gliner_distill.runtime import StudentNER
-from gliner_distill.shards import LabelledPassage
-from gliner_distill.student import load_student
-from gliner_distill.student_config import open_student_path
-from gliner_distill.teacher import GLiNERTeacher
-from gliner_distill.training import STUDENT_FOLDER
+from gliner_distill.runtime.locate import bundled_student_path
+from gliner_distill.runtime.ner import StudentNER
+from gliner_distill.student.export import export_smallest
+from gliner_distill.student.files import load_student
+from gliner_distill.teacher.gliner import GLiNERTeacher
+from gliner_distill.training.run import STUDENT_FOLDER
 
 SETS = (
     *("wnut17", "bc5cdr", "fewnerd_a", "restaurant8k", "snips", "stackoverflow", "finer_ord"),
@@ -59,9 +59,9 @@ class DomainSet:
     """A set with the teacher's soft labels."""
 
     name: str
-    train: list[LabelledPassage]
-    dev: list[LabelledPassage]
-    test: list[LabelledPassage]
+    train: list[LabeledPassage]
+    dev: list[LabeledPassage]
+    test: list[LabeledPassage]
 
 
 def main() -> None:
@@ -110,7 +110,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def read_set(given: argparse.Namespace, name: str, teacher: GLiNERTeacher) -> DomainSet:
-    """Return a set's parts, labelled by the teacher once."""
+    """Return a set's parts, labeled by the teacher once."""
     raw = json.loads((given.folder / f"{name}.labels.json").read_text(encoding="utf-8"))
     labels = tuple(dict.fromkeys(map(clean_label, raw)))
     passages = list(CorpusFile(given.folder / f"{name}.jsonl", skip_bad=True))[: given.most]
@@ -125,7 +125,7 @@ def read_set(given: argparse.Namespace, name: str, teacher: GLiNERTeacher) -> Do
             teacher,
             given.out / name / "store",
             policy=LabelPolicy(fixed=labels),
-            on_progress=progress.counter(f"labelling {name}", n_words),
+            on_progress=progress.counter(f"labeling {name}", n_words),
         )
     items = [item for item in store if item.passage.words]
     random.Random(0).shuffle(items)
@@ -162,7 +162,7 @@ def run(folder: Path, data: DomainSet, n_train: int, n_gold: int) -> dict[str, A
     run_folder = folder / f"run-{n_train}-{n_gold}"
     settings = training_settings()
     with StageProgress() as progress:
-        learned, weight = guide_by_gold(
+        learned, weight = refine_soft_labels(
             run_folder / GOLD_FOLDER,
             {"train": train[n_gold:], "dev": data.dev},
             train[:n_gold],
@@ -174,7 +174,7 @@ def run(folder: Path, data: DomainSet, n_train: int, n_gold: int) -> dict[str, A
             learned,
             {"train": train[:n_gold], "dev": []},
             settings,
-            start=open_student_path(),
+            start=bundled_student_path(),
             on_progress=progress.update,
         )
     exported = export_smallest(
@@ -192,20 +192,20 @@ def run(folder: Path, data: DomainSet, n_train: int, n_gold: int) -> dict[str, A
     }
 
 
-def as_reference(item: LabelledPassage) -> Passage:
+def as_reference(item: LabeledPassage) -> Passage:
     """Return a passage whose entities are those that were to be learned."""
     found = tuple(decode_entities(item.probs, item.labels))
     return replace(item.passage, entities=found, labels=item.labels)
 
 
-def answer(student: StudentNER, items: Sequence[LabelledPassage]) -> list[list[Any]]:
+def answer(student: StudentNER, items: Sequence[LabeledPassage]) -> list[list[Any]]:
     """Return a student's entities."""
     return student.predict_words(
         [item.passage.words for item in items], [item.labels for item in items]
     )
 
 
-def score(found: list[list[Any]], items: Sequence[LabelledPassage]) -> dict[str, float]:
+def score(found: list[list[Any]], items: Sequence[LabeledPassage]) -> dict[str, float]:
     """Return F1 against the teacher and against gold."""
     expected = [decode_entities(item.probs, item.labels) for item in items]
     return {
@@ -214,7 +214,7 @@ def score(found: list[list[Any]], items: Sequence[LabelledPassage]) -> dict[str,
     }
 
 
-def gold_of(items: Sequence[LabelledPassage]) -> list[list[Any]]:
+def gold_of(items: Sequence[LabeledPassage]) -> list[list[Any]]:
     """Return each passage's annotated entities of the labels asked."""
     return [[one for one in item.passage.entities if one.label in item.labels] for item in items]
 

@@ -1,4 +1,4 @@
-"""Labelling against the bare teacher: `python benchmarks/label_throughput.py TEACHER [OPTIONS]`.
+"""Labeling against the bare teacher: `python benchmarks/label_throughput.py TEACHER [OPTIONS]`.
 
 Rate: `label_corpus` (reading, choosing labels, batching, scoring, encoding, writing; a new store
 each time) and the teacher's forward pass alone on the same length-bucketed batches, collated
@@ -35,24 +35,24 @@ from typing import Any
 
 import torch
 
-from gliner_distill.corpus import CorpusFile, sample_path
+from gliner_distill.corpus.reader import CorpusFile, sample_path
+from gliner_distill.corpus.statistics import scan_corpus
 from gliner_distill.entities import Passage
 from gliner_distill.files import replace_file
-from gliner_distill.label_policy import LabelDraw, LabelPolicy
-from gliner_distill.labelling import (
+from gliner_distill.labeling.jobs import (
     SHARD_PAIRS,
     SHARD_PASSAGES,
     ShardJob,
     ShardLimits,
-    label_corpus,
     shard_jobs,
-    survey_corpus,
 )
-from gliner_distill.score_codes import COMPANDED
-from gliner_distill.shards import ShardOrigin, pack_shard
-from gliner_distill.soft_labels import SoftLabelStore
-from gliner_distill.streams import map_in_streams
-from gliner_distill.teacher import GLiNERTeacher
+from gliner_distill.labeling.pipeline import label_corpus
+from gliner_distill.labeling.policy import LabelPolicy, LabelSampler
+from gliner_distill.store.quantization import COMPACT
+from gliner_distill.store.shards import ShardOrigin, pack_shard
+from gliner_distill.store.store import SoftLabelStore
+from gliner_distill.teacher.gliner import GLiNERTeacher
+from gliner_distill.teacher.threads import map_in_threads
 
 POLICY = LabelPolicy(negatives=8)
 COUNTS = (1_000, 20_000)
@@ -109,8 +109,11 @@ def measure_rates(source: str, device: str, n_passages: int, n_rounds: int) -> d
 
 def measure_rest(n_rounds: int) -> dict[str, float]:
     corpus = CorpusFile(sample_path("train"))
-    survey = survey_corpus(corpus)
-    draw, limits = LabelDraw(POLICY, survey.label_counts), ShardLimits(SHARD_PASSAGES, SHARD_PAIRS)
+    survey = scan_corpus(corpus)
+    draw, limits = (
+        LabelSampler(POLICY, survey.label_counts),
+        ShardLimits(SHARD_PASSAGES, SHARD_PAIRS),
+    )
 
     def cut() -> list[ShardJob]:
         return list(shard_jobs(corpus, draw, survey.fingerprint, limits, done={}))
@@ -118,9 +121,9 @@ def measure_rest(n_rounds: int) -> dict[str, float]:
     store = SoftLabelStore(sample_path("train").parent / "soft_labels" / "train")
     items = list(store)
     stages: dict[str, Callable[[], object]] = {
-        "counting": lambda: survey_corpus(corpus),
+        "counting": lambda: scan_corpus(corpus),
         "cutting into jobs": cut,
-        "encoding": lambda: pack_shard(items, COMPANDED, ShardOrigin("", "", 0)),
+        "encoding": lambda: pack_shard(items, COMPACT, ShardOrigin("", "", 0)),
     }
     rates = {}
     for name, stage in stages.items():
@@ -134,7 +137,7 @@ def measure_rest(n_rounds: int) -> dict[str, float]:
 
 
 def list_ways(teacher: GLiNERTeacher, passages: list[Passage]) -> dict[str, Callable[[], None]]:
-    draw = LabelDraw(POLICY, survey_corpus(passages).label_counts)
+    draw = LabelSampler(POLICY, scan_corpus(passages).label_counts)
     labels = [draw.choose(position, passage) for position, passage in enumerate(passages)]
     batches = teacher.collate([passage.words for passage in passages], labels)
 
@@ -144,7 +147,7 @@ def list_ways(teacher: GLiNERTeacher, passages: list[Passage]) -> dict[str, Call
                 teacher.model.run_batch(batch)
 
     def forward_parallel() -> None:
-        for _ in map_in_streams(teacher.model.run_batch, batches, n_streams=teacher.n_streams):
+        for _ in map_in_threads(teacher.model.run_batch, batches, n_threads=teacher.n_threads):
             pass
 
     def label() -> None:

@@ -24,17 +24,18 @@ from typing import Any
 
 import numpy as np
 
-from gliner_distill.corpus import CorpusFile
-from gliner_distill.corpus_records import clean_label
-from gliner_distill.entities import Entity, Passage, decode_entities
-from gliner_distill.evaluation import StudentPredictor
+from gliner_distill.corpus.labels import clean_label
+from gliner_distill.corpus.reader import CorpusFile
+from gliner_distill.decoding import decode_entities
+from gliner_distill.entities import Entity, Passage
 from gliner_distill.files import replace_file
-from gliner_distill.label_policy import LabelPolicy
-from gliner_distill.labelling import label_corpus
+from gliner_distill.labeling.pipeline import label_corpus
+from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.metrics import expected_calibration_error, score_spans
-from gliner_distill.student import load_student
-from gliner_distill.student_config import find_student
-from gliner_distill.teacher import GLiNERTeacher
+from gliner_distill.runtime.locate import find_student
+from gliner_distill.student.files import load_student
+from gliner_distill.student.predictor import StudentPredictor
+from gliner_distill.teacher.gliner import GLiNERTeacher
 
 HELD_OUT = (
     *("wnut17", "multiconer2_fine", "tasteset", "stackoverflow", "bc5cdr", "ncbi_disease"),

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from open_label import TestSet, list_names, read_set
 
-from gliner_distill.augmentation import mistype_some
 from gliner_distill.entities import Entity
-from gliner_distill.evaluation import StudentPredictor
 from gliner_distill.files import replace_file
 from gliner_distill.metrics import score_spans
-from gliner_distill.student import load_student
-from gliner_distill.student_config import find_student
+from gliner_distill.runtime.locate import find_student
+from gliner_distill.student.files import load_student
+from gliner_distill.student.predictor import StudentPredictor
+from gliner_distill.training.data import mistype_some
 
 Words = Sequence[str]
 SEED = 0

@@ -34,7 +34,7 @@ from typing import Any
 from speed_processes import Contender, NotMeasuredError, Worker, list_contenders, make_models
 from speed_report import add_comparisons, describe_machine, draw_plot, format_report
 
-from gliner_distill.corpus import CorpusFile, sample_path
+from gliner_distill.corpus.reader import CorpusFile, sample_path
 from gliner_distill.entities import Entity
 from gliner_distill.errors import DistillError
 from gliner_distill.files import replace_file

@@ -68,7 +68,7 @@ def list_contenders(
         teacher: A GLiNER's folder.
         pythons: The interpreters of `spacy` and `fast-gliner`.
     """
-    bundled = Path(gliner_distill.__file__).parent / "open_student"
+    bundled = Path(gliner_distill.__file__).parent / "resources" / "bundled_student"
     found = []
     for precision, folder in students.items():
         missing = f"no --{precision} FOLDER was given" if precision != "int8" else None

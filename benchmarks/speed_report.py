@@ -285,7 +285,7 @@ def draw_plot(figures: Mapping[str, Any], path: Path) -> None:
     from matplotlib import style
     from matplotlib.figure import Figure
 
-    from gliner_distill.figures import _STYLE  # so that all figures of the repository look alike
+    from gliner_distill.reproduction.figures import _STYLE
 
     speeds = {
         name: row["cases"][PLOT_CASE]["words_a_second"]["median"]
@@ -313,10 +313,10 @@ def draw_plot(figures: Mapping[str, Any], path: Path) -> None:
 
 def draw_bubble(axes: Any, name: str, row: Row, speed: float, *, is_above: bool) -> None:
     """Draw a contender with an F1: the area stands for the size of its weights."""
-    colour = "#0072b2" if name.startswith("student") else "#d55e00"
+    color = "#0072b2" if name.startswith("student") else "#d55e00"
     size_mb = row["size_mb"] or 1.0
     area, height = 6.0 * size_mb, 100 * row["f1"]
-    axes.scatter([speed], [height], s=area, color=colour, alpha=0.6, linewidths=0, zorder=3)
+    axes.scatter([speed], [height], s=area, color=color, alpha=0.6, linewidths=0, zorder=3)
     distance = (6 + (area / np.pi) ** 0.5) * (1 if is_above else -1)
     axes.annotate(
         f"{row['title']}\n{size_mb:.0f} MB",

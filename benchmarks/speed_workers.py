@@ -254,7 +254,7 @@ def import_spacy(source: str, n_threads: int) -> Load:
 
 
 def find_other_components(folder: Path) -> list[str]:
-    """Return the components of a spaCy package beside the recogniser and what feeds it."""
+    """Return the components of a spaCy package beside the recognizer and what feeds it."""
     pipeline = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     names = [*pipeline["pipeline"], *pipeline.get("disabled", ())]
     return [name for name in names if name not in ("tok2vec", "ner")]

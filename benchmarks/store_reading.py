@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from gliner_distill.corpus import sample_path
-from gliner_distill.examples import collate_examples, make_example
-from gliner_distill.initialisation import find_vocabulary
-from gliner_distill.soft_labels import SoftLabelStore
+from gliner_distill.corpus.reader import sample_path
+from gliner_distill.store.store import SoftLabelStore
+from gliner_distill.student.initialization import load_or_train_vocabulary
+from gliner_distill.training.data import collate_examples, make_example
 
 BATCH = 8
 LOOKS = 200
@@ -30,7 +30,7 @@ def main() -> None:
     given = parser.parse_args()
     store = SoftLabelStore(given.store)
     own = given.store / "piece_vectors.safetensors"
-    vocabulary, _ = find_vocabulary(
+    vocabulary, _ = load_or_train_vocabulary(
         given.store if own.exists() else sample / "piece_vectors", list(store)
     )
 

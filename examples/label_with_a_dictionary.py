@@ -16,8 +16,9 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from gliner_distill import Entity, LabelPolicy, Passage, label_corpus
-from gliner_distill.entities import decode_entities, entities_to_probs, split_words
-from gliner_distill.teacher import Probabilities
+from gliner_distill.decoding import decode_entities, entities_to_probs
+from gliner_distill.entities import split_words
+from gliner_distill.teacher.base import Probabilities
 
 FORMS = {
     "Ada Lovelace": {"person": 0.98},

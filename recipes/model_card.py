@@ -1,6 +1,6 @@
 """The card and the figures of the student of any label, from what was measured of it.
 
-In: the folder that `open_student.py` fills, with what the benchmarks wrote there. Out:
+In: the folder that `bundled_student.py` fills, with what the benchmarks wrote there. Out:
 `metrics.json` and `README.md` beside the weights. Licences are those that the tables of
 DATA/corpora/SOURCES_*.md state.
 """
@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 
 from gliner_distill.files import replace_file
-from gliner_distill.student import load_student
+from gliner_distill.student.files import load_student
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 WATTS = 20

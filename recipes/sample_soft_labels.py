@@ -12,12 +12,13 @@ from pathlib import Path
 
 import torch
 
-from gliner_distill.corpus import CorpusFile, sample_path
+from gliner_distill.corpus.reader import CorpusFile, sample_path
 from gliner_distill.files import replace_file
-from gliner_distill.label_policy import LabelPolicy
-from gliner_distill.labelling import label_corpus
-from gliner_distill.piece_vectors import encode_pieces, piece_vector_files
-from gliner_distill.teacher import GLiNERTeacher
+from gliner_distill.labeling.pipeline import label_corpus
+from gliner_distill.labeling.policy import LabelPolicy
+from gliner_distill.store.subword_vectors import piece_vector_files
+from gliner_distill.teacher.gliner import GLiNERTeacher
+from gliner_distill.teacher.representations import encode_pieces
 
 
 def main() -> None:

@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gliner_distill.corpus import CorpusFile, sample_path
-from gliner_distill.corpus_records import clean_label
+from gliner_distill.corpus.labels import clean_label
+from gliner_distill.corpus.reader import CorpusFile, sample_path
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.files import replace_file
-from gliner_distill.teacher import GLiNERTeacher
+from gliner_distill.teacher.gliner import GLiNERTeacher
 
 HELD_OUT = (
     *("wnut17", "multiconer2_fine", "tasteset", "stackoverflow", "bc5cdr", "ncbi_disease"),

@@ -173,8 +173,8 @@ LABELS = ("person", "city", "river", "company")
 
 @pytest.fixture(scope="session")
 def five_passages():
-    """Five passages, labelled by the lexicon teacher; gold knows one company more than it does."""
-    from gliner_distill.shards import LabelledPassage
+    """Five passages, labeled by the lexicon teacher; gold knows one company more than it does."""
+    from gliner_distill.entities import LabeledPassage
 
     texts = (
         *("mary saw the old bank of the rhine", "acme built london", "the thames left john"),
@@ -190,7 +190,7 @@ def five_passages():
     words, labels = [passage.words for passage in passages], [LABELS] * len(passages)
     scores = LexiconTeacher(LEXICON).score_passages(words, labels)
     return [
-        LabelledPassage(passage, LABELS, probs)
+        LabeledPassage(passage, LABELS, probs)
         for passage, probs in zip(passages, scores, strict=True)
     ]
 
@@ -198,7 +198,7 @@ def five_passages():
 @pytest.fixture(scope="session")
 def small_vocabulary():
     """A few dozen pieces: characters and some of the words above."""
-    from gliner_distill.features import train_vocabulary
+    from gliner_distill.runtime.vocabulary import train_vocabulary
 
     return train_vocabulary([*VOCABULARY, *LABELS] * 3, n_pieces=90)
 
@@ -208,8 +208,8 @@ def build_student(small_vocabulary):
     """A function that returns an 8-wide student without dropout, drawn from a seed."""
     import torch
 
-    from gliner_distill.student import Student
-    from gliner_distill.student_config import StudentConfig
+    from gliner_distill.runtime.config import StudentConfig
+    from gliner_distill.student.model import Student
 
     torch.set_num_threads(1)
 
@@ -285,7 +285,7 @@ class Finished:
 @pytest.fixture
 def run_cli(monkeypatch, capsys):
     """A function that runs `gliner-distill` in this process, as `main` does."""
-    from gliner_distill.cli import main
+    from gliner_distill.cli.main import main
 
     # The command line changes this hook; put it back after the test.
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
@@ -303,32 +303,38 @@ def run_cli(monkeypatch, capsys):
 
 @pytest.fixture(scope="session")
 def mixed_passages():
-    """Four labelled passages: words of several scripts, nested entities, no gold, no labels."""
-    from gliner_distill.shards import LabelledPassage
+    """Four labeled passages: words of several scripts, nested entities, no gold, no labels."""
+    from gliner_distill.entities import LabeledPassage
 
-    def labelled(text, labels, *entities):
+    def labeled(text, labels, *entities):
         words = tuple(text.split())
         probs = np.random.default_rng(len(words)).random((len(words), len(labels), 3))
         passage = Passage(words, tuple(Entity(*entity) for entity in entities))
-        return LabelledPassage(passage, labels, probs.astype(np.float32))
+        return LabeledPassage(passage, labels, probs.astype(np.float32))
 
     spans = [(0, 1, "person"), (2, 3, "city"), (2, 4, "名前")]
     return [
-        labelled("Zoë visited 東京 🙂 .", ("person", "city", "名前"), *spans),
-        labelled("nothing here", ("city",)),
-        labelled("no labels asked", ()),
-        labelled("Rhine", ("river", "city"), (0, 1, "river")),
+        labeled("Zoë visited 東京 🙂 .", ("person", "city", "名前"), *spans),
+        labeled("nothing here", ("city",)),
+        labeled("no labels asked", ()),
+        labeled("Rhine", ("river", "city"), (0, 1, "river")),
     ]
 
 
 @pytest.fixture(scope="session")
 def make_store():
-    """A function that writes labelled passages as a soft-label store and returns its manifest.
+    """A function that writes labeled passages as a soft-label store and returns its manifest.
 
     `shards` says how many passages each shard holds; without it there is one shard.
     """
-    from gliner_distill.shards import ShardOrigin, pack_shard
-    from gliner_distill.soft_labels import Manifest, Shard, shard_name, write_file, write_manifest
+    from gliner_distill.store.manifest import (
+        Manifest,
+        Shard,
+        shard_name,
+        write_file,
+        write_manifest,
+    )
+    from gliner_distill.store.shards import ShardOrigin, pack_shard
 
     def make(folder, items, shards=None, **facts):
         n_words = sum(len(item.passage.words) for item in items)
@@ -352,7 +358,7 @@ def make_store():
 
 @pytest.fixture(scope="session")
 def comparable():
-    """A function that returns labelled passages as what equals what a store gives back of them."""
+    """A function that returns labeled passages as what equals what a store gives back of them."""
 
     def facts_of(item, code):
         bins = [code.encode(probs).tolist() for probs in (item.probs, *item.each)]

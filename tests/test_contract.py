@@ -30,11 +30,11 @@ COMMANDS = (
     "inspect",
 )
 LIGHT_MODULES = (
-    *("bundle", "calibration", "cli", "cli_labelling", "cli_options", "cli_prediction"),
+    *("bundle", "calibration", "cli", "cli_labeling", "cli_options", "cli_prediction"),
     *("cli_terminal", "cli_training", "corpus", "corpus_columns", "corpus_formats"),
     *("corpus_records", "corpus_statistics", "documents", "domain_corpus"),
     *("entities", "errors", "features", "files", "hub", "label_policy", "label_sets", "metrics"),
-    *("near_synonyms", "prediction", "progress", "runtime", "score_codes", "scoring", "settings"),
+    *("near_synonyms", "prediction", "progress", "runtime", "quantization", "scoring", "settings"),
     *("span_decoding", "speed", "student_config", "word_vectors"),
 )
 LIGHT_NAMES = (
@@ -87,7 +87,7 @@ class TestImports:
     def test_help_and_version_do_without_torch(self):
         pages = run_without_heavy_packages(
             f"""
-from gliner_distill.cli import main
+from gliner_distill.cli.main import main
 for args in (["--version"], ["--help"], *([name, "--help"] for name in {COMMANDS})):
     sys.argv = ["gliner-distill", *args]
     try:
@@ -102,7 +102,7 @@ for args in (["--version"], ["--help"], *([name, "--help"] for name in {COMMANDS
 
     def test_a_command_says_what_to_install(self):
         script = """
-from gliner_distill.cli import main
+from gliner_distill.cli.main import main
 sys.argv = ["gliner-distill", "train", "store", "--out", "run"]
 with contextlib.redirect_stderr(io.StringIO()) as errors:
     try:
@@ -115,8 +115,8 @@ with contextlib.redirect_stderr(io.StringIO()) as errors:
 
     def test_inspecting_a_corpus_does_without_torch(self):
         script = """
-from gliner_distill.cli import main
-from gliner_distill.corpus import sample_path
+from gliner_distill.cli.main import main
+from gliner_distill.corpus.reader import sample_path
 sys.argv = ["gliner-distill", "inspect", str(sample_path("test"))]
 try:
     main()
@@ -127,7 +127,7 @@ except SystemExit as end:
 
     def test_predicting_does_without_torch(self):
         script = """
-from gliner_distill.cli import main
+from gliner_distill.cli.main import main
 sys.argv = ["gliner-distill", "predict", "Marie Curie was born in Warsaw.", "-l", "person"]
 try:
     main()

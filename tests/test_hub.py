@@ -32,7 +32,7 @@ REPOS = {
 
 
 IMPORTS = """
-from gliner_distill.corpus import read_passages
+from gliner_distill.corpus.reader import read_passages
 from gliner_distill.hub import download_dataset_file, download_model
 """
 

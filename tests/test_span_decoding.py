@@ -7,17 +7,17 @@ from gliner.decoding import TokenDecoder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliner_distill.entities import (
-    END,
-    INSIDE,
-    START,
-    Entity,
+from gliner_distill.decoding import (
+    TagScores,
     decode_entities,
     entities_from_word_labels,
+    find_spans,
+    join_words,
+    pick_entities,
     resolve_overlaps,
 )
+from gliner_distill.entities import END, INSIDE, START, Entity
 from gliner_distill.errors import InputError
-from gliner_distill.span_decoding import WordScores, find_spans, join_words, pick_entities
 
 LABELS = ("zebra", "ant", "mule", "yak")
 GRID = (0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9)
@@ -33,7 +33,7 @@ def scores_where_inside(probs, thresholds):
         if of_passage[word, label, INSIDE] >= thresholds[label]
     ]
     columns = np.array(rows, dtype=np.float64).reshape(len(rows), 6).T
-    return WordScores(*columns[:3].astype(np.int64), *columns[3:].astype(np.float32))
+    return TagScores(*columns[:3].astype(np.int64), *columns[3:].astype(np.float32))
 
 
 def decode(probs, thresholds, labels, **rules):
@@ -164,9 +164,9 @@ class TestFindSpans:
     )
     def test_allows_as_many_as_the_limit(self, monkeypatch, limit, said):
         probs = [np.ones((4, 1, 3), np.float32)]
-        monkeypatch.setattr(f"gliner_distill.span_decoding.{limit}", 10)
+        monkeypatch.setattr(f"gliner_distill.decoding.{limit}", 10)
         decode(probs, [0.5], LABELS[:1], flat_ner=True, multi_label=False)
-        monkeypatch.setattr(f"gliner_distill.span_decoding.{limit}", 9)
+        monkeypatch.setattr(f"gliner_distill.decoding.{limit}", 9)
         with pytest.raises(InputError, match=said):
             decode(probs, [0.5], LABELS[:1], flat_ner=True, multi_label=False)
 
@@ -176,7 +176,7 @@ class TestFindSpans:
         scores = scores_where_inside(probs, thresholds)
         rows = np.random.default_rng(0).permutation(len(scores.word))
         halves = [scores.take(rows[:10]), scores.take(rows[10:])]
-        shuffled = WordScores.concatenate(halves).in_reading_order()
+        shuffled = TagScores.concatenate(halves).in_reading_order()
         for expected, found in zip(
             (getattr(find_spans(scores, thresholds), name) for name in ("label", "score")),
             (getattr(find_spans(shuffled, thresholds), name) for name in ("label", "score")),

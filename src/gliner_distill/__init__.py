@@ -8,21 +8,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gliner_distill.corpus import CorpusFile, read_passages
-    from gliner_distill.entities import Entity, Passage, entities_to_probs
+    from gliner_distill.corpus.reader import CorpusFile, read_passages
+    from gliner_distill.decoding import entities_to_probs
+    from gliner_distill.entities import Entity, LabeledPassage, Passage
     from gliner_distill.errors import DistillError
-    from gliner_distill.evaluation import StudentPredictor, TeacherPredictor, evaluate
-    from gliner_distill.label_policy import LabelPolicy
-    from gliner_distill.label_sets import EncodedLabels
-    from gliner_distill.labelling import label_corpus
-    from gliner_distill.mean_teacher import MeanTeacher
-    from gliner_distill.runtime import StudentNER
-    from gliner_distill.settings import TrainingSettings
-    from gliner_distill.shards import LabelledPassage
-    from gliner_distill.soft_labels import SoftLabelStore
-    from gliner_distill.student import Student, load_student
-    from gliner_distill.teacher import GLiNERTeacher, Teacher
-    from gliner_distill.training import train_student
+    from gliner_distill.evaluation.evaluate import TeacherPredictor, evaluate
+    from gliner_distill.labeling.pipeline import label_corpus
+    from gliner_distill.labeling.policy import LabelPolicy
+    from gliner_distill.runtime.labels import EncodedLabels
+    from gliner_distill.runtime.ner import StudentNER
+    from gliner_distill.store.store import SoftLabelStore
+    from gliner_distill.student.files import load_student
+    from gliner_distill.student.model import Student
+    from gliner_distill.student.predictor import StudentPredictor
+    from gliner_distill.teacher.base import Teacher
+    from gliner_distill.teacher.ensemble import TeacherEnsemble
+    from gliner_distill.teacher.gliner import GLiNERTeacher
+    from gliner_distill.training.loop import train_student
+    from gliner_distill.training.settings import TrainingSettings
 
 __version__ = "0.1.0"
 
@@ -33,14 +36,14 @@ __all__ = [
     "Entity",
     "GLiNERTeacher",
     "LabelPolicy",
-    "LabelledPassage",
-    "MeanTeacher",
+    "LabeledPassage",
     "Passage",
     "SoftLabelStore",
     "Student",
     "StudentNER",
     "StudentPredictor",
     "Teacher",
+    "TeacherEnsemble",
     "TeacherPredictor",
     "TrainingSettings",
     "__version__",
@@ -53,28 +56,28 @@ __all__ = [
 ]
 
 _MODULES = {
-    "CorpusFile": "corpus",
+    "CorpusFile": "corpus.reader",
     "DistillError": "errors",
-    "EncodedLabels": "label_sets",
+    "EncodedLabels": "runtime.labels",
     "Entity": "entities",
-    "GLiNERTeacher": "teacher",
-    "LabelPolicy": "label_policy",
-    "LabelledPassage": "shards",
-    "MeanTeacher": "mean_teacher",
+    "GLiNERTeacher": "teacher.gliner",
+    "LabelPolicy": "labeling.policy",
+    "LabeledPassage": "entities",
     "Passage": "entities",
-    "SoftLabelStore": "soft_labels",
-    "Student": "student",
-    "StudentNER": "runtime",
-    "StudentPredictor": "evaluation",
-    "Teacher": "teacher",
-    "TeacherPredictor": "evaluation",
-    "TrainingSettings": "settings",
-    "entities_to_probs": "entities",
-    "evaluate": "evaluation",
-    "label_corpus": "labelling",
-    "load_student": "student",
-    "read_passages": "corpus",
-    "train_student": "training",
+    "SoftLabelStore": "store.store",
+    "Student": "student.model",
+    "StudentNER": "runtime.ner",
+    "StudentPredictor": "student.predictor",
+    "Teacher": "teacher.base",
+    "TeacherEnsemble": "teacher.ensemble",
+    "TeacherPredictor": "evaluation.evaluate",
+    "TrainingSettings": "training.settings",
+    "entities_to_probs": "decoding",
+    "evaluate": "evaluation.evaluate",
+    "label_corpus": "labeling.pipeline",
+    "load_student": "student.files",
+    "read_passages": "corpus.reader",
+    "train_student": "training.loop",
 }
 
 

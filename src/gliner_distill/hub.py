@@ -15,15 +15,31 @@ from typing import Literal
 from gliner_distill.errors import HubError
 
 _HUB_TIMEOUT_S = 5.0
+
+
 _DATA_FILE = "data.json"
+
+
 _DATA_SUFFIXES = (".json", ".jsonl")
+
+
 _DESCRIPTIONS_OF_DATA = {"dataset_info.json", "dataset_infos.json"}
+
+
 _FILE_SUFFIXES = (*_DATA_SUFFIXES, ".txt", ".tsv", ".csv", ".conll", ".bio", ".iob", ".gz")
+
+
 _STORE_MANIFEST = "manifest.json"
+
+
 _MODEL_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model", "*.onnx"]
+
+
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
+
 _RepoType = Literal["dataset", "model"]
+
 
 _logger = logging.getLogger(__name__)
 

@@ -1,0 +1,42 @@
+"""TODO-DOC."""
+
+import typer
+
+from gliner_distill.cli import options as given
+from gliner_distill.cli.evaluate import _check_folder_of
+from gliner_distill.cli.terminal import quiet_libraries, when_stopped
+
+
+def bench(
+    models: given.BenchModels = None,
+    threads: given.ThreadCount = None,
+    rounds: given.Rounds = 5,
+    json_file: given.JsonFile = None,
+) -> None:
+    """Measure how fast models read, side by side: text in, entities out.
+
+    Words a second with texts of 25, 100 and 400 words and 5 and 50 labels, milliseconds for one
+    text, seconds from a process's start to its first answer, and peak memory. Text and labels are
+    the sample's.
+
+    Prints a table in Markdown. Writes nothing but the file of --json.
+    """
+    with when_stopped("nothing was written"):
+        import json
+
+        from gliner_distill.evaluation.speed import compare_speed, describe_speed
+        from gliner_distill.files import replace_file
+        from gliner_distill.runtime.scorer import count_processors
+
+        quiet_libraries()
+        _check_folder_of(json_file)
+        figures = compare_speed(
+            models or [None],
+            num_threads=threads or count_processors(),
+            rounds=rounds,
+            on_step=lambda step, n_steps, what: typer.echo(f"{step}/{n_steps} {what}", err=True),
+        )
+        if json_file is not None:
+            replace_file(json_file, (json.dumps(figures, indent=1) + "\n").encode())
+    for line in describe_speed(figures):
+        typer.echo(line)

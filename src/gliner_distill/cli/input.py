@@ -1,0 +1,323 @@
+"""Documents to find entities in: from an argument, from files of lines or JSON lines, or piped in.
+
+In: what the command line was given. Out: `Document`s, one after the other; `Prefetcher` reads them
+in a thread of its own and holds a bounded number. One line is in memory at a time, and a longer one
+than 16 million characters is refused.
+"""
+
+import codecs
+import io
+import json
+import math
+import sys
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, NoReturn
+
+from gliner_distill.corpus.records import RecordError, decode_line
+from gliner_distill.errors import CorpusError
+
+MAX_LINE_CHARS = 16_000_000
+
+
+_TEXT_SUFFIXES = {".txt", ".text", ".md", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".conll"}
+
+
+_JSON_LINES_SUFFIXES = {".jsonl", ".ndjson"}
+
+
+_STANDARD_INPUT = "-"
+
+
+InputForm = Literal["auto", "lines", "jsonl"]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text to find entities in.
+
+    Attributes:
+        text: The text.
+        fields: The other fields of its JSON object.
+        n_bytes: Of its line.
+    """
+
+    text: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    n_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSource:
+    """Where documents come from.
+
+    Attributes:
+        text: The only document itself, or None.
+        files: Paths of files, or `-` for standard input.
+        form: Of the files' lines.
+        text_field: The field of a JSON object that holds the text.
+    """
+
+    text: str | None = None
+    files: tuple[str, ...] = (_STANDARD_INPUT,)
+    form: InputForm = "auto"
+    text_field: str = "text"
+
+    @property
+    def n_bytes(self) -> int | None:
+        """Bytes to read, or None where that is not known before."""
+        paths = [Path(name) for name in self.files]
+        if not paths or not all(path.is_file() for path in paths):
+            return None
+        return sum(path.stat().st_size for path in paths)
+
+    def read(self) -> Generator[Document, None, None]:
+        """Yield the documents; an empty line is an empty document.
+
+        Raises:
+            CorpusError: A file cannot be read, or a line of it is bad.
+        """
+        if self.text is not None:
+            yield Document(self.text)
+            return
+        for name in self.files:
+            shown = "standard input" if name == _STANDARD_INPUT else name
+            try:
+                with _open(name) as stream:
+                    yield from self._read_lines(stream, shown, self._has_json(name))
+            except OSError as error:
+                reason = error.strerror or error
+                raise CorpusError(f"{shown}: the file cannot be read: {reason}") from error
+
+    def _has_json(self, name: str) -> bool:
+        if self.form == "auto":
+            return Path(name).suffix.lower() in _JSON_LINES_SUFFIXES
+        return self.form == "jsonl"
+
+    def _read_lines(self, stream: BinaryIO, name: str, has_json: bool) -> Iterator[Document]:
+        number = 0
+        while raw := stream.readline(_max_line_bytes()):
+            number += 1
+            try:
+                line = _decode(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw)
+                if has_json and line.strip():
+                    yield _parse_line(line, self.text_field, len(raw))
+                else:
+                    yield Document("" if has_json else line, n_bytes=len(raw))
+            except RecordError as error:
+                raise CorpusError(f"{name}: line {number}: {error}") from error
+
+
+def find_source(
+    arguments: Sequence[str], *, form: InputForm = "auto", text_field: str = "text"
+) -> DocumentSource:
+    """Return where the documents are that arguments stand for.
+
+    Args:
+        arguments: A text, or a file; or several files; or nothing, or `-`, for standard input.
+        form: Of the files: `lines`, one document a line; `jsonl`, a JSON value a line; `auto`, by
+            the files' names.
+        text_field: The field of a JSON object that holds the text.
+
+    Raises:
+        CorpusError: A file is missing, or is a folder.
+    """
+    if not arguments or list(arguments) == [_STANDARD_INPUT]:
+        return DocumentSource(form=form, text_field=text_field)
+    if len(arguments) == 1 and not _is_file(arguments[0]):
+        return DocumentSource(arguments[0], (), form, text_field)
+    for name in arguments:
+        if not _is_file(name):
+            raise CorpusError(
+                f"{name}: no such file; where several inputs are given, each must be a file"
+            )
+    return DocumentSource(None, tuple(arguments), form, text_field)
+
+
+class Prefetcher:
+    """Documents read by a thread: some are ready when they are asked for, and never many.
+
+    Use as a context manager; iterate over lists of documents. A list has at least one, and else
+    whatever was read since the last. An error of the reading comes after the documents before it.
+
+    Args:
+        documents: Read to their end, unless this is left sooner.
+        max_documents: How many a list may have, and how many may wait.
+        max_chars: How long they may be together; a longer one waits alone.
+    """
+
+    def __init__(
+        self,
+        documents: Generator[Document, None, None],
+        *,
+        max_documents: int = 512,
+        max_chars: int = 1_000_000,
+    ) -> None:
+        self._documents = documents
+        self._limits = (max_documents, max_chars)
+        self._waiting: list[Document] = []
+        self._n_chars = 0
+        self._is_over = False
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> "Prefetcher":
+        # A daemon: it may be waiting for a line that never comes when the program ends.
+        threading.Thread(target=self._fill, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[list[Document]]:
+        while batch := self._take():
+            yield batch
+        if self._error is not None:
+            raise self._error
+
+    def _take(self) -> list[Document]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._is_over)
+            batch, self._waiting, self._n_chars = self._waiting, [], 0
+            self._changed.notify_all()
+            return batch
+
+    def _fill(self) -> None:
+        try:
+            with closing(self._documents) as documents:
+                for document in documents:
+                    if not self._put(document):
+                        return
+        except BaseException as error:  # handed on to whoever takes the documents
+            self._error = error
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def _put(self, document: Document) -> bool:
+        """Add a document when there is room; say whether anybody still wants it."""
+        max_documents, max_chars = self._limits
+
+        def has_room() -> bool:
+            n_chars = self._n_chars + len(document.text)
+            is_within = len(self._waiting) < max_documents and n_chars <= max_chars
+            return self._is_over or not self._waiting or is_within
+
+        with self._changed:
+            self._changed.wait_for(has_room)
+            if self._is_over:
+                return False
+            self._waiting.append(document)
+            self._n_chars += len(document.text)
+            self._changed.notify_all()
+            return True
+
+
+@contextmanager
+def _open(name: str) -> Iterator[BinaryIO]:
+    if name != _STANDARD_INPUT:
+        with Path(name).open("rb") as stream:
+            yield stream
+        return
+    if sys.stdin is None:
+        raise OSError("it is closed")
+    try:
+        # A stream of its own, so that no thread holds Python's when the program ends.
+        yield open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115
+    except io.UnsupportedOperation:
+        yield sys.stdin.buffer
+
+
+def _max_line_bytes() -> int:
+    """Return more bytes than a line may have, with its end and a byte order mark."""
+    return 4 * MAX_LINE_CHARS + 8
+
+
+def _decode(raw: bytes) -> str:
+    too_long = RecordError(f"is longer than {MAX_LINE_CHARS:,} characters; split the document")
+    if len(raw) == _max_line_bytes():  # cut off, perhaps within a character
+        raise too_long
+    line = decode_line(raw)
+    if len(line) > MAX_LINE_CHARS:
+        raise too_long
+    return line
+
+
+def _parse_line(line: str, text_field: str, n_bytes: int) -> Document:
+    try:
+        value = json.loads(line, parse_constant=_refuse_constant, parse_float=_finite)
+    except RecursionError:
+        raise RecordError("is nested too deep") from None
+    except json.JSONDecodeError as error:
+        raise RecordError(f"is not JSON: {error.msg} at character {error.pos + 1}") from None
+    except ValueError as error:
+        raise RecordError(f"is not JSON that can be passed on: {error}") from None
+    if isinstance(value, str):
+        return Document(value, n_bytes=n_bytes)
+    if not isinstance(value, dict):
+        raise RecordError(
+            f"holds {_kind(value)}; expected a string, or an object with the text in its field "
+            f"{text_field!r}"
+        )
+    if text_field not in value:
+        has = ", ".join(map(repr, list(value)[:5])) or "none"
+        raise RecordError(
+            f"there is no field {text_field!r} (fields: {has}); name the text's with --field"
+        )
+    text = value.pop(text_field)
+    if not isinstance(text, str):
+        raise RecordError(f"field {text_field!r} holds {_kind(text)}; expected a string")
+    return Document(text, value, n_bytes)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number there")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"{digits[:20]} is too large a number")
+    return value
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    kinds = {bool: "true or false", int: "a number", float: "a number", list: "a list"}
+    return kinds.get(type(value), "a string" if isinstance(value, str) else "an object")
+
+
+def _is_file(text: str) -> bool:
+    """Say whether a text is a file's path.
+
+    Raises:
+        CorpusError: It is a folder, or looks like a file that does not exist.
+    """
+    path = Path(text)
+    try:
+        is_folder = bool(text) and path.is_dir()
+        is_file = not path.is_dir() and path.exists()  # a pipe is a file, too
+    except (OSError, ValueError):  # too long for a path, or a null character in it
+        return False
+    looks_like_file = len(text.split()) == 1 and path.suffix.lower() in _TEXT_SUFFIXES
+    if is_folder:
+        raise CorpusError(
+            f"{text}: this is a folder, not a file of documents; a model is given with --model"
+        )
+    if looks_like_file and not is_file:
+        raise CorpusError(
+            f"{text}: no such file; if it is the text itself, give it on standard input"
+        )
+    return is_file

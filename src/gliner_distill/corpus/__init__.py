@@ -1,0 +1,1 @@
+"""Read annotated passages and plain documents. Needs neither torch nor pyarrow."""

@@ -1,0 +1,190 @@
+"""Passages from files and hub data sets, and back: the package's only reader of annotated text.
+
+In: a JSON list or JSON lines in the pile-mistral form, CoNLL columns, or plain text, with their
+dirt. Out: clean `Passage`s, one at a time, and `CorpusNotes` on everything that was changed or
+left out. `corpus_formats` recognizes and streams the forms, `corpus_records` checks a record.
+Nothing here needs torch or pyarrow.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from gliner_distill.corpus.formats import read_records
+from gliner_distill.corpus.records import RecordError, passage_from_record
+from gliner_distill.corpus.statistics import CorpusNotes
+from gliner_distill.entities import Passage
+from gliner_distill.errors import CorpusError, HubError
+from gliner_distill.hub import download_dataset_file, looks_like_hub_id
+
+_logger = logging.getLogger(__name__)
+
+
+def sample_path(split: Literal["train", "dev", "test"]) -> Path:
+    """Return the path of a part of the sample corpus that comes with the package."""
+    return Path(str(files("gliner_distill") / "resources" / "sample" / f"{split}.json"))
+
+
+def read_passages(
+    source: str | Path, *, skip_bad: bool = False, notes: CorpusNotes | None = None
+) -> Iterator[Passage]:
+    """Return an iterator over the passages of a file or hub data set, in order.
+
+    The form is recognized by its content: a JSON list or JSON lines of
+    `{"tokenized_text": [...], "ner": [[start, end_inclusive, type], ...]}`, optionally with
+    `ner_labels` and `ner_negatives`; JSON lines of `{"text": "..."}`; CoNLL columns; or plain
+    text, one document a line. Text is split by `split_words`. A file is streamed, never held
+    whole.
+
+    Args:
+        source: A path, or, where no such file exists, a hub data set's "owner/name".
+        skip_bad: Leave bad records out and count them instead of raising.
+        notes: Filled while the iterator runs with what was cleaned or left out. Without it, bad
+            records that were left out are logged as a warning.
+
+    Raises:
+        CorpusError: At the call, where `source` is no readable file. While iterating, for a bad
+            record (file, record, field, reason), a file that is cut off, or one without passages.
+        HubError: At the call, where a hub data set cannot be had.
+
+    >>> next(read_passages(sample_path("train"))).entities[0].label
+    'toy company'
+    """
+    path = _find_source(source)
+    return _read_file(path, skip_bad=skip_bad, notes=notes)
+
+
+class CorpusFile:
+    """The passages of a file or hub data set, read anew each time they are iterated over.
+
+    `notes` is filled by the first time through.
+    """
+
+    def __init__(self, source: str | Path, *, skip_bad: bool = False) -> None:
+        """Find the source; see `read_passages`.
+
+        Raises:
+            CorpusError: It is no readable file, or a pipe, which can be read once only.
+            HubError: It is a hub data set that cannot be had.
+        """
+        self.path = _find_source(source)
+        if not self.path.is_file():
+            raise CorpusError(f"{source}: this is a pipe, and is read twice; write it to a file")
+        self.notes = CorpusNotes()
+        self._skip_bad = skip_bad
+        self._is_read = False
+
+    def __iter__(self) -> Iterator[Passage]:
+        notes = CorpusNotes() if self._is_read else self.notes
+        self._is_read = True
+        return _read_file(self.path, skip_bad=self._skip_bad, notes=notes)
+
+
+def _find_source(source: str | Path) -> Path:
+    path = Path(source)
+    try:
+        is_folder = path.is_dir()
+        path.stat()
+    except FileNotFoundError:
+        if not looks_like_hub_id(str(source)):
+            raise CorpusError(
+                f"{source}: no such file; expected the path of a corpus file, "
+                "or a hub data set's owner/name"
+            ) from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(source, error) from None
+    else:
+        if is_folder:
+            raise CorpusError(f"{source}: this is a folder; expected one corpus file in it")
+        return path
+    try:
+        return download_dataset_file(str(source))
+    except HubError as error:
+        raise HubError(f"{source}: no such file, and as a hub data set: {error}") from error
+
+
+def _read_file(path: Path, *, skip_bad: bool, notes: CorpusNotes | None) -> Iterator[Passage]:
+    counted = CorpusNotes() if notes is None else notes
+    n_passages = 0
+    try:
+        with path.open("rb") as stream:
+            for record in read_records(stream, name=str(path), notes=counted):
+                try:
+                    passage = passage_from_record(record, counted)
+                except RecordError as error:
+                    message = f"{path}: {record.place}: {error}"
+                    if not skip_bad:
+                        raise CorpusError(
+                            f"{message}; correct it, or leave bad records out with --skip-bad"
+                        ) from None
+                    counted.add_bad_record(message)
+                else:
+                    n_passages += 1
+                    yield passage
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not n_passages:
+        raise CorpusError(_no_passages(path, counted))
+    if counted.bad_records and notes is None:
+        _logger.warning(
+            "%s: left out %d bad records; the first: %s",
+            path,
+            counted.bad_records,
+            counted.bad_messages[0],
+        )
+
+
+def _unreadable(source: str | Path, error: Exception) -> CorpusError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return CorpusError(f"{source}: the file cannot be read: {reason}")
+
+
+def _no_passages(path: Path, notes: CorpusNotes) -> str:
+    if notes.bad_records:
+        return (
+            f"{path}: none of its {notes.bad_records} records can be used; "
+            f"the first: {notes.bad_messages[0]}"
+        )
+    return f"{path}: the file holds no passage"
+
+
+def write_passages(path: str | Path, passages: Iterable[Passage]) -> None:
+    """Write passages as a pile-mistral JSON list, one to a line; `read_passages` reads them back.
+
+    Listed labels go to `ner_labels`. The file gets its name when it is complete, so a reader never
+    sees half of it, and `passages` may be read from the file that is replaced.
+
+    Raises:
+        CorpusError: The file cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as stream:
+            separator = "[\n"
+            for passage in passages:
+                stream.write(separator + json.dumps(_as_record(passage), ensure_ascii=False))
+                separator = ",\n"
+            stream.write("[]\n" if separator == "[\n" else "\n]\n")
+        partial.replace(path)
+    except OSError as error:
+        raise CorpusError(f"{path}: the file cannot be written: {error.strerror}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _as_record(passage: Passage) -> dict[str, object]:
+    record: dict[str, object] = {
+        "tokenized_text": passage.words,
+        "ner": [
+            [entity.start_word, entity.end_word - 1, entity.label] for entity in passage.entities
+        ],
+    }
+    if passage.labels:
+        record["ner_labels"] = passage.labels
+    return record

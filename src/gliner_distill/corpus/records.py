@@ -1,0 +1,204 @@
+"""From a record as its file has it to a clean `Passage`.
+
+The readers of the file forms (`corpus_formats`, `corpus_columns`) give out `RawRecord`s;
+`passage_from_record` checks one, cleans its labels and counts what it changed. A record is taken
+whole or not at all. Nothing here opens a file.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from gliner_distill.corpus.labels import clean_label
+from gliner_distill.corpus.statistics import TEACHER_WINDOW_WORDS, CorpusNotes
+from gliner_distill.entities import Entity, Passage, split_words
+
+_READ_KEYS = {"tokenized_text", "text", "ner", "ner_labels", "ner_negatives"}
+
+
+_N_SHOWN_CHARS = 40
+
+
+class RecordError(Exception):
+    """Why a record is bad; whoever reads the file decides what becomes of the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """One record as its file has it.
+
+    Attributes:
+        place: Where it stands: "record 17", with the line in forms that have lines.
+        content: What the JSON says, unchecked; from other forms, a dictionary of the same keys.
+        problem: Why there is no content, or None.
+    """
+
+    place: str
+    content: object = None
+    problem: str | None = None
+
+
+def decode_line(line: bytes) -> str:
+    """Return a line's text without its line end.
+
+    Raises:
+        RecordError: A byte of it is not UTF-8.
+    """
+    try:
+        return line.rstrip(b"\r\n").decode()
+    except UnicodeDecodeError as error:
+        byte = f"byte 0x{line[error.start]:02x} at position {error.start + 1} of the line"
+        raise RecordError(f"{byte} is not UTF-8") from None
+
+
+def passage_from_record(record: RawRecord, notes: CorpusNotes) -> Passage:
+    """Return the passage of a record and count in `notes` what was odd about it.
+
+    Ends become exclusive. Entities keep the file's order; exact duplicates are dropped.
+
+    Raises:
+        RecordError: The record is bad, with the field and the reason; nothing was counted then.
+    """
+    if record.problem is not None:
+        raise RecordError(record.problem)
+    content = _checked_object(record.content)
+    words = _checked_words(content)
+    entries = _checked_list(content, "ner") if "tokenized_text" in content else []
+    spans = [_checked_span(entry, f"ner[{i}]", len(words)) for i, entry in enumerate(entries)]
+    asked = [
+        _checked_label(label, f"{key}[{i}]")
+        for key in ("ner_labels", "ner_negatives")
+        if content.get(key) is not None
+        for i, label in enumerate(_checked_list(content, key))
+    ]
+    # Nothing from here on raises, so that a bad record leaves no trace in the counts.
+    for raw in [span.raw_label for span in spans] + asked:
+        notes.add_label(raw, clean_label(raw))
+    entities = dict.fromkeys(
+        Entity(span.start_word, span.end_word, clean_label(span.raw_label)) for span in spans
+    )
+    passage = Passage(words, tuple(entities), tuple(dict.fromkeys(map(clean_label, asked))))
+    notes.string_indexes += sum(span.had_string_index for span in spans)
+    notes.duplicate_entities += len(spans) - len(entities)
+    notes.ignored_keys.update(key for key in content if key not in _READ_KEYS)
+    _count_passage(passage, notes)
+    return passage
+
+
+def _count_passage(passage: Passage, notes: CorpusNotes) -> None:
+    spans = Counter((entity.start_word, entity.end_word) for entity in passage.entities)
+    notes.passages += 1
+    notes.multi_label_spans += sum(count > 1 for count in spans.values())
+    notes.passages_without_entities += not passage.entities
+    notes.long_passages += len(passage.words) > TEACHER_WINDOW_WORDS
+    notes.spaced_words += sum(len(word.split()) > 1 for word in passage.words)
+
+
+@dataclass(frozen=True, slots=True)
+class _RawSpan:
+    start_word: int
+    end_word: int
+    raw_label: str
+    had_string_index: bool
+
+
+def _checked_object(content: object) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise RecordError(
+            f"the record is {_kind(content)}; expected an object with "
+            '"tokenized_text" and "ner", or with "text"'
+        )
+    if "tokenized_text" not in content and "text" not in content:
+        keys = ", ".join(_shown(key) for key in list(content)[:8]) or "none"
+        raise RecordError(
+            f'the key "tokenized_text" is missing (the record has {keys}); expected '
+            '"tokenized_text" and "ner", or "text"'
+        )
+    if "tokenized_text" in content and "ner" not in content:
+        raise RecordError('the key "ner" is missing; a passage without entities has "ner": []')
+    if "tokenized_text" not in content and content.get("ner"):
+        raise RecordError(
+            'ner: positions count the words of "tokenized_text", but the record has "text" alone'
+        )
+    return content
+
+
+def _checked_words(content: dict[str, Any]) -> tuple[str, ...]:
+    if "tokenized_text" in content:
+        words = _checked_list(content, "tokenized_text")
+        for i, word in enumerate(words):
+            _checked_text(word, f"tokenized_text[{i}]")
+    else:
+        text = _checked_text(content["text"], "text")
+        words = [word.text for word in split_words(text)]
+    if not words:
+        raise RecordError("tokenized_text: the list is empty; a passage needs words")
+    return tuple(words)
+
+
+def _checked_list(content: dict[str, Any], key: str) -> list[Any]:
+    value = content[key]
+    if not isinstance(value, list):
+        raise RecordError(f"{key}: {_kind(value)} was found; expected a list")
+    return value
+
+
+def _checked_text(value: object, field: str) -> str:
+    if not isinstance(value, str):
+        raise RecordError(f"{field}: {_shown(value)} is {_kind(value)}; expected a string")
+    if not value.strip():
+        raise RecordError(f"{field}: the string is empty or white space alone")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise RecordError(
+            f"{field}: {_shown(value)} holds half of a surrogate pair, which is no character"
+        ) from None
+    return value
+
+
+def _checked_label(value: object, field: str) -> str:
+    label = _checked_text(value, field)
+    if not clean_label(label):
+        raise RecordError(f"{field}: label {_shown(label)} is empty once quotes and _ are removed")
+    return label
+
+
+def _checked_span(entry: object, field: str, n_words: int) -> _RawSpan:
+    if not isinstance(entry, list):
+        raise RecordError(f"{field}: {_kind(entry)} was found; expected [start, end, type]")
+    if len(entry) != 3:
+        raise RecordError(f"{field}: {len(entry)} values were found; expected [start, end, type]")
+    start = _checked_index(entry[0], f"{field}: start")
+    end = _checked_index(entry[1], f"{field}: end")
+    if start > end:
+        raise RecordError(f"{field}: start {start} is behind end {end}; ends are inclusive")
+    if end >= n_words:
+        raise RecordError(
+            f"{field}: end {end} is beyond the passage's {n_words} words; "
+            "positions count from 0 and ends are inclusive"
+        )
+    label = _checked_label(entry[2], f"{field}: type")
+    return _RawSpan(start, end + 1, label, any(isinstance(value, str) for value in entry[:2]))
+
+
+def _checked_index(value: object, field: str) -> int:
+    if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,9}\s*", value):
+        value = int(value)
+    if type(value) is not int:  # a bool is an int, but no position
+        raise RecordError(f"{field} {_shown(value)} is {_kind(value)}; expected a whole number")
+    if value < 0:
+        raise RecordError(f"{field} {value} is negative; positions count from 0")
+    return value
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a truth value"}
+    names |= {int: "a number", float: "a fraction", type(None): "null"}
+    return names[type(value)]
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _N_SHOWN_CHARS else shown[: _N_SHOWN_CHARS - 3] + "..."

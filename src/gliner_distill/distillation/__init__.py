@@ -1,0 +1,1 @@
+"""Turn documents, labels and a teacher into a student."""

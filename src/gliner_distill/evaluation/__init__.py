@@ -1,0 +1,1 @@
+"""Load models by name and measure their quality and speed."""

@@ -1,0 +1,1 @@
+"""Ask a teacher about a corpus and store its answers."""

@@ -1,0 +1,1 @@
+"""Find entities in text with numpy and onnxruntime. Needs neither torch nor pyarrow."""

@@ -1,0 +1,178 @@
+"""Words and labels as numbers: subword pieces and word shapes. Needs no torch.
+
+A `Vocabulary` wraps a Hugging Face `tokenizers` tokenizer, the teacher's own or one trained on the
+training passages; it is stored with the student. A word is a bag of pieces, so no word is unknown;
+a label is the bag of its words' pieces.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from gliner_distill.entities import split_words
+from gliner_distill.errors import StudentError
+
+TOKENIZER_FILE: Final = "tokenizer.json"
+
+
+N_SHAPES: Final = 8
+
+
+_MAX_WORD_CHARS = 100
+
+
+_MAX_WORD_PIECES = 8
+
+
+_MAX_LABEL_PIECES = 32
+
+
+_CACHED_WORDS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedWords:
+    """Words as pieces and shapes.
+
+    Attributes:
+        piece_ids: Shape `(pieces,)`, int64: the pieces of all words, one after the other.
+        word_starts: Shape `(words,)`, int64: where each word's pieces begin.
+        word_shapes: Shape `(words, 8)`, float32, each 0 or 1: see `word_shape`.
+    """
+
+    piece_ids: NDArray[np.int64]
+    word_starts: NDArray[np.int64]
+    word_shapes: NDArray[np.float32]
+
+
+class Vocabulary:
+    """Subword pieces of words and labels."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        self._tokenizer = tokenizer
+        self._word_pieces = lru_cache(_CACHED_WORDS)(self._encode_word)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Vocabulary":
+        """Read a tokenizer's JSON.
+
+        Raises:
+            StudentError: It is no tokenizer.
+        """
+        try:
+            return cls(Tokenizer.from_str(text))
+        except Exception as error:  # the library raises bare Exception
+            raise StudentError(f"{TOKENIZER_FILE}: is no tokenizer: {error}") from error
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Vocabulary":
+        """Read `tokenizer.json`.
+
+        Raises:
+            StudentError: It cannot be read, or is no tokenizer.
+        """
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise StudentError(f"{path}: cannot be read: {error}") from error
+
+    def to_json(self) -> str:
+        """Return the tokenizer's JSON, with sorted keys, without line breaks."""
+        return json.dumps(json.loads(self._tokenizer.to_str()), ensure_ascii=False, sort_keys=True)
+
+    def __len__(self) -> int:
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    def pieces(self) -> list[str]:
+        """Return the pieces as text, in the order of their numbers."""
+        by_piece = self._tokenizer.get_vocab(with_added_tokens=True)
+        return sorted(by_piece, key=lambda piece: by_piece[piece])
+
+    def encode_words(self, words: Sequence[str]) -> EncodedWords:
+        """Return the pieces and shapes of words; a word has at least one piece, at most 8."""
+        pieces = [self._word_pieces(word) for word in words]
+        lengths = np.fromiter((len(word) for word in pieces), dtype=np.int64, count=len(pieces))
+        return EncodedWords(
+            piece_ids=np.array([piece for word in pieces for piece in word], dtype=np.int64),
+            word_starts=np.cumsum(lengths) - lengths,
+            word_shapes=np.array([word_shape(word) for word in words], dtype=np.float32).reshape(
+                len(words), N_SHAPES
+            ),
+        )
+
+    def encode_label(self, label: str) -> list[int]:
+        """Return a label's pieces, at least one, at most 32; `first_name` is `first name`."""
+        words = [word.text for word in split_words(label.replace("_", " "))]
+        pieces = [piece for word in words for piece in self._word_pieces(word)]
+        return pieces[:_MAX_LABEL_PIECES] or [0]
+
+    def _encode_word(self, word: str) -> tuple[int, ...]:
+        # The library takes no half of a surrogate pair, Python's stand-in for undecodable bytes.
+        text = word[:_MAX_WORD_CHARS].encode("utf-8", "replace").decode("utf-8")
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        return tuple(encoding.ids[:_MAX_WORD_PIECES]) or (0,)
+
+
+def word_shape(word: str) -> tuple[bool, ...]:
+    """Return eight yes-or-no facts about how a word is written.
+
+    First letter upper case; all upper case and longer than one character; all digits; some digit;
+    first character neither letter nor digit; all lower case; a hyphen in it; one character long.
+    """
+    return (
+        word[:1].isupper(),
+        word.isupper() and len(word) > 1,
+        word.isdigit(),
+        any(character.isdigit() for character in word),
+        not word[:1].isalnum(),
+        word.islower(),
+        "-" in word,
+        len(word) == 1,
+    )
+
+
+def train_vocabulary(texts: Iterable[str], *, n_pieces: int) -> Vocabulary:
+    """Return a vocabulary of lower-cased WordPieces trained on words and labels.
+
+    Args:
+        texts: Words and labels, as often as they occur.
+        n_pieces: Size of the vocabulary; more only where the texts have so many characters.
+    """
+    counts = Counter(texts)
+    trained = _lower_cased_word_pieces(models.WordPiece(unk_token="[UNK]"))
+    # The trainer numbers the characters within words in the order of a hash map that is seeded
+    # anew each time, and decides ties by number. Naming them beforehand gives one order.
+    within = sorted(
+        {char for text in counts for word in _split(trained, text) for char in word[1:]}
+    )
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=n_pieces,
+        special_tokens=["[UNK]", *(f"##{char}" for char in within)],
+        show_progress=False,
+    )
+    trained.train_from_iterator(counts.elements(), trainer)
+    # A fresh tokenizer, in which those are pieces like others.
+    model = models.WordPiece(trained.get_vocab(), unk_token="[UNK]")
+    return Vocabulary(_lower_cased_word_pieces(model))
+
+
+def _lower_cased_word_pieces(model: models.WordPiece) -> Tokenizer:
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return tokenizer
+
+
+def _split(tokenizer: Tokenizer, text: str) -> list[str]:
+    normal = tokenizer.normalizer.normalize_str(text)
+    return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]

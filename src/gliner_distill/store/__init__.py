@@ -1,0 +1,1 @@
+"""Keep soft labels on disk: Parquet shards and a manifest."""

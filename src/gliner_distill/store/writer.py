@@ -1,0 +1,226 @@
+"""Writing a soft-label store: one process at a time, shard by shard, whatever happens between.
+
+A store is made or gone on with by entering a `StoreWriter`; it refuses folders that hold something
+else, stores made from other things, and a store that another process is writing.
+"""
+
+import logging
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from gliner_distill.errors import StoreError
+from gliner_distill.store.integrity import (
+    find_other_origin,
+    find_problem,
+    find_size_problem,
+    recover_shards,
+    shard_paths,
+)
+from gliner_distill.store.manifest import (
+    MANIFEST,
+    PART_SUFFIX,
+    FormatVersionError,
+    Manifest,
+    Shard,
+    StoredFile,
+    check_same_origin,
+    read_manifest,
+    shard_name,
+    write_file,
+    write_manifest,
+)
+from gliner_distill.store.shards import PackedShard
+
+_logger = logging.getLogger(__name__)
+
+
+LOCK_FILE = ".lock"
+
+
+# Shards may come many a second from a cluster; the manifest of a large store is megabytes.
+_SECONDS_BETWEEN_MANIFESTS = 1.0
+
+
+@dataclass(slots=True)
+class StoreWriter:
+    """A store that is open for writing.
+
+    Attributes:
+        folder: The store.
+        manifest: What it holds so far.
+    """
+
+    folder: Path
+    manifest: Manifest
+    _written_at: float = field(default=0.0, init=False)
+    _counted_to: float = field(default_factory=time.monotonic, init=False)
+
+    def add(self, packed: PackedShard) -> Shard:
+        """Write a shard, list it in the manifest, and return its record.
+
+        The manifest is written at most once a second; `save` writes what is left.
+
+        Raises:
+            StoreError: The disk is full or the folder cannot be written; the store keeps what it
+                had.
+        """
+        written = write_file(self.folder, shard_name(packed.index), packed.content)
+        shard = Shard(
+            file=written.file,
+            n_bytes=written.n_bytes,
+            sha256=written.sha256,
+            index=packed.index,
+            n_passages=packed.n_passages,
+            n_words=packed.n_words,
+            n_pairs=packed.n_pairs,
+        )
+        self.manifest.add_shard(shard)
+        self.manifest.machine = platform.machine()
+        now = time.monotonic()
+        self.manifest.seconds += now - self._counted_to
+        self._counted_to = now
+        if now - self._written_at >= _SECONDS_BETWEEN_MANIFESTS:
+            self.save()
+        return shard
+
+    def add_file(self, name: str, content: bytes) -> None:
+        """Write a file that is no shard, and list it in the manifest."""
+        others = [other for other in self.manifest.other_files if other.file != name]
+        self.manifest.other_files = [*others, write_file(self.folder, name, content)]
+
+    def has_file(self, name: str) -> bool:
+        """Say whether the manifest lists a file that is no shard."""
+        return any(other.file == name for other in self.manifest.other_files)
+
+    def save(self) -> None:
+        """Write the manifest."""
+        write_manifest(self.folder, self.manifest)
+        self._written_at = time.monotonic()
+
+
+@contextmanager
+def open_writer(
+    folder: Path,
+    expected: Manifest,
+    *,
+    repair: bool = False,
+) -> Iterator[StoreWriter]:
+    """Open a store for writing; make it where it does not exist.
+
+    Args:
+        folder: The store.
+        expected: What it is to be made from, without shards.
+        repair: Read every file first, and take what is broken off the manifest, so that it is
+            made again; a manifest that is broken or lost is made anew from the shards. What is
+            broken is logged as a warning.
+
+    Raises:
+        StoreError: The folder holds something else, or a store made from other things, or a
+            broken one and `repair` is false; another process is writing it; it cannot be written.
+    """
+    _prepare_folder(folder, repair=repair)
+    with _locked(folder):
+        writer = StoreWriter(folder, _open_manifest(folder, expected, repair=repair))
+        writer.save()
+        try:
+            yield writer
+        except BaseException:
+            with suppress(StoreError):  # what stopped the work says more
+                writer.save()
+            raise
+        writer.save()
+
+
+def _prepare_folder(folder: Path, *, repair: bool) -> None:
+    """Make a folder where there is none; leave one that holds something else as it is."""
+    # A run that was killed in its first write leaves half a manifest: that is no foreign file.
+    ours = {LOCK_FILE, MANIFEST + PART_SUFFIX}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    if MANIFEST in names:
+        try:
+            read_manifest(folder)
+        except FormatVersionError:  # no repair mends that
+            raise
+        except StoreError:
+            return  # it is read again, and mended or refused, under the lock
+    elif names - ours and not (repair and shard_paths(folder)):
+        raise StoreError(f"{folder}: is not empty and holds no soft-label store; choose another")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / LOCK_FILE, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise StoreError(
+            f"{folder}: another process is labeling into it; wait for it, or choose another --out"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _open_manifest(folder: Path, expected: Manifest, *, repair: bool) -> Manifest:
+    if not (folder / MANIFEST).exists() and not (repair and shard_paths(folder)):
+        return expected
+    try:
+        found = read_manifest(folder)
+    except StoreError as error:
+        if not repair:
+            raise
+        _logger.warning("%s", error)
+        return _recover_manifest(folder, expected)
+    check_same_origin(folder, found, expected)
+    if repair:
+        _drop_broken(folder, found)
+    else:
+        _check_sizes(folder, found)
+    return found
+
+
+def _recover_manifest(folder: Path, expected: Manifest) -> Manifest:
+    expected.shards = recover_shards(folder, expected)
+    other = None if expected.shards else find_other_origin(folder, expected)
+    if other is not None:
+        raise StoreError(
+            f"{folder}: its {MANIFEST} is broken or lost, and its shards hold soft labels of "
+            f"teacher {other.teacher} made from another teacher, corpus or label policy than "
+            f"this; choose another --out or remove the folder"
+        )
+    return expected
+
+
+def _drop_broken(folder: Path, manifest: Manifest) -> None:
+    def is_whole(stored: StoredFile) -> bool:
+        problem = find_problem(folder, stored, manifest)
+        if problem is not None:
+            _logger.warning("%s: %s; it is made again", folder / stored.file, problem)
+        return problem is None
+
+    manifest.shards = [shard for shard in manifest.shards if is_whole(shard)]
+    manifest.other_files = [other for other in manifest.other_files if is_whole(other)]
+
+
+def _check_sizes(folder: Path, manifest: Manifest) -> None:
+    problems = [
+        f"{folder / stored.file}: {problem}"
+        for stored in [*manifest.other_files, *manifest.shards]
+        if (problem := find_size_problem(folder, stored)) is not None
+    ]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise StoreError(f"{problems[0]}{more}; run the same command with --repair")

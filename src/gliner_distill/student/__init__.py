@@ -1,0 +1,1 @@
+"""The student model in torch: towers, heads, files and export."""

@@ -1,0 +1,1 @@
+"""Score words for labels with GLiNER, or with any other teacher."""

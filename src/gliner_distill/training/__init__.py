@@ -1,0 +1,1 @@
+"""Train a student on soft labels and gold."""

@@ -1,0 +1,38 @@
+"""The examples, run as a user runs them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+pytestmark = pytest.mark.skipif(
+    not EXAMPLES.is_dir(), reason="the examples are in the repository, not in the package"
+)
+
+LABELLED = """\
+Ada Lovelace lived in London .
+  Ada Lovelace: person 0.98
+From York she wrote to New York and Washington .
+  York: city 0.90
+  New York: city 0.97
+  Washington: city 0.60
+The St . Lawrence River is long .
+  St . Lawrence River: river 0.99
+"""
+
+
+def test_a_dictionary_labels_passages_into_a_store(tmp_path):
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "label_with_a_dictionary.py", tmp_path / "store"],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout, done.stderr) == (LABELLED, "")

@@ -1,0 +1,751 @@
+"""Labeling a corpus into a store: what is asked and kept, streams, stops, kills and repairs.
+
+Teachers look words up or take numbers from a checksum, so that a mix-up of passages would show.
+Runs that are killed are processes of their own.
+"""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import weakref
+import zlib
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gliner_distill.corpus.reader import CorpusFile, write_passages
+from gliner_distill.corpus.statistics import scan_corpus
+from gliner_distill.decoding import decode_entities
+from gliner_distill.entities import Entity, Passage
+from gliner_distill.errors import CorpusError, StoreError, TeacherError
+from gliner_distill.labeling import pipeline as labeling
+from gliner_distill.labeling.pipeline import label_corpus
+from gliner_distill.labeling.policy import LabelPolicy, LabelSampler
+from gliner_distill.store import store as soft_labels
+from gliner_distill.store import writer as store_writer
+from gliner_distill.store.integrity import find_faults
+from gliner_distill.store.manifest import read_manifest
+from gliner_distill.store.quantization import COMPACT, UNIFORM
+from gliner_distill.store.store import SoftLabelStore
+from gliner_distill.store.subword_vectors import read_piece_vectors
+from gliner_distill.teacher.ensemble import TeacherEnsemble
+from gliner_distill.teacher.gliner import GLiNERTeacher
+
+LEXICON = {"Paris": "city", "Mary": "person", "Rhine": "river", "Acme": "company", "Rex": "dog"}
+POLICY = LabelPolicy(negatives=2, seed=5)
+SHARD_PASSAGES = 6
+
+
+def make_passage(*words, labels=()):
+    entities = tuple(
+        Entity(position, position + 1, LEXICON[word])
+        for position, word in enumerate(words)
+        if word in LEXICON
+    )
+    return Passage(words, entities, labels)
+
+
+def make_corpus(n_passages=20):
+    names = list(LEXICON)
+    return [
+        make_passage("The", names[place % 5], f"number{place}", names[place * 3 % 4], "left")
+        for place in range(n_passages)
+    ]
+
+
+def choose_labels(corpus, policy=POLICY):
+    """Return the labels that a policy asks of each passage of a corpus."""
+    draw = LabelSampler(policy, scan_corpus(corpus).label_counts)
+    return [draw.choose(position, passage) for position, passage in enumerate(corpus)]
+
+
+def contents(folder):
+    """Return the bytes of each shard."""
+    return {path.name: path.read_bytes() for path in Path(folder, "data").glob("*.parquet")}
+
+
+def words_of(passages):
+    return [passage.words for passage in passages]
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(labeling, "SHARD_PASSAGES", SHARD_PASSAGES)
+
+
+@pytest.fixture
+def label(lexicon_teacher, tmp_path):
+    """A function that labels the corpus; it returns the teacher, which knows what it was asked."""
+
+    def run(
+        corpus=None, folder=tmp_path / "store", *, policy=POLICY, fail_at_passage=None, **options
+    ):
+        teacher = options.pop("teacher", None)
+        teacher = teacher or lexicon_teacher(LEXICON, fail_at_passage=fail_at_passage)
+        corpus = make_corpus() if corpus is None else corpus
+        label_corpus(corpus, teacher, folder, policy=policy, **options)
+        return teacher
+
+    return run
+
+
+@pytest.fixture
+def whole(label, tmp_path):
+    """A store of the corpus that was labeled without a break: do not change it."""
+    label(folder=tmp_path / "whole")
+    return tmp_path / "whole"
+
+
+class TestStore:
+    @pytest.mark.parametrize("code", [COMPACT, UNIFORM])
+    def test_holds_what_the_teacher_says(self, lexicon_teacher, tmp_path, code):
+        corpus, teacher = make_corpus(), lexicon_teacher(LEXICON)
+        store = label_corpus(corpus, teacher, tmp_path / "store", policy=POLICY, code=code)
+        read = list(store)
+        assert [item.passage for item in read] == corpus
+        assert [item.labels for item in read] == choose_labels(corpus)
+        for item in read:
+            assert decode_entities(item.probs, item.labels) == sorted(item.passage.entities)
+            exact = lexicon_teacher(LEXICON).score_passages([item.passage.words], [item.labels])[0]
+            np.testing.assert_array_equal(item.probs, code.decode(code.encode(exact)))
+            if code is UNIFORM:
+                np.testing.assert_allclose(item.probs, exact, atol=1 / 512)
+            assert item.each == ()
+        assert [shard.n_passages for shard in store.manifest.shards] == [6, 6, 6, 2]
+        assert store.manifest.quantization == code.name
+        assert store.manifest.teacher == "lexicon"
+        assert store.manifest.n_words == 100
+        assert store.manifest.seconds > 0
+        assert find_faults(store.folder) == []
+
+    def test_of_any_teacher_in_plain_python(self, tmp_path):
+        class Shouter:
+            name = "shouter"
+            fingerprint = "capitals"
+
+            def score_passages(self, passages, labels):
+                return [
+                    np.array([[[word.isupper()] * 3] * len(asked) for word in words], float)
+                    for words, asked in zip(passages, labels, strict=True)
+                ]
+
+        corpus = [Passage(("the", "NATO", "summit"))]
+        store = label_corpus(corpus, Shouter(), tmp_path, policy=LabelPolicy(fixed=("org",)))
+        [item] = store
+        assert decode_entities(item.probs, item.labels) == [Entity(1, 2, "org")]
+        assert not (tmp_path / "tokenizer.json").exists()
+
+    def test_shards_end_by_pairs_too(self, label, tmp_path, monkeypatch):
+        # 5 words with 4 labels are 20 pairs, but the third passage alone has more than a shard.
+        monkeypatch.setattr(labeling, "SHARD_PAIRS", 50)
+        corpus = make_corpus(8)
+        corpus[2] = make_passage("Paris", *["word"] * 20)
+        label(corpus, policy=LabelPolicy(fixed=("city", "person", "river", "dog")))
+        shards = read_manifest(tmp_path / "store").shards
+        assert [shard.n_passages for shard in shards] == [2, 1, 2, 2, 1]
+        assert [shard.n_pairs for shard in shards] == [40, 84, 40, 40, 20]
+        assert [shard.index for shard in shards] == [0, 1, 2, 3, 4]
+        assert [item.passage for item in SoftLabelStore(tmp_path / "store")] == corpus
+
+    def test_keeps_passages_without_labels(self, label, tmp_path):
+        label([make_passage("nothing", "here"), make_passage("Paris")], policy=LabelPolicy())
+        store = SoftLabelStore(tmp_path / "store")
+        assert [item.probs.shape for item in store] == [(2, 0, 3), (1, 1, 3)]
+
+    def test_has_a_fixed_list_of_plain_text(self, label, tmp_path):
+        corpus = [Passage(("Paris", "by", "night")), Passage(("Rex", "barks"))]
+        label(corpus, policy=LabelPolicy(fixed=("dog", "city")))
+        store = SoftLabelStore(tmp_path / "store")
+        found = [decode_entities(item.probs, item.labels) for item in store]
+        assert found == [[Entity(0, 1, "city")], [Entity(0, 1, "dog")]]
+        assert LabelPolicy(**store.manifest.label_policy).fixed == ["dog", "city"]
+
+    def test_has_labels_of_a_pool_of_plain_text(self, label, tmp_path):
+        policy = LabelPolicy(pool=("dog", "city", "river"), from_pool=2)
+        label([Passage(("Paris", "by", "night"))] * 9, policy=policy)
+        asked = [item.labels for item in SoftLabelStore(tmp_path / "store")]
+        assert {len(set(labels)) for labels in asked} == {2}
+        assert set(chain(*asked)) == {"dog", "city", "river"}
+
+    def test_has_labels_where_the_teacher_is_asked_with_descriptions(self, label, tmp_path):
+        corpus = [make_passage("Paris", "met", "Mary")]
+        policy = LabelPolicy(descriptions={"city": "a large town", "river": "is not asked"})
+        teacher = label(corpus, policy=policy)
+        assert teacher.asked == [(("Paris", "met", "Mary"), ("city: a large town", "person"))]
+        [item] = SoftLabelStore(tmp_path / "store")
+        assert item.labels == ("city", "person")
+        # This teacher knows words of the label "person", but none of "city: a large town".
+        assert decode_entities(item.probs, item.labels) == [Entity(2, 3, "person")]
+
+    @pytest.mark.parametrize("corpus", [[], [Passage(("plain", "text"))] * 3])
+    def test_of_a_corpus_without_labels_is_refused(self, label, tmp_path, corpus):
+        with pytest.raises(CorpusError, match=r"nothing to ask the teacher.*--labels FILE"):
+            label(corpus)
+        assert not (tmp_path / "store").exists()
+
+    def test_progress_is_in_words(self, label):
+        progress = []
+        for _ in range(2):
+            label(on_progress=progress.append)
+        assert progress == [0, 30, 30, 30, 10, 100]
+
+
+class TestSeveralTeachers:
+    @pytest.fixture
+    def two_lexicons(self, lexicon_teacher):
+        first = lexicon_teacher(LEXICON, name="A", fingerprint="a" * 64)
+        return first, lexicon_teacher({"Paris": "person"}, name="B", fingerprint="b" * 64)
+
+    @pytest.mark.parametrize("keep_individual", [False, True])
+    def test_the_mean_is_kept_and_each_where_asked(
+        self, label, two_lexicons, tmp_path, keep_individual
+    ):
+        label(teacher=TeacherEnsemble(two_lexicons, keep_individual=keep_individual), code=UNIFORM)
+        store = SoftLabelStore(tmp_path / "store")
+        assert store.manifest.teacher == "A + B"
+        assert store.manifest.individual_teachers == (["A", "B"] if keep_individual else [])
+        facts = store.manifest.teacher_metadata["teachers"]
+        assert [(one["name"], one["fingerprint"][:2]) for one in facts] == [
+            ("A", "aa"),
+            ("B", "bb"),
+        ]
+        for item in store:
+            each = [
+                one.score_passages([item.passage.words], [item.labels])[0] for one in two_lexicons
+            ]
+            np.testing.assert_allclose(item.probs, np.mean(each, axis=0), atol=1 / 512 + 1e-6)
+            assert len(item.each) == (2 if keep_individual else 0)
+            for kept, said in zip(item.each, each, strict=keep_individual):
+                np.testing.assert_allclose(kept, said, atol=1 / 512)
+
+    def test_each_is_asked_once_of_each_passage(self, label, two_lexicons):
+        for one in two_lexicons:
+            one.asked.clear()
+        label(teacher=TeacherEnsemble(two_lexicons, keep_individual=True))
+        for one in two_lexicons:
+            assert [words for words, _ in one.asked] == words_of(make_corpus())
+
+    def test_a_store_with_each_is_another_than_one_without(self, label, two_lexicons):
+        label(teacher=TeacherEnsemble(two_lexicons))
+        with pytest.raises(StoreError, match=r"from 0 teachers kept each, not 2;"):
+            label(teacher=TeacherEnsemble(two_lexicons, keep_individual=True))
+
+
+class Word(str):
+    """A word whose life can be watched."""
+
+    __slots__ = ("__weakref__",)
+
+
+class WatchedCorpus:
+    """Makes its passages anew each time, and watches how far ahead it is read and what is held.
+
+    Attributes:
+        n_labeled: Counted by the teacher.
+        max_lead: Most passages that were read before the teacher had labeled them.
+        max_held: Most passages that were alive at once.
+    """
+
+    def __init__(self, n_passages):
+        self.n_passages = n_passages
+        self.n_readings = self.n_labeled = self.max_lead = self.max_held = 0
+        self._alive = weakref.WeakSet()
+
+    def __iter__(self):
+        self.n_readings += 1
+        for position in range(self.n_passages):
+            if self.n_readings > 1:
+                self.max_lead = max(self.max_lead, position + 1 - self.n_labeled)
+            word = Word(f"number{position}")
+            self._alive.add(word)
+            self.max_held = max(self.max_held, len(self._alive))
+            yield Passage((word, "Paris"), (Entity(1, 2, "city"),))
+            del word
+
+
+class TestStreaming:
+    def test_reads_twice_and_at_most_two_shards_ahead_and_holds_nothing(
+        self, lexicon_teacher, tmp_path
+    ):
+        corpus = WatchedCorpus(20 * SHARD_PASSAGES)
+
+        class SlowTeacher(lexicon_teacher):
+            def score_passages(self, passages, labels):
+                time.sleep(0.005)  # time for the reader to run away
+                self.asked.clear()
+                scores = super().score_passages(passages, labels)
+                self.asked.clear()
+                corpus.n_labeled += len(passages)
+                return scores
+
+        store = label_corpus(corpus, SlowTeacher(LEXICON), tmp_path, policy=POLICY)
+        assert len(store) == corpus.n_labeled == 20 * SHARD_PASSAGES
+        assert corpus.n_readings == 2
+        # One shard is scored, one is read, and its end shows in the passage behind it.
+        assert SHARD_PASSAGES < corpus.max_lead <= 2 * SHARD_PASSAGES + 1
+        assert corpus.max_held <= 4 * SHARD_PASSAGES
+
+    def test_reads_a_file(self, label, whole, tmp_path):
+        write_passages(tmp_path / "corpus.json", make_corpus())
+        corpus = CorpusFile(tmp_path / "corpus.json")
+        label(corpus)
+        assert contents(tmp_path / "store") == contents(whole)
+
+    def test_leaves_notes_on_what_a_file_had(self, label, tmp_path):
+        path = tmp_path / "corpus.jsonl"
+        path.write_text('{"text": ""}\n{"text": "Paris"}\n\n', encoding="utf-8")
+        corpus = CorpusFile(path, skip_bad=True)
+        label(corpus, policy=LabelPolicy(fixed=("city",)))
+        assert "blank lines skipped: 1" in corpus.notes.lines()
+
+    @pytest.mark.parametrize("once", [iter, lambda corpus: (one for one in corpus)])
+    def test_refuses_what_can_be_read_once_only(self, label, tmp_path, once):
+        with pytest.raises(TypeError, match=r"give a list or a CorpusFile, not an iterator"):
+            label(once(make_corpus()))
+        assert not (tmp_path / "store").exists()
+
+    def test_trusts_a_survey_that_was_made_before(self, label, whole, tmp_path):
+        corpus = WatchedCorpus(8)
+        survey = scan_corpus(corpus)
+        assert (survey.n_passages, survey.n_words) == (8, 16)
+        assert survey.label_counts == {"city": 8}
+        label(corpus, survey=survey)
+        assert corpus.n_readings == 2
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda corpus: corpus[:-1],
+            lambda corpus: [*corpus, corpus[0]],
+            lambda corpus: corpus[::-1],
+            lambda corpus: [*corpus[:-1], make_passage("Rex", "barks")],
+        ],
+    )
+    def test_refuses_a_corpus_that_changes_between_the_readings(self, label, tmp_path, change):
+        class ChangingCorpus:
+            def __init__(self):
+                self._readings = [make_corpus(), change(make_corpus())]
+
+            def __iter__(self):
+                return iter(self._readings.pop(0))
+
+        with pytest.raises(CorpusError, match=r"the corpus changed while it was labeled"):
+            label(ChangingCorpus())
+        with pytest.raises(StoreError, match=r"18 of 20 passages are labeled"):
+            SoftLabelStore(tmp_path / "store")
+
+
+class TestGoingOn:
+    def test_goes_on_where_a_run_died(self, label, whole, tmp_path):
+        with pytest.raises(RuntimeError, match="the machine went away"):
+            label(fail_at_passage=15)
+        assert read_manifest(tmp_path / "store").n_labeled == 12
+        with pytest.raises(StoreError, match=r"12 of 20 passages are labeled; run the same label"):
+            SoftLabelStore(tmp_path / "store")
+        second = label()
+        assert [words for words, _ in second.asked] == words_of(make_corpus()[12:])
+        assert contents(tmp_path / "store") == contents(whole)
+        assert read_manifest(tmp_path / "store").shards == read_manifest(whole).shards
+
+    @pytest.mark.parametrize("missing", [[0], [1, 3], [0, 1, 2, 3]])
+    def test_asks_only_for_the_shards_that_are_missing(self, label, whole, missing):
+        # A cluster finishes shards in any order, so any of them may be missing.
+        expected, manifest = contents(whole), read_manifest(whole)
+        for shard in manifest.shards:
+            if shard.index in missing:
+                (whole / shard.file).unlink()
+        manifest.shards = [shard for shard in manifest.shards if shard.index not in missing]
+        soft_labels.write_manifest(whole, manifest)
+        asked = label(folder=whole).asked
+        corpus = make_corpus()
+        assert [words for words, _ in asked] == words_of(
+            passage for index in missing for passage in corpus[6 * index : 6 * index + 6]
+        )
+        assert contents(whole) == expected
+        assert [shard.index for shard in read_manifest(whole).shards] == [0, 1, 2, 3]
+
+    def test_asks_nothing_where_all_is_there(self, label, lexicon_teacher):
+        label()
+        again = label(teacher=lexicon_teacher(LEXICON, name="the same, moved"))
+        assert again.asked == []
+
+    def test_goes_on_after_a_full_disk(self, label, whole, tmp_path, monkeypatch):
+        def fill_up(path, content):
+            if path.name == "shard-000001.parquet":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            replace_file(path, content)
+
+        replace_file = soft_labels.replace_file
+        with monkeypatch.context() as patch:
+            patch.setattr(soft_labels, "replace_file", fill_up)
+            with pytest.raises(StoreError, match=r"shard-000001\.parquet: cannot be written: No s"):
+                label()
+        assert read_manifest(tmp_path / "store").shards == read_manifest(whole).shards[:1]
+        label()
+        assert contents(tmp_path / "store") == contents(whole)
+
+    def test_shards_that_were_cut_otherwise_are_refused(self, label, monkeypatch):
+        label()
+        monkeypatch.setattr(labeling, "SHARD_PASSAGES", 7)
+        with pytest.raises(StoreError, match=r"shard 0 holds 6 passages, expected 7: another rel"):
+            label()
+
+    def test_goes_on_with_a_gliner_too(self, tiny_gliner, tmp_path, monkeypatch):
+        corpus = make_corpus(8)
+
+        def run(folder):
+            teacher = GLiNERTeacher(tiny_gliner)
+            return label_corpus(corpus, teacher, tmp_path / folder, policy=POLICY, code=UNIFORM)
+
+        whole = run("whole")
+        score = GLiNERTeacher.score_passages
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                GLiNERTeacher,
+                "score_passages",
+                lambda self, words, labels: score(self, words, labels) if len(words) > 2 else 1 / 0,
+            )
+            with pytest.raises(ZeroDivisionError):
+                run("resumed")
+        assert read_manifest(tmp_path / "resumed").n_labeled == 6
+        resumed = run("resumed")
+        assert contents(resumed.folder) == contents(whole.folder)
+        for item in whole:
+            exact = score(GLiNERTeacher(tiny_gliner), [item.passage.words], [item.labels])
+            np.testing.assert_allclose(item.probs, exact[0], atol=1 / 512 + 1e-5)
+
+
+class TestFolders:
+    @pytest.fixture
+    def half_done(self, label, tmp_path):
+        with pytest.raises(RuntimeError):
+            label(fail_at_passage=9)
+        return tmp_path / "store"
+
+    @pytest.mark.usefixtures("half_done")
+    def test_another_teacher_is_refused(self, label, lexicon_teacher):
+        other = lexicon_teacher(LEXICON, name="other", fingerprint="0" * 64)
+        message = r"from teacher lexicon \(f{12}\), not other \(0{12}\)"
+        with pytest.raises(StoreError, match=message):
+            label(teacher=other)
+
+    @pytest.mark.usefixtures("half_done")
+    def test_another_corpus_is_refused(self, label):
+        message = r"from corpus \w{12} of 20 passages, not \w{12} of 19;"
+        with pytest.raises(StoreError, match=message):
+            label(make_corpus(19))
+
+    @pytest.mark.usefixtures("half_done")
+    @pytest.mark.parametrize(
+        ("policy", "message"),
+        [
+            (LabelPolicy(negatives=2, seed=6), r"from label policy seed 5, not 6;"),
+            (LabelPolicy(negatives=1, seed=5), r"from label policy negatives 2, not 1;"),
+            (
+                LabelPolicy(fixed=("city",)),
+                r"from label policy negatives 2, not 0; label policy fixed \[\], not \[\"city\"\]; "
+                r"label policy seed 5, not 0;",
+            ),
+            (
+                LabelPolicy(negatives=2, seed=5, descriptions={"city": "a town"}),
+                r"from label policy descriptions \{\}, not \{\"city\": \"a town\"\};",
+            ),
+        ],
+    )
+    def test_another_policy_is_refused(self, label, policy, message):
+        with pytest.raises(StoreError, match=message):
+            label(policy=policy)
+
+    @pytest.mark.usefixtures("half_done")
+    def test_another_score_code_is_refused(self, label):
+        with pytest.raises(StoreError, match=r"from score code compact, not linear;"):
+            label(code=UNIFORM)
+
+    @pytest.mark.parametrize("repair", [False, True])
+    def test_all_that_differs_is_named_and_nothing_is_changed(
+        self, label, lexicon_teacher, half_done, repair
+    ):
+        before = {path: path.read_bytes() for path in half_done.rglob("*") if path.is_file()}
+        message = (
+            r"from teacher .*; corpus .*; label policy .*; score code .*; choose another --out"
+        )
+        other = lexicon_teacher(LEXICON, fingerprint="0" * 64)
+        with pytest.raises(StoreError, match=message):
+            label(make_corpus(19), teacher=other, policy=LabelPolicy(), code=UNIFORM, repair=repair)
+        assert {path: path.read_bytes() for path in before} == before
+        assert other.asked == []
+
+    @pytest.mark.parametrize("repair", [False, True])
+    def test_a_foreign_folder_is_refused_and_left_alone(self, label, tmp_path, repair):
+        (tmp_path / "thesis.txt").write_text("years of work", encoding="utf-8")
+        with pytest.raises(StoreError, match=r"is not empty and holds no soft-label store"):
+            label(folder=tmp_path, repair=repair)
+        assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+    @pytest.mark.parametrize("parts", [["file"], ["file", "below"]])
+    def test_a_folder_that_is_a_file_is_named(self, label, tmp_path, parts):
+        (tmp_path / "file").write_text("x", encoding="utf-8")
+        with pytest.raises(StoreError, match=rf"{parts[-1]}: cannot be written: "):
+            label(folder=tmp_path.joinpath(*parts))
+
+    def test_half_a_manifest_of_a_killed_run_does_not_block(self, label, tmp_path):
+        (tmp_path / "manifest.json.part").write_text("{", encoding="utf-8")
+        label(folder=tmp_path)
+        assert len(list(SoftLabelStore(tmp_path))) == 20
+        assert not list(tmp_path.rglob("*.part"))
+
+    def test_half_a_shard_of_a_killed_run_does_not_block(self, label, half_done, whole):
+        (half_done / "data/shard-000001.parquet.part").write_bytes(b"PAR1")
+        (half_done / "data/shard-000001.parquet").write_bytes(b"written, but not yet listed")
+        label()
+        assert contents(half_done) == contents(whole)
+        assert not list(half_done.rglob("*.part"))
+
+    def test_a_broken_manifest_is_named(self, label, half_done):
+        (half_done / "manifest.json").write_text("{", encoding="utf-8")
+        with pytest.raises(StoreError, match=r"manifest\.json: cannot be read"):
+            label()
+
+    def test_the_manifest_is_plain_json(self, half_done):
+        raw = json.loads((half_done / "manifest.json").read_text(encoding="utf-8"))
+        assert raw["format_version"] == 2
+        assert raw["n_passages"] == 20
+        assert raw["label_policy"] == POLICY.as_json()
+        assert [shard["n_passages"] for shard in raw["shards"]] == [6]
+
+
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+class TestRepair:
+    def test_labels_again_what_is_broken_and_nothing_else(self, label, whole):
+        expected, records = contents(whole), read_manifest(whole).shards
+        flip_a_byte(whole / records[0].file)
+        (whole / records[2].file).unlink()
+        cut_off(whole / records[3].file)
+        assert len(find_faults(whole)) == 3
+        asked = label(folder=whole, repair=True).asked
+        assert [words for words, _ in asked] == words_of(make_corpus()[:6] + make_corpus()[12:])
+        assert contents(whole) == expected
+        assert read_manifest(whole).shards == records
+        assert find_faults(whole) == []
+
+    @pytest.mark.parametrize("break_file", [cut_off, Path.unlink])
+    def test_is_named_where_it_is_needed(self, label, whole, break_file):
+        break_file(whole / "data/shard-000001.parquet")
+        with pytest.raises(StoreError, match=r"shard-000001\.parquet: .*same command with --rep"):
+            label(folder=whole)
+
+    def test_names_what_it_makes_again(self, label, whole, caplog):
+        (whole / "data/shard-000001.parquet").unlink()
+        label(folder=whole, repair=True)
+        [message] = caplog.messages
+        assert message.endswith("shard-000001.parquet: is missing; it is made again")
+
+    @pytest.mark.parametrize("break_file", [Path.unlink, cut_off, flip_a_byte])
+    def test_of_a_manifest_asks_the_teacher_nothing(self, label, whole, break_file):
+        expected, records = contents(whole), read_manifest(whole).shards
+        break_file(whole / "manifest.json")
+        assert label(folder=whole, repair=True).asked == []
+        assert contents(whole) == expected
+        assert read_manifest(whole).shards == records
+        assert find_faults(whole) == []
+
+    def test_of_a_manifest_and_a_shard_asks_for_that_shard(self, label, whole):
+        expected = contents(whole)
+        (whole / "manifest.json").unlink()
+        flip_a_byte(whole / "data/shard-000001.parquet")
+        asked = label(folder=whole, repair=True).asked
+        assert [words for words, _ in asked] == words_of(make_corpus()[6:12])
+        assert contents(whole) == expected
+
+    def test_of_a_whole_store_changes_nothing(self, label, whole, caplog):
+        expected = contents(whole)
+        assert label(folder=whole, repair=True).asked == []
+        assert contents(whole) == expected
+        assert caplog.messages == []
+
+    @pytest.mark.parametrize("name", ["tokenizer.json", "piece_vectors.safetensors"])
+    @pytest.mark.parametrize("break_file", [Path.unlink, flip_a_byte])
+    def test_makes_either_file_of_piece_vectors_again(
+        self, build_gliner, tmp_path, name, break_file
+    ):
+        def run(**options):
+            teacher = GLiNERTeacher(build_gliner("UniEncoderSpan"))
+            return label_corpus(make_corpus(2), teacher, tmp_path, policy=POLICY, **options)
+
+        run()
+        before = (tmp_path / name).read_bytes()
+        break_file(tmp_path / name)
+        assert [fault.file for fault in find_faults(tmp_path)] == [name]
+        run(repair=True)
+        assert (tmp_path / name).read_bytes() == before
+        assert find_faults(tmp_path) == []
+        listed = {other.file for other in read_manifest(tmp_path).other_files}
+        assert listed == {"tokenizer.json", "piece_vectors.safetensors"}
+
+
+class TestPieceVectors:
+    def test_are_those_of_the_first_gliner(self, build_gliner, lexicon_teacher, tmp_path):
+        first, second = (GLiNERTeacher(build_gliner("UniEncoderSpan", seed=n)) for n in (0, 1))
+        vectors = {}
+        for name, teacher in {
+            "first": first,
+            "second": second,
+            "mean": TeacherEnsemble([first, second]),
+            "lexicon": TeacherEnsemble([lexicon_teacher(LEXICON), first]),
+        }.items():
+            label_corpus(make_corpus(2), teacher, tmp_path / name, policy=POLICY)
+            vectors[name] = read_piece_vectors(tmp_path / name)
+        assert (vectors["mean"].vectors == vectors["first"].vectors).all()
+        assert not (vectors["mean"].vectors == vectors["second"].vectors).all()
+        assert vectors["lexicon"] is None
+
+    def test_can_be_left_out(self, build_gliner, tmp_path):
+        teacher = GLiNERTeacher(build_gliner("UniEncoderSpan"))
+        label_corpus(make_corpus(2), teacher, tmp_path, policy=POLICY, keep_pieces=False)
+        assert read_piece_vectors(tmp_path) is None
+        assert read_manifest(tmp_path).teacher_metadata["n_parameters"] > 0
+
+
+class TestOddTeachers:
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            (lambda probs: probs[:-1], r"shape \(4, 3, 3\); expected \(5, 3, 3\)"),
+            (lambda probs: probs[..., :2], r"shape \(5, 3, 2\)"),
+            (lambda probs: probs * 1.5, r"every number in \[0, 1\]"),
+            (lambda probs: probs - 0.1, r"every number in \[0, 1\]"),
+            (lambda probs: probs * np.nan, r"every number in \[0, 1\]"),
+        ],
+    )
+    def test_an_answer_that_is_no_probabilities_is_named(
+        self, lexicon_teacher, label, tmp_path, change, reason
+    ):
+        class OddTeacher(lexicon_teacher):
+            def score_passages(self, passages, labels):
+                return [change(probs) for probs in super().score_passages(passages, labels)]
+
+        corpus = [make_passage("The", "Paris", "of", "Mary", "left", labels=("dog",))]
+        with pytest.raises(TeacherError, match=rf"lexicon: answered the passage 'The.*{reason}"):
+            label(corpus, teacher=OddTeacher(LEXICON), policy=LabelPolicy())
+        assert read_manifest(tmp_path / "store").shards == []
+
+    def test_an_answer_of_too_few_passages_is_named(self, lexicon_teacher, label):
+        class LazyTeacher(lexicon_teacher):
+            def score_passages(self, passages, labels):
+                return super().score_passages(passages, labels)[:-1]
+
+        with pytest.raises(TeacherError, match=r"lexicon: answered 5 of 6 passages"):
+            label(teacher=LazyTeacher(LEXICON))
+
+
+class ChecksumTeacher:
+    """Takes its time, answers with numbers from a checksum, and notes each passage in a file."""
+
+    name = "checksum"
+    fingerprint = "c" * 64
+
+    def __init__(self, log, seconds_a_passage):
+        self._log, self._seconds = log, seconds_a_passage
+
+    def score_passages(self, passages, labels):
+        return [self._score(words, asked) for words, asked in zip(passages, labels, strict=True)]
+
+    def _score(self, words, labels):
+        with self._log.open("a", encoding="utf-8") as stream:
+            stream.write(f"{' '.join(words)}\n")
+        time.sleep(self._seconds)
+        numbers = [
+            zlib.crc32(f"{word}/{label}/{kind}".encode()) / 2**32
+            for word in words
+            for label in labels
+            for kind in range(3)
+        ]
+        return np.array(numbers, dtype=np.float32).reshape(len(words), len(labels), 3)
+
+
+def label_slowly(corpus, folder, log, seconds_a_passage, seconds_between_manifests):
+    """Label as the killed processes do."""
+    labeling.SHARD_PASSAGES = SHARD_PASSAGES
+    store_writer._SECONDS_BETWEEN_MANIFESTS = float(seconds_between_manifests)
+    teacher = ChecksumTeacher(Path(log), float(seconds_a_passage))
+    label_corpus(CorpusFile(corpus), teacher, folder, policy=POLICY)
+
+
+SCRIPT = "import sys; import test_labeling; test_labeling.label_slowly(*sys.argv[1:])"
+
+
+def read_lines(path):
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A folder with a corpus and a store of it: do not change it."""
+    folder = tmp_path_factory.mktemp("kill")
+    write_passages(folder / "corpus.json", make_corpus(50))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(labeling, "SHARD_PASSAGES", SHARD_PASSAGES)
+        teacher = ChecksumTeacher(folder / "log", 0)
+        corpus = CorpusFile(folder / "corpus.json")
+        label_corpus(corpus, teacher, folder / "store", policy=POLICY)
+    return folder
+
+
+class TestKill:
+    """Processes that are killed while the teacher is in the middle of a shard."""
+
+    @pytest.mark.parametrize(
+        ("n_asked", "seconds_between_manifests"),
+        # The last has not yet listed what it has written.
+        [(15, 0), (40, 0), (27, 60)],
+    )
+    def test_leaves_a_store_that_the_same_command_finishes(
+        self, uninterrupted, tmp_path, n_asked, seconds_between_manifests
+    ):
+        corpus, store = uninterrupted / "corpus.json", tmp_path / "store"
+        args = (corpus, store, tmp_path / "first", 0.02, seconds_between_manifests)
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, *map(str, args)],
+            cwd=Path(__file__).parent,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        first_shard = store / "data/shard-000000.parquet"
+        while len(read_lines(tmp_path / "first")) < n_asked or not first_shard.exists():
+            assert process.poll() is None
+            time.sleep(0.002)
+        process.kill()
+        assert process.wait(timeout=60) == -signal.SIGKILL
+        n_asked_in_all = len(read_lines(tmp_path / "first"))
+        assert n_asked <= n_asked_in_all < 50
+
+        assert find_faults(store) == []
+        done = [shard.index for shard in read_manifest(store).shards]
+        assert done == list(range(len(done)))
+        n_scored = (n_asked_in_all - 1) // SHARD_PASSAGES
+        # At the worst the last is not yet encoded and the one before not yet written.
+        at_least, at_most = (0, 0) if seconds_between_manifests else (n_scored - 2, n_scored)
+        assert at_least <= len(done) <= at_most
+
+        teacher = ChecksumTeacher(tmp_path / "second", 0)
+        finished = label_corpus(CorpusFile(corpus), teacher, store, policy=POLICY)
+        asked_without_a_kill = read_lines(uninterrupted / "log")
+        assert read_lines(tmp_path / "second") == asked_without_a_kill[len(done) * SHARD_PASSAGES :]
+        assert contents(store) == contents(uninterrupted / "store")
+        assert not list(store.rglob("*.part"))
+        assert [item.passage for item in finished] == make_corpus(50)
+        assert finished.manifest.shards == read_manifest(uninterrupted / "store").shards

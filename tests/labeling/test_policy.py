@@ -1,0 +1,245 @@
+"""Which labels are asked: draws against their distribution, and files of labels."""
+
+import json
+from collections import Counter
+from itertools import permutations
+
+import pytest
+
+from gliner_distill.corpus.labels import read_labels
+from gliner_distill.entities import Passage
+from gliner_distill.errors import CorpusError, SettingsError
+from gliner_distill.labeling import policy as label_policy
+from gliner_distill.labeling.policy import LabelPolicy, LabelSampler
+
+COUNTS = {"city": 9, "river": 4, "person": 16, "dog": 1, "toy company": 3}
+POOL = ("drug", "ship", "star", "city", "tree", "song")
+POLICIES = (
+    LabelPolicy(),
+    LabelPolicy(negatives=3, seed=7),
+    LabelPolicy(fixed=("dog", "city")),
+    LabelPolicy(negatives=2, pool=POOL, from_pool=3, descriptions={"drug": "a medicine"}),
+)
+
+
+def asks(*labels):
+    return Passage(("word",), labels=labels)
+
+
+def choose(policy, counts=COUNTS, own=(), n_passages=1):
+    draw = LabelSampler(policy, counts)
+    return [draw.choose(position, asks(*own)) for position in range(n_passages)]
+
+
+class TestOwnAndNegatives:
+    def test_own_labels_come_first_then_others_each_once(self):
+        for seed in range(5):
+            for own in ((), ("river",), ("person", "dog")):
+                policy = LabelPolicy(negatives=2, seed=seed)
+                for asked in choose(policy, own=own, n_passages=20):
+                    assert asked[: len(own)] == own
+                    negatives = asked[len(own) :]
+                    assert len(negatives) == len(set(negatives)) == 2
+                    assert set(negatives) <= set(COUNTS) - set(own)
+
+    def test_own_labels_alone_without_negatives(self):
+        assert choose(LabelPolicy(), own=("dog", "unheard of")) == [("dog", "unheard of")]
+        assert choose(LabelPolicy()) == [()]
+
+    def test_all_others_where_there_are_fewer(self):
+        for own in ((), ("river",), ("dog", "unheard of")):
+            [asked] = choose(LabelPolicy(negatives=99), own=own)
+            assert len(asked) == len(set(asked))
+            assert set(asked) == set(COUNTS) | set(own)
+
+    def test_nothing_where_the_corpus_has_no_labels(self):
+        assert choose(LabelPolicy(negatives=3), counts={}) == [()]
+
+    def test_none_is_a_near_synonym_of_an_own_label(self):
+        counts = dict.fromkeys(("toy company", "company", "firms", "car company", "city"), 5)
+        for own, others in (
+            (("toy company",), {"car company", "city"}),
+            (("company",), {"city"}),
+            (("city",), {"toy company", "company", "firms", "car company"}),
+        ):
+            for wanted in (1, 2, 99):
+                policy = LabelPolicy(negatives=wanted)
+                for asked in choose(policy, counts, own, n_passages=30):
+                    assert len(asked) == 1 + min(wanted, len(others))
+                    assert set(asked[1:]) <= others
+
+    @pytest.mark.parametrize("frequent", [10_000, 10**18])
+    def test_are_enough_though_one_label_is_far_more_frequent(self, frequent):
+        counts = {"city": frequent, **{f"thing{number}": 1 for number in range(30)}}
+        policy = LabelPolicy(negatives=20)
+        for own in ((), ("city",)):
+            for asked in choose(policy, counts, own, n_passages=20):
+                assert len(asked) == len(set(asked)) == 20 + len(own)
+
+
+class TestDistribution:
+    def test_weights_are_square_roots_of_frequencies(self):
+        # 100 : 1 makes 10 : 1.
+        counts = {"person": 100, "river": 1}
+        drawn = Counter(choose(LabelPolicy(negatives=1), counts, n_passages=2000))
+        assert drawn["person",] / drawn.total() == pytest.approx(10 / 11, abs=0.03)
+
+    @pytest.mark.parametrize("misses", [0, 1, 20])
+    def test_is_that_of_drawing_without_replacement(self, monkeypatch, misses):
+        monkeypatch.setattr(label_policy, "_MISSES_A_LABEL", misses)
+        weights = {"person": 4, "river": 2, "dog": 1}
+        counts = {label: weight**2 for label, weight in weights.items()}
+        drawn = Counter(choose(LabelPolicy(negatives=3), counts, n_passages=4000))
+        for first, second, third in permutations(weights):
+            rest = weights[second] + weights[third]
+            expected = weights[first] / 7 * weights[second] / rest
+            assert drawn[first, second, third] / 4000 == pytest.approx(expected, abs=0.03)
+
+    def test_depends_on_the_seed_and_the_position_alone(self):
+        policy = LabelPolicy(negatives=2, pool=POOL, from_pool=2, seed=1)
+        expected = choose(policy, n_passages=20)
+        assert len(set(expected)) > 10
+        assert choose(policy, n_passages=20) == expected
+        backwards = LabelSampler(policy, dict(reversed(COUNTS.items())))
+        found = [backwards.choose(position, asks()) for position in reversed(range(20))]
+        assert found[::-1] == expected
+        other_words = Passage(("other", "words"))
+        assert [backwards.choose(position, other_words) for position in range(20)] == expected
+        other_seed = LabelPolicy(negatives=2, pool=POOL, from_pool=2, seed=2)
+        assert choose(other_seed, n_passages=20) != expected
+
+
+class TestFixed:
+    def test_is_asked_of_every_passage_instead(self):
+        policy = LabelPolicy(fixed=("dog", "city"))
+        assert choose(policy, own=("river",), n_passages=3) == [("dog", "city")] * 3
+        assert choose(policy, counts={}) == [("dog", "city")]
+
+
+class TestPool:
+    def test_own_labels_come_first_then_as_many_of_the_pool_each_once(self):
+        for wanted in (1, 3, 5):
+            policy = LabelPolicy(pool=POOL, from_pool=wanted)
+            for asked in choose(policy, own=("river", "city"), n_passages=50):
+                assert asked[:2] == ("river", "city")
+                assert len(asked) == len(set(asked)) == 2 + wanted
+                assert set(asked[2:]) <= set(POOL)
+
+    def test_all_of_the_pool_where_it_has_no_more(self):
+        for wanted in (6, 99):
+            [asked] = choose(LabelPolicy(pool=POOL, from_pool=wanted), own=("city", "dog"))
+            assert asked[:2] == ("city", "dog")
+            assert sorted(asked[2:]) == sorted({*POOL} - {"city"})
+
+    def test_comes_after_negatives_and_repeats_none(self):
+        policy = LabelPolicy(negatives=3, pool=POOL, from_pool=4)
+        for asked in choose(policy, own=("river",), n_passages=100):
+            assert len(asked) == len(set(asked)) == 1 + 3 + 4
+            assert set(asked[1:4]) <= set(COUNTS)
+            assert set(asked[4:]) <= set(POOL)
+
+    def test_all_are_drawn_alike_whatever_the_corpus_has(self):
+        policy = LabelPolicy(pool=POOL, from_pool=2)
+        drawn = Counter(
+            label
+            for asked in choose(policy, {"ship": 10_000, "star": 1}, ("city",), n_passages=3000)
+            for label in asked[1:]
+        )
+        assert set(drawn) == {*POOL} - {"city"}
+        for label in drawn:
+            assert drawn[label] / 3000 == pytest.approx(2 / 5, abs=0.04)
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"negatives": -1}, r"negatives must be 0 or more; got -1"),
+            ({"pool": POOL, "from_pool": -2}, r"from_pool must be 0 or more; got -2"),
+            ({"negatives": 1, "fixed": ("city",)}, r"no room for negatives or a pool"),
+            ({"fixed": ("city",), "pool": POOL, "from_pool": 1}, r"no room for negatives or a"),
+            ({"pool": POOL}, r"a pool of 6 labels and 0 to draw from it: both are needed"),
+            ({"from_pool": 3}, r"a pool of 0 labels and 3 to draw from it: both are needed"),
+            ({"fixed": ("city", "dog", "city")}, r"fixed holds a label twice"),
+            ({"pool": ("city", "city"), "from_pool": 1}, r"pool holds a label twice"),
+        ],
+    )
+    def test_that_make_no_sense_are_refused(self, settings, message):
+        with pytest.raises(SettingsError, match=message):
+            LabelPolicy(**settings)
+
+    @pytest.mark.parametrize("policy", POLICIES)
+    def test_survive_json(self, policy):
+        raw = json.loads(json.dumps(policy.as_json()))
+        assert raw == policy.as_json()
+        again = LabelPolicy(**{**raw, "fixed": tuple(raw["fixed"]), "pool": tuple(raw["pool"])})
+        assert again == policy
+        assert choose(again, n_passages=5) == choose(policy, n_passages=5)
+
+
+class TestPrompts:
+    def test_have_descriptions_where_there_are_any(self):
+        policy = LabelPolicy(descriptions={"drug": "a medicine", "city": "a large town"})
+        assert policy.prompts(("city", "dog", "drug")) == (
+            "city: a large town",
+            "dog",
+            "drug: a medicine",
+        )
+        assert policy.prompts(()) == ()
+
+    def test_are_the_labels_without(self):
+        assert LabelPolicy().prompts(["city", "dog"]) == ("city", "dog")
+
+    def test_do_not_change_what_is_drawn(self):
+        described = LabelPolicy(negatives=2, descriptions=dict.fromkeys(COUNTS, "text"))
+        expected = choose(LabelPolicy(negatives=2), n_passages=10)
+        assert choose(described, n_passages=10) == expected
+
+
+class TestReadLabels:
+    def read(self, tmp_path, content):
+        path = tmp_path / "labels.txt"
+        path.write_bytes(content)
+        return read_labels(path)
+
+    def test_cleans_them_and_skips_blank_lines(self, tmp_path):
+        content = "\nPerson \r\n\n  work_of  art\n名前".encode()
+        assert list(self.read(tmp_path, content)) == ["person", "work of art", "名前"]
+
+    def test_keeps_descriptions_beside_them(self, tmp_path):
+        content = b"Drug: a medicine,  such as: Aspirin \nship\nstar: \n12:30\nurl:x: an address\n"
+        assert self.read(tmp_path, content) == {
+            "drug": "a medicine, such as: Aspirin",
+            "ship": "",
+            "star": "",
+            "12:30": "",
+            "url:x": "an address",
+        }
+
+    def test_knows_a_byte_order_mark(self, tmp_path):
+        assert list(self.read(tmp_path, b"\xef\xbb\xbfcity\nriver\n")) == ["city", "river"]
+
+    @pytest.mark.parametrize("line", [b"City", b"city: a large town", b'"city"'])
+    def test_names_a_duplicate_and_both_lines(self, tmp_path, line):
+        message = r"labels\.txt: line 4: label 'city' stands on line 1 already"
+        with pytest.raises(CorpusError, match=message):
+            self.read(tmp_path, b"city\n\nriver\n" + line + b"\n")
+
+    @pytest.mark.parametrize("line", [b": a large town", b"  : text", b'"": text'])
+    def test_names_a_description_without_a_label(self, tmp_path, line):
+        with pytest.raises(CorpusError, match=r"labels\.txt: line 2: a description without a"):
+            self.read(tmp_path, b"city\n" + line + b"\n")
+
+    @pytest.mark.parametrize("content", [b"", b"\n \n\t\n", b" : \n"])
+    def test_names_a_blank_file(self, tmp_path, content):
+        with pytest.raises(CorpusError, match=r"labels\.txt: no label in it; expected one a line"):
+            self.read(tmp_path, content)
+
+    @pytest.mark.parametrize("content", ["city\n".encode("utf-16"), b"caf\xe9\n"])
+    def test_names_another_encoding(self, tmp_path, content):
+        with pytest.raises(CorpusError, match=r"labels\.txt: cannot be read as UTF-8"):
+            self.read(tmp_path, content)
+
+    def test_names_a_missing_file(self, tmp_path):
+        with pytest.raises(CorpusError, match=r"nowhere: cannot be read"):
+            read_labels(tmp_path / "nowhere")

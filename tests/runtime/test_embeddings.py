@@ -1,0 +1,213 @@
+"""Words' and labels' vectors in numpy against torch, and what keeping them may not change."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+
+from gliner_distill.runtime import embeddings as word_vectors
+from gliner_distill.runtime.embeddings import (
+    PIECE_SCALES,
+    PIECES,
+    LabelVectors,
+    PieceTable,
+    WordVectors,
+    gelu,
+)
+from gliner_distill.student.batch import make_batch
+from gliner_distill.student.export import make_bundle, quantize_weights
+
+LABELS = ("person", "place name", "first_name", "東京", "city", "a label of many words", "x")
+PASSAGES = [
+    ["mary", "saw", "Paris", "-", "unheard", "2", "\ud800", "東京", "well-known", "!"],
+    ["ACME"],
+    ["x" * 101, "x" * 100, "mary", "y" * 5000],
+]
+
+
+class CountingVocabulary:
+    """A vocabulary that keeps what it was asked."""
+
+    def __init__(self, vocabulary):
+        self._vocabulary = vocabulary
+        self.asked = []
+
+    def encode_words(self, words):
+        self.asked += words
+        return self._vocabulary.encode_words(words)
+
+    def encode_label(self, label):
+        self.asked.append(label)
+        return self._vocabulary.encode_label(label)
+
+
+def make_word_vectors(bundle, vocabulary=None):
+    return WordVectors(vocabulary or bundle.vocabulary, PieceTable(bundle.tables), bundle.tables)
+
+
+def make_label_vectors(bundle, vocabulary=None, *, n_kinds=3):
+    table = PieceTable(bundle.tables)
+    return LabelVectors(vocabulary or bundle.vocabulary, table, bundle.tables, n_kinds=n_kinds)
+
+
+@contextmanager
+def threads_that_switch_often():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+
+
+@torch.inference_mode()
+def embed_with_torch(student, vocabulary, passages):
+    words = [vocabulary.encode_words(words) for words in passages]
+    batch = make_batch(words, [()] * len(words), vocabulary)
+    rows = student.pool_pieces(batch)[0] + student.shapes(batch["word_shapes"])
+    padded = torch.zeros(*batch["word_mask"].shape, rows.shape[1])
+    padded[batch["word_mask"]] = rows
+    return padded.numpy()
+
+
+@torch.inference_mode()
+def encode_labels_with_torch(student, vocabulary, labels):
+    batch = make_batch([vocabulary.encode_words(["x"])], [labels], vocabulary)
+    return student.encode_labels(student.pool_pieces(batch)[1]).numpy()
+
+
+@pytest.fixture(scope="module")
+def student(build_student):
+    return build_student(head="boundary")
+
+
+@pytest.fixture(scope="module")
+def bundle(student, small_vocabulary):
+    return make_bundle(student, small_vocabulary)
+
+
+class TestWords:
+    def test_have_torchs_vectors_padded_with_zeros(self, student, bundle, small_vocabulary):
+        embedded, n_words = make_word_vectors(bundle).embed(PASSAGES)
+        assert embedded.dtype == np.float32
+        assert n_words.tolist() == [10, 1, 4]
+        assert n_words.dtype == np.int32
+        expected = embed_with_torch(student, small_vocabulary, PASSAGES)
+        np.testing.assert_allclose(embedded, expected, rtol=0, atol=1e-6)
+        assert not embedded[1, 1:].any()
+
+    def test_have_the_same_vectors_when_asked_again_and_elsewhere(self, bundle):
+        vectors = make_word_vectors(bundle)
+        first, _ = vectors.embed(PASSAGES)
+        again, _ = vectors.embed([["new", *PASSAGES[0]]])
+        np.testing.assert_array_equal(again[0, 1:], first[0])
+
+    def test_are_looked_up_once_but_those_of_more_than_100_characters(
+        self, bundle, small_vocabulary
+    ):
+        vocabulary = CountingVocabulary(small_vocabulary)
+        vectors = make_word_vectors(bundle, vocabulary)
+        for _ in range(2):
+            vectors.embed([["mary", "x" * 100, "x" * 101], ["mary"]])
+        assert sorted(vocabulary.asked) == sorted(["mary", "x" * 100, "x" * 101, "x" * 101])
+
+    def test_have_the_same_vectors_when_more_come_than_are_kept(
+        self, bundle, small_vocabulary, monkeypatch
+    ):
+        passages = [[f"word{number % 23}" for number in range(at, at + 9)] for at in range(40)]
+        expected = [make_word_vectors(bundle).embed([words])[0] for words in passages]
+        monkeypatch.setattr(word_vectors, "_MAX_KEPT_WORDS", 12)
+        vocabulary = CountingVocabulary(small_vocabulary)
+        vectors = make_word_vectors(bundle, vocabulary)
+        for words, right in zip(passages, expected, strict=True):
+            np.testing.assert_allclose(vectors.embed([words])[0], right, rtol=0, atol=1e-6)
+        assert len(vocabulary.asked) > 23  # some were forgotten
+
+    def test_may_be_more_at_once_than_are_kept(self, bundle, monkeypatch):
+        words = [f"word{number}" for number in range(3000)]
+        expected, _ = make_word_vectors(bundle).embed([words])
+        monkeypatch.setattr(word_vectors, "_MAX_KEPT_WORDS", 12)
+        vectors = make_word_vectors(bundle)
+        for _ in range(2):
+            np.testing.assert_allclose(vectors.embed([words])[0], expected, rtol=0, atol=1e-6)
+
+    def test_have_the_same_vectors_from_several_threads(self, bundle, monkeypatch):
+        draws = np.random.default_rng(0)
+        passages = [
+            [f"word{number}" for number in draws.integers(0, 60, 20)] + ["x" * 120]
+            for _ in range(200)
+        ]
+        expected = [make_word_vectors(bundle).embed([words])[0] for words in passages]
+        monkeypatch.setattr(word_vectors, "_MAX_KEPT_WORDS", 40)
+        vectors = make_word_vectors(bundle)
+        with threads_that_switch_often(), ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(lambda words: vectors.embed([words])[0], passages))
+        for one, right in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, right, rtol=0, atol=1e-6)
+
+    def test_have_the_vectors_of_pieces_in_eight_bits(self, build_student, small_vocabulary):
+        student = build_student(seed=3)
+        with torch.no_grad():
+            student.pieces.weight[5] = 0  # of which no scale can be taken
+        quantized = quantize_weights(make_bundle(student, small_vocabulary))
+        codes, scales = quantized.tables[PIECES], quantized.tables[PIECE_SCALES]
+        assert codes.dtype == np.int8
+        weights = student.pieces.weight.detach().numpy()
+        pieces = codes.astype(np.float32) * scales
+        assert (np.abs(pieces - weights) <= scales / 2 * 1.001).all()
+        assert (pieces != weights).any()
+        with torch.no_grad():
+            student.pieces.weight.copy_(torch.from_numpy(pieces))
+            shapes = quantized.tables["shapes.weight"].astype(np.float32)
+            student.shapes.weight.copy_(torch.from_numpy(shapes))
+        embedded, _ = make_word_vectors(quantized).embed(PASSAGES)
+        expected = embed_with_torch(student, small_vocabulary, PASSAGES)
+        np.testing.assert_allclose(embedded, expected, rtol=0, atol=1e-6)
+
+
+class TestLabels:
+    @pytest.mark.parametrize("head", ["boundary", "softmax"])
+    @pytest.mark.parametrize("hidden", [0, 16])
+    def test_have_torchs_vectors(self, head, hidden, build_student, small_vocabulary):
+        student = build_student(head=head, label_hidden_width=hidden, seed=1)
+        with torch.no_grad():  # so that GELU is asked beyond where it is a straight line
+            student.pieces.weight.mul_(6)
+        bundle = make_bundle(student, small_vocabulary)
+        n_kinds = 3 if head == "boundary" else 1
+        encoded = make_label_vectors(bundle, n_kinds=n_kinds).encode(LABELS)
+        assert encoded.shape == (len(LABELS), n_kinds, 16)
+        expected = encode_labels_with_torch(student, small_vocabulary, LABELS)
+        np.testing.assert_allclose(encoded, expected, rtol=0, atol=1e-5)
+        assert len(np.unique(encoded[:, 0, 0])) == len(LABELS)
+
+    def test_may_be_none_or_given_twice(self, bundle):
+        vectors = make_label_vectors(bundle)
+        assert vectors.encode([]).shape == (0, 3, 16)
+        twice = vectors.encode(["city", "person", "city"])
+        np.testing.assert_array_equal(twice[0], twice[2])
+        assert (twice[0] != twice[1]).any()
+
+    def test_are_looked_up_once(self, bundle, small_vocabulary):
+        vocabulary = CountingVocabulary(small_vocabulary)
+        vectors = make_label_vectors(bundle, vocabulary)
+        for labels in (["city", "city"], ["person", "city"]):
+            vectors.encode(labels)
+        assert vocabulary.asked == ["city", "person"]
+
+    def test_have_the_same_vectors_when_more_come_than_are_kept(self, bundle, monkeypatch):
+        sets = [[f"label {number % 11}" for number in range(at, at + 4)] for at in range(30)]
+        expected = [make_label_vectors(bundle).encode(labels) for labels in sets]
+        monkeypatch.setattr(word_vectors, "_MAX_KEPT_LABELS", 3)
+        vectors = make_label_vectors(bundle)
+        for labels, right in zip(sets, expected, strict=True):
+            np.testing.assert_allclose(vectors.encode(labels), right, rtol=0, atol=1e-5)
+
+
+def test_gelu_is_torchs_within_a_millionth():
+    x = np.linspace(-8, 8, 100_001, dtype=np.float32)
+    expected = torch.nn.functional.gelu(torch.from_numpy(x).double()).numpy()
+    assert np.abs(gelu(x) - expected).max() <= 1e-6
+    assert gelu(x).dtype == np.float32

@@ -1,0 +1,196 @@
+"""Words and labels as pieces and shapes, whatever the words are."""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
+
+from gliner_distill.errors import StudentError
+from gliner_distill.runtime.vocabulary import N_SHAPES, Vocabulary, train_vocabulary, word_shape
+
+ODD_WORDS = (
+    "🙂",
+    "e\u0301",
+    "\u200b",
+    "\u200d\ufe0f",
+    "x" * 5_000,
+    " ",
+    "\x00",
+    "",
+    "東京",
+    "\udcff",
+)
+
+
+@pytest.fixture(scope="module")
+def letters():
+    """A vocabulary of the single letters a to h, so that a word of n letters has n pieces."""
+    pieces = ["[UNK]", *"abcdefgh", *(f"##{letter}" for letter in "abcdefgh")]
+    model = models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]")
+    return Vocabulary(Tokenizer(model))
+
+
+def word_pieces(vocabulary, word):
+    return vocabulary.encode_words([word]).piece_ids.tolist()
+
+
+class TestEncodeWords:
+    def test_lays_the_words_pieces_one_after_the_other(self, letters):
+        encoded = letters.encode_words(["ab", "c", "ba"])
+        pieces = [letters.pieces()[i] for i in encoded.piece_ids]
+        assert pieces == ["a", "##b", "c", "b", "##a"]
+        assert encoded.word_starts.tolist() == [0, 2, 3]
+        assert encoded.piece_ids.dtype == encoded.word_starts.dtype == np.int64
+        assert encoded.word_shapes.dtype == np.float32
+
+    def test_has_arrays_of_their_shapes_for_no_words(self, letters):
+        encoded = letters.encode_words([])
+        assert encoded.piece_ids.shape == encoded.word_starts.shape == (0,)
+        assert encoded.word_shapes.shape == (0, N_SHAPES)
+
+    def test_keeps_the_first_8_pieces_of_a_word(self, letters):
+        assert word_pieces(letters, "abcdefghabcd") == word_pieces(letters, "abcdefgh")
+        assert len(word_pieces(letters, "abcdefgh")) == 8
+
+    def test_reads_the_first_100_characters_of_a_word(self, small_vocabulary):
+        # A longer word would be one unknown piece.
+        long = "paris" * 1_000
+        assert word_pieces(small_vocabulary, long) == word_pieces(small_vocabulary, long[:100])
+        assert word_pieces(small_vocabulary, long) != word_pieces(small_vocabulary, "[UNK]")
+        assert len(word_pieces(small_vocabulary, long)) > 1
+
+    @pytest.mark.parametrize("word", ODD_WORDS)
+    def test_gives_odd_words_a_piece(self, small_vocabulary, word):
+        assert len(word_pieces(small_vocabulary, word)) >= 1
+
+    @given(st.lists(st.text(max_size=20), max_size=5))
+    def test_gives_every_word_between_1_and_8_pieces_of_the_vocabulary(
+        self, small_vocabulary, words
+    ):
+        encoded = small_vocabulary.encode_words(words)
+        lengths = np.diff([*encoded.word_starts, len(encoded.piece_ids)])
+        assert len(lengths) == len(words)
+        assert all(1 <= length <= 8 for length in lengths)
+        assert all(0 <= piece < len(small_vocabulary) for piece in encoded.piece_ids)
+
+    def test_does_not_depend_on_what_was_encoded_before(self, small_vocabulary):
+        alone = word_pieces(small_vocabulary, "paris")
+        together = small_vocabulary.encode_words(["london", "paris"])
+        assert together.piece_ids[together.word_starts[1] :].tolist() == alone
+
+    def test_ignores_a_tokenizers_padding_and_truncation(self, letters):
+        tokenizer = Tokenizer.from_str(letters.to_json())
+        tokenizer.enable_padding(length=20)
+        tokenizer.enable_truncation(max_length=2)
+        assert word_pieces(Vocabulary(tokenizer), "abcd") == word_pieces(letters, "abcd")
+
+
+class TestEncodeLabel:
+    def test_is_the_pieces_of_its_words(self, small_vocabulary):
+        expected = word_pieces(small_vocabulary, "place") + word_pieces(small_vocabulary, "name")
+        assert small_vocabulary.encode_label("place name") == expected
+
+    def test_reads_underscores_as_spaces(self, small_vocabulary):
+        spaced = small_vocabulary.encode_label("place name")
+        assert small_vocabulary.encode_label("place_name") == spaced
+
+    def test_keeps_the_first_32_pieces(self, letters):
+        label = "abc " * 20
+        pieces = letters.encode_label(label)
+        assert len(pieces) == 32
+        assert pieces == (word_pieces(letters, "abc") * 20)[:32]
+
+    @pytest.mark.parametrize("label", ["", "  ", "\u200b", "🙂"])
+    def test_has_a_piece_whatever_it_is(self, small_vocabulary, label):
+        assert len(small_vocabulary.encode_label(label)) == 1
+
+
+class TestWordShape:
+    @pytest.mark.parametrize(
+        ("word", "facts"),
+        [
+            ("Paris", [0]),
+            ("ACME", [0, 1]),
+            ("A", [0, 7]),
+            ("a", [5, 7]),
+            ("1984", [2, 3]),
+            ("7", [2, 3, 7]),
+            ("B2", [0, 1, 3]),
+            ("b2", [3, 5]),
+            ("Mary-Ann", [0, 6]),
+            ("-", [4, 6, 7]),
+            ("$5", [3, 4]),
+            ("eBay", []),
+            ("Évian", [0]),
+            ("東", [7]),
+            ("🙂", [4, 7]),
+            ("", [4]),
+        ],
+    )
+    def test_tells_how_a_word_is_written(self, word, facts):
+        assert [fact for fact, holds in enumerate(word_shape(word)) if holds] == facts
+
+    def test_has_as_many_facts_as_it_says(self):
+        assert len(word_shape("word")) == N_SHAPES
+
+    def test_comes_with_the_encoded_words(self, small_vocabulary):
+        shapes = small_vocabulary.encode_words(["Paris", "7"]).word_shapes
+        assert shapes.tolist() == [[float(fact) for fact in word_shape(w)] for w in ("Paris", "7")]
+
+
+class TestJson:
+    def test_gives_the_same_vocabulary_back(self, small_vocabulary):
+        text = small_vocabulary.to_json()
+        again = Vocabulary.from_json(text)
+        words = ["Paris", "thames-side", "unheard", *ODD_WORDS]
+        assert again.to_json() == text
+        assert again.pieces() == small_vocabulary.pieces()
+        assert again.encode_words(words).piece_ids.tolist() == (
+            small_vocabulary.encode_words(words).piece_ids.tolist()
+        )
+
+    def test_is_one_line(self, small_vocabulary):
+        assert len(small_vocabulary.to_json().splitlines()) == 1
+
+    @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"model": {"type": "Unheard"}}'])
+    def test_of_something_else_is_refused(self, text):
+        with pytest.raises(StudentError, match=r"tokenizer\.json: is no tokenizer"):
+            Vocabulary.from_json(text)
+
+    def test_file_that_is_missing_or_no_text_is_named(self, tmp_path):
+        path = tmp_path / "tokenizer.json"
+        with pytest.raises(StudentError, match=r"tokenizer\.json: cannot be read"):
+            Vocabulary.from_file(path)
+        path.write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(StudentError, match=r"tokenizer\.json: cannot be read"):
+            Vocabulary.from_file(path)
+
+
+class TestTrainVocabulary:
+    def test_gives_the_same_pieces_each_time_and_in_any_order(self):
+        draw = random.Random(0)
+        words = ["".join(draw.choices("abcdefgh", k=draw.randint(1, 9))) for _ in range(1_000)]
+        trained = [train_vocabulary(words, n_pieces=200).to_json() for _ in range(5)]
+        trained.append(train_vocabulary(iter(sorted(words)), n_pieces=200).to_json())
+        assert len(set(trained)) == 1
+
+    def test_lower_cases_and_keeps_frequent_words_whole(self):
+        vocabulary = train_vocabulary(["Paris", "PARIS"] * 50 + ["London"], n_pieces=21)
+        assert [vocabulary.pieces()[i] for i in word_pieces(vocabulary, "paris")] == ["paris"]
+        assert word_pieces(vocabulary, "Paris") == word_pieces(vocabulary, "paris")
+        assert len(word_pieces(vocabulary, "london")) > 1
+
+    def test_has_at_most_so_many_pieces_and_numbers_them_from_0(self):
+        words = [f"{a}{b}" for a in "abcdef" for b in "ghijkl"] * 3
+        vocabulary = train_vocabulary(words, n_pieces=30)
+        assert len(vocabulary) == len(vocabulary.pieces()) == 30
+        assert vocabulary.pieces()[0] == "[UNK]"
+        assert max(vocabulary.encode_words(words).piece_ids) < 30
+
+    def test_reads_words_that_look_like_pieces_as_words(self):
+        vocabulary = train_vocabulary(["ab", "ba", "#", "["] * 3, n_pieces=30)
+        pieces = [vocabulary.pieces()[i] for i in word_pieces(vocabulary, "##a")]
+        assert pieces == ["#", "#", "a"]

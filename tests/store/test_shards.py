@@ -1,0 +1,198 @@
+"""Shards: labeled passages as the bytes of a Parquet file, and back."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gliner_distill.entities import LabeledPassage, Passage
+from gliner_distill.store.quantization import COMPACT, UNIFORM
+from gliner_distill.store.shards import (
+    ShardOrigin,
+    decode_shard,
+    encode_shard,
+    open_shard,
+    pack_shard,
+    read_origin,
+    read_row,
+    read_scores,
+)
+
+ORIGIN = ShardOrigin(store="a" * 64, teacher="lexicon", index=7)
+both_codes = pytest.mark.parametrize("code", [UNIFORM, COMPACT], ids=lambda code: code.name)
+
+
+def of_two_teachers(items):
+    """Return the items with what each of two teachers said, which differs from their mean."""
+    return [replace(item, each=(item.probs / 2, 1 - item.probs)) for item in items]
+
+
+def opened(content):
+    return open_shard(pa.BufferReader(content))
+
+
+def spoil_column(content, column):
+    """Return a shard with one byte changed in the middle of a column's pages."""
+    chunks = opened(content).metadata.row_group(0)
+    [chunk] = [
+        chunk
+        for chunk in map(chunks.column, range(chunks.num_columns))
+        if chunk.path_in_schema.split(".")[0] == column
+    ]
+    first = chunk.dictionary_page_offset or chunk.data_page_offset
+    spoilt = bytearray(content)
+    # The header of a page comes first; its content, which the checksum is of, lies behind.
+    spoilt[first + chunk.total_compressed_size - 3] ^= 1
+    return bytes(spoilt)
+
+
+class TestRoundTrip:
+    @both_codes
+    def test_keeps_all_but_a_little_of_the_probabilities(self, mixed_passages, code):
+        read = list(decode_shard(encode_shard(mixed_passages, code, ORIGIN), code))
+        assert len(read) == 4
+        for found, expected in zip(read, mixed_passages, strict=True):
+            assert (found.passage, found.labels) == (expected.passage, expected.labels)
+            assert found.each == ()
+            assert found.probs.dtype == np.float32
+            np.testing.assert_array_equal(found.probs, code.decode(code.encode(expected.probs)))
+
+    @both_codes
+    def test_keeps_what_each_of_several_teachers_said(self, mixed_passages, comparable, code):
+        items = of_two_teachers(mixed_passages)
+        read = list(decode_shard(encode_shard(items, code, ORIGIN), code))
+        assert comparable(read, code) == comparable(items, code)
+        assert [len(item.each) for item in read] == [2, 2, 2, 2]
+
+    def test_keeps_a_passage_without_words(self):
+        item = LabeledPassage(Passage(()), ("city",), np.zeros((0, 1, 3), dtype=np.float32))
+        [found] = decode_shard(encode_shard([item], UNIFORM, ORIGIN), UNIFORM)
+        assert (found.passage, found.labels) == (item.passage, item.labels)
+        assert found.probs.shape == (0, 1, 3)
+
+    def test_keeps_a_shard_without_passages(self):
+        assert list(decode_shard(encode_shard([], UNIFORM, ORIGIN), UNIFORM)) == []
+
+    def test_of_more_than_ten_teachers_keeps_their_order(self):
+        each = tuple(np.full((1, 1, 3), number / 16, dtype=np.float32) for number in range(12))
+        item = LabeledPassage(Passage(("word",)), ("city",), each[6], each)
+        [found] = decode_shard(encode_shard([item], UNIFORM, ORIGIN), UNIFORM)
+        assert [int(probs[0, 0, 0] * 16) for probs in found.each] == list(range(12))
+
+
+def test_the_same_passages_are_the_same_bytes(mixed_passages):
+    assert len({encode_shard(mixed_passages, COMPACT, ORIGIN) for _ in range(3)}) == 1
+
+
+def test_a_packed_shard_is_counted(mixed_passages):
+    packed = pack_shard(mixed_passages, COMPACT, ORIGIN)
+    assert (packed.index, packed.n_passages, packed.n_words) == (7, 4, 5 + 2 + 3 + 1)
+    assert packed.n_pairs == 5 * 3 + 2 * 1 + 3 * 0 + 1 * 2
+    assert packed.content == encode_shard(mixed_passages, COMPACT, ORIGIN)
+
+
+def test_columns_are_those_that_are_documented(mixed_passages):
+    strings, span = pa.list_(pa.string()), {"start": pa.int32(), "end": pa.int32()}
+    documented = {
+        **{"words": strings, "labels": strings},
+        **{"entities": pa.list_(pa.struct(span | {"label": pa.string()})), "n_words": pa.int32()},
+        **{"scores": pa.binary(), "scores_0": pa.binary(), "scores_1": pa.binary()},
+    }
+    content = encode_shard(of_two_teachers(mixed_passages), COMPACT, ORIGIN)
+    assert opened(content).schema_arrow.equals(pa.schema(documented))
+
+
+class TestOrigin:
+    def test_is_read_back(self, mixed_passages):
+        assert read_origin(opened(encode_shard(mixed_passages, UNIFORM, ORIGIN))) == ORIGIN
+
+    def test_of_a_teacher_with_any_name_is_read_back(self):
+        origin = ShardOrigin("b" * 64, 'mean of "Zoë" and 東京\n', 0)
+        assert read_origin(opened(encode_shard([], UNIFORM, origin))) == origin
+
+    @pytest.mark.parametrize(
+        "metadata",
+        [
+            None,
+            {"another": "key"},
+            {"gliner_distill": "{"},
+            {"gliner_distill": b"\xff"},
+            {"gliner_distill": "null"},
+            {"gliner_distill": "[]"},
+            {"gliner_distill": '{"store": "a"}'},
+            {"gliner_distill": '{"store": "a", "teacher": "b", "index": 0, "more": 1}'},
+        ],
+    )
+    def test_is_none_where_the_metadata_do_not_say(self, metadata):
+        sink = pa.BufferOutputStream()
+        schema = pa.schema([("scores", pa.binary())], metadata=metadata)
+        pq.write_table(pa.table({"scores": [b""]}, schema=schema), sink)
+        assert read_origin(opened(sink.getvalue())) is None
+
+
+class TestOneRow:
+    @both_codes
+    def test_is_read_without_the_others(self, mixed_passages, comparable, code):
+        items = of_two_teachers(mixed_passages)
+        shard = opened(encode_shard(items, code, ORIGIN))
+        read = [read_row(shard, row, code) for row in (3, 0, 2, 1)]
+        assert comparable(read, code) == comparable([items[row] for row in (3, 0, 2, 1)], code)
+
+    @both_codes
+    def test_gives_its_scores_alone(self, mixed_passages, code):
+        shard = opened(encode_shard(mixed_passages, code, ORIGIN))
+        for row, item in enumerate(mixed_passages):
+            found = read_scores(shard, row, code)
+            np.testing.assert_array_equal(found, code.decode(code.encode(item.probs)))
+
+    def test_without_words_does_not_say_how_many_labels(self):
+        item = LabeledPassage(Passage(()), ("city",), np.zeros((0, 1, 3), dtype=np.float32))
+        shard = opened(encode_shard([item], UNIFORM, ORIGIN))
+        assert read_scores(shard, 0, UNIFORM).shape == (0, 0, 3)
+
+    def test_beyond_the_last_is_an_error(self, mixed_passages):
+        shard = opened(encode_shard(mixed_passages, UNIFORM, ORIGIN))
+        for read in (read_row, read_scores):
+            with pytest.raises(ValueError, match="not enough values"):
+                read(shard, 4, UNIFORM)
+
+    @pytest.mark.parametrize("column", ["words", "labels", "scores_0", "scores_1"])
+    def test_gives_its_scores_where_another_column_is_broken(self, mixed_passages, column):
+        content = encode_shard(of_two_teachers(mixed_passages), COMPACT, ORIGIN)
+        shard = opened(spoil_column(content, column))
+        with pytest.raises(OSError, match="CRC checksum verification failed"):
+            read_row(shard, 0, COMPACT)
+        whole = read_row(opened(content), 0, COMPACT)
+        np.testing.assert_array_equal(read_scores(shard, 0, COMPACT), whole.probs)
+
+    @pytest.mark.parametrize("column", ["scores", "n_words"])
+    def test_gives_no_scores_where_their_column_is_broken(self, mixed_passages, column):
+        shard = opened(spoil_column(encode_shard(mixed_passages, COMPACT, ORIGIN), column))
+        with pytest.raises(OSError, match="CRC checksum verification failed"):
+            read_scores(shard, 0, COMPACT)
+
+
+class TestWhatIsNoShard:
+    @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" * 10, b'{"words": []}' * 10])
+    def test_no_parquet_file(self, content):
+        with pytest.raises(ValueError, match="Parquet"):
+            list(decode_shard(content, UNIFORM))
+        with pytest.raises(ValueError, match="Parquet"):
+            opened(content)
+
+    def test_a_column_is_missing(self):
+        with pytest.raises(KeyError, match="entities"):
+            self.decode(words=[["a"]], labels=[["city"]], scores=[bytes(3)])
+
+    @pytest.mark.parametrize("n_bytes", [0, 2, 4, 6])
+    def test_scores_do_not_fit_words_and_labels(self, n_bytes):
+        with pytest.raises(ValueError, match="reshape"):
+            self.decode(words=[["a"]], labels=[["city"]], entities=[[]], scores=[bytes(n_bytes)])
+
+    @staticmethod
+    def decode(**columns):
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table(columns), sink)
+        return list(decode_shard(sink.getvalue().to_pybytes(), UNIFORM))

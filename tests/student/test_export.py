@@ -1,0 +1,409 @@
+"""Exported students answer as torch does; what does not is not written."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from gliner_distill.corpus.reader import read_passages, sample_path
+from gliner_distill.entities import Entity, Passage
+from gliner_distill.errors import ExportError
+from gliner_distill.runtime.bundle import GRAPH_FILE, TABLES_FILE, read_bundle
+from gliner_distill.runtime.config import CONFIG_FILE
+from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES
+from gliner_distill.runtime.locate import bundled_student_path
+from gliner_distill.runtime.ner import StudentNER
+from gliner_distill.runtime.scorer import StudentScorer
+from gliner_distill.runtime.vocabulary import TOKENIZER_FILE
+from gliner_distill.student import export
+from gliner_distill.student.export import (
+    attach_graph,
+    check_answers,
+    export_student,
+    make_bundle,
+    quantize_graph,
+    quantize_weights,
+)
+from gliner_distill.student.files import load_student, save_student
+from gliner_distill.student.predictor import StudentPredictor
+
+LABELS = ("person", "city", "river")
+FILES = (CONFIG_FILE, GRAPH_FILE, TABLES_FILE, TOKENIZER_FILE)
+SHAPES = [
+    {"head": head, "n_layers": n_layers, "bidirectional": both, "label_hidden_width": hidden}
+    for head, n_layers, both, hidden in product(
+        ("boundary", "softmax"), (1, 2), (True, False), (0, 6)
+    )
+]
+
+
+def name_of(shape):
+    return " ".join(str(value) for value in shape.values())
+
+
+def answer_with_torch(student, vocabulary, passages, **options):
+    labels = [LABELS] * len(passages)
+    return StudentPredictor(student, vocabulary, **options).predict(passages, labels)
+
+
+def annotate(student, vocabulary, passages):
+    """Return passages whose gold is what a student finds: its F1 is 1."""
+    found = answer_with_torch(student, vocabulary, passages)
+    return [
+        Passage(tuple(words), tuple(entities), LABELS)
+        for words, entities in zip(passages, found, strict=True)
+    ]
+
+
+def as_tuples(found):
+    return [
+        [
+            (one.start_word, one.end_word, one.label, pytest.approx(one.score, abs=1e-5))
+            for one in entities
+        ]
+        for entities in found
+    ]
+
+
+def scramble_gates(monkeypatch):
+    """Give the LSTM its gates in torch's order, which is not that of ONNX."""
+    right = export._lstm_weights
+
+    def scrambled(state, layer, *, bidirectional):
+        weights = right(state, layer, bidirectional=bidirectional)
+        for name, values in weights.items():
+            n_gates = 8 if name == "b" else 4
+            gates = np.split(values, n_gates, axis=1)
+            for first in range(0, n_gates, 4):
+                gates[first + 1 : first + 4] = np.roll(gates[first + 1 : first + 4], 1, axis=0)
+            weights[name] = np.concatenate(gates, axis=1)
+        return weights
+
+    monkeypatch.setattr(export, "_lstm_weights", scrambled)
+
+
+@pytest.fixture(autouse=True)
+def few_thresholds(monkeypatch):
+    """Try a few thresholds instead of 41: each takes a pass over the passages."""
+    monkeypatch.setattr(export, "_THRESHOLDS", np.array([0.35, 0.45, 0.55, 0.6]))
+
+
+@pytest.fixture(params=SHAPES, ids=name_of)
+def student(request, build_finder):
+    return build_finder(**request.param)
+
+
+@pytest.fixture(params=["boundary", "softmax"])
+def small(request, build_finder):
+    """A student of each head."""
+    return build_finder(head=request.param, n_layers=2, label_hidden_width=6)
+
+
+@pytest.fixture
+def passages(small, small_vocabulary, draw_words):
+    return annotate(small, small_vocabulary, draw_words(1, 30))
+
+
+class TestGraph:
+    @pytest.mark.parametrize("batch_size", [1, 2, 7])
+    def test_gives_torchs_logits(self, student, batch_size, small_vocabulary, draw_words):
+        scorer = StudentScorer(make_bundle(student, small_vocabulary), num_threads=1)
+        labels = scorer.encode(tuple((label, label) for label in LABELS))
+        torch_scorer = StudentPredictor(student, small_vocabulary)
+        passages = draw_words(batch_size, 14, longest=30)
+        assert len({len(words) for words in passages}) > 5
+        for first in range(0, 14, batch_size):
+            batch = passages[first : first + batch_size]
+            expected = torch_scorer.score(batch, [LABELS] * len(batch))
+            for one, other in zip(scorer.logits(batch, labels), expected, strict=True):
+                assert one.shape == other.shape
+                np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
+                assert np.ptp(other) > 0.1
+
+    def test_scores_a_passage_alone_as_in_a_padded_batch(
+        self, student, small_vocabulary, draw_words
+    ):
+        runtime = StudentNER(make_bundle(student, small_vocabulary), num_threads=1)
+        passages = [*draw_words(0, 6), ["mary"], draw_words(2, 1, longest=300)[0] * 20]
+        passages[-1] = passages[-1][:384]
+        together = runtime.word_logits(passages, LABELS)
+        for words, logits in zip(passages, together, strict=True):
+            (alone,) = runtime.word_logits([words], LABELS)
+            np.testing.assert_allclose(logits, alone, rtol=0, atol=1e-5)
+
+    def test_products_with_labels_are_those_of_the_word_vectors(self, student, small_vocabulary):
+        # Only spans use the second output, so that a difference would not show in the logits.
+        bundle = make_bundle(student, small_vocabulary)
+        session = onnxruntime.InferenceSession(bundle.graph, providers=["CPUExecutionProvider"])
+        draws = np.random.default_rng(0)
+        n_states = 16 if student.config.bidirectional else 8
+        labels = draws.normal(size=(n_states, 5)).astype(np.float32)
+        feeds = {
+            "embedded": draws.normal(size=(3, 4, 8)).astype(np.float32),
+            "n_words": np.array([4, 2, 1], np.int32),
+            "labels": labels,
+        }
+        words, scores = session.run(["words", "scores"], feeds)
+        np.testing.assert_allclose(scores, words @ labels, rtol=0, atol=1e-5)
+
+    def test_finds_what_torch_finds(self, student, small_vocabulary, draw_words):
+        passages = [*draw_words(3, 60), []]
+        expected = answer_with_torch(student, small_vocabulary, passages)
+        assert sum(map(len, expected)) > 30
+        runtime = StudentNER(make_bundle(student, small_vocabulary), num_threads=1)
+        found = runtime.predict_words(passages, [LABELS] * len(passages))
+        assert as_tuples(found) == as_tuples(expected)
+
+
+class TestTables:
+    def test_are_in_half_precision_only_where_nothing_is_lost(self, build_finder, small_vocabulary):
+        student = build_finder(head="boundary")
+        with torch.no_grad():
+            student.pieces.weight.copy_(student.pieces.weight.half())
+            student.bias.copy_(torch.tensor([1e6, 0.5, 0.25]))  # too large for half precision
+        tables = make_bundle(student, small_vocabulary).tables
+        assert tables[PIECES].dtype == np.float16
+        assert tables["shapes.weight"].dtype == np.float32
+        assert tables["bias"].dtype == np.float32
+        state = student.state_dict()
+        for name, table in tables.items():
+            np.testing.assert_array_equal(table.astype(np.float32), state[name].numpy())
+
+    def test_and_graph_do_not_depend_on_projections_to_a_teachers_features(
+        self, build_student, small_vocabulary
+    ):
+        with_them, without = (
+            make_bundle(build_student(feature_width=width), small_vocabulary) for width in (6, 0)
+        )
+        assert with_them.config == without.config
+        assert with_them.graph == without.graph
+        assert with_them.tables.keys() == without.tables.keys()
+        for name, table in without.tables.items():
+            np.testing.assert_array_equal(with_them.tables[name], table)
+
+
+class TestExport:
+    def test_in_single_precision_answers_as_torch(
+        self, small, passages, small_vocabulary, tmp_path, draw_words
+    ):
+        figures = export_student(
+            small, small_vocabulary, tmp_path / "out", precision="fp32", passages=passages
+        )
+        assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)
+        assert figures.precision == "fp32"
+        assert figures.n_passages == len(passages)
+        assert 0 < figures.max_logit_difference <= 1e-4
+        assert (figures.torch_f1, figures.f1, figures.agreement_f1) == (1, 1, 1)
+        assert figures.n_bytes == sum((tmp_path / "out" / name).stat().st_size for name in FILES)
+        texts = draw_words(9, 40)
+        expected = answer_with_torch(small, small_vocabulary, texts)
+        runtime = StudentNER.from_pretrained(tmp_path / "out", num_threads=1)
+        assert as_tuples(runtime.predict_words(texts, [LABELS] * 40)) == as_tuples(expected)
+        assert sum(map(len, expected)) > 20
+
+    def test_in_eight_bits_has_a_fitted_threshold_and_says_how_far_it_agrees(
+        self, small, passages, small_vocabulary, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(export, "MAX_F1_LOSS", 1.0)
+        figures = export_student(
+            small, small_vocabulary, tmp_path, precision="int8", passages=passages
+        )
+        read = read_bundle(tmp_path)
+        assert read.precision == "int8"
+        assert read.tables[PIECES].dtype == np.int8
+        assert read.tables[PIECE_SCALES].dtype == np.float32
+        assert {table.dtype for name, table in read.tables.items() if name.endswith("bias")} == {
+            np.dtype(np.float32)
+        }
+        assert 0.3 <= figures.threshold <= 0.7
+        assert read.threshold == figures.threshold
+        # Gold is torch's answer here, so both figures are agreement with torch.
+        assert figures.torch_f1 == 1
+        assert figures.f1 == figures.agreement_f1
+        assert 0.8 < figures.agreement_f1 <= 1
+        assert figures.max_logit_difference > 1e-4
+
+    def test_fits_the_threshold_at_which_answers_agree_best(
+        self, passages, small, small_vocabulary
+    ):
+        words = [passage.words for passage in passages]
+        labels = [LABELS] * len(words)
+        bundle = make_bundle(small, small_vocabulary)
+        for threshold in (0.35, 0.6):
+            expected = answer_with_torch(small, small_vocabulary, words, threshold=threshold)
+            fitted = export.fit_threshold(bundle, words, labels, expected)
+            found = StudentNER(fitted, num_threads=1).predict_words(words, labels)
+            spans = [
+                [
+                    {(one.start_word, one.end_word, one.label) for one in of_passage}
+                    for of_passage in x
+                ]
+                for x in (found, expected)
+            ]
+            assert spans[0] == spans[1]
+            assert fitted.threshold != bundle.threshold
+        own = answer_with_torch(small, small_vocabulary, words)
+        assert export.fit_threshold(bundle, words, labels, own).threshold == bundle.threshold
+
+    def test_replaces_an_earlier_export(
+        self, small, passages, small_vocabulary, tmp_path, build_finder, draw_words
+    ):
+        other = build_finder(head="boundary", seed=5)
+        other_passages = annotate(other, small_vocabulary, draw_words(0, 5))
+        export_student(other, small_vocabulary, tmp_path, precision="fp32", passages=other_passages)
+        before = {name: (tmp_path / name).read_bytes() for name in FILES}
+        export_student(small, small_vocabulary, tmp_path, precision="fp32", passages=passages)
+        assert {path.name for path in tmp_path.iterdir()} == set(FILES)
+        assert (tmp_path / GRAPH_FILE).read_bytes() != before[GRAPH_FILE]
+        assert read_bundle(tmp_path).config == small.config
+
+    @pytest.mark.parametrize("precision", ["fp32", "int8"])
+    def test_is_not_written_when_the_graph_is_wrong(
+        self, precision, small, passages, small_vocabulary, tmp_path, monkeypatch
+    ):
+        scramble_gates(monkeypatch)
+        with pytest.raises(ExportError, match=r"off torch's|points lost") as error:
+            export_student(
+                small,
+                small_vocabulary,
+                tmp_path / "out",
+                precision=precision,
+                passages=passages,
+            )
+        assert "nothing was written" in str(error.value)
+        assert not (tmp_path / "out").exists()
+
+    def test_leaves_an_earlier_one_alone_when_it_fails(
+        self, small, passages, small_vocabulary, tmp_path, monkeypatch
+    ):
+        export_student(small, small_vocabulary, tmp_path, precision="fp32", passages=passages)
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        scramble_gates(monkeypatch)
+        with pytest.raises(ExportError, match=r"more than 0\.0001; nothing was written"):
+            export_student(small, small_vocabulary, tmp_path, precision="fp32", passages=passages)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+    def test_is_not_written_when_logits_are_no_numbers(
+        self, small, passages, small_vocabulary, tmp_path
+    ):
+        with torch.no_grad():
+            small.word_tower.bias[0] = torch.nan
+        with pytest.raises(ExportError, match="logits are nan off"):
+            export_student(
+                small, small_vocabulary, tmp_path / "out", precision="fp32", passages=passages
+            )
+        assert not (tmp_path / "out").exists()
+
+    def test_is_not_written_when_it_finds_less(
+        self, small, passages, small_vocabulary, tmp_path, monkeypatch
+    ):
+        def forget_pieces(bundle):
+            codes = quantize_weights(bundle).tables
+            return replace(bundle, tables={**codes, PIECES: np.zeros_like(codes[PIECES])})
+
+        monkeypatch.setattr(export, "quantize_weights", forget_pieces)
+        with pytest.raises(ExportError, match=r"F1 on 30 passages .* torch's 100\.0: more than"):
+            export_student(
+                small, small_vocabulary, tmp_path / "out", precision="int8", passages=passages
+            )
+        assert not (tmp_path / "out").exists()
+
+    def test_may_lose_half_a_point_of_f1_and_no_more(
+        self, small, passages, small_vocabulary, monkeypatch
+    ):
+        # Gold that torch finds and a bundle that misses some of it.
+        bundle = replace(make_bundle(small, small_vocabulary), threshold=0.6)
+        own = [passage.words for passage in passages], [LABELS] * len(passages)
+        missing = StudentNER(bundle, num_threads=1).predict_words(*own)
+        assert missing != [list(passage.entities) for passage in passages]
+        with pytest.raises(ExportError, match="points lost; nothing was written"):
+            check_answers(bundle, small, small_vocabulary, passages)
+        monkeypatch.setattr(export, "MAX_F1_LOSS", 1.0)
+        _, figures = check_answers(bundle, small, small_vocabulary, passages)
+        assert figures.f1 < figures.torch_f1 == 1
+
+
+class TestAttachedGraph:
+    @pytest.fixture
+    def folder(self, small, small_vocabulary, tmp_path):
+        save_student(tmp_path / "saved", small, small_vocabulary, facts={"teacher": "großer"})
+        return tmp_path / "saved"
+
+    def test_makes_a_folder_serve_torch_and_the_runtime(self, folder, small, passages, monkeypatch):
+        monkeypatch.setattr(export, "MAX_F1_LOSS", 1.0)
+        figures = attach_graph(folder, passages=passages)
+        assert figures.n_bytes == (folder / GRAPH_FILE).stat().st_size
+        assert not (folder / TABLES_FILE).exists()
+        read = read_bundle(folder)
+        assert (read.precision, read.threshold) == ("int8", figures.threshold)
+        assert read.facts == {"teacher": "großer"}
+        again, _ = load_student(folder)
+        for name, values in small.state_dict().items():
+            torch.testing.assert_close(again.state_dict()[name], values, rtol=0, atol=0)
+
+    def test_is_not_written_when_it_is_wrong(self, folder, passages, monkeypatch):
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        scramble_gates(monkeypatch)
+        with pytest.raises(ExportError, match="points lost; nothing was written"):
+            attach_graph(folder, passages=passages)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_passages_without_words_or_entities_are_no_hindrance(small, small_vocabulary, tmp_path):
+    passages = [Passage(()), Passage(("mary",)), Passage(("in", "paris"), (Entity(1, 2, "city"),))]
+    figures = export_student(small, small_vocabulary, tmp_path, precision="fp32", passages=passages)
+    assert figures.n_passages == 3
+
+
+def test_bundled_student_in_eight_bits_is_small_and_loses_no_half_point(tmp_path):
+    torch.set_num_threads(1)
+    student, vocabulary = load_student(bundled_student_path())
+    passages = list(read_passages(sample_path("dev")))
+    figures = export_student(student, vocabulary, tmp_path, precision="int8", passages=passages)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 8_000_000
+    assert figures.torch_f1 > 0.5
+    assert figures.f1 >= figures.torch_f1 - 0.005
+    assert figures.agreement_f1 > 0.95
+    assert read_bundle(tmp_path).tables[PIECES].dtype == np.int8
+
+
+def test_bundled_graph_is_that_of_the_bundled_weights():
+    torch.set_num_threads(1)
+    student, vocabulary = load_student(bundled_student_path())
+    exported = quantize_graph(make_bundle(student, vocabulary))
+    words = [passage.words for passage in read_passages(sample_path("dev"))][:10]
+    fresh, shipped = (
+        StudentNER(bundle, num_threads=1).word_logits(words, ["person", "city"])
+        for bundle in (exported, read_bundle(bundled_student_path()))
+    )
+    for one, other in zip(fresh, shipped, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-3)
+
+
+class TestSmallest:
+    @pytest.mark.parametrize(
+        ("n_entities", "loss", "precision"),
+        [(10, 0.29, "int8"), (10, 0.31, "fp32"), (1000, 0.004, "int8"), (1000, 0.006, "fp32")],
+    )
+    def test_is_in_eight_bits_where_they_lose_little(
+        self, tmp_path, monkeypatch, n_entities, loss, precision
+    ):
+        def refuse(*args, precision, max_f1_loss, **options):
+            if precision == "int8" and loss > max_f1_loss:
+                raise ExportError("too much is lost")
+            return precision
+
+        monkeypatch.setattr(export, "export_student", refuse)
+        passages = [Passage(("a",), (Entity(0, 1, "x"),))] * n_entities
+        assert export.export_smallest(None, None, tmp_path, passages=passages) == precision
+
+    def test_says_so_where_neither_will_do(self, tmp_path, monkeypatch):
+        def refuse(*args, **options):
+            raise ExportError("too much is lost")
+
+        monkeypatch.setattr(export, "export_student", refuse)
+        with pytest.raises(ExportError, match="too much"):
+            export.export_smallest(None, None, tmp_path, passages=[])

@@ -1,0 +1,76 @@
+"""Where a student starts: with the store's pieces, or with pieces trained on its passages."""
+
+import numpy as np
+import pytest
+import torch
+
+from gliner_distill.runtime.config import StudentConfig
+from gliner_distill.store.subword_vectors import PieceVectors, piece_vector_files
+from gliner_distill.student import initialization as initialization
+from gliner_distill.student.initialization import (
+    EMBEDDING_SPREAD,
+    initialize_student,
+    load_or_train_vocabulary,
+)
+
+
+@pytest.fixture
+def pieces(small_vocabulary):
+    draw = np.random.default_rng(0)
+    vectors = draw.standard_normal((len(small_vocabulary), 10)).astype(np.float32)
+    return PieceVectors(small_vocabulary, vectors)
+
+
+def narrow(vocabulary):
+    return StudentConfig(len(vocabulary), embedding_width=8, hidden_width=8)
+
+
+class TestFindVocabulary:
+    def test_returns_the_stores_own(self, tmp_path, pieces, five_passages):
+        for name, content in piece_vector_files(pieces).items():
+            (tmp_path / name).write_bytes(content)
+        vocabulary, found = load_or_train_vocabulary(tmp_path, five_passages)
+        assert vocabulary is found.vocabulary
+        assert vocabulary.to_json() == pieces.vocabulary.to_json()
+        np.testing.assert_allclose(found.vectors, pieces.vectors, atol=0.02)
+
+    def test_trains_one_on_words_and_labels_where_the_store_has_none(self, tmp_path, five_passages):
+        vocabulary, found = load_or_train_vocabulary(tmp_path, five_passages)
+        assert found is None
+        words = {word for item in five_passages for word in item.passage.words}
+        assert words | {"person", "company"} <= set(vocabulary.pieces())
+
+    def test_trains_the_same_one_each_time(self, tmp_path, five_passages, monkeypatch):
+        monkeypatch.setattr(initialization, "_N_PIECES", 60)
+        trained = {load_or_train_vocabulary(tmp_path, five_passages)[0].to_json() for _ in range(5)}
+        assert len(trained) == 1
+
+
+class TestStartStudent:
+    def test_draws_everything_from_the_seed(self, small_vocabulary, pieces):
+        for vectors in (None, pieces):
+            first, same, other = (
+                initialize_student(small_vocabulary, vectors, narrow(small_vocabulary), seed=seed)
+                for seed in (1, 1, 2)
+            )
+            for name, values in first.state_dict().items():
+                assert torch.equal(same.state_dict()[name], values)
+            assert not torch.equal(other.none.weight, first.none.weight)
+
+    def test_takes_the_teachers_vectors_whatever_the_seed(self, small_vocabulary, pieces):
+        students = [
+            initialize_student(small_vocabulary, pieces, narrow(small_vocabulary), seed=seed)
+            for seed in (1, 2)
+        ]
+        found = students[0].pieces.weight
+        assert torch.equal(found, students[1].pieces.weight)
+        assert found.std().item() == pytest.approx(EMBEDDING_SPREAD, abs=1e-5)
+        correlation = np.corrcoef(found.detach().numpy().ravel(), pieces.vectors[:, :8].ravel())
+        assert correlation[0, 1] == pytest.approx(1.0, abs=1e-5)
+
+    def test_starts_embeddings_at_random_without_them(self, small_vocabulary):
+        students = [
+            initialize_student(small_vocabulary, None, narrow(small_vocabulary), seed=seed)
+            for seed in (1, 2)
+        ]
+        assert not torch.equal(students[0].pieces.weight, students[1].pieces.weight)

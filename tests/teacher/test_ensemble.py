@@ -1,0 +1,145 @@
+"""Several teachers as one, against numbers computed by hand and each teacher alone."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from gliner_distill.errors import TeacherError
+from gliner_distill.teacher.base import Teacher
+from gliner_distill.teacher.ensemble import TeacherEnsemble
+from gliner_distill.teacher.gliner import GLiNERTeacher
+
+PASSAGES = [["mary", "left", "paris"], [], ["acme"], ["nothing"]]
+LABELS = [["city", "person"], ["city"], ["company", "city", "river"], []]
+
+
+class ConstantTeacher:
+    """Answers with one number everywhere."""
+
+    def __init__(self, name, value, *, dtype=np.float32, n_kinds=3, n_dropped=0):
+        self.name = name
+        self.fingerprint = f"fingerprint of {name}"
+        self._value, self._dtype, self._n_kinds = value, dtype, n_kinds
+        self._n_dropped = n_dropped
+
+    def score_passages(self, passages, labels):
+        arrays = [
+            np.full((len(words), len(asked), self._n_kinds), self._value, dtype=self._dtype)
+            for words, asked in zip(passages, labels, strict=True)
+        ]
+        return arrays[: len(arrays) - self._n_dropped]
+
+
+@pytest.fixture
+def two_lexicons(lexicon_teacher):
+    """Teachers that agree on "paris" alone."""
+    first = lexicon_teacher({"paris": "city", "mary": "person"}, name="A", fingerprint="a" * 64)
+    second = lexicon_teacher({"paris": "city", "acme": "company"}, name="B", fingerprint="b" * 64)
+    return first, second
+
+
+class TestScorePassages:
+    def test_is_the_mean_computed_by_hand(self, two_lexicons):
+        probs = TeacherEnsemble(two_lexicons).score_passages(PASSAGES, LABELS)[0]
+        expected = np.full((3, 2, 3), 0.03)
+        # Of "mary" (4 letters) one teacher knows the label, of "paris" (5 letters) both do.
+        expected[0, 1] = (np.array([0.9, 0.8, 0.95]) + 4 / 256 + 0.03) / 2
+        expected[2, 0] = np.array([0.9, 0.8, 0.95]) + 5 / 256
+        np.testing.assert_allclose(probs, expected, atol=1e-6)
+
+    def test_keeps_shapes_type_and_range_whatever_the_passage(self, two_lexicons):
+        for teachers in (two_lexicons, [ConstantTeacher(name, 1.0) for name in "ABC"]):
+            scores = TeacherEnsemble(teachers).score_passages(PASSAGES, LABELS)
+            assert [probs.shape for probs in scores] == [(3, 2, 3), (0, 1, 3), (1, 3, 3), (1, 0, 3)]
+            assert all(probs.dtype == np.float32 for probs in scores)
+            assert all((probs >= 0).all() and (probs <= 1).all() for probs in scores)
+
+    def test_weighs_three_teachers_alike(self):
+        teachers = [ConstantTeacher("A", 0.1), ConstantTeacher("B", 0.2), ConstantTeacher("C", 0.9)]
+        probs = TeacherEnsemble(teachers).score_passages([["paris"]], [["city"]])[0]
+        np.testing.assert_allclose(probs, 0.4, atol=1e-7)
+
+    def test_of_no_passages_is_nothing(self, two_lexicons):
+        assert TeacherEnsemble(two_lexicons).score_passages([], []) == []
+
+    def test_of_two_gliners_is_the_mean_of_each_alone(self, build_gliner):
+        models = build_gliner("UniEncoderSpan"), build_gliner("BiEncoderToken", seed=1)
+        teachers = [
+            GLiNERTeacher(model, name=name) for model, name in zip(models, "AB", strict=True)
+        ]
+        mean = TeacherEnsemble(teachers)
+        passages = [["mary", "saw", "the", "old", "bank"], ["paris"], []]
+        labels = [["person", "city", "place name"], ["city", "river"], ["city"]]
+        each = [teacher.score_passages(passages, labels) for teacher in teachers]
+        for probs, first, second in zip(mean.score_passages(passages, labels), *each, strict=True):
+            np.testing.assert_allclose(probs, (first.astype(np.float64) + second) / 2, atol=1e-6)
+        assert np.abs(each[0][0] - each[1][0]).max() > 0.01
+
+
+class TestScoreEach:
+    def test_has_a_list_a_passage_and_an_array_a_teacher(self, two_lexicons):
+        scores = TeacherEnsemble(two_lexicons).score_each(PASSAGES, LABELS)
+        assert [len(probs_of_each) for probs_of_each in scores] == [2, 2, 2, 2]
+        alone = [teacher.score_passages(PASSAGES, LABELS) for teacher in two_lexicons]
+        for probs_of_each, *expected in zip(scores, *alone, strict=True):
+            for probs, of_teacher in zip(probs_of_each, expected, strict=True):
+                np.testing.assert_array_equal(probs, of_teacher)
+
+    def test_is_float32_whatever_a_teacher_computes_in(self):
+        wide = ConstantTeacher("A", 0.25, dtype=np.float64), ConstantTeacher("B", 0.75)
+        scores = TeacherEnsemble(wide).score_each([["paris"]], [["city"]])
+        assert [probs.dtype for probs in scores[0]] == [np.float32, np.float32]
+
+    def test_asks_every_teacher_once(self, two_lexicons):
+        TeacherEnsemble(two_lexicons).score_each(PASSAGES, LABELS)
+        expected = list(zip(map(tuple, PASSAGES), map(tuple, LABELS), strict=True))
+        assert [teacher.asked for teacher in two_lexicons] == [expected, expected]
+
+
+class TestIdentity:
+    def test_is_a_teacher_named_after_its_teachers(self, two_lexicons):
+        mean: Teacher = TeacherEnsemble(list(two_lexicons))
+        assert mean.name == "A + B"
+        assert mean.teachers == two_lexicons
+        assert not mean.keep_individual
+        assert TeacherEnsemble(two_lexicons, keep_individual=True).keep_individual
+
+    def test_fingerprint_is_of_the_teachers_in_order(self, two_lexicons):
+        first, second = two_lexicons
+        expected = hashlib.sha256(f"{'a' * 64}\n{'b' * 64}".encode()).hexdigest()
+        assert TeacherEnsemble([first, second]).fingerprint == expected
+        assert TeacherEnsemble([first, second], keep_individual=True).fingerprint == expected
+        assert TeacherEnsemble([second, first]).fingerprint != expected
+        third = ConstantTeacher("C", 0.5)
+        assert TeacherEnsemble([first, second, third]).fingerprint != expected
+
+
+class TestRefuses:
+    def test_fewer_than_two_teachers(self, two_lexicons):
+        with pytest.raises(TeacherError, match=r"two teachers or more; got A$"):
+            TeacherEnsemble(two_lexicons[:1])
+        with pytest.raises(TeacherError, match=r"two teachers or more; got none$"):
+            TeacherEnsemble([])
+
+    def test_the_same_teacher_twice(self, two_lexicons, lexicon_teacher):
+        again = lexicon_teacher({}, name="copy of A", fingerprint="a" * 64)
+        with pytest.raises(TeacherError, match=r"^A and copy of A are the same teacher"):
+            TeacherEnsemble([*two_lexicons, again])
+
+    def test_an_answer_of_another_shape(self):
+        mean = TeacherEnsemble([ConstantTeacher("A", 0.5), ConstantTeacher("B", 0.5, n_kinds=2)])
+        message = r"^B: answered the passage 'mary left paris' .* \(3, 2, 2\); expected \(3, 2, 3\)"
+        with pytest.raises(TeacherError, match=message):
+            mean.score_passages(PASSAGES, LABELS)
+
+    def test_an_answer_of_another_number_of_passages(self):
+        mean = TeacherEnsemble([ConstantTeacher("A", 0.5, n_dropped=1), ConstantTeacher("B", 0.5)])
+        with pytest.raises(TeacherError, match=r"^A: answered with 3 arrays; expected 4"):
+            mean.score_passages(PASSAGES, LABELS)
+
+    @pytest.mark.parametrize("value", [1.5, -0.5, np.nan])
+    def test_an_answer_of_what_is_no_probability_though_the_mean_may_be_one(self, value):
+        mean = TeacherEnsemble([ConstantTeacher("A", 0.5), ConstantTeacher("B", value)])
+        with pytest.raises(TeacherError, match=r"^B: .* every number in \[0, 1\]"):
+            mean.score_passages(PASSAGES, LABELS)

@@ -1,0 +1,103 @@
+"""A GLiNER's representations: that they are what it scores, and where there are none."""
+
+import random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from gliner_distill.errors import TeacherError
+from gliner_distill.teacher.gliner import GLiNERTeacher, span_to_word_probs
+from gliner_distill.teacher.representations import teacher_feature_width, teacher_features
+from gliner_distill.training.losses import feature_loss
+
+WORDS = ["mary", "saw", "the", "old", "bank", "of", "rhine", "geneva-based", "42", "x"]
+LABELS = ["person", "city", "river", "company", "place name"]
+WIDTH = 32
+
+
+def random_passages():
+    """Return passages of 1 to 30 words and the labels of each, which differ in set and order."""
+    draw = random.Random(3)
+    passages = [draw.choices(WORDS, k=n_words) for n_words in (7, 30, 1, 12, 25)]
+    return passages, [draw.sample(LABELS, draw.randint(1, 5)) for _ in passages]
+
+
+@torch.no_grad()
+def scores_of(model, words, prompts):
+    """Return the probabilities that a GLiNER gives to representations of its own."""
+    if model.config.span_mode == "token_level":
+        return torch.sigmoid(model.model.scorer(words[None], prompts[None]))[0]
+    n_words, n_widths = len(words), model.config.max_width
+    spans = [(first, first + more) for first in range(n_words) for more in range(n_widths)]
+    spans = torch.tensor([span if span[1] < n_words else (0, 0) for span in spans])[None]
+    span_vectors = model.model.span_rep_layer(words[None], spans)
+    span_probs = torch.sigmoid(torch.einsum("bwkd,cd->bwkc", span_vectors, prompts))
+    return span_to_word_probs(span_probs, torch.tensor([n_words]))[0]
+
+
+class TestTeacherFeatures:
+    def test_are_what_gliner_scores(self, tiny_gliner):
+        teacher = GLiNERTeacher(tiny_gliner)
+        passages, labels = random_passages()
+        words, prompts = teacher_features(teacher, passages, labels)
+        assert teacher_feature_width(teacher) == WIDTH
+        assert words.shape == (5, 30, WIDTH)
+        assert prompts.shape == (5, max(map(len, labels)), WIDTH)
+        expected = teacher.score_passages(passages, labels)
+        for row, probs in enumerate(expected):
+            n_words, n_labels, _ = probs.shape
+            found = scores_of(tiny_gliner, words[row, :n_words], prompts[row, :n_labels])
+            np.testing.assert_allclose(found, probs, atol=1e-5)
+            assert words[row, n_words:].isnan().all()
+            assert prompts[row, n_labels:].isnan().all()
+
+    def test_are_those_of_the_first_window_and_labels_alone(self, tiny_gliner):
+        teacher = GLiNERTeacher(tiny_gliner)
+        draw = random.Random(0)
+        long, labels = draw.choices(WORDS[:7], k=90), [f"{label} x" for label in LABELS] + LABELS
+        words, prompts = teacher_features(teacher, [long], [labels])
+        first_words, first_prompts = teacher_features(teacher, [long[:40]], [labels[:5]])
+        torch.testing.assert_close(words[:, :40], first_words, rtol=0, atol=1e-5)
+        torch.testing.assert_close(prompts[:, :5], first_prompts, rtol=0, atol=1e-5)
+        assert first_words.isfinite().all()
+        assert words[:, 40:].isnan().all()
+        assert prompts[:, 5:].isnan().all()
+
+    def test_do_not_depend_on_the_batches(self, tiny_gliner):
+        passages, labels = random_passages()
+        passages[0] = passages[0] * 9  # two windows
+        one_by_one = teacher_features(GLiNERTeacher(tiny_gliner, batch_pieces=1), passages, labels)
+        at_once = teacher_features(GLiNERTeacher(tiny_gliner, batch_pieces=10**6), passages, labels)
+        for found, expected in zip(one_by_one, at_once, strict=True):
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-5, equal_nan=True)
+
+    def test_are_none_without_words_or_labels(self, tiny_gliner):
+        teacher = GLiNERTeacher(tiny_gliner)
+        words, prompts = teacher_features(teacher, [["paris"], [], ["x"]], [[], ["city"], ["city"]])
+        assert words.isnan().all(-1).tolist() == [[True], [True], [False]]
+        assert prompts.isnan().all(-1).tolist() == [[True], [True], [False]]
+        words, prompts = teacher_features(teacher, [], [])
+        assert words.shape == prompts.shape == (0, 0, WIDTH)
+
+    def test_take_part_in_a_loss_without_a_gradient_of_their_own(self, tiny_gliner):
+        passages, labels = random_passages()
+        words, prompts = teacher_features(GLiNERTeacher(tiny_gliner), passages, labels)
+        assert not words.requires_grad
+        assert not prompts.requires_grad
+        own = torch.ones(words.shape, requires_grad=True)
+        feature_loss(own, words).backward()
+        assert own.grad.abs().sum() > 0
+        assert all(parameter.grad is None for parameter in tiny_gliner.model.parameters())
+
+    @pytest.mark.parametrize("missing", ["words_embedding", "prompts_embedding"])
+    def test_that_are_not_told_are_an_error(self, build_gliner, monkeypatch, missing):
+        model = build_gliner("UniEncoderSpan")
+        run_batch = model.run_batch
+        monkeypatch.setattr(
+            model, "run_batch", lambda batch: SimpleNamespace(**run_batch(batch) | {missing: None})
+        )
+        teacher = GLiNERTeacher(model, name="mute")
+        with pytest.raises(TeacherError, match=r"^mute: does not tell how it represents words and"):
+            teacher_features(teacher, [["paris"]], [["city"]])

@@ -1,0 +1,112 @@
+"""The student of any label that comes with the package: what it is, and that it does its work."""
+
+import json
+import re
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gliner_distill.entities import split_words
+from gliner_distill.runtime.config import BOUNDARY, CONFIG_FILE, WEIGHTS_FILE
+from gliner_distill.runtime.locate import bundled_student_path
+from gliner_distill.runtime.ner import StudentNER
+from gliner_distill.student.files import load_student
+from gliner_distill.student.model import MAX_PARAMETERS
+from gliner_distill.student.predictor import StudentPredictor
+
+TEXT = "Marie Curie was born in Warsaw in 1867 and won the Nobel Prize in Physics in 1903."
+LABELS = ("person", "city", "year", "award", "disease")
+MAX_BYTES = 13_000_000
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    torch.set_num_threads(1)
+    return StudentPredictor(*load_student(bundled_student_path()))
+
+
+def found_in(predictor, text, labels):
+    words = split_words(text)
+    [entities] = predictor.predict([[word.text for word in words]], [labels])
+    return {
+        (text[words[one.start_word].start_char : words[one.end_word - 1].end_char], one.label)
+        for one in entities
+    }
+
+
+class TestFiles:
+    def test_take_at_most_13_megabytes_and_hold_no_pickle(self):
+        files = sorted(bundled_student_path().iterdir())
+        assert {file.suffix for file in files} <= {".json", ".md", ".onnx", ".safetensors"}
+        assert sum(file.stat().st_size for file in files) <= MAX_BYTES
+
+    def test_hold_a_boundary_student_within_the_limit(self):
+        student, vocabulary = load_student(bundled_student_path())
+        assert student.config.head == BOUNDARY
+        assert student.n_parameters <= MAX_PARAMETERS
+        assert student.config.n_pieces == len(vocabulary)
+        assert student.config.threshold == 0.5
+
+    def test_hold_weights_in_half_precision_that_are_numbers(self):
+        for weight in load_file(bundled_student_path() / WEIGHTS_FILE).values():
+            assert weight.dtype == torch.float16
+            assert weight.isfinite().all()
+
+    def test_say_how_it_was_calibrated(self):
+        config = json.loads((bundled_student_path() / CONFIG_FILE).read_text(encoding="utf-8"))
+        fitted = config["calibration"]
+        assert len(fitted["sets"]) == 12
+        assert fitted["mean F1 at 0.5"]["after"] >= fitted["mean F1 at 0.5"]["before"]
+
+    def test_card_has_the_figures_of_the_metrics(self):
+        metrics = json.loads((bundled_student_path() / "metrics.json").read_text(encoding="utf-8"))
+        card = (bundled_student_path() / "README.md").read_text(encoding="utf-8")
+        for group in ("held out", "in domain"):
+            for model in ("teacher", "student"):
+                for set_name, f1 in metrics[group][model]["at 0.5"].items():
+                    assert re.search(rf"\| {set_name} \|.*\b{100 * f1:.1f}\b", card), set_name
+
+
+class TestAnswers:
+    def test_are_the_plain_ones_and_no_disease(self, predictor):
+        found = found_in(predictor, TEXT, LABELS)
+        assert {("Marie Curie", "person"), ("Warsaw", "city"), ("1867", "year")} <= found
+        assert not any(label == "disease" for _, label in found)
+
+    def test_are_those_of_the_runtime_without_a_model(self, predictor):
+        [found] = StudentNER.from_pretrained().inference([TEXT], LABELS)
+        expected = found_in(predictor, TEXT, LABELS)
+        assert {(one["text"], one["label"]) for one in found} == expected
+
+    def test_do_not_depend_on_the_order_of_labels(self, predictor):
+        words = [TEXT.split()]
+        one = predictor.score(words, [LABELS])[0]
+        other = predictor.score(words, [LABELS[::-1]])[0]
+        torch.testing.assert_close(
+            torch.from_numpy(one), torch.from_numpy(other[:, ::-1].copy()), rtol=0, atol=1e-5
+        )
+
+    def test_do_not_depend_on_what_else_is_asked(self, predictor):
+        words = [TEXT.split()]
+        alone = predictor.score(words, [LABELS[:1]])[0]
+        among = predictor.score(words, [LABELS])[0][:, :1]
+        torch.testing.assert_close(
+            torch.from_numpy(alone), torch.from_numpy(among.copy()), rtol=0, atol=1e-5
+        )
+
+    def test_are_the_same_alone_and_in_a_padded_batch(self, predictor):
+        words = [TEXT.split()[:4], TEXT.split() * 9, TEXT.split()]
+        together = predictor.score(words, [LABELS] * 3)
+        for passage, scores in zip(words, together, strict=True):
+            [alone] = predictor.score([passage], [LABELS])
+            torch.testing.assert_close(
+                torch.from_numpy(alone), torch.from_numpy(scores), rtol=0, atol=1e-4
+            )
+
+    @pytest.mark.parametrize("form", [str.upper, str.title])
+    def test_do_not_depend_on_the_case_of_labels(self, predictor, form):
+        words = [TEXT.split()]
+        clean = predictor.score(words, [LABELS])[0]
+        shouted = predictor.score(words, [tuple(map(form, LABELS))])[0]
+        torch.testing.assert_close(torch.from_numpy(clean), torch.from_numpy(shouted))

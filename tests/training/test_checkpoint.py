@@ -1,0 +1,104 @@
+"""Checkpoints: a model goes on where it stood, and a broken file is an error."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from gliner_distill.errors import StudentError
+from gliner_distill.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+
+RUN = {"training": {"alpha": 0.5, "labels": ["größe"]}, "data": "d" * 64}
+
+
+def new_model(seed=0):
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    return model, torch.optim.AdamW(model.parameters(), lr=0.1)
+
+
+def take_steps(model, optimizer, steps):
+    for step in steps:
+        inputs = torch.randn(5, 3, generator=torch.Generator().manual_seed(step))
+        model(inputs).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "checkpoint.safetensors"
+
+
+class TestCheckpoint:
+    def test_goes_on_bit_for_bit(self, path):
+        model, optimizer = new_model()
+        take_steps(model, optimizer, range(3))
+        write_checkpoint(path, Checkpoint.capture(model, optimizer, epoch=3, run=RUN))
+        take_steps(model, optimizer, range(3, 6))
+
+        other, its_optimizer = new_model(seed=1)
+        checkpoint = read_checkpoint(path)
+        checkpoint.restore(other, its_optimizer)
+        take_steps(other, its_optimizer, range(3, 6))
+        assert checkpoint.epoch == 3
+        assert checkpoint.run == RUN
+        for found, expected in zip(other.parameters(), model.parameters(), strict=True):
+            assert torch.equal(found, expected)
+
+    def test_leaves_the_optimizers_rates_as_they_are(self, path):
+        model, optimizer = new_model()
+        take_steps(model, optimizer, range(1))
+        optimizer.param_groups[0]["lr"] = 0.001
+        write_checkpoint(path, Checkpoint.capture(model, optimizer, epoch=1, run=RUN))
+        other, its_optimizer = new_model()
+        read_checkpoint(path).restore(other, its_optimizer)
+        assert its_optimizer.param_groups[0]["lr"] == 0.1
+
+    def test_holds_no_moments_before_the_first_step(self, path):
+        model, optimizer = new_model()
+        write_checkpoint(path, Checkpoint.capture(model, optimizer, epoch=0, run=RUN))
+        assert all(key.startswith("model.") for key in read_checkpoint(path).tensors)
+
+
+class TestBrokenFile:
+    @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
+    def test_that_is_cut_is_no_checkpoint(self, path, share):
+        model, optimizer = new_model()
+        take_steps(model, optimizer, range(1))
+        write_checkpoint(path, Checkpoint.capture(model, optimizer, epoch=1, run=RUN))
+        content = path.read_bytes()
+        path.write_bytes(content[: int(share * len(content))])
+        with pytest.raises(StudentError, match=r"checkpoint\.safetensors: is no checkpoint: "):
+            read_checkpoint(path)
+
+    @pytest.mark.parametrize(
+        "metadata",
+        [
+            None,
+            {"epoch": "1"},
+            {"run": "{}"},
+            {"epoch": "one", "run": "{}"},
+            {"epoch": "1", "run": "{"},
+        ],
+    )
+    def test_of_weights_alone_is_no_checkpoint(self, path, metadata):
+        save_file({"model.weight": torch.ones(2)}, path, metadata)
+        with pytest.raises(StudentError, match=r"is no checkpoint: "):
+            read_checkpoint(path)
+
+    def test_that_is_missing_or_something_else_is_named(self, path):
+        with pytest.raises(StudentError, match=r"is no checkpoint: "):
+            read_checkpoint(path)
+        path.write_text(json.dumps(RUN))
+        with pytest.raises(StudentError, match=r"is no checkpoint: "):
+            read_checkpoint(path)
+
+    def test_that_cannot_be_written_is_named_and_leaves_nothing(self, tmp_path):
+        model, optimizer = new_model()
+        path = tmp_path / "nowhere" / "checkpoint.safetensors"
+        with pytest.raises(StudentError, match=r"cannot be written: No such file"):
+            write_checkpoint(path, Checkpoint.capture(model, optimizer, epoch=1, run=RUN))
+        assert list(tmp_path.iterdir()) == []
