@@ -138,11 +138,11 @@ def make_student(folder: Path, data: domain.DomainSet, variant: Variant, seed: i
     gold, text = train[: variant.n_gold], {"train": train[variant.n_gold :], "dev": data.dev}
     settings = replace(training_settings(seed=seed), temperature=variant.temperature)
     if variant.is_gold_alone:
-        fine_tune_on_gold(folder / "tuned", gold, settings, on_progress=lambda *step: None)
+        fine_tune_on_gold(folder / "tuned", gold, settings, progress=lambda *step: None)
         return folder / "tuned" / STUDENT_FOLDER
     if variant.is_guided:
         text, _ = refine_soft_labels(
-            folder / GOLD_FOLDER, text, gold, settings, on_progress=lambda *step: None
+            folder / GOLD_FOLDER, text, gold, settings, progress=lambda *step: None
         )
     train_on(
         folder / "run",
@@ -152,7 +152,7 @@ def make_student(folder: Path, data: domain.DomainSet, variant: Variant, seed: i
         start=make_start(folder / "start", seed)
         if variant.from_scratch
         else bundled_student_path(),
-        on_progress=lambda *step: None,
+        progress=lambda *step: None,
     )
     return folder / "run" / STUDENT_FOLDER
 
@@ -169,7 +169,7 @@ def make_start(folder: Path, seed: int) -> Path:
     """Return the folder of a student of the bundled one's shape and pieces, drawn by chance."""
     bundled, vocabulary = load_student(bundled_student_path())
     torch.manual_seed(seed)
-    save_student(folder, Student(bundled.config), vocabulary, facts={})
+    save_student(folder, Student(bundled.config), vocabulary, metadata={})
     return folder
 
 

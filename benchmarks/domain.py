@@ -118,14 +118,14 @@ def read_set(given: argparse.Namespace, name: str, teacher: GLiNERTeacher) -> Do
     chosen = list(CorpusFile(own, skip_bad=True)) if own is not None and own.is_file() else []
     known = {one.words for one in passages}
     passages += [one for one in chosen if one.words not in known]
-    n_words = sum(len(one.words) for one in passages)
     with StageProgress() as progress:
         store = label_corpus(
             passages,
             teacher,
             given.out / name / "store",
             policy=LabelPolicy(fixed=labels),
-            on_progress=progress.counter(f"labeling {name}", n_words),
+            progress=progress.update,
+            stage=f"labeling {name}",
         )
     items = [item for item in store if item.passage.words]
     random.Random(0).shuffle(items)
@@ -167,7 +167,7 @@ def run(folder: Path, data: DomainSet, n_train: int, n_gold: int) -> dict[str, A
             {"train": train[n_gold:], "dev": data.dev},
             train[:n_gold],
             settings,
-            on_progress=progress.update,
+            progress=progress.update,
         )
         train_on(
             run_folder,
@@ -175,7 +175,7 @@ def run(folder: Path, data: DomainSet, n_train: int, n_gold: int) -> dict[str, A
             {"train": train[:n_gold], "dev": []},
             settings,
             start=bundled_student_path(),
-            on_progress=progress.update,
+            progress=progress.update,
         )
     exported = export_smallest(
         *load_student(run_folder / STUDENT_FOLDER),

@@ -109,14 +109,14 @@ def measure_rates(source: str, device: str, n_passages: int, n_rounds: int) -> d
 
 def measure_rest(n_rounds: int) -> dict[str, float]:
     corpus = CorpusFile(sample_path("train"))
-    survey = scan_corpus(corpus)
+    scan = scan_corpus(corpus)
     draw, limits = (
-        LabelSampler(POLICY, survey.label_counts),
+        LabelSampler(POLICY, scan.label_counts),
         ShardLimits(SHARD_PASSAGES, SHARD_PAIRS),
     )
 
     def cut() -> list[ShardJob]:
-        return list(shard_jobs(corpus, draw, survey.fingerprint, limits, done={}))
+        return list(shard_jobs(corpus, draw, scan.fingerprint, limits, done={}))
 
     store = SoftLabelStore(sample_path("train").parent / "soft_labels" / "train")
     items = list(store)
@@ -132,7 +132,7 @@ def measure_rest(n_rounds: int) -> dict[str, float]:
             started = time.perf_counter()
             stage()
             times.append(time.perf_counter() - started)
-        rates[name] = survey.n_words / median(times)
+        rates[name] = scan.n_words / median(times)
     return rates
 
 
@@ -152,7 +152,7 @@ def list_ways(teacher: GLiNERTeacher, passages: list[Passage]) -> dict[str, Call
 
     def label() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            label_corpus(passages, teacher, folder, policy=POLICY, keep_pieces=False)
+            label_corpus(passages, teacher, folder, policy=POLICY, keep_subword_vectors=False)
 
     return {"forward": forward, "forward, parallel": forward_parallel, "label": label}
 
@@ -186,7 +186,7 @@ def measure_memory_here(source: str, n_passages: int, n_words: int) -> dict[str,
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         passages = Repeated(n_passages, n_words)
-        store = label_corpus(passages, teacher, folder, policy=POLICY, keep_pieces=False)
+        store = label_corpus(passages, teacher, folder, policy=POLICY, keep_subword_vectors=False)
     return {
         "passages": n_passages,
         "words": store.manifest.n_words,

@@ -109,7 +109,7 @@ def read_set(given: argparse.Namespace, name: str) -> TestSet | None:
 def ask_teacher(teacher: GLiNERTeacher, one: TestSet, folder: Path) -> Decode:
     policy = LabelPolicy(fixed=one.labels)
     named = folder / f"{one.name}-{len(one.passages)}"
-    store = label_corpus(one.passages, teacher, named, policy=policy, keep_pieces=False)
+    store = label_corpus(one.passages, teacher, named, policy=policy, keep_subword_vectors=False)
     items = list(store)
     return lambda threshold: [
         decode_entities(item.probs, item.labels, threshold=threshold) for item in items

@@ -31,7 +31,6 @@ import numpy as np
 from model_card import write_card
 from transfer_set import HELD_OUT, gather, open_passages, read_labels, with_beside
 
-from gliner_distill.callbacks import count_words
 from gliner_distill.corpus.reader import CorpusFile, sample_path, write_passages
 from gliner_distill.corpus.statistics import scan_corpus
 from gliner_distill.entities import Passage
@@ -131,11 +130,16 @@ def label(
         "beside": (beside, LabelPolicy(seed=SEED)),
     }
     for name, (corpus, policy) in parts.items():
-        survey = replace(scan_corpus(corpus), label_counts=counts)
+        scan = replace(scan_corpus(corpus), label_counts=counts)
         with StageProgress() as progress:
-            count = progress.counter(f"labeling {name}", survey.n_words)
             label_corpus(
-                corpus, teacher, out / name, policy=policy, survey=survey, on_progress=count
+                corpus,
+                teacher,
+                out / name,
+                policy=policy,
+                scan=scan,
+                progress=progress.update,
+                stage=f"labeling {name}",
             )
     return [out / name for name in parts]
 
@@ -145,7 +149,6 @@ def train(stores: list[Path], folder: Path, epochs: int) -> None:
     items = list(chain.from_iterable(map(SoftLabelStore, stores)))
     vocabulary, pieces = load_or_train_vocabulary(stores[0], items)
     config = replace(SHAPE, n_pieces=len(vocabulary))
-    n_words = epochs * sum(len(item.passage.words) for item in items)
     with StageProgress() as progress:
         train_student(
             initialize_student(vocabulary, pieces, config, seed=SEED),
@@ -154,7 +157,7 @@ def train(stores: list[Path], folder: Path, epochs: int) -> None:
             folder,
             replace(SETTINGS, epochs=epochs),
             resume=True,
-            on_progress=count_words(progress.update, "training", n_words),
+            progress=progress.update,
         )
 
 
@@ -165,7 +168,7 @@ def finish(trained: Path, corpora: Path, folder: Path) -> None:
     groups = [score_set(predictor, corpora, name) for name in HELD_OUT]
     fitted, raw = fit_calibration(groups), Calibration((0.0, 0.0, 0.0))
     calibrate_student(student, shift=fitted.shift, scale=fitted.scale)
-    facts: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "calibration": {
             "sets": list(HELD_OUT),
             "passages a set": DEV_PASSAGES,
@@ -178,9 +181,9 @@ def finish(trained: Path, corpora: Path, folder: Path) -> None:
             },
         }
     }
-    save_student(folder, student, vocabulary, facts=facts, half=True)
+    save_student(folder, student, vocabulary, metadata=metadata, half=True)
     attached = attach_graph(folder, passages=list(CorpusFile(sample_path("dev"))))
-    print(json.dumps(facts | {"runtime": asdict(attached)}, indent=1))
+    print(json.dumps(metadata | {"runtime": asdict(attached)}, indent=1))
 
 
 def score_set(predictor: StudentPredictor, corpora: Path, name: str) -> ScoredGroup:

@@ -35,7 +35,7 @@ def main() -> None:
             teacher,
             root / "soft_labels" / split,
             policy=LabelPolicy(),
-            keep_pieces=False,
+            keep_subword_vectors=False,
         )
         pairs = sum(shard.n_pairs for shard in store.manifest.shards)
         print(

@@ -336,12 +336,12 @@ def make_store():
     )
     from gliner_distill.store.shards import ShardOrigin, pack_shard
 
-    def make(folder, items, shards=None, **facts):
+    def make(folder, items, shards=None, **metadata):
         n_words = sum(len(item.passage.words) for item in items)
         made_from = {"teacher": "lexicon", "teacher_fingerprint": "f" * 64}
         made_from |= {"corpus_fingerprint": "c" * 64, "label_policy": {"negatives": 2}}
         counts = {"n_passages": len(items), "n_words": n_words}
-        manifest = Manifest(**(made_from | counts | facts))
+        manifest = Manifest(**(made_from | counts | metadata))
         rest = iter(items)
         for index, n_passages in enumerate(shards or [len(items)]):
             part = [next(rest) for _ in range(n_passages)]

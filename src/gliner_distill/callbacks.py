@@ -1,18 +1,22 @@
-"""TODO-DOC."""
+"""How long work reports its progress: one callback shape for the whole package."""
 
-from collections.abc import Callable
-
-ShowProgress = Callable[[str, int, int, str], None]
-"""Called with a stage's name, words done, words in all, and a short text on how it goes."""
+from typing import Protocol
 
 
-def count_words(show: ShowProgress, stage: str, n_words: int) -> Callable[[int, str], None]:
-    """Return what takes each step's words and a text, and shows the stage's sum so far."""
-    done = 0
+class Progress(Protocol):
+    """A function that is told how far a stage of long work is."""
 
-    def count(words: int, text: str) -> None:
-        nonlocal done
-        done += words
-        show(stage, done, n_words, text)
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Take one report.
 
-    return count
+        Args:
+            stage: The name of the stage, such as `training`.
+            done: Words (or steps) finished so far, those of earlier runs included.
+            total: Words (or steps) in the whole stage.
+            note: A short remark such as the current loss; may be empty.
+        """
+        ...
+
+
+def no_progress(stage: str, done: int, total: int, note: str = "") -> None:
+    """Ignore a progress report."""

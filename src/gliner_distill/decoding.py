@@ -24,6 +24,13 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 
+def sigmoid(logits: NDArray[np.floating]) -> Floats:
+    """Return the probabilities of logits, of the same shape, in single precision."""
+    odds_against = np.exp(-np.clip(logits.astype(np.float32, copy=False), -80, 80))
+    probs: Floats = np.float32(1) / (np.float32(1) + odds_against)
+    return probs
+
+
 @dataclass(frozen=True, slots=True)
 class TagScores:
     """Probabilities at the (passage, label, word) triples that count; arrays of one length.

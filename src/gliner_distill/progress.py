@@ -1,7 +1,6 @@
 """How far a long command is, on standard error: bars on a terminal, else a line now and then."""
 
 import time
-from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -62,24 +61,13 @@ class StageProgress:
     ) -> None:
         self._progress.stop()
 
-    def update(self, stage: str, done: int, total: int, note: str) -> None:
+    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Show that `done` of `total` words of a stage are done."""
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(stage, total=total, note=note)
         self._progress.update(self._tasks[stage], completed=done, total=total, note=note)
         if not self._console.is_terminal:
             self._write_line(stage, done, total, note)
-
-    def counter(self, stage: str, total: int) -> Callable[[int], None]:
-        """Return a function that adds words to those done in a stage."""
-        done = 0
-
-        def count(n_words: int) -> None:
-            nonlocal done
-            done += n_words
-            self.update(stage, done, total, "")
-
-        return count
 
     def _write_line(self, stage: str, done: int, total: int, note: str) -> None:
         now = time.monotonic()

@@ -1,10 +1,14 @@
-"""How a passage that is longer than a teacher reads at once is cut into overlapping windows."""
+"""Cut long passages into overlapping windows, and gather items of like length into batches."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Item = TypeVar("Item")
 
 _OVERLAP_WORDS = 32
 
@@ -48,3 +52,40 @@ def plan_windows(
             bounds, [0, *cuts], [*cuts, len(word_pieces)], strict=True
         )
     ]
+
+
+def batches_by_length(
+    items: Iterable[Item],
+    length: Callable[[Item], int],
+    *,
+    max_padded: int | None = None,
+    max_items: int | None = None,
+    longest_first: bool = False,
+) -> Iterator[list[Item]]:
+    """Yield batches of items of like length, so that little of a batch is padding.
+
+    Items of equal length keep their order. A batch holds at least one item.
+
+    Args:
+        items: What to batch.
+        length: Returns the length of an item.
+        max_padded: The most that a batch may hold, each item padded to the longest of the batch;
+            None for no limit.
+        max_items: The most items in a batch; None for no limit.
+        longest_first: Start with the longest items, so that too little memory shows at once.
+
+    >>> list(batches_by_length(["a", "bb", "c", "dddd"], len, max_padded=4))
+    [['a', 'c'], ['bb'], ['dddd']]
+    """
+    batch: list[Item] = []
+    for item in sorted(items, key=length, reverse=longest_first):
+        longest = length(batch[0] if batch and longest_first else item)
+        is_full = len(batch) == max_items
+        if max_padded is not None:
+            is_full |= (len(batch) + 1) * longest > max_padded
+        if batch and is_full:
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch

@@ -263,7 +263,7 @@ class TestOpenLabel:
         from gliner_distill.student.predictor import StudentPredictor
 
         student = build_student()
-        save_student(tmp_path, student, small_vocabulary, facts={})
+        save_student(tmp_path, student, small_vocabulary, metadata={})
         one = open_label.TestSet("learnt", sets["learnt"], LABELS)
         decode = open_label.ask_student(str(tmp_path), one)
         for threshold in (0.15, 0.5, 0.6):

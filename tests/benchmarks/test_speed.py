@@ -68,11 +68,11 @@ def report(modules):
 def stand_in(processes, tmp_path_factory):
     """A function that returns a contender, a stand-in unless its script is given."""
 
-    def make(script=STAND_IN, name="student-int8", **facts):
+    def make(script=STAND_IN, name="student-int8", **metadata):
         path = tmp_path_factory.mktemp("stand-in") / f"{name}.py"
         path.write_text(script)
         command = (sys.executable, str(path), "kind", "source")
-        return processes.Contender(name, f"title of {name}", command, **facts)
+        return processes.Contender(name, f"title of {name}", command, **metadata)
 
     return make
 

@@ -71,7 +71,7 @@ def world(tmp_path_factory, lexicon_teacher):
         folder / "run",
         TrainingSettings(epochs=20, batch_size=4),
         make_config=lambda n_pieces: StudentConfig(n_pieces, embedding_width=16, hidden_width=16),
-        on_progress=lambda *facts: None,
+        progress=lambda *metadata: None,
     )
     return folder
 

@@ -45,7 +45,7 @@ def make_texts(n_documents):
 def start_folder(tmp_path_factory, build_student, small_vocabulary):
     folder = tmp_path_factory.mktemp("start") / "tiny_start"
     student = build_student(head="boundary", label_hidden_width=12)
-    save_student(folder, student, small_vocabulary, facts={})
+    save_student(folder, student, small_vocabulary, metadata={})
     return folder
 
 
@@ -73,7 +73,7 @@ def distil(lexicon_teacher):
     def run(out="out", **options):
         teacher = lexicon_teacher(LEXICON)
         job = DistillJob(**({"texts": "texts.txt", "labels": LABELS, "teacher": "t"} | options))
-        return distil_to_folder(job, Path(out), lambda: teacher, on_progress=lambda *step: None)
+        return distil_to_folder(job, Path(out), lambda: teacher, progress=lambda *step: None)
 
     return run
 
@@ -123,7 +123,7 @@ class TestFolder:
             lambda bundle, passages, *, min_gain: fits.append(passages) or bundle,
         )
 
-        def guide(folder, items, gold, settings, *, on_progress):
+        def guide(folder, items, gold, settings, *, progress):
             everything = [replace(item, probs=np.ones_like(item.probs)) for item in items["dev"]]
             return {"train": items["train"], "dev": everything}, None
 

@@ -50,7 +50,7 @@ def make_items(teacher, n_passages, first=0):
 def start_folder(tmp_path_factory, build_student, small_vocabulary):
     folder = tmp_path_factory.mktemp("start") / "tiny_start"
     student = build_student(head="boundary", label_hidden_width=12)
-    save_student(folder, student, small_vocabulary, facts={})
+    save_student(folder, student, small_vocabulary, metadata={})
     return folder
 
 
@@ -78,8 +78,8 @@ def text(lexicon_teacher):
 def guide(tmp_path, gold, text):
     """A function that guides the text by gold."""
 
-    def run(folder="gold", *, gold=gold, settings=SETTINGS, on_progress=lambda *step: None):
-        return refine_soft_labels(tmp_path / folder, text, gold, settings, on_progress=on_progress)
+    def run(folder="gold", *, gold=gold, settings=SETTINGS, progress=lambda *step: None):
+        return refine_soft_labels(tmp_path / folder, text, gold, settings, progress=progress)
 
     return run
 
@@ -266,8 +266,8 @@ class TestTuning:
         assert gold_tuning._n_epochs(gold[:1] * n_passages) == epochs
 
     def test_goes_on_with_the_settings_that_it_began_with(self, tmp_path, gold):
-        def tune(folder, settings=SETTINGS, on_progress=lambda *step: None):
-            fine_tune_on_gold(tmp_path / folder, gold, settings, on_progress=on_progress)
+        def tune(folder, settings=SETTINGS, progress=lambda *step: None):
+            fine_tune_on_gold(tmp_path / folder, gold, settings, progress=progress)
             return tmp_path / folder / "student"
 
         def stop(stage, n_done, n_words, text):
@@ -278,15 +278,15 @@ class TestTuning:
 
         whole = tune("whole")
         with pytest.raises(KeyboardInterrupt):
-            tune("stopped", on_progress=stop)
+            tune("stopped", progress=stop)
         other = replace(SETTINGS, learning_rate=0.5)
         assert_same_weights(tune("stopped", other), whole)
 
     def test_of_broken_settings_names_the_file(self, tmp_path, gold):
-        fine_tune_on_gold(tmp_path, gold, SETTINGS, on_progress=lambda *step: None)
+        fine_tune_on_gold(tmp_path, gold, SETTINGS, progress=lambda *step: None)
         (tmp_path / "config.json").write_text("{}")
         with pytest.raises(DistillError, match=r"config\.json: cannot be read: 'training'"):
-            fine_tune_on_gold(tmp_path, gold, SETTINGS, on_progress=lambda *step: None)
+            fine_tune_on_gold(tmp_path, gold, SETTINGS, progress=lambda *step: None)
 
 
 class TestTargets:
@@ -361,7 +361,7 @@ class TestFolder:
 
         monkeypatch.setattr(StudentTeacher, "score_passages", refuse)
         steps = []
-        again, same = guide(on_progress=lambda *step: steps.append(step))
+        again, same = guide(progress=lambda *step: steps.append(step))
         assert same == weight
         assert_same_targets(again, first)
         assert list(tunings) == ["tuned"]  # which has all its epochs behind it
@@ -379,7 +379,7 @@ class TestFolder:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            guide("stopped", on_progress=stop)
+            guide("stopped", progress=stop)
         tunings.clear()
         learned, same = guide("stopped")
         assert same == weight
@@ -417,7 +417,7 @@ class TestStudentTeacher:
         self, build_finder, small_vocabulary, tmp_path
     ):
         student = build_finder(head="boundary", label_hidden_width=12)
-        save_student(tmp_path / "finder", student, small_vocabulary, facts={})
+        save_student(tmp_path / "finder", student, small_vocabulary, metadata={})
         teacher = StudentTeacher(tmp_path / "finder")
         assert teacher.name == "finder"
         passages = [("mary", "saw", "paris"), (), ("the", "rhine")]
@@ -436,7 +436,7 @@ class TestStudentTeacher:
         prints = []
         for name, seed in (("one", 0), ("same", 0), ("other", 1)):
             student = build_student(head="boundary", label_hidden_width=12, seed=seed)
-            save_student(tmp_path / name, student, small_vocabulary, facts={})
+            save_student(tmp_path / name, student, small_vocabulary, metadata={})
             prints.append(StudentTeacher(tmp_path / name).fingerprint)
         assert prints[0] == prints[1] != prints[2]
 

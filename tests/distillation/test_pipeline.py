@@ -58,7 +58,7 @@ def start_folder(tmp_path_factory, build_student, small_vocabulary):
     """A student with a boundary head to start from."""
     folder = tmp_path_factory.mktemp("start") / "tiny_start"
     student = build_student(head="boundary", label_hidden_width=12)
-    save_student(folder, student, small_vocabulary, facts={})
+    save_student(folder, student, small_vocabulary, metadata={})
     return folder
 
 
@@ -92,7 +92,7 @@ def run(lexicon_teacher, monkeypatch):
             return loaded[0]
 
         job = DistillJob(**({"texts": "texts.txt", "labels": labels, "teacher": teacher} | options))
-        made = distil(job, Path(out), load_teacher, on_progress=lambda *step: None)
+        made = distil(job, Path(out), load_teacher, progress=lambda *step: None)
         return made, loaded[0] if loaded else None
 
     return run
@@ -251,13 +251,13 @@ class TestStops:
     def test_by_ctrl_c_in_training_go_on_from_the_epoch(self, run, whole, monkeypatch):
         train = distillation.train_student
 
-        def stop_in_the_second_epoch(*args, on_progress, **options):
+        def stop_in_the_second_epoch(*args, progress, **options):
             def show(n_words, text):
                 if text.startswith("epoch 2/"):
                     raise KeyboardInterrupt
-                on_progress(n_words, text)
+                progress(n_words, text)
 
-            return train(*args, on_progress=show, **options)
+            return train(*args, progress=show, **options)
 
         with monkeypatch.context() as patch:
             patch.setattr(distillation, "train_student", stop_in_the_second_epoch)

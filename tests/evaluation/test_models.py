@@ -35,7 +35,7 @@ class TestFindPredictor:
         self, build_student, small_vocabulary, tmp_path
     ):
         student = build_student(head="boundary")
-        save_student(tmp_path / "own", student, small_vocabulary, facts={})
+        save_student(tmp_path / "own", student, small_vocabulary, metadata={})
         write_bundle(tmp_path / "made", make_bundle(student, small_vocabulary))
         torch_predictor = find_predictor(str(tmp_path / "own"), threshold=0.01)
         export_predictor = find_predictor(str(tmp_path / "made"), threshold=0.01)

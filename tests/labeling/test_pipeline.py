@@ -192,7 +192,7 @@ class TestStore:
     def test_progress_is_in_words(self, label):
         progress = []
         for _ in range(2):
-            label(on_progress=progress.append)
+            label(progress=progress.append)
         assert progress == [0, 30, 30, 30, 10, 100]
 
 
@@ -210,8 +210,8 @@ class TestSeveralTeachers:
         store = SoftLabelStore(tmp_path / "store")
         assert store.manifest.teacher == "A + B"
         assert store.manifest.individual_teachers == (["A", "B"] if keep_individual else [])
-        facts = store.manifest.teacher_metadata["teachers"]
-        assert [(one["name"], one["fingerprint"][:2]) for one in facts] == [
+        metadata = store.manifest.teacher_metadata["teachers"]
+        assert [(one["name"], one["fingerprint"][:2]) for one in metadata] == [
             ("A", "aa"),
             ("B", "bb"),
         ]
@@ -312,10 +312,10 @@ class TestStreaming:
 
     def test_trusts_a_survey_that_was_made_before(self, label, whole, tmp_path):
         corpus = WatchedCorpus(8)
-        survey = scan_corpus(corpus)
-        assert (survey.n_passages, survey.n_words) == (8, 16)
-        assert survey.label_counts == {"city": 8}
-        label(corpus, survey=survey)
+        scan = scan_corpus(corpus)
+        assert (scan.n_passages, scan.n_words) == (8, 16)
+        assert scan.label_counts == {"city": 8}
+        label(corpus, scan=scan)
         assert corpus.n_readings == 2
 
     @pytest.mark.parametrize(
@@ -616,7 +616,7 @@ class TestPieceVectors:
 
     def test_can_be_left_out(self, build_gliner, tmp_path):
         teacher = GLiNERTeacher(build_gliner("UniEncoderSpan"))
-        label_corpus(make_corpus(2), teacher, tmp_path, policy=POLICY, keep_pieces=False)
+        label_corpus(make_corpus(2), teacher, tmp_path, policy=POLICY, keep_subword_vectors=False)
         assert read_piece_vectors(tmp_path) is None
         assert read_manifest(tmp_path).teacher_metadata["n_parameters"] > 0
 

@@ -426,7 +426,7 @@ def finished(bundled_student, tmp_path, monkeypatch, build_student, small_vocabu
         write_lines(tmp_path / "corpora" / f"{name}.jsonl", rows)
         (tmp_path / "corpora" / f"{name}.labels.json").write_text('["City", "person"]')
     trained = build_student(head="boundary", n_layers=2, label_hidden_width=4)
-    save_student(tmp_path / "trained", trained, small_vocabulary, facts={})
+    save_student(tmp_path / "trained", trained, small_vocabulary, metadata={})
     folder = tmp_path / "out" / "student"
     bundled_student.finish(tmp_path / "trained", tmp_path / "corpora", folder)
     return folder

@@ -66,8 +66,8 @@ def change_tables(folder, change):
 class TestRoundTrip:
     def test_gives_all_back(self, tmp_path, bundle):
         thresholds = {"city": 0.3, "東京": 0.7, "half \ud800 a pair": 0.5}
-        facts = {"teacher": "großer Lehrer", "epochs": 3}
-        given = replace(bundle, threshold=0.45, label_thresholds=thresholds, facts=facts)
+        metadata = {"teacher": "großer Lehrer", "epochs": 3}
+        given = replace(bundle, threshold=0.45, label_thresholds=thresholds, metadata=metadata)
         write_bundle(tmp_path / "new" / "folder", given)
         assert {path.name for path in (tmp_path / "new" / "folder").iterdir()} == set(FILES)
         read = read_bundle(tmp_path / "new" / "folder")
@@ -98,7 +98,7 @@ class TestRoundTrip:
         self, tmp_path, head, build_finder, small_vocabulary, bundle
     ):
         student = build_finder(head=head, label_hidden_width=6)
-        save_student(tmp_path, student, small_vocabulary, facts={})
+        save_student(tmp_path, student, small_vocabulary, metadata={})
         (tmp_path / GRAPH_FILE).write_bytes(bundle.graph)
         read = read_bundle(tmp_path)
         assert read.tables.keys() == weight_shapes(bundle.config).keys()

@@ -825,7 +825,7 @@ class TestFromPretrained:
     def test_exports_a_folder_of_torch_in_memory(
         self, ner, student, small_vocabulary, texts, tmp_path
     ):
-        save_student(tmp_path, student, small_vocabulary, facts={})
+        save_student(tmp_path, student, small_vocabulary, metadata={})
         names = {path.name for path in tmp_path.iterdir()}
         assert GRAPH_FILE not in names
         found = StudentNER.from_pretrained(tmp_path, num_threads=1)

@@ -130,8 +130,8 @@ class TestWordShape:
             ("", [4]),
         ],
     )
-    def test_tells_how_a_word_is_written(self, word, facts):
-        assert [fact for fact, holds in enumerate(word_shape(word)) if holds] == facts
+    def test_tells_how_a_word_is_written(self, word, metadata):
+        assert [fact for fact, holds in enumerate(word_shape(word)) if holds] == metadata
 
     def test_has_as_many_facts_as_it_says(self):
         assert len(word_shape("word")) == N_SHAPES

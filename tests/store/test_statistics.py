@@ -39,13 +39,13 @@ def labeled(text, labels, teacher=(), gold=()):
     return LabeledPassage(Passage(words, entities), tuple(labels), probs)
 
 
-def make_store(folder, items, *, n_unlabeled=0, code=UNIFORM, **facts):
+def make_store(folder, items, *, n_unlabeled=0, code=UNIFORM, **metadata):
     """Write a store of two passages a shard; some of its passages may not be labeled yet."""
     manifest = Manifest(
         **{"teacher": "lexicon", "teacher_fingerprint": "f" * 64, "corpus_fingerprint": "c" * 64}
         | {"label_policy": {"negatives": 0, "fixed": [], "seed": 0}, "quantization": code.name}
         | {"n_passages": len(items) + n_unlabeled, "n_words": words_of(items) + n_unlabeled}
-        | facts
+        | metadata
     )
     for first in range(0, len(items), 2):
         part, index = items[first : first + 2], first // 2
@@ -370,8 +370,8 @@ def test_of_equal_ones_in_a_passage_the_first_word_goes_first():
 
 def line_of(text, start, end, label="city", **others):
     entity = Entity(start, end, label)
-    facts = {"kind": "only the teacher", "words": tuple(text.split(" ")), "gold": None} | others
-    return Disagreement(1234, 0.95, entity=entity, **facts).line()
+    metadata = {"kind": "only the teacher", "words": tuple(text.split(" ")), "gold": None} | others
+    return Disagreement(1234, 0.95, entity=entity, **metadata).line()
 
 
 def test_a_line_shows_an_entity_between_up_to_four_words():

@@ -309,14 +309,14 @@ class TestShards:
 class TestManifest:
     def test_comes_back(self, tmp_path, make_store, mixed_passages):
         vectors = write_file(tmp_path, "label_vectors.safetensors", b"vectors")
-        facts = {
+        metadata = {
             "quantization": "uniform",
             "individual_teachers": ["Zoë", "東京"],
             "other_files": [vectors],
         }
-        facts |= {"teacher_metadata": {"n_parameters": 5}, "seconds": 1.25, "machine": "toaster"}
+        metadata |= {"teacher_metadata": {"n_parameters": 5}, "seconds": 1.25, "machine": "toaster"}
         items = [replace(item, each=(item.probs, item.probs)) for item in mixed_passages]
-        written = make_store(tmp_path, items, [3, 1], **facts)
+        written = make_store(tmp_path, items, [3, 1], **metadata)
         found = read_manifest(tmp_path)
         assert found == written
         assert [(one.file, one.index, one.n_passages) for one in found.shards] == [

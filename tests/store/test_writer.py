@@ -592,14 +592,14 @@ class TestFullDisk:
         program = [sys.executable, "-c", WRITING + A_DISK_OF_128K, str(disk / "store"), str(task)]
         finished = subprocess.run([*alone, *program], capture_output=True, text=True)
         assert finished.stderr == ""
-        facts = json.loads(finished.stdout)
-        kept = facts["kept"]
+        metadata = json.loads(finished.stdout)
+        kept = metadata["kept"]
         assert 0 < kept < 4
         full = f"{disk / 'store' / shard_name(kept)}: cannot be written: No space left on device"
-        assert facts["message"] == full
-        assert facts["faults"] == []
+        assert metadata["message"] == full
+        assert metadata["faults"] == []
         names = [Path(shard_name(index)).name for index in range(kept)]
-        assert facts["files"] == ["manifest.json", *names]
-        for found, item in zip(facts["probs"], items, strict=True):
+        assert metadata["files"] == ["manifest.json", *names]
+        for found, item in zip(metadata["probs"], items, strict=True):
             expected = COMPACT.decode(COMPACT.encode(item.probs))
             np.testing.assert_array_equal(np.array(found, dtype=np.float32), expected)

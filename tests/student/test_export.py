@@ -329,7 +329,7 @@ class TestExport:
 class TestAttachedGraph:
     @pytest.fixture
     def folder(self, small, small_vocabulary, tmp_path):
-        save_student(tmp_path / "saved", small, small_vocabulary, facts={"teacher": "großer"})
+        save_student(tmp_path / "saved", small, small_vocabulary, metadata={"teacher": "großer"})
         return tmp_path / "saved"
 
     def test_makes_a_folder_serve_torch_and_the_runtime(self, folder, small, passages, monkeypatch):
@@ -339,7 +339,7 @@ class TestAttachedGraph:
         assert not (folder / TABLES_FILE).exists()
         read = read_bundle(folder)
         assert (read.precision, read.threshold) == ("int8", figures.threshold)
-        assert read.facts == {"teacher": "großer"}
+        assert read.metadata == {"teacher": "großer"}
         again, _ = load_student(folder)
         for name, values in small.state_dict().items():
             torch.testing.assert_close(again.state_dict()[name], values, rtol=0, atol=0)

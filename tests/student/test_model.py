@@ -49,7 +49,7 @@ def student(request, build_student):
 
 @pytest.fixture
 def folder(tmp_path, build_student, small_vocabulary):
-    save_student(tmp_path / "saved", build_student(), small_vocabulary, facts={"teacher": "t"})
+    save_student(tmp_path / "saved", build_student(), small_vocabulary, metadata={"teacher": "t"})
     return tmp_path / "saved"
 
 
@@ -247,7 +247,7 @@ class TestBoundaryHead:
     def test_comes_back_from_its_files(
         self, boundary_student, small_vocabulary, tmp_path, label_hidden_width
     ):
-        save_student(tmp_path, boundary_student, small_vocabulary, facts={})
+        save_student(tmp_path, boundary_student, small_vocabulary, metadata={})
         loaded, vocabulary = load_student(tmp_path)
         assert loaded.config == boundary_student.config
         assert loaded.config.head == "boundary"
@@ -298,7 +298,7 @@ class TestCalibrateStudent:
 
     def test_stays_in_the_files(self, boundary_student, small_vocabulary, tmp_path):
         calibrate_student(boundary_student, shift=self.SHIFT, scale=self.SCALE)
-        save_student(tmp_path, boundary_student, small_vocabulary, facts={})
+        save_student(tmp_path, boundary_student, small_vocabulary, metadata={})
         loaded, _ = load_student(tmp_path)
         found = score_boundaries(loaded, small_vocabulary, PASSAGES)
         expected = score_boundaries(boundary_student, small_vocabulary, PASSAGES)
@@ -383,7 +383,7 @@ class TestSize:
 
 class TestFiles:
     def test_give_a_student_back_with_the_same_logits(self, tmp_path, student, small_vocabulary):
-        save_student(tmp_path, student, small_vocabulary, facts={})
+        save_student(tmp_path, student, small_vocabulary, metadata={})
         loaded, vocabulary = load_student(tmp_path)
         assert loaded.config == student.config
         assert not loaded.training
@@ -405,7 +405,7 @@ class TestFiles:
         assert config["student"]["hidden_width"] == 8
 
     def test_are_replaced_by_another_student(self, folder, build_student, small_vocabulary):
-        save_student(folder, build_student(seed=1), small_vocabulary, facts={})
+        save_student(folder, build_student(seed=1), small_vocabulary, metadata={})
         loaded, _ = load_student(folder)
         assert torch.equal(loaded.none.weight, build_student(seed=1).none.weight)
         assert not torch.equal(loaded.none.weight, build_student(seed=0).none.weight)
@@ -413,7 +413,9 @@ class TestFiles:
     def test_that_cannot_be_written_are_named(self, tmp_path, build_student, small_vocabulary):
         (tmp_path / "file").write_text("")
         with pytest.raises(StudentError, match=r"file.inner: cannot be written: Not a directory"):
-            save_student(tmp_path / "file" / "inner", build_student(), small_vocabulary, facts={})
+            save_student(
+                tmp_path / "file" / "inner", build_student(), small_vocabulary, metadata={}
+            )
 
     def test_are_found_in_a_folder_or_in_its_student_folder(self, folder, tmp_path):
         assert find_student(folder) == folder
@@ -600,7 +602,7 @@ class TestFeatures:
         assert Student(shape).n_parameters == 6_000_000
 
     def test_are_not_saved(self, matching, small_vocabulary, batch, tmp_path):
-        save_student(tmp_path, matching, small_vocabulary, facts={})
+        save_student(tmp_path, matching, small_vocabulary, metadata={})
         assert json.loads((tmp_path / CONFIG_FILE).read_text())["student"]["feature_width"] == 0
         saved = safetensors.torch.load_file(tmp_path / WEIGHTS_FILE)
         projections = {

@@ -79,14 +79,14 @@ def train_short(build_student, small_vocabulary, five_passages):
 
 
 def stop_after(n_steps):
-    """Return an `on_progress` that kills the run at a step."""
+    """Return an `progress` that kills the run at a step."""
     steps = iter(range(1, n_steps + 1))
 
-    def on_progress(n_words, text):
+    def progress(n_words, text):
         if next(steps) == n_steps:
             raise KilledError
 
-    return on_progress
+    return progress
 
 
 def weights(folder):
@@ -206,7 +206,7 @@ class TestLearning:
 
     def test_reports_every_step_with_its_words(self, tmp_path, train_short, five_passages):
         steps = []
-        train_short(tmp_path, on_progress=lambda n_words, text: steps.append((n_words, text)))
+        train_short(tmp_path, progress=lambda n_words, text: steps.append((n_words, text)))
         n_words = sum(len(item.passage.words) for item in five_passages)
         assert len(steps) == 4 * 3
         assert sum(words for words, _ in steps) == 4 * n_words
@@ -268,7 +268,7 @@ class TestBfloat16:
         settings = dataclasses.replace(SHORT, precision="bf16")
         train_short(tmp_path / "whole", settings)
         with pytest.raises(KilledError):
-            train_short(tmp_path / "killed", settings, on_progress=stop_after(8))
+            train_short(tmp_path / "killed", settings, progress=stop_after(8))
         train_short(tmp_path / "killed", settings, resume=True)
         assert_same_run(tmp_path / "killed", tmp_path / "whole")
 
@@ -286,7 +286,7 @@ class TestAlteredText:
     def test_goes_on_as_if_never_stopped(self, tmp_path, train_short, n_steps):
         train_short(tmp_path / "whole", self.SETTINGS)
         with pytest.raises(KilledError):
-            train_short(tmp_path / "killed", self.SETTINGS, on_progress=stop_after(n_steps))
+            train_short(tmp_path / "killed", self.SETTINGS, progress=stop_after(n_steps))
         train_short(tmp_path / "killed", self.SETTINGS, resume=True)
         assert_same_run(tmp_path / "killed", tmp_path / "whole")
 
@@ -388,7 +388,7 @@ class TestRunFolder:
         assert {key: last[key] for key in scores} == json.loads(json.dumps(scores))
 
     def test_keeps_facts_with_the_student(self, tmp_path, train_short):
-        train_short(tmp_path, facts={"teacher": "lexicon"})
+        train_short(tmp_path, metadata={"teacher": "lexicon"})
         config = json.loads((tmp_path / STUDENT_FOLDER / "student_config.json").read_text())
         assert config["teacher"] == "lexicon"
 
@@ -406,7 +406,7 @@ class TestResume:
     @pytest.mark.parametrize("n_steps", [1, 3, 4, 8, 12])
     def test_ends_as_if_never_stopped(self, tmp_path, train_short, uninterrupted, n_steps):
         with pytest.raises(KilledError):
-            train_short(tmp_path, on_progress=stop_after(n_steps))
+            train_short(tmp_path, progress=stop_after(n_steps))
         assert not (tmp_path / STUDENT_FOLDER).exists()
         train_short(tmp_path, resume=True)
         assert_same_run(tmp_path, uninterrupted)
@@ -414,7 +414,7 @@ class TestResume:
     def test_ends_so_after_two_kills_from_another_start(self, tmp_path, train_short, uninterrupted):
         for n_steps in (5, 5):
             with pytest.raises(KilledError):
-                train_short(tmp_path, resume=True, on_progress=stop_after(n_steps))
+                train_short(tmp_path, resume=True, progress=stop_after(n_steps))
         torch.manual_seed(12345)
         # The weights that the student comes with are replaced by the checkpoint's.
         train_short(tmp_path, resume=True, seed=7)
@@ -422,7 +422,7 @@ class TestResume:
 
     def test_drops_rows_of_an_epoch_without_checkpoint(self, tmp_path, train_short, uninterrupted):
         with pytest.raises(KilledError):
-            train_short(tmp_path, on_progress=stop_after(8))
+            train_short(tmp_path, progress=stop_after(8))
         with (tmp_path / METRICS_FILE).open("a") as stream:
             stream.write('{"epoch": 3, "split": "training", "loss": 9.0}\n')
             stream.write('{"epoch": 3, "split": "dev", "lo')
@@ -431,18 +431,16 @@ class TestResume:
 
     def test_counts_the_words_of_the_epochs_behind_it(self, tmp_path, train_short):
         whole, resumed = [], []
-        train_short(tmp_path / "whole", on_progress=lambda *step: whole.append(step))
+        train_short(tmp_path / "whole", progress=lambda *step: whole.append(step))
         with pytest.raises(KilledError):
-            train_short(tmp_path / "killed", on_progress=stop_after(8))
-        train_short(
-            tmp_path / "killed", resume=True, on_progress=lambda *step: resumed.append(step)
-        )
+            train_short(tmp_path / "killed", progress=stop_after(8))
+        train_short(tmp_path / "killed", resume=True, progress=lambda *step: resumed.append(step))
         assert len(resumed) < len(whole)
         assert sum(words for words, _ in resumed) == sum(words for words, _ in whole)
 
     def test_keeps_every_epoch_on_the_board_once(self, tmp_path, train_short, uninterrupted):
         with pytest.raises(KilledError):
-            train_short(tmp_path, on_progress=stop_after(8))
+            train_short(tmp_path, progress=stop_after(8))
         train_short(tmp_path, resume=True)
         points, expected = (
             EventAccumulator(str(folder / "tensorboard")).Reload().Scalars("dev/loss")
@@ -456,7 +454,7 @@ class TestResume:
         shutil.copytree(uninterrupted, tmp_path / "run")
         steps = []
         student = train_short(
-            tmp_path / "run", seed=7, resume=True, on_progress=lambda *step: steps.append(step)
+            tmp_path / "run", seed=7, resume=True, progress=lambda *step: steps.append(step)
         )
         assert steps == []
         assert_same_run(tmp_path / "run", uninterrupted)
@@ -496,7 +494,7 @@ class TestPatience:
     def test_goes_on_as_if_never_stopped(self, tmp_path, train_short, n_steps):
         train_short(tmp_path / "whole", self.PATIENT)
         with pytest.raises(KilledError):
-            train_short(tmp_path / "run", self.PATIENT, on_progress=stop_after(n_steps))
+            train_short(tmp_path / "run", self.PATIENT, progress=stop_after(n_steps))
         train_short(tmp_path / "run", self.PATIENT, resume=True)
         assert_same_run(tmp_path / "run", tmp_path / "whole")
 
@@ -610,7 +608,7 @@ class TestFeatureMatching:
     def test_goes_on_as_if_never_stopped(self, tmp_path, train_matching, n_steps):
         train_matching(tmp_path / "whole")
         with pytest.raises(KilledError):
-            train_matching(tmp_path / "killed", on_progress=stop_after(n_steps))
+            train_matching(tmp_path / "killed", progress=stop_after(n_steps))
         train_matching(tmp_path / "killed", resume=True)
         assert_same_run(tmp_path / "killed", tmp_path / "whole")
         tensors = read_checkpoint(tmp_path / "whole" / CHECKPOINT_FILE).tensors
@@ -619,7 +617,7 @@ class TestFeatureMatching:
 
     def test_refuses_to_go_on_with_another_teacher(self, tmp_path, train_matching, build_gliner):
         with pytest.raises(KilledError):
-            train_matching(tmp_path, on_progress=stop_after(4))
+            train_matching(tmp_path, progress=stop_after(4))
         other = GLiNERTeacher(build_gliner("UniEncoderSpan", seed=1))
         with pytest.raises(StudentError, match="other settings or data; choose another --out"):
             train_matching(tmp_path, teacher=other, resume=True)
@@ -738,13 +736,13 @@ class TestRefusals:
             train_short(tmp_path)
 
     def test_name_metrics_that_cannot_be_written_on_the_way(self, tmp_path, train_short):
-        def on_progress(n_words, text):
+        def progress(n_words, text):
             (tmp_path / METRICS_FILE).unlink()
             (tmp_path / METRICS_FILE).mkdir()
 
         settings = dataclasses.replace(SHORT, batch_size=5)
         with pytest.raises(StudentError, match=r"metrics\.jsonl: cannot be written: Is a dir"):
-            train_short(tmp_path, settings, on_progress=on_progress)
+            train_short(tmp_path, settings, progress=progress)
 
 
 class TestReadMetrics:
@@ -843,22 +841,22 @@ class TestTrainOnStore:
         return StudentConfig(n_pieces, embedding_width=8, hidden_width=8)
 
     def test_ends_as_if_never_stopped_with_a_vocabulary_of_its_own(self, tmp_path, store):
-        def train(folder, on_progress=lambda *step: None, **arguments):
+        def train(folder, progress=lambda *step: None, **arguments):
             return train_on_store(
                 store,
                 tmp_path / folder,
                 SHORT,
                 make_config=self.narrow,
                 dev=store,
-                on_progress=on_progress,
+                progress=progress,
                 **arguments,
             )
 
         steps = []
-        train("whole", on_progress=lambda *step: steps.append(step))
+        train("whole", progress=lambda *step: steps.append(step))
         kill = stop_after(8)
         with pytest.raises(KilledError):
-            train("killed", on_progress=lambda stage, done, in_all, text: kill(done, text))
+            train("killed", progress=lambda stage, done, in_all, text: kill(done, text))
         train("killed", resume=True)
         assert_same_run(tmp_path / "killed", tmp_path / "whole")
         stage, done, in_all, text = steps[-1]
@@ -872,7 +870,7 @@ class TestTrainOnStore:
             dataclasses.replace(SHORT, epochs=1),
             make_config=self.narrow,
             dev=store,
-            on_progress=lambda *step: None,
+            progress=lambda *step: None,
         )
         splits = [row["split"] for row in read_metrics(tmp_path / "run")]
         assert splits == ["training", "train", "dev"]
@@ -891,7 +889,7 @@ class TestTrainOnStore:
             dataclasses.replace(SHORT, epochs=1, feature_weight=weight),
             make_config=self.narrow,
             teacher=GLiNERTeacher(build_gliner("UniEncoderToken")),
-            on_progress=lambda *step: None,
+            progress=lambda *step: None,
         )
         assert student.config.feature_width == width
         run = json.loads((tmp_path / "run" / "config.json").read_text())

@@ -34,7 +34,9 @@ def bench(
             models or [None],
             num_threads=threads or count_processors(),
             rounds=rounds,
-            on_step=lambda step, n_steps, what: typer.echo(f"{step}/{n_steps} {what}", err=True),
+            progress=lambda stage, done, total, note="": typer.echo(
+                f"{done}/{total} {note}", err=True
+            ),
         )
         if json_file is not None:
             replace_file(json_file, (json.dumps(figures, indent=1) + "\n").encode())

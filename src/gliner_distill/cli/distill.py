@@ -54,7 +54,7 @@ def distill(
             return GLiNERTeacher.from_pretrained(teacher)
 
         with StageProgress() as progress:
-            figures = distil_to_folder(job, out, load_teacher, on_progress=progress.update)
+            figures = distil_to_folder(job, out, load_teacher, progress=progress.update)
     for note in figures["notes"]:
         typer.echo(note, err=True)
     typer.echo(figures["verdict"])

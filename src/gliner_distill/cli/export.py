@@ -44,8 +44,10 @@ def export(
         loaded = load_student(folder)
         corpus = check if check is not None else str(sample_path("dev"))
         passages = _read_gold(corpus, skip_bad=False)
-        facts = other_metadata(read_student_config(folder)[1])
-        figures = export_student(*loaded, out, precision=precision, passages=passages, facts=facts)
+        metadata = other_metadata(read_student_config(folder)[1])
+        figures = export_student(
+            *loaded, out, precision=precision, passages=passages, metadata=metadata
+        )
     typer.echo(
         f"{out}: {figures.n_bytes:,} bytes, {figures.precision}; on {figures.n_passages:,} "
         f"passages: logits at most {figures.max_logit_difference:.2g} off, F1 "

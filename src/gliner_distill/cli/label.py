@@ -61,7 +61,7 @@ def label(
         quiet_libraries()
         policy = _label_policy(negatives, labels, pool, from_pool, descriptions, seed)
         passages = CorpusFile(corpus, skip_bad=skip_bad)
-        survey = scan_corpus(passages)
+        scan = scan_corpus(passages)
         for line in passages.notes.lines():
             typer.echo(line, err=True)
         # Beside workers this process needs the teacher for its fingerprint and piece vectors alone.
@@ -79,14 +79,14 @@ def label(
                 out,
                 policy=policy,
                 code=QUANTIZERS[quantization],
-                survey=survey,
+                scan=scan,
                 workers=cluster,
                 repair=repair,
-                on_progress=progress.counter("labeling", survey.n_words),
+                progress=progress.update,
             )
     n_pairs = sum(shard.n_pairs for shard in store.manifest.shards)
     typer.echo(
-        f"{out}: {len(store):,} passages, {survey.n_words:,} words, {n_pairs:,} word-label pairs, "
+        f"{out}: {len(store):,} passages, {scan.n_words:,} words, {n_pairs:,} word-label pairs, "
         f"{store.size_bytes:,} bytes ({store.size_bytes / max(n_pairs, 1):.2f} a pair)"
     )
 

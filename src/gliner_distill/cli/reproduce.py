@@ -50,7 +50,7 @@ def reproduce(
             training=replace(_DEFAULTS, epochs=epochs),
         )
         with StageProgress() as progress:
-            results = reproduce(plan, out, on_progress=progress.update)
+            results = reproduce(plan, out, progress=progress.update)
     # Off a terminal rich assumes 80 columns, which would break the table's lines.
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(table1(results))

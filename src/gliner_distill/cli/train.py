@@ -83,7 +83,7 @@ def train(
                 dev=dev,
                 teacher=matched,
                 resume=resume,
-                on_progress=progress.update,
+                progress=progress.update,
             )
     typer.echo(
         f"{out / 'student'}: {student.n_parameters:,} parameters, "

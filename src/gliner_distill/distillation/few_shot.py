@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gliner_distill.callbacks import ShowProgress, count_words
+from gliner_distill.callbacks import Progress
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import Entity, LabeledPassage, Passage
 from gliner_distill.errors import DistillError, SettingsError
@@ -117,7 +117,7 @@ def refine_soft_labels(
     gold: Sequence[LabeledPassage],
     settings: TrainingSettings,
     *,
-    on_progress: ShowProgress,
+    progress: Progress,
 ) -> tuple[dict[str, list[LabeledPassage]], EnsembleWeight | None]:
     """Return the passages to learn from with their targets, and the weight that was measured.
 
@@ -130,7 +130,7 @@ def refine_soft_labels(
         items: Text by part, with the teacher's soft labels.
         gold: The annotated passages to learn from, with the teacher's soft labels.
         settings: How the student will be trained; seed, rate and precision hold for tuning, too.
-        on_progress: Called with a stage's name, words done, words in all, and a short text.
+        progress: Called with a stage's name, words done, words in all, and a short text.
 
     Raises:
         DistillError: The folder holds other work, or cannot be written.
@@ -138,13 +138,13 @@ def refine_soft_labels(
     learned = {part: list(items[part]) for part in ("train", "dev")}
     if sum(bool(_entities_asked(item)) for item in gold) < MIN_GOLD:
         return learned, None
-    weight = _weigh(folder, gold, settings, on_progress)
+    weight = _weigh(folder, gold, settings, progress)
     if weight.share == 0:
         return learned, weight
     is_known = _is_known(gold)
-    tuned = fine_tune_on_gold(folder / "tuned", gold, settings, on_progress=on_progress)
+    tuned = fine_tune_on_gold(folder / "tuned", gold, settings, progress=progress)
     for part, of_part in learned.items():
-        answers = _ask(tuned, of_part, folder / f"labels-{part}", on_progress)
+        answers = _ask(tuned, of_part, folder / f"labels-{part}", progress)
         learned[part] = [
             replace(item, probs=weight.mix(item.probs, answer.probs, is_known))
             for item, answer in zip(of_part, answers, strict=True)
@@ -190,7 +190,7 @@ def _weigh(
     folder: Path,
     gold: Sequence[LabeledPassage],
     settings: TrainingSettings,
-    on_progress: ShowProgress,
+    progress: Progress,
 ) -> EnsembleWeight:
     path = folder / _WEIGHT_FILE
     try:
@@ -203,7 +203,7 @@ def _weigh(
     for fold in range(_FOLDS):
         seen = [item for place, item in enumerate(gold) if place % _FOLDS != fold]
         rest = [item for place, item in enumerate(gold) if place % _FOLDS == fold]
-        tuned = fine_tune_on_gold(folder / f"fold-{fold}", seen, settings, on_progress=on_progress)
+        tuned = fine_tune_on_gold(folder / f"fold-{fold}", seen, settings, progress=progress)
         unseen += rest
         answers += tuned.score_passages(
             [item.passage.words for item in rest], [item.labels for item in rest]
@@ -251,7 +251,7 @@ def fine_tune_on_gold(
     gold: Sequence[LabeledPassage],
     settings: TrainingSettings,
     *,
-    on_progress: ShowProgress,
+    progress: Progress,
 ) -> StudentTeacher:
     """Return the bundled student trained on annotated passages alone, or go on with that.
 
@@ -259,7 +259,7 @@ def fine_tune_on_gold(
         folder: The run folder; one that was begun keeps its settings.
         gold: Annotated passages with the teacher's soft labels.
         settings: As in `refine_soft_labels`.
-        on_progress: As in `refine_soft_labels`.
+        progress: As in `refine_soft_labels`.
 
     Raises:
         DistillError: As `train_student`; or the folder's settings cannot be read.
@@ -268,7 +268,6 @@ def fine_tune_on_gold(
     student, vocabulary = load_student(bundled_student_path())
     fresh = replace(settings, epochs=_n_epochs(gold), patience=0)
     settings = started_settings(folder) or fresh
-    n_words = settings.epochs * sum(len(item.passage.words) for item in gold)
     train_student(
         student,
         vocabulary,
@@ -276,7 +275,8 @@ def fine_tune_on_gold(
         folder,
         settings,
         resume=(folder / CHECKPOINT_FILE).exists(),
-        on_progress=count_words(on_progress, f"tuning on gold ({folder.name})", n_words),
+        progress=progress,
+        stage=f"tuning on gold ({folder.name})",
     )
     return StudentTeacher(folder / STUDENT_FOLDER)
 
@@ -310,21 +310,20 @@ def _ask(
     tuned: StudentTeacher,
     items: Sequence[LabeledPassage],
     store: Path,
-    on_progress: ShowProgress,
+    progress: Progress,
 ) -> SoftLabelStore | list[LabeledPassage]:
     """Return what the tuned student says of passages; kept, so that a run that goes on has it."""
     if not items:
         return []
     passages = [Passage(item.passage.words) for item in items]
-    n_words = sum(len(passage.words) for passage in passages)
-    count = count_words(on_progress, f"asking the tuned student, {store.name}", n_words)
     return label_corpus(
         passages,
         tuned,
         store,
         policy=LabelPolicy(fixed=items[0].labels),
-        keep_pieces=False,
-        on_progress=lambda n_done: count(n_done, ""),
+        keep_subword_vectors=False,
+        progress=progress,
+        stage=f"asking the tuned student, {store.name}",
     )
 
 

@@ -8,7 +8,7 @@ adds to the one before: their passages, their soft labels, and training from the
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliner_distill import __version__
-from gliner_distill.callbacks import ShowProgress, count_words
+from gliner_distill.callbacks import Progress
 from gliner_distill.corpus.documents import SPLITS
 from gliner_distill.corpus.reader import CorpusFile
 from gliner_distill.decoding import decode_entities
@@ -65,7 +65,7 @@ from gliner_distill.training.run import STUDENT_FOLDER
 
 
 def distil(
-    job: DistillJob, out: Path, load_teacher: LoadTeacher, *, on_progress: ShowProgress
+    job: DistillJob, out: Path, load_teacher: LoadTeacher, *, progress: Progress
 ) -> Distilled:
     """Read, label and train, or go on where that was stopped.
 
@@ -73,7 +73,7 @@ def distil(
         job: What to distil.
         out: The folder of the student.
         load_teacher: Returns the job's teacher, the same one each time.
-        on_progress: Called with a stage's name, words done, words in all, and a short text.
+        progress: Called with a stage's name, words done, words in all, and a short text.
 
     Raises:
         CorpusError: There is too little text, or it cannot be read.
@@ -82,11 +82,11 @@ def distil(
     """
     job = check_same_job(out, job)
     with alone_in(out / WORK_FOLDER):
-        return _distil(job, out / WORK_FOLDER, load_teacher, on_progress)
+        return _distil(job, out / WORK_FOLDER, load_teacher, progress)
 
 
 def _distil(
-    job: DistillJob, work: Path, load_teacher: LoadTeacher, on_progress: ShowProgress
+    job: DistillJob, work: Path, load_teacher: LoadTeacher, progress: Progress
 ) -> Distilled:
     notes = warn_about_similar_labels(tuple(job.labels))
     plan = Plan.make(job, load_teacher) if job.minutes is not None else Plan()
@@ -94,15 +94,15 @@ def _distil(
     seconds = {}
     started = time.monotonic()
     policy = _policy(job.labels)
-    gold = _label(folders[GOLD], load_teacher, policy, on_progress)
-    items = _without(_label(folders[TEXT], load_teacher, policy, on_progress), gold)
+    gold = _label(folders[GOLD], load_teacher, policy, progress)
+    items = _without(_label(folders[TEXT], load_teacher, policy, progress), gold)
     seconds["labeling"] = time.monotonic() - started
     train = [*items["train"], *gold["train"]]
     notes += warn_about_unseen_labels(train, tuple(job.labels))
     started = time.monotonic()
     run = run_folder(work, folders)
     learned, weight = refine_soft_labels(
-        run / GOLD_FOLDER, items, gold["train"], training_settings(), on_progress=on_progress
+        run / GOLD_FOLDER, items, gold["train"], training_settings(), progress=progress
     )
     notes += [weight.note()] if weight is not None else []
     n_words = _count_words(gold_among(learned["train"], gold["train"]))
@@ -111,7 +111,7 @@ def _distil(
         notes.append(
             f"for the time given, training has {settings.epochs} epochs instead of {EPOCHS}"
         )
-    train_on(run, learned, gold, settings, start=_start_folder(run), on_progress=on_progress)
+    train_on(run, learned, gold, settings, start=_start_folder(run), progress=progress)
     write_noted(run / FINISHED_FILE, b"")
     seconds["training"] = time.monotonic() - started
     return Distilled(run / STUDENT_FOLDER, run, items, gold, learned["dev"], notes, seconds)
@@ -172,7 +172,7 @@ def _label(
     folders: Sequence[Path],
     load_teacher: LoadTeacher,
     policy: LabelPolicy,
-    on_progress: ShowProgress,
+    progress: Progress,
 ) -> dict[str, list[LabeledPassage]]:
     """Return the soft labels of all folders by part, from their stores where they are finished."""
     items: dict[str, list[LabeledPassage]] = {part: [] for part in SPLITS}
@@ -183,22 +183,17 @@ def _label(
                 continue
             if not _is_finished(store):
                 passages = CorpusFile(corpus)
-                n_words = sum(len(passage.words) for passage in passages)
-                count = count_words(on_progress, f"labeling {folder.name} {part}", n_words)
                 label_corpus(
                     passages,
                     load_teacher(),
                     store,
                     policy=policy,
-                    keep_pieces=False,
-                    on_progress=_words_alone(count),
+                    keep_subword_vectors=False,
+                    progress=progress,
+                    stage=f"labeling {folder.name} {part}",
                 )
             items[part] += list(SoftLabelStore(store))
     return items
-
-
-def _words_alone(count: Callable[[int, str], None]) -> Callable[[int], None]:
-    return lambda n_words: count(n_words, "")
 
 
 def _is_finished(store: Path) -> bool:
@@ -226,7 +221,7 @@ _MIN_GAIN = 0.02
 
 
 def distil_to_folder(
-    job: DistillJob, out: Path, load_teacher: LoadTeacher, *, on_progress: ShowProgress
+    job: DistillJob, out: Path, load_teacher: LoadTeacher, *, progress: Progress
 ) -> dict[str, Any]:
     """Distil, export, measure, and write it all; return the figures of `results.json`.
 
@@ -237,20 +232,20 @@ def distil_to_folder(
         job: What to distil.
         out: A new folder, or that of an earlier run of the same job.
         load_teacher: Returns the job's teacher, the same one each time.
-        on_progress: Called with a stage's name, words done, words in all, and a short text.
+        progress: Called with a stage's name, words done, words in all, and a short text.
 
     Raises:
         DistillError: Whatever is wrong with texts, teacher, folder or disk. What is finished is
             kept, and the same call goes on from there.
     """
-    distilled = distil(job, out, load_teacher, on_progress=on_progress)
+    distilled = distil(job, out, load_teacher, progress=progress)
     n_words = _count_split_words(distilled, "dev")
-    on_progress("exporting", 0, n_words, "")
-    exported = export_both(distilled, out, facts={"labels": list(job.labels)})
-    on_progress("exporting", n_words, n_words, "")
+    progress("exporting", 0, n_words, "")
+    exported = export_both(distilled, out, metadata={"labels": list(job.labels)})
+    progress("exporting", n_words, n_words, "")
     students = {name: StudentNER.from_pretrained(folder) for name, folder in exported.items()}
     n_words = _count_split_words(distilled, "test")
-    on_progress("measuring", 0, n_words, "")
+    progress("measuring", 0, n_words, "")
     sizes: dict[str, int | None] = {
         name: sum((folder / file).stat().st_size for file in _BUNDLE_FILES)
         for name, folder in exported.items()
@@ -258,12 +253,12 @@ def distil_to_folder(
     sizes["teacher"] = _teacher_bytes(job.teacher)
     figures = evaluate_distilled(distilled, students, load_teacher(), sizes=sizes)
     figures |= {"teacher": job.teacher, "version": __version__}
-    on_progress("measuring", n_words, n_words, "")
+    progress("measuring", n_words, n_words, "")
     _write(out, figures)
     return figures
 
 
-def export_both(distilled: Distilled, out: Path, *, facts: Mapping[str, Any]) -> dict[str, Path]:
+def export_both(distilled: Distilled, out: Path, *, metadata: Mapping[str, Any]) -> dict[str, Path]:
     """Write the student, and in single precision, thresholds fitted on dev; return the folders.
 
     Where eight bits lose too much both are in single precision, and a note says so.
@@ -277,7 +272,7 @@ def export_both(distilled: Distilled, out: Path, *, facts: Mapping[str, Any]) ->
         out / FP32_FOLDER,
         precision=FP32,
         passages=passages,
-        facts=facts,
+        metadata=metadata,
         min_gain=_MIN_GAIN,
     )
     smallest = export_smallest(
@@ -285,7 +280,7 @@ def export_both(distilled: Distilled, out: Path, *, facts: Mapping[str, Any]) ->
         vocabulary,
         out,
         passages=passages,
-        facts=facts,
+        metadata=metadata,
         min_gain=_MIN_GAIN,
     )
     if smallest.precision == in_full.precision:

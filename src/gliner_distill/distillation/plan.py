@@ -103,6 +103,6 @@ def _training_rate(n_labels: int) -> float:
             {"train": [], "dev": []},
             training_settings(epochs=1),
             start=bundled_student_path(),
-            on_progress=lambda *step: None,
+            progress=lambda *step: None,
         )
         return _count_words(items) / (time.perf_counter() - started)

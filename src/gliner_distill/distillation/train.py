@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from gliner_distill.callbacks import ShowProgress, count_words
+from gliner_distill.callbacks import Progress
 from gliner_distill.distillation.few_shot import mix_gold_targets
 from gliner_distill.entities import LabeledPassage, Passage
 from gliner_distill.student.files import load_student
@@ -49,7 +49,7 @@ def train_on(
     settings: TrainingSettings,
     *,
     start: Path,
-    on_progress: ShowProgress,
+    progress: Progress,
 ) -> Student:
     """Train a student from another one's weights into a run folder, or go on with it.
 
@@ -59,7 +59,7 @@ def train_on(
         gold: Annotated passages by part, used as those are.
         settings: See `training_settings`.
         start: The folder of the student to start from.
-        on_progress: As in `distil`.
+        progress: As in `distil`.
 
     Raises:
         DistillError: As `train_student`.
@@ -68,7 +68,6 @@ def train_on(
     train = gold_among(items["train"], gold["train"])
     dev = [without_gold(item) for item in items["dev"]]
     dev += [mix_gold_targets(item) for item in gold["dev"]]
-    n_words = settings.epochs * _count_words(train)
     return train_student(
         student,
         vocabulary,
@@ -76,9 +75,11 @@ def train_on(
         run,
         settings,
         splits=[make_split("dev", dev, vocabulary)],
-        facts={"started_from": start.parent.name if start.name == STUDENT_FOLDER else start.name},
+        metadata={
+            "started_from": start.parent.name if start.name == STUDENT_FOLDER else start.name
+        },
         resume=(run / CHECKPOINT_FILE).exists(),
-        on_progress=count_words(on_progress, "training", n_words),
+        progress=progress,
     )
 
 

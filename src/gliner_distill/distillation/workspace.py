@@ -282,7 +282,7 @@ def _read_notes(folder: Path) -> list[str]:
 def _read_facts(folder: Path) -> dict[str, list[str]]:
     path = folder / _DOCUMENTS_FILE
     try:
-        facts: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+        metadata: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CorpusError(f"{path}: cannot be read: {error}; choose another --out") from error
-    return facts
+    return metadata

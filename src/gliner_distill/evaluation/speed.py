@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+from gliner_distill.callbacks import Progress, no_progress
 from gliner_distill.corpus.reader import read_passages, sample_path
 from gliner_distill.errors import StudentError
 from gliner_distill.runtime.locate import find_student
@@ -165,7 +166,7 @@ def compare_speed(
     *,
     num_threads: int,
     rounds: int,
-    on_step: Callable[[int, int, str], None],
+    progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """Return every figure of several models: see `describe_speed`.
 
@@ -173,7 +174,7 @@ def compare_speed(
         models: Folders or hub ids; None for the student that comes with the package.
         num_threads: Of each model.
         rounds: How often each case is timed.
-        on_step: Called before each step with its number, how many there are, and what it is.
+        progress: Told before each step how many are done; its note says what comes.
 
     Raises:
         DistillError: A model cannot be had.
@@ -185,7 +186,9 @@ def compare_speed(
     figures: dict[str, Any] = {name: {"rates": []} for name in names}
     n_steps = len(cases) + 1 + len(names)
     for step, case in enumerate(cases):
-        on_step(step, n_steps, f"texts of {case.text_words} words, {case.n_labels} labels")
+        progress(
+            "measuring", step, n_steps, f"texts of {case.text_words} words, {case.n_labels} labels"
+        )
         texts = make_texts(words, case.text_words)
         rates = measure_rates(readers, texts, labels[: case.n_labels], rounds=rounds)
         for name, of_rounds in rates.items():
@@ -198,12 +201,12 @@ def compare_speed(
                     "highest": max(of_rounds),
                 }
             )
-    on_step(len(cases), n_steps, "one text at a time")
+    progress("measuring", len(cases), n_steps, "one text at a time")
     for name, read in readers.items():
         p50, p95 = measure_latency(read, make_texts(words, 25), labels[:5])
         figures[name] |= {"p50_ms": p50, "p95_ms": p95}
     for step, (name, model) in enumerate(names.items(), start=len(cases) + 1):
-        on_step(step, n_steps, f"first answer of {name}")
+        progress("measuring", step, n_steps, f"first answer of {name}")
         figures[name] |= measure_start(model, num_threads=num_threads)
     return {"machine": describe_machine(), "threads": num_threads, "rounds": rounds} | {
         "models": figures

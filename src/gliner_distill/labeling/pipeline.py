@@ -5,13 +5,14 @@ of one shard each (`shard_jobs`), which are scored, encoded and written one afte
 next job is read, and the last one encoded and written, while the teacher scores.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gliner_distill.callbacks import Progress, no_progress
 from gliner_distill.corpus.statistics import CorpusScan, scan_corpus
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError
@@ -45,11 +46,12 @@ def label_corpus(
     *,
     policy: LabelPolicy,
     code: Quantizer = COMPACT,
-    keep_pieces: bool = True,
-    survey: CorpusScan | None = None,
+    keep_subword_vectors: bool = True,
+    scan: CorpusScan | None = None,
     workers: Workers | None = None,
     repair: bool = False,
-    on_progress: Callable[[int], None] = lambda n_words: None,
+    progress: Progress = no_progress,
+    stage: str = "labeling",
 ) -> SoftLabelStore:
     """Score passages with a teacher into a store; go on with a store that was left unfinished.
 
@@ -60,13 +62,13 @@ def label_corpus(
         folder: The store; made where it does not exist.
         policy: Which labels to ask.
         code: How to keep probabilities.
-        keep_pieces: Whether a GLiNER's vectors of its pieces go into the store, for a student to
-            start from.
-        survey: What `scan_corpus` said of the passages, if it was asked already.
+        keep_subword_vectors: Whether to store the teacher's subword vectors, from which a
+            student's embeddings can start.
+        scan: What `scan_corpus` said of the passages, if it was asked already.
         workers: Who scores; by default this process.
         repair: Read the whole store first and label again what is broken in it.
-        on_progress: Called after each shard with the number of words that it holds; at once, with
-            their sum, for the shards that were there already.
+        progress: Told the words that are labeled so far, at the start and after each shard.
+        stage: The stage that `progress` is told.
 
     Raises:
         StoreError: The folder holds something else, or soft labels of another teacher, corpus,
@@ -78,19 +80,20 @@ def label_corpus(
     """
     if isinstance(passages, Iterator):
         raise TypeError("passages are read twice: give a list or a CorpusFile, not an iterator")
-    survey = survey if survey is not None else scan_corpus(passages)
-    _check_labels(survey, policy)
-    expected = _plan_manifest(survey, teacher, policy, code)
+    scan = scan if scan is not None else scan_corpus(passages)
+    _check_labels(scan, policy)
+    expected = _plan_manifest(scan, teacher, policy, code)
     folder = Path(folder)
     with open_writer(folder, expected, repair=repair) as writer:
         manifest = writer.manifest
-        on_progress(sum(shard.n_words for shard in manifest.shards))
+        n_done = sum(shard.n_words for shard in manifest.shards)
+        progress(stage, n_done, scan.n_words)
         plan = ShardPlan(policy, code, manifest.origin, teacher.name, teacher.fingerprint)
         jobs = partial(
             shard_jobs,
             passages,
-            LabelSampler(policy, survey.label_counts),
-            survey.fingerprint,
+            LabelSampler(policy, scan.label_counts),
+            scan.fingerprint,
             ShardLimits(SHARD_PASSAGES, SHARD_PAIRS),
             done={shard.index: shard.n_passages for shard in manifest.shards},
         )
@@ -98,8 +101,9 @@ def label_corpus(
         # Closed at once when something is raised here, so that nothing is written after that.
         with closing(_write_behind(packed, writer)) as written:
             for shard in written:
-                on_progress(shard.n_words)
-        if keep_pieces:
+                n_done += shard.n_words
+                progress(stage, n_done, scan.n_words)
+        if keep_subword_vectors:
             _add_piece_vectors(writer, teacher, passages)
     return SoftLabelStore(folder)
 
@@ -122,13 +126,13 @@ def _write_behind(
             yield last.result()
 
 
-def _check_labels(survey: CorpusScan, policy: LabelPolicy) -> None:
+def _check_labels(scan: CorpusScan, policy: LabelPolicy) -> None:
     """Make sure that there is something to ask.
 
     Raises:
         CorpusError: There is not.
     """
-    if not (survey.n_passages and (survey.label_counts or policy.fixed or policy.pool)):
+    if not (scan.n_passages and (scan.label_counts or policy.fixed or policy.pool)):
         raise CorpusError(
             "no passage has an entity or a label, so there is nothing to ask the teacher; "
             "give the labels to ask: --labels FILE"
@@ -136,7 +140,7 @@ def _check_labels(survey: CorpusScan, policy: LabelPolicy) -> None:
 
 
 def _plan_manifest(
-    survey: CorpusScan, teacher: Teacher, policy: LabelPolicy, code: Quantizer
+    scan: CorpusScan, teacher: Teacher, policy: LabelPolicy, code: Quantizer
 ) -> Manifest:
     """Return the manifest of a store that holds nothing yet."""
     kept = (
@@ -145,10 +149,10 @@ def _plan_manifest(
     return Manifest(
         teacher=teacher.name,
         teacher_fingerprint=teacher.fingerprint,
-        corpus_fingerprint=survey.fingerprint,
+        corpus_fingerprint=scan.fingerprint,
         label_policy=policy.as_json(),
-        n_passages=survey.n_passages,
-        n_words=survey.n_words,
+        n_passages=scan.n_passages,
+        n_words=scan.n_words,
         quantization=code.name,
         individual_teachers=[one.name for one in kept],
         teacher_metadata=_facts(teacher),
@@ -179,4 +183,4 @@ def _facts(teacher: Teacher) -> dict[str, Any]:
                 for one in teacher.teachers
             ]
         }
-    return dict(teacher.facts) if isinstance(teacher, GLiNERTeacher) else {}
+    return dict(teacher.metadata) if isinstance(teacher, GLiNERTeacher) else {}

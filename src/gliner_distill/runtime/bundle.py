@@ -62,7 +62,7 @@ class Bundle:
         threshold: Probability at which an answer is as likely wrong as right, as fitted; the
             runtime moves it to 0.5.
         label_thresholds: The same for some labels.
-        facts: What else the student's configuration holds.
+        metadata: What else the student's configuration holds.
     """
 
     config: StudentConfig
@@ -72,7 +72,7 @@ class Bundle:
     precision: str = FP32
     threshold: float = 0.5
     label_thresholds: Mapping[str, float] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def weight_shapes(config: StudentConfig) -> dict[str, tuple[int, ...]]:
@@ -124,7 +124,7 @@ def read_bundle(folder: Path) -> Bundle:
         label_thresholds={
             label: _check_threshold(path, value) for label, value in label_thresholds.items()
         },
-        facts=other_metadata(raw),
+        metadata=other_metadata(raw),
     )
 
 
@@ -142,7 +142,7 @@ def write_bundle(folder: Path, bundle: Bundle) -> None:
             "threshold": bundle.threshold,
             "label_thresholds": dict(bundle.label_thresholds),
         },
-        **bundle.facts,
+        **bundle.metadata,
     }
     tables = {name: np.ascontiguousarray(value) for name, value in bundle.tables.items()}
     try:

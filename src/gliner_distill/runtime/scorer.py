@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from gliner_distill.decoding import TagScores
+from gliner_distill.decoding import TagScores, sigmoid
 from gliner_distill.entities import END, INSIDE, START
 from gliner_distill.errors import InputError, StudentError
 from gliner_distill.runtime.bundle import Bundle
@@ -293,12 +293,6 @@ class StudentScorer:
 
 
 _Hits = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], tuple[Array, Array, Array]]
-
-
-def sigmoid(logits: Array) -> Array:
-    """Return probabilities in single precision."""
-    odds_against: Array = np.exp(-np.clip(logits, -80, 80))
-    return np.float32(1) / (np.float32(1) + odds_against)
 
 
 def count_processors() -> int:

@@ -161,7 +161,7 @@ def _count(value: object) -> str:
 def _manifest_lines(manifest: Manifest) -> list[str]:
     n_words = sum(shard.n_words for shard in manifest.shards)
     seconds = manifest.seconds
-    facts = {
+    metadata = {
         "teacher": f"{manifest.teacher} ({manifest.teacher_fingerprint[:12]})",
         "each teacher": ", ".join(manifest.individual_teachers),
         "corpus": manifest.corpus_fingerprint[:12],
@@ -175,7 +175,7 @@ def _manifest_lines(manifest: Manifest) -> list[str]:
         + (f", {n_words / seconds:,.0f} words a second" if seconds else ""),
     }
     title = f"soft-label store, format version {manifest.format_version}"
-    return [title, *(_fact(name, value) for name, value in facts.items() if value)]
+    return [title, *(_fact(name, value) for name, value in metadata.items() if value)]
 
 
 def _size_lines(store: SoftLabelStore) -> list[str]:

@@ -85,7 +85,7 @@ def export_student(
     *,
     precision: str,
     passages: Sequence[Passage],
-    facts: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     min_gain: float | None = None,
     max_f1_loss: float | None = None,
 ) -> ExportMeasurements:
@@ -97,7 +97,7 @@ def export_student(
         folder: Where to; files of an earlier export are replaced.
         precision: `fp32` or `int8`.
         passages: To compare with torch on; with gold entities.
-        facts: What else to keep in its configuration.
+        metadata: What else to keep in its configuration.
         min_gain: Fit each label's threshold to the passages' entities, where F1 gains as much; None
             to leave them.
         max_f1_loss: By how much its F1 may be below the student's; None for half a point.
@@ -112,7 +112,7 @@ def export_student(
     bundle, figures = check_answers(bundle, student, vocabulary, passages, max_f1_loss=max_f1_loss)
     if min_gain is not None:
         bundle = fit_bundle_thresholds(bundle, passages, min_gain=min_gain)
-    write_bundle(folder, replace(bundle, facts=facts or {}))
+    write_bundle(folder, replace(bundle, metadata=metadata or {}))
     names = (GRAPH_FILE, TABLES_FILE, CONFIG_FILE, TOKENIZER_FILE)
     return replace(figures, n_bytes=sum((folder / name).stat().st_size for name in names))
 
@@ -123,7 +123,7 @@ def export_smallest(
     folder: Path,
     *,
     passages: Sequence[Passage],
-    facts: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     min_gain: float | None = None,
 ) -> ExportMeasurements:
     """Write a student in eight bits, or in single precision where eight bits lose too much.
@@ -144,7 +144,7 @@ def export_smallest(
             folder,
             precision=precision,
             passages=passages,
-            facts=facts,
+            metadata=metadata,
             min_gain=min_gain,
             max_f1_loss=max_f1_loss,
         )

@@ -26,7 +26,7 @@ def save_student(
     student: Student,
     vocabulary: Vocabulary,
     *,
-    facts: Mapping[str, object],
+    metadata: Mapping[str, object],
     half: bool = False,
 ) -> None:
     """Write a student's weights, shape and tokenizer, each to a temporary name first.
@@ -37,7 +37,7 @@ def save_student(
         folder: Made where it does not exist.
         student: On any device.
         vocabulary: Its pieces.
-        facts: Plain JSON values to keep beside the shape, such as what it was trained on.
+        metadata: Plain JSON values to keep beside the shape, such as what it was trained on.
         half: Write the weights in half precision; it is read back to single precision.
 
     Raises:
@@ -49,7 +49,7 @@ def save_student(
         if not key.startswith(_PROJECTIONS)
     }
     shape = replace(student.config, feature_width=0)
-    config = {"format_version": FORMAT_VERSION, "student": asdict(shape), **facts}
+    config = {"format_version": FORMAT_VERSION, "student": asdict(shape), **metadata}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / TOKENIZER_FILE, vocabulary.to_json().encode())

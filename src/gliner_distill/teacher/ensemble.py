@@ -1,7 +1,7 @@
 """Several teachers as one: the mean of what they say.
 
 `TeacherEnsemble` asks each of its teachers about the same words and labels and answers with the
-mean of their probabilities; what each of them said can be had too. Holds no model and stores nothing.
+mean of their probabilities. It can also return the answers one by one.
 """
 
 import hashlib

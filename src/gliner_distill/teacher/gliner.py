@@ -98,7 +98,7 @@ class GLiNERTeacher:
         )
 
     @property
-    def facts(self) -> dict[str, int]:
+    def metadata(self) -> dict[str, int]:
         """Parameters, with and without tables of subword pieces, and bytes of the weights."""
         sizes = {key: value.numel() for key, value in self.model.model.named_parameters()}
         tables = sum(n for key, n in sizes.items() if key.endswith("word_embeddings.weight"))

@@ -8,7 +8,7 @@ that goes on from a checkpoint ends with the same weights as one that was never 
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
+from gliner_distill.callbacks import Progress, no_progress
 from gliner_distill.entities import LabeledPassage
 from gliner_distill.errors import SettingsError, StudentError
 from gliner_distill.evaluation.evaluate import evaluate
@@ -62,9 +63,10 @@ def train_student(
     *,
     splits: Sequence[EvaluationSplit] = (),
     teacher: GLiNERTeacher | None = None,
-    facts: Mapping[str, object] | None = None,
+    metadata: Mapping[str, object] | None = None,
     resume: bool = False,
-    on_progress: Callable[[int, str], None] = lambda n_words, text: None,
+    progress: Progress = no_progress,
+    stage: str = "training",
 ) -> Student:
     """Train a student and write its run folder.
 
@@ -77,10 +79,10 @@ def train_student(
         splits: Measured after each epoch.
         teacher: Whose representations the student's vectors are drawn to; for a `feature_weight`
             above 0 alone.
-        facts: Plain JSON values to keep with the student.
+        metadata: Plain JSON values to keep with the student.
         resume: Go on from the folder's checkpoint, if there is one.
-        on_progress: Called after each step with its words and a short text on how it goes; first
-            with the words of the epochs that a resumed run has behind it.
+        progress: Told after each step how many of the words of all epochs are done.
+        stage: The stage that `progress` is told.
 
     Raises:
         SettingsError: The settings ask for gold entities, for a teacher or for a dev split, and
@@ -97,10 +99,14 @@ def train_student(
     checkpoint = _open_run(folder, run, resume=resume)
     model, optimizer = _prepare(accelerator, student, settings, checkpoint)
     first_epoch = checkpoint.epoch if checkpoint is not None else 0
+    epoch_words = sum(len(item.passage.words) for item in train)
+    n_words = settings.epochs * epoch_words
     if 0 < first_epoch < settings.epochs:
-        n_words = first_epoch * sum(len(item.passage.words) for item in train)
-        on_progress(n_words, f"epoch {first_epoch}/{settings.epochs}")
-    save = partial(save_student, folder / STUDENT_FOLDER, student, vocabulary, facts=facts or {})
+        note = f"epoch {first_epoch}/{settings.epochs}"
+        progress(stage, first_epoch * epoch_words, n_words, note)
+    save = partial(
+        save_student, folder / STUDENT_FOLDER, student, vocabulary, metadata=metadata or {}
+    )
     with SummaryWriter(str(folder / "tensorboard"), purge_step=first_epoch + 1) as board:
         for epoch in range(first_epoch, settings.epochs):
             if 0 < settings.patience <= epoch - best_epoch(folder):
@@ -109,9 +115,15 @@ def train_student(
             head = student.config.head
             batches = _epoch_loader(examples, vocabulary, settings, epoch, head, matched)
             loader = accelerator.prepare(batches)
-            losses = _train_epoch(
-                accelerator, model, optimizer, loader, settings, epoch=epoch, show=on_progress
-            )
+            losses = []
+            n_done = epoch * epoch_words
+            for loss, step_words in _train_epoch(
+                accelerator, model, optimizer, loader, settings, epoch=epoch
+            ):
+                losses.append(loss)
+                n_done += step_words
+                note = f"epoch {epoch + 1}/{settings.epochs}, loss {loss:.3f}"
+                progress(stage, n_done, n_words, note)
             if accelerator.is_main_process:
                 rows = _measure(student, vocabulary, splits, settings, epoch + 1, losses)
                 _log_epoch(folder, rows, board)
@@ -135,11 +147,9 @@ def _train_epoch(
     settings: TrainingSettings,
     *,
     epoch: int,
-    show: Callable[[int, str], None],
-) -> list[float]:
-    """Take a step on each batch, and return the losses."""
+) -> Iterator[tuple[float, int]]:
+    """Take a step on each batch, and yield its loss and number of words."""
     model.train()
-    losses = []
     for step, batch in enumerate(loader, start=epoch * len(loader)):
         _set_rates(optimizer, settings, step, n_steps=len(loader) * settings.epochs)
         loss = _loss(model, batch, settings)
@@ -147,11 +157,8 @@ def _train_epoch(
         accelerator.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
         optimizer.step()
         optimizer.zero_grad()
-        losses.append(loss.item())
-        _check_loss(losses[-1], epoch + 1, settings)
-        text = f"epoch {epoch + 1}/{settings.epochs}, loss {losses[-1]:.3f}"
-        show(int(batch["n_words"].sum()), text)
-    return losses
+        _check_loss(loss.item(), epoch + 1, settings)
+        yield loss.item(), int(batch["n_words"].sum())
 
 
 def learning_rate_factor(step: int, *, n_steps: int, warm_up: float = 0.1) -> float:

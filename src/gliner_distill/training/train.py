@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from gliner_distill.callbacks import ShowProgress, count_words
+from gliner_distill.callbacks import Progress
 from gliner_distill.runtime.config import StudentConfig
 from gliner_distill.store.store import SoftLabelStore
 from gliner_distill.student.initialization import initialize_student, load_or_train_vocabulary
@@ -27,7 +27,7 @@ def train_on_store(
     dev: Path | None = None,
     teacher: GLiNERTeacher | None = None,
     resume: bool = False,
-    on_progress: ShowProgress,
+    progress: Progress,
 ) -> Student:
     """Train a student on a store; measure it on the first 100 passages and on `dev`.
 
@@ -39,7 +39,7 @@ def train_on_store(
         dev: Another finished store.
         teacher: Whose representations to match, with a `feature_weight` above 0.
         resume: Go on from the run folder's checkpoint.
-        on_progress: Called with a stage's name, words done, words in all, and a short text.
+        progress: Called with a stage's name, words done, words in all, and a short text.
 
     Raises:
         DistillError: Whatever is wrong with the stores, the settings or the folder.
@@ -54,7 +54,6 @@ def train_on_store(
     if teacher is not None and settings.feature_weight:
         config = replace(config, feature_width=teacher_feature_width(teacher))
     student = initialize_student(vocabulary, pieces, config, seed=settings.seed)
-    n_words = settings.epochs * sum(len(item.passage.words) for item in passages)
     manifest = opened.manifest
     return train_student(
         student,
@@ -64,11 +63,11 @@ def train_on_store(
         settings,
         splits=splits,
         teacher=teacher,
-        facts={
+        metadata={
             "teacher": manifest.teacher,
             "teacher_fingerprint": manifest.teacher_fingerprint,
             "corpus_fingerprint": manifest.corpus_fingerprint,
         },
         resume=resume,
-        on_progress=count_words(on_progress, "training", n_words),
+        progress=progress,
     )
