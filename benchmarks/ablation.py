@@ -125,7 +125,9 @@ def run(folder: Path, data: domain.DomainSet, variant: Variant, seed: int) -> di
     finally:
         gold_tuning.TEACHER_SHARE_OF_GOLD = share
     words = [item.passage.words for item in data.test]
-    scores = domain.score(predictor.predict(words, [item.labels for item in data.test]), data.test)
+    scores = domain.score(
+        predictor.predict_words(words, [item.labels for item in data.test]), data.test
+    )
     shutil.rmtree(folder)
     return scores
 

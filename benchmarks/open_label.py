@@ -124,9 +124,9 @@ def ask_student(source: str, one: TestSet) -> Decode:
     words = [passage.words for passage in one.passages]
     labels = [one.labels] * len(words)
     if student.config.head == "softmax":
-        return lambda threshold: StudentPredictor(student, vocabulary, threshold=threshold).predict(
-            words, labels
-        )
+        return lambda threshold: StudentPredictor(
+            student, vocabulary, threshold=threshold
+        ).predict_words(words, labels)
     logits = StudentPredictor(student, vocabulary).score(words, labels)
     probs = [1 / (1 + np.exp(-np.clip(one, -80, 80))) for one in logits]
     return lambda threshold: [

@@ -101,7 +101,7 @@ def ask(
         is_taken = changed in label_of or changed in one.labels
         label_of[label if is_taken else changed] = label
     words = [alter(passage.words, draw) for passage in one.passages]
-    found = predictor.predict(words, [tuple(label_of)] * len(words))
+    found = predictor.predict_words(words, [tuple(label_of)] * len(words))
     return [
         [Entity(e.start_word, e.end_word, label_of[e.label], e.score) for e in entities]
         for entities in found

@@ -28,7 +28,7 @@ def predictor():
 
 def found_in(predictor, text, labels):
     words = split_words(text)
-    [entities] = predictor.predict([[word.text for word in words]], [labels])
+    [entities] = predictor.predict_words([[word.text for word in words]], [labels])
     return {
         (text[words[one.start_word].start_char : words[one.end_word - 1].end_char], one.label)
         for one in entities

@@ -130,7 +130,9 @@ class TestOpenLabel:
                 "student": lambda: StudentPredictor(*student, threshold=threshold),
             }[model]()
             return {
-                name: predictor.predict([one.words for one in passages], [LABELS] * len(passages))
+                name: predictor.predict_words(
+                    [one.words for one in passages], [LABELS] * len(passages)
+                )
                 for name, passages in sets.items()
             }
 
@@ -267,9 +269,9 @@ class TestOpenLabel:
         one = open_label.TestSet("learnt", sets["learnt"], LABELS)
         decode = open_label.ask_student(str(tmp_path), one)
         for threshold in (0.15, 0.5, 0.6):
-            expected = StudentPredictor(student, small_vocabulary, threshold=threshold).predict(
-                [passage.words for passage in one.passages], [LABELS] * 5
-            )
+            expected = StudentPredictor(
+                student, small_vocabulary, threshold=threshold
+            ).predict_words([passage.words for passage in one.passages], [LABELS] * 5)
             assert decode(threshold) == expected
         assert any(decode(0.15))
 
@@ -378,7 +380,7 @@ class TestRobustness:
             words = [alter(passage.words, draw) for passage in passages]
             found[name] = [
                 [Entity(e.start_word, e.end_word, own[e.label], e.score) for e in entities]
-                for entities in predictor.predict(words, [labels] * len(words))
+                for entities in predictor.predict_words(words, [labels] * len(words))
             ]
         return found
 

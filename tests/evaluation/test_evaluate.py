@@ -46,14 +46,14 @@ class FixedPredictor:
         self.answers = answers
         self.asked = []
 
-    def predict(self, passages, labels):
+    def predict_words(self, passages, labels):
         self.asked.append((list(passages), list(labels)))
         return [self.answers[tuple(words)] for words in passages]
 
 
 def decode(table, labels=LABELS, *, vocabulary, threshold=0.5):
     predictor = StudentPredictor(TableStudent(table), vocabulary, threshold=threshold)
-    return predictor.predict([["word"] * len(table)], [labels])[0]
+    return predictor.predict_words([["word"] * len(table)], [labels])[0]
 
 
 def spans(entities):
@@ -116,10 +116,10 @@ class TestStudentPredictor:
 
     def test_finds_nothing_without_words_or_labels(self, small_vocabulary, build_student):
         predictor = StudentPredictor(build_student(), small_vocabulary)
-        assert predictor.predict([], []) == []
-        assert predictor.predict([[]], [LABELS]) == [[]]
-        assert predictor.predict([["paris"]], [()]) == [[]]
-        assert predictor.predict([[], ["paris"], []], [(), (), LABELS]) == [[], [], []]
+        assert predictor.predict_words([], []) == []
+        assert predictor.predict_words([[]], [LABELS]) == [[]]
+        assert predictor.predict_words([["paris"]], [()]) == [[]]
+        assert predictor.predict_words([[], ["paris"], []], [(), (), LABELS]) == [[], [], []]
 
     def test_keeps_the_order_of_passages_across_batches(
         self, small_vocabulary, build_student, monkeypatch
@@ -127,13 +127,16 @@ class TestStudentPredictor:
         passages = [["paris"] * 3, [], ["mary", "left"], ["the"] * 9, ["rhine"]]
         labels = [LABELS, LABELS, ("city",), LABELS[:2], ()]
         predictor = StudentPredictor(build_student(), small_vocabulary, threshold=0.2)
-        whole, entities = predictor.score(passages, labels), predictor.predict(passages, labels)
+        whole, entities = (
+            predictor.score(passages, labels),
+            predictor.predict_words(passages, labels),
+        )
         assert [scores.shape for scores in whole] == [(3, 4), (0, 4), (2, 2), (9, 3), (1, 1)]
         assert any(entities)
         monkeypatch.setattr(evaluation, "_BATCH_WORDS", 4)
         for scores, again in zip(whole, predictor.score(passages, labels), strict=True):
             np.testing.assert_allclose(again, scores, rtol=0, atol=1e-6)
-        assert predictor.predict(passages, labels) == entities
+        assert predictor.predict_words(passages, labels) == entities
 
     def test_cuts_batches_at_their_size_with_padding(self, monkeypatch):
         monkeypatch.setattr(evaluation, "_BATCH_WORDS", 10)
@@ -147,7 +150,7 @@ class TestTeacherPredictor:
         teacher = lexicon_teacher({"paris": "city", "mary": "person", "x": "river"})
         passages = [["mary", "saw", "paris"], ["x"], ["nothing"]]
         labels = [("city", "person"), ("river",), ()]
-        found = TeacherPredictor(teacher, threshold=threshold).predict(passages, labels)
+        found = TeacherPredictor(teacher, threshold=threshold).predict_words(passages, labels)
         scores = teacher.score_passages(passages, labels)
         assert found == [
             decode_entities(probs, asked, threshold=threshold)
@@ -278,7 +281,7 @@ class TestBoundaryStudent:
         labels = [("person", "city"), ("river", "city", "company"), ("city",)]
         logits = predictor.score(words, labels)
         assert [scores.shape for scores in logits] == [(3, 2, 3), (1, 3, 3), (0, 1, 3)]
-        found = predictor.predict(words, labels)
+        found = predictor.predict_words(words, labels)
         assert any(found)
         for entities, scores, asked in zip(found, logits, labels, strict=True):
             probs = 1 / (1 + np.exp(-scores.astype(np.float64)))

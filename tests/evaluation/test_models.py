@@ -42,9 +42,9 @@ class TestFindPredictor:
         assert isinstance(torch_predictor, StudentPredictor)
         assert isinstance(export_predictor, ExportPredictor)
         words, labels = [["mary", "saw", "paris"], []], [["city", "person"], ["city"]]
-        expected = torch_predictor.predict(words, labels)
+        expected = torch_predictor.predict_words(words, labels)
         assert expected[0]
-        assert export_predictor.predict(words, labels) == expected
+        assert export_predictor.predict_words(words, labels) == expected
 
     def test_loading_an_export_with_torch_says_what_to_give(
         self, build_student, small_vocabulary, tmp_path

@@ -114,7 +114,7 @@ class TestSignature:
 class TestAnswers:
     def test_are_torchs(self, student, ner, small_vocabulary, texts):
         passages = [[word.text for word in split_words(text)] for text in texts]
-        expected = StudentPredictor(student, small_vocabulary).predict(
+        expected = StudentPredictor(student, small_vocabulary).predict_words(
             passages, [LABELS] * len(texts)
         )
         assert sum(map(len, expected)) > 20
@@ -144,7 +144,9 @@ class TestAnswers:
         words = [text.split() for text in texts]
         labels = [LABELS] * len(texts)
         own, at_a_half = (
-            StudentPredictor(student, small_vocabulary, threshold=threshold).predict(words, labels)
+            StudentPredictor(student, small_vocabulary, threshold=threshold).predict_words(
+                words, labels
+            )
             for threshold in (None, 0.5)
         )
         assert ner.predict_words(words, labels) == own

@@ -46,7 +46,7 @@ def name_of(shape):
 
 def answer_with_torch(student, vocabulary, passages, **options):
     labels = [LABELS] * len(passages)
-    return StudentPredictor(student, vocabulary, **options).predict(passages, labels)
+    return StudentPredictor(student, vocabulary, **options).predict_words(passages, labels)
 
 
 def annotate(student, vocabulary, passages):

@@ -139,7 +139,7 @@ class TestLearning:
         assert rows[0]["accuracy_vs_gold"] < 1.0
         losses = [row["loss"] for row in read_metrics(tmp_path) if row["split"] == "training"]
         assert losses[-1] < 0.1 * losses[0]
-        predicted = StudentPredictor(student, small_vocabulary).predict(
+        predicted = StudentPredictor(student, small_vocabulary).predict_words(
             [passage.words for passage in split.passages],
             split.labels,
         )

@@ -204,7 +204,7 @@ def _compare_speed(
     predictor = TeacherPredictor(teacher)
 
     def read_with_teacher(texts: list[str], asked: list[str]) -> Sequence[Any]:
-        return predictor.predict([word_texts(text) for text in texts], [asked] * len(texts))
+        return predictor.predict_words([word_texts(text) for text in texts], [asked] * len(texts))
 
     def reader(student: StudentNER) -> Reader:
         return lambda texts, asked: list(student.inference(texts, asked))

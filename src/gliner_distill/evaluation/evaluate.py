@@ -22,7 +22,7 @@ from gliner_distill.teacher.base import Teacher
 class Predictor(Protocol):
     """Whatever finds the entities of given labels in passages."""
 
-    def predict(
+    def predict_words(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[list[Entity]]:
         """Return each passage's entities, flat, in order of position, with scores.
@@ -41,7 +41,7 @@ class TeacherPredictor:
         self._teacher = teacher
         self._threshold = threshold
 
-    def predict(
+    def predict_words(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[list[Entity]]:
         """Return each passage's entities, flat, in order of position, with scores."""
@@ -71,7 +71,7 @@ def evaluate(
         labels: The labels asked of each passage.
         teacher_entities: The teacher's entities of each passage, for the same labels.
     """
-    predicted = predictor.predict([passage.words for passage in passages], labels)
+    predicted = predictor.predict_words([passage.words for passage in passages], labels)
     n_words = [len(passage.words) for passage in passages]
     gold = [
         [entity for entity in passage.entities if entity.label in set(asked)]
@@ -93,14 +93,14 @@ def measure_speed(
     Words in, entities out, after one passage to warm up.
     """
     words = [passage.words for passage in passages]
-    predictor.predict(words[:1], labels[:1])
+    predictor.predict_words(words[:1], labels[:1])
     latencies = []
     for one, asked in zip(words, labels, strict=True):
         started = time.perf_counter()
-        predictor.predict([one], [asked])
+        predictor.predict_words([one], [asked])
         latencies.append(1000 * (time.perf_counter() - started))
     started = time.perf_counter()
-    predictor.predict(words, labels)
+    predictor.predict_words(words, labels)
     seconds = time.perf_counter() - started
     return {
         "ms_per_passage": statistics.median(latencies),

@@ -135,7 +135,7 @@ class ExportPredictor:
         self._student = student
         self._threshold = threshold
 
-    def predict(
+    def predict_words(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[list[Entity]]:
         """Return each passage's entities, flat, in order of position, with scores."""

@@ -203,7 +203,7 @@ def check_answers(
         )
     words, labels = [item.words for item in passages], [item.own_labels for item in passages]
     gold = [list(passage.entities) for passage in passages]
-    expected = StudentPredictor(student, vocabulary).predict(words, labels)
+    expected = StudentPredictor(student, vocabulary).predict_words(words, labels)
     if bundle.precision == INT8:
         bundle = fit_threshold(bundle, words, labels, expected)
     found = StudentNER(bundle).predict_words(words, labels)

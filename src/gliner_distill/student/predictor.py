@@ -33,7 +33,7 @@ class StudentPredictor:
         self._vocabulary = vocabulary
         self._threshold = threshold if threshold is not None else student.config.threshold
 
-    def predict(
+    def predict_words(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[list[Entity]]:
         """Return each passage's entities, flat, in order of position, with scores."""

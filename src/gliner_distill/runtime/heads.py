@@ -1,0 +1,118 @@
+"""The two heads of a student, without torch: what its logits mean and how they become entities.
+
+A `softmax` head gives each word one distribution over its labels and "none"; it is the head of
+Xu et al. A `boundary` head gives, for each label on its own, the probabilities that a word starts,
+ends or lies inside an entity. `student.heads` has what training adds.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliner_distill.decoding import decode_entities, entities_from_word_labels, sigmoid
+from gliner_distill.entities import Entity
+from gliner_distill.errors import SettingsError
+
+Array = NDArray[np.float32]
+
+NONE: Final = 0
+"""Index of "none" on the last axis of a softmax head's logits; label `i` has index `i + 1`."""
+
+
+class Head(Protocol):
+    """What distinguishes the heads.
+
+    Attributes:
+        name: As a configuration file has it.
+        n_vectors: Label vectors per label.
+    """
+
+    name: str
+    n_vectors: int
+
+    def logits_shape(self, n_words: int, n_labels: int) -> tuple[int, ...]:
+        """Return the shape of the logits of one passage."""
+        ...
+
+    def decode(self, logits: Array, labels: Sequence[str], *, threshold: float) -> list[Entity]:
+        """Return the entities of one passage, flat, in order of position, with scores.
+
+        Args:
+            logits: Shape as `logits_shape` gives it.
+            labels: The labels asked, each once.
+            threshold: Probability that an entity must exceed.
+        """
+        ...
+
+
+class SoftmaxHead:
+    """One distribution per word over its labels and "none"; logits `(words, 1 + labels)`."""
+
+    name = "softmax"
+    n_vectors = 1
+
+    def logits_shape(self, n_words: int, n_labels: int) -> tuple[int, ...]:
+        """Return the shape of the logits of one passage."""
+        return n_words, 1 + n_labels
+
+    def decode(self, logits: Array, labels: Sequence[str], *, threshold: float) -> list[Entity]:
+        """Return the entities of one passage.
+
+        A word has the likeliest label if its odds against "none" exceed those of the threshold:
+        `p_c / (p_c + p_none) > threshold`. Neighboring words of one label are one entity; its
+        score is the smallest of its words' scores.
+        """
+        if not len(logits) or not labels:
+            return []
+        best = logits[:, 1:].argmax(axis=1)
+        scores = sigmoid(logits[:, 1:].max(axis=1) - logits[:, NONE])
+        word_labels = [
+            labels[label] if score > threshold else None
+            for label, score in zip(best.tolist(), scores.tolist(), strict=True)
+        ]
+        return [
+            Entity(
+                entity.start_word,
+                entity.end_word,
+                entity.label,
+                float(scores[entity.start_word : entity.end_word].min()),
+            )
+            for entity in entities_from_word_labels(word_labels)
+        ]
+
+
+class BoundaryHead:
+    """Start, end and inside probabilities of each label on its own; logits `(words, labels, 3)`."""
+
+    name = "boundary"
+    n_vectors = 3
+
+    def logits_shape(self, n_words: int, n_labels: int) -> tuple[int, ...]:
+        """Return the shape of the logits of one passage."""
+        return n_words, n_labels, 3
+
+    def decode(self, logits: Array, labels: Sequence[str], *, threshold: float) -> list[Entity]:
+        """Return the entities of one passage; see `decode_entities`."""
+        if not len(logits) or not labels:
+            return []
+        return decode_entities(sigmoid(logits), labels, threshold=threshold)
+
+
+SOFTMAX: Final = SoftmaxHead.name
+BOUNDARY: Final = BoundaryHead.name
+HEAD_NAMES: Final = (SOFTMAX, BOUNDARY)
+
+
+def head_named(name: str) -> Head:
+    """Return the head of a name.
+
+    Raises:
+        SettingsError: There is no such head.
+    """
+    if name == BOUNDARY:
+        return BoundaryHead()
+    if name == SOFTMAX:
+        return SoftmaxHead()
+    raise SettingsError(f"head is {name!r}; expected one of {', '.join(HEAD_NAMES)}")
