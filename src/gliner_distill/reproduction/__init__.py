@@ -1,0 +1,1 @@
+"""Run the experiment of Xu, Ma and Wang and report it."""

@@ -1,0 +1,262 @@
+"""The report's figures 3 to 6: both students' training, epoch by epoch.
+
+In: the rows of each run's `metrics.jsonl`, one list a seed, by model. Out: a PNG and an SVG file a
+figure, with its title and caption. Lines are means over seeds, bands reach from the lowest seed to
+the highest. Uses matplotlib's `Figure` objects, never pyplot: no window, no global state. The same
+curves give the same bytes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+
+MODEL_NAMES = {
+    "gliner": "GLiNER (teacher)",
+    "student_hard": "Hard-label student",
+    "student_distilled": "Distilled student",
+}
+"""How figures and tables call the models of the report."""
+
+
+Curves = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
+"""Model name → one list a seed → the rows of that run's `metrics.jsonl`."""
+
+
+# Okabe and Ito's blue and vermilion: told apart with every common kind of color blindness.
+_COLORS = {"student_hard": "#d55e00", "student_distilled": "#0072b2"}
+
+
+_STYLE: dict[Any, Any] = {
+    "axes.edgecolor": "#888888",
+    "axes.grid": True,
+    "axes.labelsize": 11,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.constrained_layout.wspace": 0.06,
+    "font.family": "DejaVu Sans",
+    "font.size": 11,
+    "grid.color": "#dddddd",
+    "legend.fontsize": 10,
+    "legend.frameon": False,
+    "savefig.facecolor": "white",
+    # Ids inside the SVG come from this instead of a random number.
+    "svg.hashsalt": "gliner-distill",
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FigureFile:
+    """A figure of the report and the files it was written to.
+
+    Attributes:
+        number: Its number in the report, 3 to 6.
+        title: What it shows, in a few words.
+        caption: How to read it.
+        png_path: The picture at 150 dots an inch.
+        svg_path: The same picture as vectors.
+    """
+
+    number: int
+    title: str
+    caption: str
+    png_path: Path
+    svg_path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """One pair of axes: a split's metrics, with the axis label and how to draw it."""
+
+    split: str
+    metric: str
+    y_label: str
+    is_share: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    number: int
+    name: str
+    title: str
+    panels: tuple[_Panel, ...]
+    caption: str
+
+
+_BAND = "Lines are means over {seeds}; bands reach from the lowest seed to the highest."
+
+
+_ONE_SEED = "One seed was run, so there is no band."
+
+
+_READINGS = (
+    "Solid lines: agreement with the teacher (the report's reading). Thin dashed lines: the same "
+    "words against the gold annotation."
+)
+
+
+_PLANS = (
+    _Plan(
+        3,
+        "figure_3_training_loss",
+        "Training loss by epoch",
+        (_Panel("train", "loss", "Training loss", is_share=False),),
+        "Each student's own objective on the training passages: the hard-label student's is the "
+        "loss against gold, the distilled student's mixes soft and gold labels. Compare the "
+        "shapes; heights are not comparable between objectives.",
+    ),
+    _Plan(
+        4,
+        "figure_4_train_recall",
+        "Recall on train",
+        (_Panel("train", "recall", "Word recall, train"),),
+        f"Recall over the words of the training passages. {_READINGS}",
+    ),
+    _Plan(
+        5,
+        "figure_5_test_recall",
+        "Recall on test",
+        (_Panel("test", "recall", "Word recall, test"),),
+        f"Recall over the words of the test passages. {_READINGS}",
+    ),
+    _Plan(
+        6,
+        "figure_6_test_accuracy_f1",
+        "Accuracy and F1 on test",
+        (
+            _Panel("test", "accuracy", "Word accuracy, test"),
+            _Panel("test", "f1", "Word F1, test"),
+        ),
+        f"Left: accuracy over all words, those of no entity included. Right: F1 over the "
+        f"words with an entity. {_READINGS}",
+    ),
+)
+
+
+def plot_curves(curves: Curves, folder: Path) -> list[FigureFile]:
+    """Return the figures 3 to 6, each written to the folder as PNG and SVG.
+
+    Files are written under a temporary name and renamed; existing ones are replaced. A model
+    without rows for a figure's split and metric is left out of it; epochs that only some seeds
+    have are means over those.
+
+    Args:
+        curves: Rows with `epoch`, `split` and the metrics; rows without a metric are skipped.
+        folder: Made if missing.
+
+    Raises:
+        ValueError: There are no curves.
+    """
+    if not any(curves.values()):
+        raise ValueError("there are no curves to draw")
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_write_figure(plan, curves, folder) for plan in _PLANS]
+
+
+def _write_figure(plan: _Plan, curves: Curves, folder: Path) -> FigureFile:
+    # "default" first, so that a user's own matplotlibrc changes nothing.
+    with style.context(["default", _STYLE]):
+        figure = _draw(plan, curves)
+        png_path, svg_path = (folder / f"{plan.name}.{suffix}" for suffix in ("png", "svg"))
+        _save(figure, png_path, {"Software": None})
+        _save(figure, svg_path, {"Date": None, "Creator": None})
+    n_seeds = max(len(runs) for runs in curves.values())
+    spread = _BAND.format(seeds=f"{n_seeds} seeds") if n_seeds > 1 else _ONE_SEED
+    return FigureFile(plan.number, plan.title, f"{plan.caption} {spread}", png_path, svg_path)
+
+
+def _save(figure: Figure, path: Path, metadata: dict[str, None]) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    figure.savefig(temporary, format=path.suffix[1:], dpi=150, metadata=metadata)
+    temporary.replace(path)
+
+
+def _draw(plan: _Plan, curves: Curves) -> Figure:
+    figure = Figure(figsize=(6.4 if len(plan.panels) == 1 else 10.4, 4.4), layout="constrained")
+    all_axes = figure.subplots(1, len(plan.panels), squeeze=False)[0]
+    for axes, panel in zip(all_axes, plan.panels, strict=True):
+        _draw_panel(axes, panel, curves)
+    handles, names = all_axes[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, names, loc="outside lower center", ncols=2)
+    figure.suptitle(plan.title, fontsize=13)
+    return figure
+
+
+def _draw_panel(axes: Axes, panel: _Panel, curves: Curves) -> None:
+    for model, runs in curves.items():
+        color, name = _COLORS[model], MODEL_NAMES[model]
+        if not panel.is_share:
+            _draw_line(axes, _by_epoch(runs, panel.split, panel.metric), color, name)
+            continue
+        teacher = _by_epoch(runs, panel.split, f"{panel.metric}_vs_teacher")
+        gold = _by_epoch(runs, panel.split, f"{panel.metric}_vs_gold")
+        _draw_line(axes, teacher, color, f"{name}, against teacher")
+        _draw_line(axes, gold, color, f"{name}, against gold", is_gold=True)
+    axes.set_xlabel("Epoch")
+    axes.set_ylabel(panel.y_label)
+    axes.set_axisbelow(True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.margins(x=0.02)
+    if panel.is_share:
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, decimals=None))
+        axes.set_ylim(_share_limits(axes))
+    else:
+        axes.set_ylim(bottom=0.0)
+
+
+def _draw_line(
+    axes: Axes,
+    by_epoch: Mapping[int, Sequence[float]],
+    color: str,
+    name: str,
+    *,
+    is_gold: bool = False,
+) -> None:
+    """Draw the mean of each epoch and, behind it, the band from the lowest seed to the highest."""
+    if not by_epoch:
+        return
+    epochs = sorted(by_epoch)
+    means = [sum(by_epoch[epoch]) / len(by_epoch[epoch]) for epoch in epochs]
+    lows = [min(by_epoch[epoch]) for epoch in epochs]
+    highs = [max(by_epoch[epoch]) for epoch in epochs]
+    axes.fill_between(epochs, lows, highs, color=color, alpha=0.08 if is_gold else 0.2, lw=0)
+    axes.plot(
+        epochs,
+        means,
+        color=color,
+        label=name,
+        linestyle="--" if is_gold else "-",
+        linewidth=1.2 if is_gold else 2.0,
+        # A lone epoch has no line to draw, only a point.
+        marker="o" if len(epochs) == 1 else "",
+        markerfacecolor="white" if is_gold else color,
+    )
+
+
+def _by_epoch(
+    runs: Iterable[Sequence[Mapping[str, Any]]], split: str, metric: str
+) -> dict[int, list[float]]:
+    """Return each epoch's values, one a seed that has it."""
+    values: dict[int, list[float]] = {}
+    for rows in runs:
+        for row in rows:
+            if row["split"] == split and row.get(metric) is not None:
+                values.setdefault(int(row["epoch"]), []).append(float(row[metric]))
+    return values
+
+
+def _share_limits(axes: Axes) -> tuple[float, float]:
+    """Return limits a little beyond the curves, kept to what a share can be and a hair more."""
+    low, high = axes.dataLim.intervaly
+    if low > high:
+        return 0.0, 1.0
+    room = max(0.02, 0.06 * (high - low))
+    return max(-0.01, low - room), min(1.01, high + room)
