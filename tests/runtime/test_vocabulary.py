@@ -110,7 +110,7 @@ class TestEncodeLabel:
 
 class TestWordShape:
     @pytest.mark.parametrize(
-        ("word", "facts"),
+        ("word", "expected"),
         [
             ("Paris", [0]),
             ("ACME", [0, 1]),
@@ -130,8 +130,8 @@ class TestWordShape:
             ("", [4]),
         ],
     )
-    def test_tells_how_a_word_is_written(self, word, metadata):
-        assert [fact for fact, holds in enumerate(word_shape(word)) if holds] == metadata
+    def test_tells_how_a_word_is_written(self, word, expected):
+        assert [fact for fact, holds in enumerate(word_shape(word)) if holds] == expected
 
     def test_has_as_many_facts_as_it_says(self):
         assert len(word_shape("word")) == N_SHAPES

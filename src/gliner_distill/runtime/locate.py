@@ -1,63 +1,91 @@
-"""TODO-DOC."""
+"""The one place that decides which model a name stands for.
 
+A name is a path or a Hugging Face Hub id. The result is a folder and the kind of model in it; the
+model itself is loaded by `StudentNER.from_pretrained` or, for a GLiNER, by `evaluation.models`.
+"""
+
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Final, Literal
 
 from gliner_distill.errors import HubError, StudentError
 from gliner_distill.hub import download_model, looks_like_hub_id
-from gliner_distill.runtime.bundle import GRAPH_FILE, Bundle, read_bundle
 from gliner_distill.runtime.config import CONFIG_FILE
+
+GLINER_CONFIG: Final = "gliner_config.json"
+"""The file by which the folder of a GLiNER is recognized."""
+
+_EXPECTED: Final = (
+    "expected the folder of a student, of a training run, of an export or of a GLiNER, or a hub "
+    "id (owner/name)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedModel:
+    """A folder on this machine and the kind of model that it holds."""
+
+    folder: Path
+    kind: Literal["student", "gliner"]
 
 
 def bundled_student_path() -> Path:
-    """Return the folder of the student of any label that comes with the package."""
+    """Return the folder of the open-label student that is installed with the package."""
     return Path(str(files("gliner_distill") / "resources" / "bundled_student"))
 
 
 def find_student(path: str | Path) -> Path | None:
-    """Return the folder of the student at a path: itself, or a run folder's `student`."""
+    """Return the student's folder at a path: the path itself or, for a run folder, its `student`.
+
+    Returns:
+        None if neither of them holds a `student_config.json`.
+    """
     candidates = (Path(path), Path(path) / "student")
     return next((folder for folder in candidates if (folder / CONFIG_FILE).is_file()), None)
 
 
-def find_bundle(model: str | Path | None) -> Bundle:
-    """Return the student that `StudentNER.from_pretrained` means by a name.
+def locate_model(name: str | Path | None) -> LocatedModel:
+    """Return the folder of the model that a name stands for, after a download if need be.
+
+    Args:
+        name: The folder of a student, of a training run, of an export or of a GLiNER; the hub id
+            of a student or a GLiNER; or None for the student that is installed with the package.
+            A folder takes precedence over a hub id of the same name.
 
     Raises:
-        StudentError: There is no student, or it is broken.
-        HubError: The hub id could not be had.
-        MissingExtraError: It has to be exported first, and torch or onnx is not installed.
+        StudentError: The name is neither a folder nor a hub id, or the folder holds no model.
+        HubError: The hub id cannot be downloaded and is not in the cache.
     """
+    if name is None:
+        return LocatedModel(bundled_student_path(), "student")
     try:
-        folder = bundled_student_path() if model is None else find_student(model)
-        exists = folder is not None or Path(str(model)).exists()
+        return _identify(name, _local_folder(name))
     except OSError as error:  # the name is too long, or a folder may not be read
-        raise StudentError(f"{model}: cannot be read: {error.strerror or error}") from error
-    if not exists and looks_like_hub_id(str(model)):
-        try:
-            folder = find_student(download_model(str(model)))
-        except HubError as error:
-            raise HubError(
-                f"{model}: no such folder of a student, and as a hub id: {error}"
-            ) from error
-    if folder is None:
-        raise StudentError(
-            f"{model}: no student: no {CONFIG_FILE} in it or in its folder student; expected the "
-            "folder of a student, of a run or of an export, or a hub id (owner/name)"
-        )
-    if (folder / GRAPH_FILE).is_file():
-        return read_bundle(folder)
-    return _export_in_memory(folder)
+        raise StudentError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 
-def _export_in_memory(folder: Path) -> Bundle:
-    from gliner_distill.errors import MissingExtraError
-
+def _local_folder(name: str | Path) -> Path:
+    path = Path(name)
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise StudentError(f"{name}: this is a file, not a folder; {_EXPECTED}")
+    if not looks_like_hub_id(str(name)):
+        raise StudentError(f"{name}: there is no such folder; {_EXPECTED}")
     try:
-        from gliner_distill.student.export import make_bundle
-        from gliner_distill.student.files import load_student
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("gliner_distill"):
-            raise
-        raise MissingExtraError(error.name, "train") from error
-    return make_bundle(*load_student(folder))
+        return download_model(str(name))
+    except HubError as error:
+        raise HubError(f"{name}: there is no such folder, and as a hub id: {error}") from error
+
+
+def _identify(name: str | Path, folder: Path) -> LocatedModel:
+    student = find_student(folder)
+    if student is not None:
+        return LocatedModel(student, "student")
+    if (folder / GLINER_CONFIG).is_file():
+        return LocatedModel(folder, "gliner")
+    raise StudentError(
+        f"{name}: this folder holds neither a student (no {CONFIG_FILE} in it or in its folder "
+        f"'student') nor a GLiNER (no {GLINER_CONFIG} in it); {_EXPECTED}"
+    )

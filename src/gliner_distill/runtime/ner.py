@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gliner_distill.decoding import find_spans, join_words, pick_entities
 from gliner_distill.entities import Entity, word_texts
 from gliner_distill.errors import InputError, StudentError
-from gliner_distill.runtime.bundle import Bundle, write_bundle
+from gliner_distill.runtime.bundle import GRAPH_FILE, Bundle, read_bundle, write_bundle
 from gliner_distill.runtime.config import BOUNDARY
 from gliner_distill.runtime.inputs import (
     EntityDict,
@@ -42,7 +42,7 @@ from gliner_distill.runtime.labels import (
     read_label_set,
     read_per_text,
 )
-from gliner_distill.runtime.locate import find_bundle
+from gliner_distill.runtime.locate import locate_model
 from gliner_distill.runtime.scorer import (
     LabelColumns,
     StudentScorer,
@@ -89,20 +89,29 @@ class StudentNER:
     def from_pretrained(
         cls, model: str | Path | None = None, *, num_threads: int | None = None
     ) -> "StudentNER":
-        """Return the student at a path or of a hub id.
+        """Load the student that a name stands for.
 
         Args:
-            model: A folder that `export` wrote; a student's folder or a run folder, which is
-                exported in memory if need be, with torch; a hub id; or None for the student of any
-                label that comes with the package.
+            model: The folder of a student, of a training run or of an export; a hub id; or None
+                for the open-label student that is installed with the package.
             num_threads: See `StudentNER`.
 
         Raises:
-            StudentError: There is no student, or it is broken.
-            HubError: The hub id could not be had.
-            MissingExtraError: It has to be exported first, and torch or onnx is not installed.
+            StudentError: There is no student of that name, or its files are broken.
+            HubError: The hub id cannot be downloaded and is not in the cache.
         """
-        return cls(find_bundle(model), num_threads=num_threads)
+        located = locate_model(model)
+        if located.kind == "gliner":
+            raise StudentError(
+                f"{model}: this is a GLiNER, not a student; distill a student from it "
+                f"(`gliner-distill distill`), or use `gliner_distill.load_model`"
+            )
+        if not (located.folder / GRAPH_FILE).is_file():
+            raise StudentError(
+                f"{located.folder}: there is no {GRAPH_FILE}, which the runtime needs; write it "
+                f"with `gliner-distill export {located.folder} --out FOLDER`"
+            )
+        return cls(read_bundle(located.folder), num_threads=num_threads)
 
     @property
     def precision(self) -> str:
