@@ -28,6 +28,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from calibration import (
+    Calibration,
+    ScoredGroup,
+    calibration_error,
+    fit_calibration,
+    mean_f1,
+)
 from model_card import write_card
 from transfer_set import HELD_OUT, gather, open_passages, read_labels, with_beside
 
@@ -39,13 +46,6 @@ from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.progress import StageProgress
 from gliner_distill.runtime.config import BOUNDARY, StudentConfig
-from gliner_distill.runtime.thresholds import (
-    Calibration,
-    ScoredGroup,
-    calibration_error,
-    fit_calibration,
-    mean_f1,
-)
 from gliner_distill.store.store import SoftLabelStore
 from gliner_distill.student.export import attach_graph
 from gliner_distill.student.files import load_student, save_student

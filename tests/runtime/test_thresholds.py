@@ -1,255 +1,11 @@
-"""Calibration: where 0.5 becomes the best threshold, and scores the share that is right."""
+"""Thresholds per label, against every possible cut."""
 
-import math
-
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliner_distill.decoding import decode_entities
-from gliner_distill.entities import END, INSIDE, START, Entity
-from gliner_distill.metrics import score_spans
-from gliner_distill.runtime.thresholds import (
-    Calibration,
-    ScoredGroup,
-    calibration_error,
-    fit_calibration,
-    fit_label_thresholds,
-    mean_f1,
-)
-
-NOTHING = -6.0
-UNCHANGED = Calibration((0.0, 0.0, 0.0))
-LABELS = ("city", "person")
-
-
-def one_word_group(answers):
-    """Return a group with a passage for each `(logit, right)`: one word that is found or not."""
-    logits = [np.full((1, 1, 3), logit, np.float32) for logit, _ in answers]
-    gold = [[Entity(0, 1, "city")] if right else [] for _, right in answers]
-    return ScoredGroup(logits, [("city",)] * len(answers), gold)
-
-
-def noisy_group(seed, too_low, n_passages=60):
-    """Return a group of a student with noise, each kind of whose logits is so much too low.
-
-    Without that, an entity's logits lie around 2 and all others around -2.
-    """
-    draw = np.random.default_rng(seed)
-    logits, gold = [], []
-    for _ in range(n_passages):
-        n_words = int(draw.integers(4, 12))
-        array = draw.normal(-2.0, 0.9, (n_words, len(LABELS), 3))
-        start = int(draw.integers(0, n_words - 2))
-        end = start + int(draw.integers(1, 4))
-        label = int(draw.integers(len(LABELS)))
-        array[start, label, START] += 4
-        array[min(end, n_words) - 1, label, END] += 4
-        array[start:end, label, INSIDE] += 4
-        logits.append((array - np.array(too_low)).astype(np.float32))
-        gold.append([Entity(start, min(end, n_words), LABELS[label])])
-    return ScoredGroup(logits, [LABELS] * n_passages, gold)
-
-
-def f1_at(group, threshold_logit):
-    """Return the F1 of unchanged logits at a threshold of the same probability for all kinds."""
-    threshold = 1 / (1 + math.exp(-threshold_logit))
-    found = [
-        decode_entities(1 / (1 + np.exp(-logits.astype(np.float64))), labels, threshold=threshold)
-        for logits, labels in zip(group.logits, group.labels, strict=True)
-    ]
-    return score_spans(found, group.gold).f1
-
-
-def best_single_threshold(groups):
-    """Return the best mean F1 there is at one threshold, looked for one by one."""
-    steps = np.arange(-4, 4, 0.1) + 0.003  # beside the steps of what is tested
-    return max(float(np.mean([f1_at(group, step) for group in groups])) for step in steps)
-
-
-def likeliest_scale(answers):
-    """Return the scale at which the outcomes of logits are likeliest, looked for one by one."""
-    logits, right = (np.array(column) for column in zip(*answers, strict=True))
-    signed = np.where(right, logits, -logits)
-    scales = np.linspace(0.25, 4.0, 4000)
-    return scales[np.argmin([np.log1p(np.exp(-scale * signed)).mean() for scale in scales])]
-
-
-class TestApply:
-    def test_takes_the_shift_off_and_multiplies_what_is_left(self):
-        logits = np.array([[[1.0, 2.0, 3.0]], [[-1.0, 0.0, 0.5]]], np.float32)
-        found = Calibration((1.0, -1.0, 0.5), 2.0).apply(logits)
-        assert found.tolist() == [[[0.0, 6.0, 5.0]], [[-4.0, 2.0, 0.0]]]
-        assert found.dtype == np.float32
-        assert logits[0, 0, 0] == 1.0  # what was given stays
-
-    @given(st.integers(0, 10_000), st.sampled_from([0.25, 0.5, 2.0, 4.0]))
-    def test_changes_no_answer_at_a_half_by_its_scale(self, seed, scale):
-        draw = np.random.default_rng(seed)
-        logits = draw.uniform(-3, 3, (8, 3, 3)).astype(np.float32)
-
-        def entities(calibration):
-            probs = 1 / (1 + np.exp(-calibration.apply(logits)))
-            return decode_entities(probs, ("city", "person", "river"), threshold=0.5)
-
-        shift = (0.5, -0.5, -1.0)
-        assert entities(Calibration(shift, scale)) == entities(Calibration(shift))
-
-
-class TestShift:
-    @pytest.mark.parametrize("seed", range(3))
-    def test_makes_a_half_the_best_threshold_of_a_cautious_student(self, seed):
-        groups = [noisy_group(seed, (1.5, 1.5, 1.5)), noisy_group(seed + 10, (1.5, 1.5, 1.5))]
-        calibration = fit_calibration(groups)
-        assert max(calibration.shift) < -0.9
-        best = best_single_threshold(groups)
-        assert mean_f1(groups, calibration) >= best - 0.005
-        assert mean_f1(groups, calibration) > mean_f1(groups, UNCHANGED) + 0.1
-        # A half is best now: what is calibrated has no better threshold elsewhere.
-        calibrated = [
-            ScoredGroup(list(map(calibration.apply, one.logits)), one.labels, one.gold)
-            for one in groups
-        ]
-        assert best_single_threshold(calibrated) <= mean_f1(groups, calibration) + 0.005
-
-    def test_of_inside_alone_is_found(self):
-        groups = [noisy_group(seed, (0.0, 0.0, 2.0)) for seed in (1, 2)]
-        calibration = fit_calibration(groups)
-        assert calibration.shift[INSIDE] < min(calibration.shift[:INSIDE]) - 1
-        assert mean_f1(groups, calibration) > best_single_threshold(groups) + 0.1
-
-    @pytest.mark.parametrize("kind", [START, END, INSIDE])
-    def test_moves_each_kind_by_itself(self, kind):
-        # One word is right and low in `kind`, the other wrong and low in the next: no shift of all
-        # three tells them apart.
-        logits = np.full((2, 1, 1, 3), 3.0, np.float32)
-        logits[0, ..., kind] = -1.75
-        logits[1, ..., (kind + 1) % 3] = -1.15
-        group = ScoredGroup(list(logits), [("city",)] * 2, [[Entity(0, 1, "city")], []])
-        calibration = fit_calibration([group])
-        expected = [-1.8, -1.8, -1.8]
-        expected[(kind + 1) % 3] = -1.0
-        assert calibration.shift == tuple(expected)
-        assert mean_f1([group], calibration) == 1.0
-        assert best_single_threshold([group]) == pytest.approx(2 / 3)
-
-    def test_goes_up_for_a_rash_student(self):
-        group = one_word_group([(2.0, True)] * 5 + [(0.75, False)] * 5)
-        calibration = fit_calibration([group])
-        assert calibration.shift == (0.8, 0.8, 0.8)
-        assert mean_f1([group], calibration) == 1.0
-
-    def test_is_no_larger_than_needed(self):
-        # From -2.9 to 1.5 any shift is right for the first, from -3 to -1.5 for the second.
-        assert fit_calibration([one_word_group([(3.0, True), (-3.0, False)])]).shift == (0, 0, 0)
-        cautious = one_word_group([(-1.25, True), (-3.5, False)])
-        assert fit_calibration([cautious]).shift == (-1.3, -1.3, -1.3)
-
-    def test_counts_groups_alike(self):
-        # For the many passages alone 0 would be best, and for all passages in one group.
-        large = one_word_group([(3.0, True), (-0.5, False)] * 50)
-        small = one_word_group([(-1.75, True)])
-        together = ScoredGroup(
-            large.logits + small.logits, large.labels + small.labels, large.gold + small.gold
-        )
-        assert fit_calibration([large, small]).shift == (-1.8, -1.8, -1.8)
-        assert fit_calibration([large]).shift == fit_calibration([together]).shift == (0, 0, 0)
-
-
-class TestScale:
-    def test_is_below_1_for_scores_that_are_too_sure(self):
-        answers = [(2.0, True)] * 75 + [(2.0, False)] * 25
-        calibration = fit_calibration([one_word_group(answers)])
-        # At this scale the score is the share that is right, 0.75; steps are 4% apart.
-        assert calibration.scale == pytest.approx(math.log(3) / 2, rel=0.025)
-
-    def test_is_above_1_for_scores_that_are_too_modest(self):
-        answers = [(0.5, True)] * 80 + [(0.5, False)] * 20
-        calibration = fit_calibration([one_word_group(answers)])
-        assert calibration.scale == pytest.approx(math.log(4) / 0.5, rel=0.025)
-
-    def test_makes_scores_the_share_that_is_right(self):
-        groups = [one_word_group([(2.0, True)] * 75 + [(2.0, False)] * 25)]
-        calibration = fit_calibration(groups)
-        before = calibration_error(groups, UNCHANGED)
-        assert before == pytest.approx(1 / (1 + math.exp(-2)) - 0.75, abs=1e-6)
-        assert calibration_error(groups, calibration) < 0.005
-
-    def test_is_the_likeliest_for_what_is_found(self):
-        answers = [(2.5, True)] * 40 + [(1.0, True)] * 10 + [(1.0, False)] * 6
-        below = [(-1.0, False)] * 30 + [(-1.5, True)] * 2 + [(-2.5, False)] * 200  # do not count
-        calibration = fit_calibration([one_word_group(answers + below)])
-        assert calibration.shift == (0, 0, 0)
-        assert calibration.scale == pytest.approx(likeliest_scale(answers), rel=0.025)
-        assert calibration.scale != pytest.approx(likeliest_scale(answers + below), rel=0.1)
-
-    @pytest.mark.parametrize("right", [True, False])
-    def test_is_1_where_all_are_right_or_all_wrong(self, right):
-        answers = [(logit, right) for logit in (0.5, 1.0, 2.5, -0.5)]
-        assert fit_calibration([one_word_group(answers)]).scale == 1.0
-
-
-class TestMeanF1:
-    def test_is_the_mean_over_groups_and_not_over_passages(self):
-        right, wrong = one_word_group([(2.0, True)] * 30), one_word_group([(2.0, False)])
-        half = one_word_group([(2.0, True), (-2.0, True), (2.0, False)])
-        assert mean_f1([right, wrong], UNCHANGED) == 0.5
-        assert mean_f1([right, wrong, half], UNCHANGED) == pytest.approx((1 + 0 + 0.5) / 3)
-
-    def test_is_of_calibrated_logits(self):
-        group = one_word_group([(-1.0, True)])
-        assert mean_f1([group], UNCHANGED) == 0.0
-        assert mean_f1([group], Calibration((-1.5, -1.5, -1.5))) == 1.0
-        assert mean_f1([group], Calibration((-1.5, -1.5, -0.5))) == 0.0
-
-
-class TestCalibrationError:
-    def test_is_of_the_entities_found_of_all_groups(self):
-        # Of 4 found with a score of 0.9, 2 are right; the two below a half do not count.
-        score = math.log(9)
-        groups = [
-            one_word_group([(score, True), (-0.5, False)]),
-            one_word_group([(score, True), (score, False), (score, False), (-0.5, True)]),
-        ]
-        assert calibration_error(groups, UNCHANGED) == pytest.approx(0.4, abs=1e-6)
-
-    def test_is_of_calibrated_scores(self):
-        groups = [one_word_group([(math.log(9), True), (math.log(9), False)])]
-        calibration = Calibration((0.0, 0.0, 0.0), 0.5)
-        assert calibration_error(groups, calibration) == pytest.approx(0.25, abs=1e-6)  # sqrt(9)
-
-    def test_is_0_where_nothing_is_found(self):
-        assert calibration_error([one_word_group([(-1.0, True)])], UNCHANGED) == 0.0
-
-
-class TestEdges:
-    def test_no_group_is_an_error(self):
-        with pytest.raises(ValueError, match="nothing to fit to"):
-            fit_calibration([])
-
-    def test_passages_without_words_labels_or_entities_change_nothing(self):
-        empty = ScoredGroup(
-            logits=[np.zeros((0, 1, 3), np.float32), np.zeros((2, 0, 3), np.float32)],
-            labels=[("city",), ()],
-            gold=[[], []],
-        )
-        without = ScoredGroup([np.full((3, 1, 3), NOTHING, np.float32)], [("city",)], [[]])
-        assert fit_calibration([empty]) == fit_calibration([empty, without]) == UNCHANGED
-        assert mean_f1([empty, without], UNCHANGED) == 1.0
-        assert calibration_error([empty, without], UNCHANGED) == 0.0
-        # Beside others they do not move what is found.
-        full = one_word_group([(-1.25, True), (-3.5, False)])
-        beside = ScoredGroup(
-            full.logits + empty.logits, full.labels + empty.labels, full.gold + empty.gold
-        )
-        assert fit_calibration([beside]) == fit_calibration([full])
-
-    def test_logits_without_bounds_overflow_nothing(self):
-        answers = [(1e4, True), (1e4, False), (-1e4, False)]
-        calibration = fit_calibration([one_word_group(answers)])
-        assert calibration.shift == (0, 0, 0)
-        assert 0.25 <= calibration.scale <= 1.0
+from gliner_distill.entities import Entity
+from gliner_distill.runtime.thresholds import fit_label_thresholds
 
 
 def f1_of_cut(outcomes, n_gold, cut):
@@ -260,25 +16,25 @@ def f1_of_cut(outcomes, n_gold, cut):
 class TestLabelThresholds:
     @staticmethod
     def passages(outcomes, n_missed=0, label="city"):
-        """Return a passage for each `(score, right)`, and some whose entity nobody found."""
-        found = [[Entity(0, 1, label, score)] for score, _ in outcomes] + [[]] * n_missed
+        """Return a passage for each `(score, right)`, and some whose entity has no candidate."""
+        candidates = [[Entity(0, 1, label, score)] for score, _ in outcomes] + [[]] * n_missed
         gold = [{(0, 1, label)} if right else set() for _, right in outcomes]
-        return found, gold + [{(0, 1, label)}] * n_missed
+        return candidates, gold + [{(0, 1, label)}] * n_missed
 
-    def test_lie_midway_between_right_and_wrong(self):
+    def test_fit_label_thresholds_cuts_midway_between_right_and_wrong(self):
         right = [(score, True) for score in (0.9, 0.85, 0.8, 0.75, 0.7)]
         wrong = [(0.4, False), (0.3, False)]
-        found, gold = self.passages(right + wrong)
-        assert fit_label_thresholds(found, gold, {"city": 0.5}) == {"city": 0.55}
+        candidates, gold = self.passages(right + wrong)
+        assert fit_label_thresholds(candidates, gold, {"city": 0.5}) == {"city": 0.55}
 
     @given(
         st.lists(st.tuples(st.integers(2, 19), st.booleans()), min_size=1, max_size=30),
         st.integers(5, 9),
     )
-    def test_are_as_good_as_any_cut(self, outcomes, n_missed):
+    def test_fit_label_thresholds_is_as_good_as_any_cut(self, outcomes, n_missed):
         outcomes = [(score / 20, right) for score, right in outcomes]
-        found, gold = self.passages(outcomes, n_missed)
-        cut = fit_label_thresholds(found, gold, {"city": 0.5})["city"]
+        candidates, gold = self.passages(outcomes, n_missed)
+        cut = fit_label_thresholds(candidates, gold, {"city": 0.5})["city"]
         n_gold = n_missed + sum(right for _, right in outcomes)
         best = max(f1_of_cut(outcomes, n_gold, place / 40) for place in range(40))
         assert 0.02 <= cut <= 0.98
@@ -287,36 +43,36 @@ class TestLabelThresholds:
         else:
             assert cut == 0.5
 
-    def test_of_rare_labels_are_those_of_all_together(self):
+    def test_fit_label_thresholds_gives_rare_labels_one_shared_threshold(self):
         many, few = [(0.9, True)] * 5 + [(0.6, False)], [(0.5, True)] * 4 + [(0.3, False)]
-        found, gold = self.passages(many)
-        found_few, gold_few = self.passages(few, label="river")
+        candidates, gold = self.passages(many)
+        candidates_few, gold_few = self.passages(few, label="river")
         labels = ["city", "river", "unseen"]
         fitted = fit_label_thresholds(
-            found + found_few, gold + gold_few, dict.fromkeys(labels, 0.5)
+            candidates + candidates_few, gold + gold_few, dict.fromkeys(labels, 0.5)
         )
         assert fitted["city"] == 0.75
         assert fitted["river"] == fitted["unseen"] == 0.4
-        found_few.append([Entity(0, 1, "river", 0.5)])
+        candidates_few.append([Entity(0, 1, "river", 0.5)])
         gold_few.append({(0, 1, "river")})  # the fifth
         fitted = fit_label_thresholds(
-            found + found_few, gold + gold_few, dict.fromkeys(labels, 0.5)
+            candidates + candidates_few, gold + gold_few, dict.fromkeys(labels, 0.5)
         )
         assert fitted["river"] == 0.4
         assert fitted["unseen"] == 0.4
 
-    def test_of_labels_that_are_found_nowhere_right_stay_a_half(self):
-        found, gold = self.passages([(0.9, False), (0.2, False)], n_missed=6)
-        assert fit_label_thresholds(found, gold, {"city": 0.5}) == {"city": 0.5}
+    def test_fit_label_thresholds_keeps_one_half_if_no_candidate_is_right(self):
+        candidates, gold = self.passages([(0.9, False), (0.2, False)], n_missed=6)
+        assert fit_label_thresholds(candidates, gold, {"city": 0.5}) == {"city": 0.5}
 
-    def test_count_gold_of_the_labels_asked_alone(self):
-        found, gold = self.passages([(0.9, True)] * 5 + [(0.4, False)])
+    def test_fit_label_thresholds_counts_only_gold_of_its_labels(self):
+        candidates, gold = self.passages([(0.9, True)] * 5 + [(0.4, False)])
         gold[0] = gold[0] | {(0, 1, "person")}
-        assert fit_label_thresholds(found, gold, {"city": 0.5}) == {"city": 0.65}
+        assert fit_label_thresholds(candidates, gold, {"city": 0.5}) == {"city": 0.65}
 
-    def test_moves_a_threshold_for_a_gain_alone(self):
-        found = [[Entity(0, 1, "city", 0.6)]] * 9 + [[Entity(0, 1, "city", 0.7)]]
+    def test_fit_label_thresholds_moves_only_for_a_gain(self):
+        candidates = [[Entity(0, 1, "city", 0.6)]] * 9 + [[Entity(0, 1, "city", 0.7)]]
         gold = [{(0, 1, "city")}] * 9 + [set()]
         own = {"city": 0.55}
-        assert fit_label_thresholds(found, gold, own, min_gain=0.01) == own
-        assert fit_label_thresholds(found, gold, {"city": 0.65}, min_gain=0.01)["city"] < 0.6
+        assert fit_label_thresholds(candidates, gold, own, min_gain=0.01) == own
+        assert fit_label_thresholds(candidates, gold, {"city": 0.65}, min_gain=0.01)["city"] < 0.6
