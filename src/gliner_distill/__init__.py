@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from gliner_distill.decoding import entities_to_probs
     from gliner_distill.entities import Entity, LabeledPassage, Passage
     from gliner_distill.errors import DistillError
-    from gliner_distill.evaluation.evaluate import TeacherPredictor, evaluate
+    from gliner_distill.evaluation.evaluate import evaluate
+    from gliner_distill.evaluation.models import TeacherNER
     from gliner_distill.labeling.pipeline import label_corpus
     from gliner_distill.labeling.policy import LabelPolicy
     from gliner_distill.runtime.labels import EncodedLabels
@@ -44,7 +45,7 @@ __all__ = [
     "StudentPredictor",
     "Teacher",
     "TeacherEnsemble",
-    "TeacherPredictor",
+    "TeacherNER",
     "TrainingSettings",
     "__version__",
     "entities_to_probs",
@@ -70,7 +71,7 @@ _MODULES = {
     "StudentPredictor": "student.predictor",
     "Teacher": "teacher.base",
     "TeacherEnsemble": "teacher.ensemble",
-    "TeacherPredictor": "evaluation.evaluate",
+    "TeacherNER": "evaluation.models",
     "TrainingSettings": "training.settings",
     "entities_to_probs": "decoding",
     "evaluate": "evaluation.evaluate",

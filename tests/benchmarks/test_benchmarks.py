@@ -4,6 +4,7 @@ import importlib
 import json
 import random
 import sys
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -116,7 +117,7 @@ class TestOpenLabel:
     @pytest.fixture
     def expected(self, sets, student_folder, gliner_folder):
         """A function that returns what a model finds in each set at a threshold."""
-        from gliner_distill.evaluation.evaluate import TeacherPredictor
+        from gliner_distill.evaluation.models import TeacherNER
         from gliner_distill.student.files import load_student
         from gliner_distill.student.predictor import StudentPredictor
         from gliner_distill.teacher.gliner import GLiNERTeacher
@@ -125,14 +126,12 @@ class TestOpenLabel:
         student = load_student(student_folder / "student")
 
         def find(model, threshold):
-            predictor = {
-                "teacher": lambda: TeacherPredictor(teacher, threshold=threshold),
-                "student": lambda: StudentPredictor(*student, threshold=threshold),
-            }[model]()
+            predict = {
+                "teacher": partial(TeacherNER(teacher).predict_words, threshold=threshold),
+                "student": StudentPredictor(*student, threshold=threshold).predict_words,
+            }[model]
             return {
-                name: predictor.predict_words(
-                    [one.words for one in passages], [LABELS] * len(passages)
-                )
+                name: predict([one.words for one in passages], [LABELS] * len(passages))
                 for name, passages in sets.items()
             }
 

@@ -1,54 +1,75 @@
-"""A teacher as a `Finder`, and an exported student as a `Predictor`."""
+"""One loader for students and GLiNERs, and a teacher behind the methods of a student."""
+
+import builtins
 
 import pytest
 
-from gliner_distill.errors import StudentError
-from gliner_distill.evaluation.models import (
-    ExportPredictor,
-    PredictOptions,
-    TeacherFinder,
-    find_predictor,
-)
-from gliner_distill.runtime.bundle import write_bundle
-from gliner_distill.student.export import make_bundle
-from gliner_distill.student.files import load_student, save_student
-from gliner_distill.student.predictor import StudentPredictor
+from gliner_distill.decoding import decode_entities
+from gliner_distill.errors import MissingExtraError, StudentError
+from gliner_distill.evaluation.models import TeacherNER, load_model
+from gliner_distill.runtime.ner import StudentNER
+from gliner_distill.teacher.gliner import GLiNERTeacher
 
 
-class TestTeacherFinder:
-    def test_asks_for_descriptions_and_answers_with_labels(self, lexicon_teacher):
-        teacher = lexicon_teacher({"paris": "city: a town", "mary": "person"})
-        finder = TeacherFinder(teacher, PredictOptions({"city": "a town", "person": ""}))
-        found = finder.find(["in  mary and paris", "", "\ud800 mary"])
-        assert [[(one["start"], one["text"], one["label"]) for one in some] for some in found] == [
-            [(4, "mary", "person"), (13, "paris", "city")],
-            [],
-            [(2, "mary", "person")],
+class TestTeacherNER:
+    @pytest.mark.parametrize("threshold", [0.5, 0.85])
+    def test_teacher_ner_predict_words_equals_decode_entities(self, lexicon_teacher, threshold):
+        teacher = lexicon_teacher({"paris": "city", "mary": "person", "x": "river"})
+        passages = [["mary", "saw", "paris"], ["x"], ["nothing"]]
+        labels = [("city", "person"), ("river",), ()]
+        predicted = TeacherNER(teacher).predict_words(passages, labels, threshold=threshold)
+        probs = teacher.score_passages(passages, labels)
+        assert predicted == [
+            decode_entities(passage_probs, asked, threshold=threshold)
+            for passage_probs, asked in zip(probs, labels, strict=True)
         ]
-        asked = [labels for _, labels in teacher.asked]
-        assert asked == [("city: a town", "person")] * 3
-        assert teacher.asked[2][0] == ("\ufffd", "mary")
+        # END is 0.8 + length / 256: 0.816, 0.820, 0.804.
+        n_entities = [len(entities) for entities in predicted]
+        assert n_entities == ([2, 1, 0] if threshold == 0.5 else [0] * 3)
 
-
-class TestFindPredictor:
-    def test_asks_torch_where_it_can_and_an_export_where_it_must(
-        self, build_student, small_vocabulary, tmp_path
+    def test_teacher_ner_inference_asks_with_descriptions_and_answers_with_labels(
+        self, lexicon_teacher
     ):
-        student = build_student(head="boundary")
-        save_student(tmp_path / "own", student, small_vocabulary, metadata={})
-        write_bundle(tmp_path / "made", make_bundle(student, small_vocabulary))
-        torch_predictor = find_predictor(str(tmp_path / "own"), threshold=0.01)
-        export_predictor = find_predictor(str(tmp_path / "made"), threshold=0.01)
-        assert isinstance(torch_predictor, StudentPredictor)
-        assert isinstance(export_predictor, ExportPredictor)
-        words, labels = [["mary", "saw", "paris"], []], [["city", "person"], ["city"]]
-        expected = torch_predictor.predict_words(words, labels)
-        assert expected[0]
-        assert export_predictor.predict_words(words, labels) == expected
+        teacher = lexicon_teacher({"paris": "city: a town", "mary": "person"})
+        texts = ["in  mary and paris", "", "\ud800 mary"]
+        answers = TeacherNER(teacher).inference(texts, {"city": "a town", "person": "person"})
+        assert [
+            [(entity["start"], entity["text"], entity["label"]) for entity in entities]
+            for entities in answers
+        ] == [[(4, "mary", "person"), (13, "paris", "city")], [], [(2, "mary", "person")]]
+        assert [labels for _, labels in teacher.asked] == [("city: a town", "person")] * 3
 
-    def test_loading_an_export_with_torch_says_what_to_give(
-        self, build_student, small_vocabulary, tmp_path
+    def test_teacher_ner_inference_replaces_lone_surrogates(self, lexicon_teacher):
+        teacher = lexicon_teacher({"mary": "person"})
+        TeacherNER(teacher).inference(["\ud800 mary"], ["person"])
+        assert teacher.asked == [(("\ufffd", "mary"), ("person",))]
+
+
+class TestLoadModel:
+    def test_load_model_without_a_name_gives_the_bundled_student(self):
+        model = load_model(num_threads=1)
+        assert isinstance(model, StudentNER)
+        assert model.predict_words([["Paris"]], [["city"]])[0][0].label == "city"
+
+    def test_load_model_of_a_gliner_folder_gives_its_teacher(self, gliner_folder):
+        model = load_model(gliner_folder, num_threads=1)
+        assert isinstance(model, TeacherNER)
+        assert isinstance(model.teacher, GLiNERTeacher)
+
+    def test_load_model_refuses_a_folder_without_a_model(self, tmp_path):
+        with pytest.raises(StudentError, match=str(tmp_path)):
+            load_model(tmp_path)
+
+    def test_load_model_of_a_gliner_names_the_extra_where_torch_is_missing(
+        self, gliner_folder, monkeypatch
     ):
-        write_bundle(tmp_path, make_bundle(build_student(), small_vocabulary))
-        with pytest.raises(StudentError, match=r"this is an export, without the weights"):
-            load_student(tmp_path)
+        real_import = builtins.__import__
+
+        def refuse(name, *args):
+            if name == "torch":
+                raise ModuleNotFoundError("No module named 'torch'", name="torch")
+            return real_import(name, *args)
+
+        monkeypatch.setattr(builtins, "__import__", refuse)
+        with pytest.raises(MissingExtraError, match=r"torch .*gliner-distill\[train\]"):
+            load_model(gliner_folder)

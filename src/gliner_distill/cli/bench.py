@@ -22,23 +22,21 @@ def bench(
     Prints a table in Markdown. Writes nothing but the file of --json.
     """
     with when_stopped("nothing was written"):
-        import json
-
-        from gliner_distill.evaluation.speed import compare_speed, describe_speed
-        from gliner_distill.files import replace_file
+        from gliner_distill.evaluation.speed import SpeedSettings, compare_speed, describe_speed
+        from gliner_distill.files import write_json
         from gliner_distill.runtime.scorer import count_processors
 
         quiet_libraries()
         _check_folder_of(json_file)
-        figures = compare_speed(
+        comparison = compare_speed(
             models or [None],
             num_threads=threads or count_processors(),
-            rounds=rounds,
+            settings=SpeedSettings(rounds=rounds),
             progress=lambda stage, done, total, note="": typer.echo(
                 f"{done}/{total} {note}", err=True
             ),
         )
         if json_file is not None:
-            replace_file(json_file, (json.dumps(figures, indent=1) + "\n").encode())
-    for line in describe_speed(figures):
+            write_json(json_file, comparison.as_json())
+    for line in describe_speed(comparison):
         typer.echo(line)

@@ -8,13 +8,14 @@ from gliner_distill.cli import options as given
 from gliner_distill.cli.terminal import quiet_libraries, when_stopped
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError, DistillError
+from gliner_distill.files import write_json
 
 
 def evaluate(
     model: given.ModelArgument,
     corpus: given.CorpusArgument,
     labels: given.LabelFile = None,
-    threshold: given.Threshold = None,
+    threshold: given.ScoreThreshold = 0.5,
     json_file: given.JsonFile = None,
     skip_bad: given.SkipBad = False,
 ) -> None:
@@ -29,23 +30,23 @@ def evaluate(
     """
     with when_stopped("nothing was written"):
         from gliner_distill.corpus.labels import read_labels
-        from gliner_distill.evaluation.evaluate import measure_predictor, write_measurements
-        from gliner_distill.evaluation.models import find_predictor
+        from gliner_distill.evaluation.evaluate import measure_model
+        from gliner_distill.evaluation.models import load_model
 
         quiet_libraries()
         _check_folder_of(json_file)
         fixed = tuple(read_labels(labels)) if labels is not None else None
         passages = _read_gold(corpus, skip_bad=skip_bad)
-        predictor = find_predictor(model, threshold=threshold)
-        given_as = {"model": model, "corpus": corpus, "threshold": threshold or "default"}
-        figures = given_as | measure_predictor(predictor, passages, fixed)
+        measurements = measure_model(load_model(model), passages, fixed, threshold=threshold)
+        figures = {"model": model, "corpus": corpus, "threshold": threshold}
+        figures |= measurements.as_json()
     for key, value in figures.items():
         if isinstance(value, float):
             typer.echo(f"{key:32} {value:10.4f}")
         elif not isinstance(value, dict):
             typer.echo(f"{key:32} {value!s:>10}")
     if json_file is not None:
-        write_measurements(json_file, figures)
+        write_json(json_file, figures)
 
 
 def _check_folder_of(file: Path | None) -> None:

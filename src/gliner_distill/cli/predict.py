@@ -1,6 +1,8 @@
 """The commands on what finds entities: `evaluate`, `predict`, `export` and `bench`."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from itertools import count, starmap
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,8 @@ from gliner_distill.errors import DistillError
 if TYPE_CHECKING:
     from gliner_distill.cli.input import DocumentSource
     from gliner_distill.cli.output import AnswerWriter
-    from gliner_distill.evaluation.models import Finder, PredictOptions
+    from gliner_distill.evaluation.models import NERModel
+    from gliner_distill.runtime.inputs import EntityDict
 
 
 def predict(
@@ -58,7 +61,7 @@ def predict(
         from gliner_distill.cli.input import find_source
         from gliner_distill.cli.output import make_form
         from gliner_distill.corpus.labels import read_labels
-        from gliner_distill.evaluation.models import PredictOptions
+        from gliner_distill.evaluation.models import load_model
 
         quiet_libraries()
         asked = dict.fromkeys(label or [], "")
@@ -67,24 +70,32 @@ def predict(
         if output is None:
             output = "color" if is_terminal(sys.stdout) else "jsonl"
         form = make_form(output, list(asked))
-        question = PredictOptions(asked, threshold, flat_ner=not nested, multi_label=multi_label)
-        _answer_documents(source, _find_finder(model, question, threads), form)
+        labels_asked = {label: text or label for label, text in asked.items()}
+        loaded = load_model(model, num_threads=threads)
+        find = partial(
+            loaded.inference,
+            labels=labels_asked,
+            flat_ner=not nested,
+            threshold=threshold,
+            multi_label=multi_label,
+        )
+        _answer_documents(source, find, form, max_documents=_max_documents(loaded))
 
 
-def _find_finder(model: str | None, question: "PredictOptions", threads: int | None) -> "Finder":
-    from gliner_distill.evaluation.models import StudentFinder, find_model
+def _max_documents(model: "NERModel") -> int:
+    """Return how many documents a model is given at once, so that answers come soon."""
     from gliner_distill.runtime.ner import StudentNER
 
-    found = find_model(model)
-    if found.is_student:
-        student = StudentNER.from_pretrained(found.folder, num_threads=threads)
-        return StudentFinder(student, question)
-    from gliner_distill.evaluation.models import load_teacher_finder
-
-    return load_teacher_finder(found.folder, question, num_threads=threads)
+    return 512 if isinstance(model, StudentNER) else 16
 
 
-def _answer_documents(source: "DocumentSource", finder: "Finder", form: "AnswerWriter") -> None:
+def _answer_documents(
+    source: "DocumentSource",
+    find: "Callable[[list[str]], list[list[EntityDict]]]",
+    form: "AnswerWriter",
+    *,
+    max_documents: int,
+) -> None:
     """Print the answers, as soon as there are documents, as many at once as there are."""
     from gliner_distill.cli.input import Prefetcher
     from gliner_distill.cli.progress import DocumentProgress
@@ -94,10 +105,10 @@ def _answer_documents(source: "DocumentSource", finder: "Finder", form: "AnswerW
     print_whole(form.head())
     with (
         DocumentProgress(source.n_bytes, is_shown=is_shown) as progress,
-        Prefetcher(source.read(), max_documents=finder.max_documents) as batches,
+        Prefetcher(source.read(), max_documents=max_documents) as batches,
     ):
         for documents in batches:
-            found = finder.find([document.text for document in documents])
+            found = find([document.text for document in documents])
             answers = zip(count(number), documents, found, strict=False)
             print_whole(b"".join(starmap(form.answer, answers)))
             progress.count(documents)

@@ -13,9 +13,9 @@ from typing import Any
 from gliner_distill.decoding import decode_entities
 from gliner_distill.distillation.job import Distilled
 from gliner_distill.distillation.plan import TIMED_ROUNDS, TIMED_WORDS
-from gliner_distill.entities import Entity, LabeledPassage, word_texts
-from gliner_distill.evaluation.evaluate import TeacherPredictor
-from gliner_distill.evaluation.speed import Reader, describe_machine, measure_rates
+from gliner_distill.entities import Entity, LabeledPassage
+from gliner_distill.evaluation.models import NERModel, TeacherNER
+from gliner_distill.evaluation.speed import describe_machine, measure_rates
 from gliner_distill.metrics import SpanScores, score_spans, score_spans_by_label
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.scorer import count_processors
@@ -201,23 +201,14 @@ def _compare_speed(
     items: Sequence[LabeledPassage],
     labels: list[str],
 ) -> dict[str, dict[str, float]]:
-    predictor = TeacherPredictor(teacher)
-
-    def read_with_teacher(texts: list[str], asked: list[str]) -> Sequence[Any]:
-        return predictor.predict_words([word_texts(text) for text in texts], [asked] * len(texts))
-
-    def reader(student: StudentNER) -> Reader:
-        return lambda texts, asked: list(student.inference(texts, asked))
-
     texts, n_words = [], 0
     for item in items:
         if n_words < TIMED_WORDS:
             texts.append(" ".join(item.passage.words))
             n_words += len(item.passage.words)
-    readers = {name: reader(student) for name, student in students.items()}
-    rates = measure_rates(
-        readers | {TEACHER: read_with_teacher}, texts, labels, rounds=TIMED_ROUNDS
-    )
+    models: dict[str, NERModel] = {**students, TEACHER: TeacherNER(teacher)}
+    readers = {name: model.inference for name, model in models.items()}
+    rates = measure_rates(readers, texts, labels, rounds=TIMED_ROUNDS)
     return {
         name: {
             "words_per_second": sorted(of_rounds)[len(of_rounds) // 2],

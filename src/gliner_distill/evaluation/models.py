@@ -1,211 +1,159 @@
-"""Models by their name for `evaluate`, and a GLiNER for `predict`. Needs torch.
+"""One protocol and one loader for everything that finds entities in text.
 
-In: a model's folder or hub id. Out: a `Predictor` and what it is worth on a corpus; or a `Finder`.
+`load_model` turns the name of a student or of a GLiNER into an `NERModel`. A student runs without
+torch; torch is imported only when the name stands for a GLiNER.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-import torch
+from typing import Protocol, final
 
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import Entity, word_texts
-from gliner_distill.errors import HubError, StudentError
-from gliner_distill.evaluation.evaluate import Predictor, TeacherPredictor
-from gliner_distill.hub import download_model, looks_like_hub_id
+from gliner_distill.errors import MissingExtraError
 from gliner_distill.labeling.policy import LabelPolicy
-from gliner_distill.runtime.bundle import GRAPH_FILE
-from gliner_distill.runtime.config import CONFIG_FILE, WEIGHTS_FILE
 from gliner_distill.runtime.inputs import EntityDict, describe_entities
-from gliner_distill.runtime.locate import bundled_student_path, find_student
+from gliner_distill.runtime.locate import locate_model
 from gliner_distill.runtime.ner import StudentNER
-from gliner_distill.student.files import load_student
-from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.teacher.base import Teacher
-from gliner_distill.teacher.gliner import GLiNERTeacher
 
+# A lone surrogate is a Python character that no tokenizer accepts.
 _REPLACED = dict.fromkeys(range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}")
 
 
-GLINER_CONFIG = "gliner_config.json"
+class NERModel(Protocol):
+    """A model that finds the entities of given labels: a `StudentNER` or a `TeacherNER`."""
 
+    def predict_words(
+        self,
+        passages: Sequence[Sequence[str]],
+        labels: Sequence[Sequence[str]],
+        *,
+        threshold: float = 0.5,
+    ) -> list[list[Entity]]:
+        """Return the entities of each passage, without overlaps, in order of position.
 
-@dataclass(frozen=True, slots=True)
-class FoundModel:
-    """A model's folder, and whether it is a student's; else it is a GLiNER's."""
+        Args:
+            passages: The words of each passage.
+            labels: The labels asked of each passage, each of them once.
+            threshold: The score that an entity must exceed.
+        """
+        ...
 
-    folder: Path
-    is_student: bool
+    def inference(
+        self,
+        texts: list[str],
+        labels: Sequence[str] | Mapping[str, str],
+        flat_ner: bool = True,
+        threshold: float = 0.5,
+        multi_label: bool = False,
+    ) -> list[list[EntityDict]]:
+        """Return the entities of each text, in order of position.
 
-
-def find_model(model: str | None) -> FoundModel:
-    """Return the folder that a model's name stands for.
-
-    Args:
-        model: A folder of a student, of a run, of an export or of a GLiNER, or a hub id of one;
-            None for the student of any label that comes with the package.
-
-    Raises:
-        StudentError: There is neither a student nor a GLiNER.
-        HubError: The hub id could not be had.
-    """
-    if model is None:
-        return FoundModel(bundled_student_path(), is_student=True)
-    path = Path(model)
-    if not path.is_dir() and (path.exists() or not looks_like_hub_id(model)):
-        problem = "this is a file" if path.exists() else "no such folder"
-        raise StudentError(
-            f"{model}: {problem}; expected the folder of a student, of a run or of a GLiNER, or "
-            f"the hub id of one (owner/name)"
-        )
-    if not path.is_dir():
-        try:
-            path = download_model(model)
-        except HubError as error:
-            raise HubError(
-                f"{model}: no such folder of a student or a GLiNER, and as a hub id: {error}"
-            ) from error
-    folder = find_student(path)
-    if folder is None and not (path / GLINER_CONFIG).is_file():
-        raise StudentError(
-            f"{model}: neither a student (no {CONFIG_FILE} in it or in its folder student) nor a "
-            f"GLiNER (no {GLINER_CONFIG} in it)"
-        )
-    return FoundModel(folder or path, is_student=folder is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class PredictOptions:
-    """What to find.
-
-    Attributes:
-        labels: Each label with its description, which may be empty.
-        threshold: Score that an entity must exceed.
-        flat_ner: Whether entities may not overlap; if not, one may lie inside another.
-        multi_label: Whether a span may have several labels.
-    """
-
-    labels: Mapping[str, str]
-    threshold: float = 0.5
-    flat_ner: bool = True
-    multi_label: bool = False
-
-
-class Finder(Protocol):
-    """Whatever answers a question of texts.
-
-    Attributes:
-        max_documents: How many it may be given at once, so that answers come soon.
-    """
-
-    max_documents: int
-
-    def find(self, texts: Sequence[str]) -> list[list[EntityDict]]:
-        """Return each text's entities, in order of position: see `StudentNER.inference`."""
+        Args:
+            texts: The texts.
+            labels: The labels asked of every text, or a mapping from each label to its
+                description. A student reads the description in place of the label; a teacher
+                reads both.
+            flat_ner: Whether entities may not overlap; otherwise one may lie inside another.
+            threshold: The score that an entity must exceed.
+            multi_label: Whether a span may have several labels.
+        """
         ...
 
 
-class StudentFinder:
-    """A student that answers a question; where a label has a description, it reads that."""
-
-    max_documents = 512
-
-    def __init__(self, student: StudentNER, question: PredictOptions) -> None:
-        self._student = student
-        self._question = question
-        self._labels = {label: text or label for label, text in question.labels.items()}
-
-    def find(self, texts: Sequence[str]) -> list[list[EntityDict]]:
-        """Return each text's entities, in order of position."""
-        return self._student.inference(
-            list(texts),
-            self._labels,
-            flat_ner=self._question.flat_ner,
-            threshold=self._question.threshold,
-            multi_label=self._question.multi_label,
-        )
-
-
-class ExportPredictor:
-    """An exported student's entities; it moves probabilities so that its threshold is at 0.5."""
-
-    def __init__(self, student: StudentNER, *, threshold: float = 0.5) -> None:
-        self._student = student
-        self._threshold = threshold
-
-    def predict_words(
-        self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
-    ) -> list[list[Entity]]:
-        """Return each passage's entities, flat, in order of position, with scores."""
-        return self._student.predict_words(passages, labels, threshold=self._threshold)
-
-
-class TeacherFinder:
-    """A teacher that answers a question; of a label with a description it is asked for both."""
-
-    max_documents = 16
-
-    def __init__(self, teacher: Teacher, question: PredictOptions) -> None:
-        self._teacher = teacher
-        self._question = question
-        self._labels = tuple(question.labels)
-        described = {label: text for label, text in question.labels.items() if text}
-        self._prompts = LabelPolicy(descriptions=described).prompts(self._labels)
-
-    def find(self, texts: Sequence[str]) -> list[list[EntityDict]]:
-        """Return each text's entities, in order of position."""
-        # Half of a surrogate pair is a character of its own, which no tokenizer takes.
-        words = [word_texts(text.translate(_REPLACED)) for text in texts]
-        scores = self._teacher.score_passages(words, [self._prompts] * len(words))
-        return [
-            describe_entities(text, self._decode(probs))
-            for text, probs in zip(texts, scores, strict=True)
-        ]
-
-    def _decode(self, probs: Any) -> list[Entity]:
-        return decode_entities(
-            probs,
-            self._labels,
-            threshold=self._question.threshold,
-            flat_ner=self._question.flat_ner,
-            multi_label=self._question.multi_label,
-        )
-
-
-def load_teacher_finder(
-    folder: Path, question: PredictOptions, *, num_threads: int | None = None
-) -> TeacherFinder:
-    """Return the GLiNER of a folder, to answer a question.
-
-    Raises:
-        TeacherError: The GLiNER does not load.
-    """
-    if num_threads is not None:
-        torch.set_num_threads(num_threads)
-    return TeacherFinder(GLiNERTeacher.from_pretrained(folder), question)
-
-
-def find_predictor(model: str | None, *, threshold: float | None) -> Predictor:
-    """Return the student or GLiNER of a path or a hub id.
+@final
+class TeacherNER:
+    """A teacher as a model: its probabilities, decoded into entities.
 
     Args:
-        model: See `find_model`.
-        threshold: Probability that an entity must exceed; None is the student's own, 0.5 for a
-            GLiNER.
+        teacher: Any teacher.
+
+    Attributes:
+        teacher: The teacher.
+    """
+
+    def __init__(self, teacher: Teacher) -> None:
+        self.teacher = teacher
+
+    def predict_words(
+        self,
+        passages: Sequence[Sequence[str]],
+        labels: Sequence[Sequence[str]],
+        *,
+        threshold: float = 0.5,
+    ) -> list[list[Entity]]:
+        """Return the entities of each passage; see `NERModel.predict_words`."""
+        probs_by_passage = self.teacher.score_passages(passages, labels)
+        return [
+            decode_entities(probs, asked, threshold=threshold)
+            for probs, asked in zip(probs_by_passage, labels, strict=True)
+        ]
+
+    def inference(
+        self,
+        texts: list[str],
+        labels: Sequence[str] | Mapping[str, str],
+        flat_ner: bool = True,
+        threshold: float = 0.5,
+        multi_label: bool = False,
+    ) -> list[list[EntityDict]]:
+        """Return the entities of each text; see `NERModel.inference`."""
+        names = list(labels)
+        prompts = _prompts(labels)
+        passages = [word_texts(text.translate(_REPLACED)) for text in texts]
+        probs_by_text = self.teacher.score_passages(passages, [prompts] * len(passages))
+        return [
+            describe_entities(
+                text,
+                decode_entities(
+                    probs, names, threshold=threshold, flat_ner=flat_ner, multi_label=multi_label
+                ),
+            )
+            for text, probs in zip(texts, probs_by_text, strict=True)
+        ]
+
+
+def load_model(
+    name: str | Path | None = None, *, num_threads: int | None = None, device: str = "cpu"
+) -> NERModel:
+    """Return the model that a name stands for.
+
+    Args:
+        name: The folder of a student, of a run, of an export or of a GLiNER; a hub id; or None for
+            the student that comes with the package.
+        num_threads: The number of threads to compute with; None for one per processor.
+        device: Where a GLiNER runs, such as `cpu` or `cuda:0`; a student always runs on the CPU.
 
     Raises:
-        StudentError: There is neither a student nor a GLiNER, or the student is broken.
+        StudentError: The name stands for neither a student nor a GLiNER, or the student is broken.
         TeacherError: The GLiNER does not load.
-        HubError: The hub id could not be had.
+        HubError: The model is not on the hub, or cannot be downloaded.
+        MissingExtraError: The model is a GLiNER, and torch or gliner is not installed.
     """
-    found = find_model(model)
-    if not found.is_student:
-        teacher = GLiNERTeacher.from_pretrained(found.folder)
-        return TeacherPredictor(teacher, threshold=0.5 if threshold is None else threshold)
-    is_export = (found.folder / GRAPH_FILE).is_file()
-    if is_export and not (found.folder / WEIGHTS_FILE).is_file():
-        student = StudentNER.from_pretrained(found.folder)
-        return ExportPredictor(student, threshold=0.5 if threshold is None else threshold)
-    return StudentPredictor(*load_student(found.folder), threshold=threshold)
+    located = locate_model(name)
+    if located.kind == "student":
+        return StudentNER.from_pretrained(located.folder, num_threads=num_threads)
+    try:
+        import torch
+
+        from gliner_distill.teacher.gliner import GLiNERTeacher
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("gliner_distill"):
+            raise
+        raise MissingExtraError(error.name, "train") from error
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
+    return TeacherNER(GLiNERTeacher.from_pretrained(located.folder, device=device))
+
+
+def _prompts(labels: Sequence[str] | Mapping[str, str]) -> tuple[str, ...]:
+    """Return the labels as a teacher is asked for them, with those descriptions that say more."""
+    if not isinstance(labels, Mapping):
+        return tuple(labels)
+    descriptions = {
+        label: description
+        for label, description in labels.items()
+        if description and description != label
+    }
+    return LabelPolicy(descriptions=descriptions).prompts(list(labels))

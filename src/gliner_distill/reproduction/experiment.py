@@ -15,7 +15,8 @@ from gliner_distill.corpus.reader import read_passages, sample_path
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.entities import Passage
 from gliner_distill.errors import (CorpusError, DistillError, SettingsError, StoreError)
-from gliner_distill.evaluation.evaluate import (Predictor, TeacherPredictor, evaluate, measure_speed)
+from gliner_distill.evaluation.evaluate import measure_speed, score_entities
+from gliner_distill.evaluation.models import TeacherNER
 from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.training.data import EvaluationSplit, make_split
 from gliner_distill.runtime.vocabulary import Vocabulary
@@ -124,7 +125,7 @@ def reproduce(plan: Reproduction, out: Path, *, progress: Progress) -> dict[str,
                 name, material, vocabulary, folder, settings, [probe, test], progress
             )
             curves[name].append(read_metrics(folder))
-    predictors: dict[str, Predictor] = {
+    predictors = {
         name: StudentPredictor(student, vocabulary) for name, student in students.items()
     }
     table = [_teacher_row(material, test)]
@@ -243,31 +244,27 @@ def _train(
 
 
 def _teacher_row(material: _Material, test: EvaluationSplit) -> dict[str, Any]:
-    stored = _StoredEntities(test)
-    scores = evaluate(stored, test.passages, test.labels, teacher_entities=test.teacher_entities)
+    # The store has the teacher's entities, so that no teacher need run.
+    evaluation = score_entities(
+        test.teacher_entities,
+        test.passages,
+        test.labels,
+        teacher_entities=test.teacher_entities,
+    )
     speed: Mapping[str, float | None] = {"ms_per_passage": None, "words_per_second": None}
     if material.teacher is not None:
-        speed = measure_speed(TeacherPredictor(material.teacher), test.passages, test.labels)
+        model = TeacherNER(material.teacher)
+        speed = measure_speed(model, test.passages, test.labels).as_json()
     costs = ("n_parameters", "n_parameters_without_embeddings", "size_bytes")
     metadata = {key: material.teacher_metadata.get(key) for key in costs}
-    return {"model": "gliner", **_numbers(scores), **metadata, **speed}
-
-
-class _StoredEntities:
-    """The teacher's entities as the store has them, so that no teacher need run."""
-
-    def __init__(self, split: EvaluationSplit) -> None:
-        self._entities = split.teacher_entities
-
-    def predict_words(self, passages: Sequence[Any], labels: Sequence[Any]) -> list[Any]:
-        return self._entities
+    return {"model": "gliner", **_numbers(evaluation.as_json()), **metadata, **speed}
 
 
 def _student_row(
     name: str,
     runs: Sequence[Sequence[Mapping[str, Any]]],
     student: Student,
-    predictor: Predictor,
+    predictor: StudentPredictor,
     test: EvaluationSplit,
     out: Path,
 ) -> dict[str, Any]:
@@ -280,7 +277,7 @@ def _student_row(
         "n_parameters": student.n_parameters,
         "n_parameters_without_embeddings": student.n_parameters_without_embeddings,
         "size_bytes": sum(path.stat().st_size for path in folder.iterdir()),
-        **measure_speed(predictor, test.passages, test.labels),
+        **measure_speed(predictor, test.passages, test.labels).as_json(),
     }
 
 

@@ -270,10 +270,11 @@ def _measure(
         with torch.inference_mode():
             batches = (collate_examples(part, vocabulary, head=head) for part in parts)
             losses = [float(_loss(student, _to(batch, device), settings)) for batch in batches]
-        scores = evaluate(
+        evaluation = evaluate(
             predictor, split.passages, split.labels, teacher_entities=split.teacher_entities
         )
-        yield {"epoch": epoch, "split": split.name, "loss": float(np.mean(losses)), **scores}
+        row = {"epoch": epoch, "split": split.name, "loss": float(np.mean(losses))}
+        yield row | evaluation.as_json()
 
 
 def _prepare(

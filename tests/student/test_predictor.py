@@ -1,0 +1,154 @@
+"""A student's predictions as documented, for both heads."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from gliner_distill.decoding import decode_entities
+from gliner_distill.entities import Entity
+from gliner_distill.runtime.config import StudentConfig
+from gliner_distill.student import predictor as student_predictor
+from gliner_distill.student.predictor import StudentPredictor
+
+LABELS = ("person", "city", "river")
+
+
+class TableStudent:
+    """Gives passages of n words the logits that stand under n in a table."""
+
+    def __init__(self, *tables):
+        self.pieces = nn.Linear(1, 1)
+        self.config = StudentConfig(1)
+        self.tables = {len(table): torch.tensor(table, dtype=torch.float32) for table in tables}
+
+    def eval(self):
+        return self
+
+    def __call__(self, batch):
+        n_words, n_labels = batch["n_words"].tolist(), batch["label_mask"].shape[1]
+        logits = torch.full((len(n_words), max(n_words), 1 + n_labels), 99.0)
+        for row, length in enumerate(n_words):
+            table = self.tables[length]
+            logits[row, :length, : table.shape[1]] = table
+        return logits
+
+
+def decode(table, labels=LABELS, *, vocabulary, threshold=0.5):
+    predictor = StudentPredictor(TableStudent(table), vocabulary, threshold=threshold)
+    return predictor.predict_words([["word"] * len(table)], [labels])[0]
+
+
+def spans(entities):
+    return [(entity.start_word, entity.end_word, entity.label) for entity in entities]
+
+
+class TestStudentPredictor:
+    def test_joins_neighbouring_words_of_one_label_and_no_others(self, small_vocabulary):
+        table = [
+            [0, 5, 0, 0],
+            [0, 9, 0, 0],
+            [0, 0, 5, 0],
+            [0, -1, -1, -1],
+            [0, 0, 5, 0],
+        ]
+        found = decode(table, vocabulary=small_vocabulary)
+        assert spans(found) == [(0, 2, "person"), (2, 3, "city"), (4, 5, "city")]
+
+    def test_scores_an_entity_as_its_least_certain_word(self, small_vocabulary):
+        # Odds of 3 and 9 against "none", whatever the other labels have.
+        table = [[0, math.log(3), 1, 0], [1, 1 + math.log(9), 2, 0]]
+        (entity,) = decode(table, vocabulary=small_vocabulary)
+        assert entity.score == pytest.approx(0.75, abs=1e-6)
+        (entity,) = decode(table[1:], vocabulary=small_vocabulary)
+        assert entity.score == pytest.approx(0.9, abs=1e-6)
+
+    def test_finds_a_word_whose_odds_against_none_exceed_the_thresholds(self, small_vocabulary):
+        # Probabilities against "none": 0.25, 0.5, 0.75. The runner-up label has no say.
+        table = [[0, -math.log(3), -9, -1.2], [0, 0, -9, -0.1], [0, math.log(3), -9, 1.0]]
+        for threshold, words in (
+            (0.2, [0, 1, 2]),
+            (0.3, [1, 2]),
+            (0.5, [2]),
+            (0.7, [2]),
+            (0.8, []),
+        ):
+            found = decode(table, vocabulary=small_vocabulary, threshold=threshold)
+            covered = [
+                word for entity in found for word in range(entity.start_word, entity.end_word)
+            ]
+            assert covered == words
+            assert {entity.label for entity in found} <= {"person"}
+
+    @given(st.lists(st.lists(st.integers(-40, 40), min_size=4, max_size=4), min_size=1, max_size=6))
+    def test_gives_each_word_its_likeliest_answer_at_one_half(self, small_vocabulary, table):
+        found = decode(table, vocabulary=small_vocabulary)
+        for word, logits in enumerate(table):
+            own = [entity.label for entity in found if entity.start_word <= word < entity.end_word]
+            best = [LABELS[place] for place in range(3) if logits[1 + place] == max(logits)]
+            if logits[0] == max(logits):
+                assert own == []
+            else:
+                assert own == best[:1]  # the first of equals
+
+    def test_is_sure_without_warnings_at_extreme_logits(self, small_vocabulary):
+        table = [[500, -500, -600, -700], [-500, 500, 0, 0]]
+        (entity,) = decode(table, vocabulary=small_vocabulary)
+        assert entity == Entity(1, 2, "person")
+        assert entity.score == 1.0
+
+    def test_finds_nothing_without_words_or_labels(self, small_vocabulary, build_student):
+        predictor = StudentPredictor(build_student(), small_vocabulary)
+        assert predictor.predict_words([], []) == []
+        assert predictor.predict_words([[]], [LABELS]) == [[]]
+        assert predictor.predict_words([["paris"]], [()]) == [[]]
+        assert predictor.predict_words([[], ["paris"], []], [(), (), LABELS]) == [[], [], []]
+
+    def test_keeps_the_order_of_passages_across_batches(
+        self, small_vocabulary, build_student, monkeypatch
+    ):
+        passages = [["paris"] * 3, [], ["mary", "left"], ["the"] * 9, ["rhine"]]
+        labels = [LABELS, LABELS, ("city",), LABELS[:2], ()]
+        predictor = StudentPredictor(build_student(), small_vocabulary, threshold=0.2)
+        whole, entities = (
+            predictor.score(passages, labels),
+            predictor.predict_words(passages, labels),
+        )
+        assert [scores.shape for scores in whole] == [(3, 4), (0, 4), (2, 2), (9, 3), (1, 1)]
+        assert any(entities)
+        monkeypatch.setattr(student_predictor, "_BATCH_WORDS", 4)
+        for scores, again in zip(whole, predictor.score(passages, labels), strict=True):
+            np.testing.assert_allclose(again, scores, rtol=0, atol=1e-6)
+        assert predictor.predict_words(passages, labels) == entities
+
+    def test_cuts_batches_at_their_size_with_padding(self, monkeypatch):
+        monkeypatch.setattr(student_predictor, "_BATCH_WORDS", 10)
+        batches = student_predictor._batches_by_words([5, 2, 0, 3, 11, 5, 3])
+        assert batches == [[1, 3, 6], [0, 5], [4]]
+
+
+class TestBoundaryStudent:
+    def test_decodes_as_a_teacher_with_its_probabilities_would(
+        self, build_student, small_vocabulary
+    ):
+        student = build_student(head="boundary")
+        with torch.no_grad():
+            student.bias.fill_(0.0)  # or nothing would be found by a student that knows nothing
+        predictor = StudentPredictor(student, small_vocabulary, threshold=0.45)
+        words = [["mary", "saw", "paris"], ["rhine"], []]
+        labels = [("person", "city"), ("river", "city", "company"), ("city",)]
+        logits = predictor.score(words, labels)
+        assert [scores.shape for scores in logits] == [(3, 2, 3), (1, 3, 3), (0, 1, 3)]
+        found = predictor.predict_words(words, labels)
+        assert any(found)
+        for entities, scores, asked in zip(found, logits, labels, strict=True):
+            probs = 1 / (1 + np.exp(-scores.astype(np.float64)))
+            expected = decode_entities(probs, asked, threshold=0.45)
+            assert entities == expected
+            assert [one.score for one in entities] == pytest.approx(
+                [one.score for one in expected], abs=1e-6
+            )
