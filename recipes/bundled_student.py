@@ -45,9 +45,12 @@ from gliner_distill.files import replace_file
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.progress import StageProgress
-from gliner_distill.runtime.config import BOUNDARY, StudentConfig
+from gliner_distill.runtime.bundle import write_bundle
+from gliner_distill.runtime.config import StudentConfig
+from gliner_distill.runtime.heads import BOUNDARY
 from gliner_distill.store.store import SoftLabelStore
-from gliner_distill.student.export import attach_graph
+from gliner_distill.student.bundling import make_bundle, quantize_graph, student_weights
+from gliner_distill.student.export import check_answers
 from gliner_distill.student.files import load_student, save_student
 from gliner_distill.student.initialization import initialize_student, load_or_train_vocabulary
 from gliner_distill.student.model import calibrate_student
@@ -182,8 +185,13 @@ def finish(trained: Path, corpora: Path, folder: Path) -> None:
         }
     }
     save_student(folder, student, vocabulary, metadata=metadata, half=True)
-    attached = attach_graph(folder, passages=list(CorpusFile(sample_path("dev"))))
-    print(json.dumps(metadata | {"runtime": asdict(attached)}, indent=1))
+    # Once more, rounded to half precision as it was saved, now with its graph in 8 bits.
+    student, vocabulary = load_student(folder)
+    bundle = quantize_graph(make_bundle(student, vocabulary, metadata=metadata))
+    passages = list(CorpusFile(sample_path("dev")))
+    bundle, measurements = check_answers(bundle, student, vocabulary, passages)
+    write_bundle(folder, bundle, torch_weights=student_weights(student, half=True))
+    print(json.dumps(metadata | {"runtime": asdict(measurements)}, indent=1))
 
 
 def score_set(predictor: StudentPredictor, corpora: Path, name: str) -> ScoredGroup:

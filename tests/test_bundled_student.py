@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from gliner_distill.entities import split_words
-from gliner_distill.runtime.config import BOUNDARY, CONFIG_FILE, WEIGHTS_FILE
+from gliner_distill.runtime.config import CONFIG_FILE, TORCH_WEIGHTS_FILE
+from gliner_distill.runtime.heads import BOUNDARY
 from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.student.files import load_student
@@ -49,7 +50,7 @@ class TestFiles:
         assert student.config.threshold == 0.5
 
     def test_hold_weights_in_half_precision_that_are_numbers(self):
-        for weight in load_file(bundled_student_path() / WEIGHTS_FILE).values():
+        for weight in load_file(bundled_student_path() / TORCH_WEIGHTS_FILE).values():
             assert weight.dtype == torch.float16
             assert weight.isfinite().all()
 

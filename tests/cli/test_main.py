@@ -793,7 +793,7 @@ class TestTrain:
         assert matched.out == plain.out.replace("plain", "matched")  # the same parameters
         config = json.loads(Path("matched/config.json").read_text())
         assert config["training"]["feature_weight"] == 0.5
-        assert config["student"]["feature_width"] == 32
+        assert config["architecture"]["feature_width"] == 32
         assert config["matched_teacher"] == teacher.fingerprint_model(
             teacher.GLiNERTeacher.from_pretrained(gliner_folder).model
         )
@@ -1170,7 +1170,7 @@ class TestExport:
             assert (finished.code, finished.err) == (0, "")
             names = {path.name for path in Path(precision).iterdir()}
             assert names == {
-                *("words.onnx", "tables.safetensors", "student_config.json", "tokenizer.json")
+                *("words.onnx", "weights.safetensors", "student_config.json", "tokenizer.json")
             }
             n_bytes = sum(path.stat().st_size for path in Path(precision).iterdir())
             assert finished.out.startswith(f"{precision}: {n_bytes:,} bytes, {precision}; on 10 ")

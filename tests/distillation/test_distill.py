@@ -31,7 +31,7 @@ from gliner_distill.teacher.gliner import GLiNERTeacher
 LEXICON = {"paris": "city", "london": "city", "mary": "person", "john": "person", "ann": "person"}
 LABELS = {"person": "", "city": ""}
 FOLDER_FILES = {
-    *("README.md", "report.html", "results.json", "student_config.json", "tables.safetensors"),
+    *("README.md", "report.html", "results.json", "student_config.json", "weights.safetensors"),
     *("tokenizer.json", "words.onnx", "fp32", "work"),
 }
 
@@ -147,7 +147,7 @@ class TestFolder:
             Path("out", name).stat().st_size
             for name in (
                 "words.onnx",
-                "tables.safetensors",
+                "weights.safetensors",
                 "student_config.json",
                 "tokenizer.json",
             )

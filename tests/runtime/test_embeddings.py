@@ -18,7 +18,7 @@ from gliner_distill.runtime.embeddings import (
     gelu,
 )
 from gliner_distill.student.batch import make_batch
-from gliner_distill.student.export import make_bundle, quantize_weights
+from gliner_distill.student.bundling import make_bundle, quantize_weights
 
 LABELS = ("person", "place name", "first_name", "東京", "city", "a label of many words", "x")
 PASSAGES = [
@@ -45,12 +45,12 @@ class CountingVocabulary:
 
 
 def make_word_vectors(bundle, vocabulary=None):
-    return WordVectors(vocabulary or bundle.vocabulary, PieceTable(bundle.tables), bundle.tables)
+    return WordVectors(vocabulary or bundle.vocabulary, PieceTable(bundle.weights), bundle.weights)
 
 
 def make_label_vectors(bundle, vocabulary=None, *, n_kinds=3):
-    table = PieceTable(bundle.tables)
-    return LabelVectors(vocabulary or bundle.vocabulary, table, bundle.tables, n_kinds=n_kinds)
+    table = PieceTable(bundle.weights)
+    return LabelVectors(vocabulary or bundle.vocabulary, table, bundle.weights, n_kinds=n_kinds)
 
 
 @contextmanager
@@ -153,7 +153,7 @@ class TestWords:
         with torch.no_grad():
             student.pieces.weight[5] = 0  # of which no scale can be taken
         quantized = quantize_weights(make_bundle(student, small_vocabulary))
-        codes, scales = quantized.tables[PIECES], quantized.tables[PIECE_SCALES]
+        codes, scales = quantized.weights[PIECES], quantized.weights[PIECE_SCALES]
         assert codes.dtype == np.int8
         weights = student.pieces.weight.detach().numpy()
         pieces = codes.astype(np.float32) * scales
@@ -161,7 +161,7 @@ class TestWords:
         assert (pieces != weights).any()
         with torch.no_grad():
             student.pieces.weight.copy_(torch.from_numpy(pieces))
-            shapes = quantized.tables["shapes.weight"].astype(np.float32)
+            shapes = quantized.weights["shapes.weight"].astype(np.float32)
             student.shapes.weight.copy_(torch.from_numpy(shapes))
         embedded, _ = make_word_vectors(quantized).embed(PASSAGES)
         expected = embed_with_torch(student, small_vocabulary, PASSAGES)

@@ -23,12 +23,11 @@ from gliner_distill.corpus.reader import read_passages, sample_path
 from gliner_distill.entities import split_words
 from gliner_distill.errors import InputError, StudentError
 from gliner_distill.runtime import scorer as scoring
-from gliner_distill.runtime.bundle import GRAPH_FILE
-from gliner_distill.runtime.config import CONFIG_FILE, WEIGHTS_FILE
+from gliner_distill.runtime.config import CONFIG_FILE, GRAPH_FILE, TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.labels import EncodedLabels
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.scorer import WINDOW_WORDS
-from gliner_distill.student.export import make_bundle
+from gliner_distill.student.bundling import make_bundle
 from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.windows import plan_windows
 from stand_in_hub import Client, running_hub
@@ -834,7 +833,7 @@ class TestFromPretrained:
 
     def test_round_trip_keeps_the_bundled_student(self, bundled, tmp_path):
         bundled.save_pretrained(tmp_path)
-        assert not (tmp_path / WEIGHTS_FILE).exists()
+        assert not (tmp_path / TORCH_WEIGHTS_FILE).exists()
         again = StudentNER.from_pretrained(tmp_path, num_threads=1)
         labels = ["person", "city", "award"]
         expected = bundled.predict_entities(TEXT, labels)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from gliner_distill.errors import SettingsError, StudentError
-from gliner_distill.runtime.config import CONFIG_FILE, WEIGHTS_FILE, StudentConfig
+from gliner_distill.runtime.config import CONFIG_FILE, TORCH_WEIGHTS_FILE, StudentConfig
 from gliner_distill.runtime.locate import find_student
 from gliner_distill.student.batch import make_batch
 from gliner_distill.student.files import load_student, save_student
@@ -397,12 +397,13 @@ class TestFiles:
             "student.safetensors",
             "student_config.json",
             "tokenizer.json",
+            "words.onnx",
         ]
 
     def test_keep_facts(self, folder):
         config = json.loads((folder / CONFIG_FILE).read_text())
         assert config["teacher"] == "t"
-        assert config["student"]["hidden_width"] == 8
+        assert config["architecture"]["hidden_width"] == 8
 
     def test_are_replaced_by_another_student(self, folder, build_student, small_vocabulary):
         save_student(folder, build_student(seed=1), small_vocabulary, metadata={})
@@ -434,9 +435,9 @@ class TestLoadErrors:
             load_student(folder)
 
     def test_name_a_missing_folder(self, tmp_path):
-        self.refuse(tmp_path / "none", r"none: no student_config\.json in it, so this is no")
+        self.refuse(tmp_path / "none", r"none: .* student_config\.json")
 
-    @pytest.mark.parametrize("name", [CONFIG_FILE, WEIGHTS_FILE, "tokenizer.json"])
+    @pytest.mark.parametrize("name", [CONFIG_FILE, TORCH_WEIGHTS_FILE, "tokenizer.json"])
     def test_name_a_missing_file(self, folder, name):
         (folder / name).unlink()
         self.refuse(folder, name)
@@ -449,18 +450,18 @@ class TestLoadErrors:
     @pytest.mark.parametrize("content", ["[]", "3", "null", "{}"])
     def test_name_a_config_of_something_else(self, folder, content):
         (folder / CONFIG_FILE).write_text(content)
-        self.refuse(folder, r"student_config\.json: format version None; this release reads 1")
+        self.refuse(folder, r"student_config\.json: .* None; .* 2")
 
     def test_name_another_format_version(self, folder):
-        self.change(folder, format_version=2)
-        self.refuse(folder, "format version 2; this release reads 1")
+        self.change(folder, format_version=1)
+        self.refuse(folder, r"student_config\.json: .* 1; .* 2")
 
     @pytest.mark.parametrize(
         "shape", [{"n_pieces": 9, "n_heads": 4}, {"hidden_width": 8}, [9], None]
     )
     def test_name_a_shape_with_an_unknown_or_missing_field(self, folder, shape):
-        self.change(folder, student=shape)
-        self.refuse(folder, r"field 'student' must hold the shape: \['bidirectional', .*'n_pieces'")
+        self.change(folder, architecture=shape)
+        self.refuse(folder, r"student_config\.json: field 'architecture' ")
 
     @pytest.mark.parametrize(
         "shape",
@@ -472,23 +473,23 @@ class TestLoadErrors:
         ],
     )
     def test_name_a_shape_that_no_student_has(self, folder, shape):
-        self.change(folder, student=shape)
-        self.refuse(folder, r"student_config\.json: field 'student' is no shape: ")
+        self.change(folder, architecture=shape)
+        self.refuse(folder, r"student_config\.json: field 'architecture'")
 
     def test_name_weights_of_another_shape(self, folder, small_vocabulary):
-        self.change(folder, student={"n_pieces": len(small_vocabulary), "hidden_width": 9})
+        self.change(folder, architecture={"n_pieces": len(small_vocabulary), "hidden_width": 9})
         self.refuse(folder, r"student\.safetensors: cannot be loaded: ")
 
     @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
     def test_name_weights_that_are_cut(self, folder, share):
-        content = (folder / WEIGHTS_FILE).read_bytes()
-        (folder / WEIGHTS_FILE).write_bytes(content[: int(share * len(content))])
+        content = (folder / TORCH_WEIGHTS_FILE).read_bytes()
+        (folder / TORCH_WEIGHTS_FILE).write_bytes(content[: int(share * len(content))])
         self.refuse(folder, r"student\.safetensors: cannot be loaded: ")
 
     def test_name_weights_that_lack_a_tensor(self, folder):
-        tensors = safetensors.torch.load_file(folder / WEIGHTS_FILE)
+        tensors = safetensors.torch.load_file(folder / TORCH_WEIGHTS_FILE)
         del tensors["none.bias"]
-        safetensors.torch.save_file(tensors, folder / WEIGHTS_FILE)
+        safetensors.torch.save_file(tensors, folder / TORCH_WEIGHTS_FILE)
         self.refuse(folder, r"student\.safetensors: cannot be loaded: ")
 
     def test_name_a_tokenizer_of_another_student(self, folder):
@@ -496,7 +497,7 @@ class TestLoadErrors:
         tokenizer = json.loads(path.read_text())
         tokenizer["model"]["vocab"]["onemore"] = len(tokenizer["model"]["vocab"])
         path.write_text(json.dumps(tokenizer))
-        self.refuse(folder, r"tokenizer\.json has 91 pieces, the weights have 90; they do not")
+        self.refuse(folder, r"tokenizer\.json has 91 pieces.* 90")
 
 
 class TestMakeBatch:
@@ -603,8 +604,10 @@ class TestFeatures:
 
     def test_are_not_saved(self, matching, small_vocabulary, batch, tmp_path):
         save_student(tmp_path, matching, small_vocabulary, metadata={})
-        assert json.loads((tmp_path / CONFIG_FILE).read_text())["student"]["feature_width"] == 0
-        saved = safetensors.torch.load_file(tmp_path / WEIGHTS_FILE)
+        assert (
+            json.loads((tmp_path / CONFIG_FILE).read_text())["architecture"]["feature_width"] == 0
+        )
+        saved = safetensors.torch.load_file(tmp_path / TORCH_WEIGHTS_FILE)
         projections = {
             f"{name}_projection.{part}" for name in ("word", "label") for part in ("weight", "bias")
         }

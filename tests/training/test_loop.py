@@ -18,7 +18,7 @@ from gliner_distill.evaluation.evaluate import evaluate
 from gliner_distill.labeling import pipeline as labeling
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
-from gliner_distill.runtime.config import WEIGHTS_FILE, StudentConfig
+from gliner_distill.runtime.config import TORCH_WEIGHTS_FILE, StudentConfig
 from gliner_distill.runtime.vocabulary import train_vocabulary
 from gliner_distill.student.files import load_student
 from gliner_distill.student.predictor import StudentPredictor
@@ -90,7 +90,7 @@ def stop_after(n_steps):
 
 
 def weights(folder):
-    return load_file(folder / STUDENT_FOLDER / WEIGHTS_FILE)
+    return load_file(folder / STUDENT_FOLDER / TORCH_WEIGHTS_FILE)
 
 
 def assert_same_run(folder, other):
@@ -348,7 +348,7 @@ class TestRunFolder:
     def test_has_settings_and_machine_in_it(self, uninterrupted, small_vocabulary):
         config = json.loads((uninterrupted / "config.json").read_text())
         assert config["training"] == dataclasses.asdict(SHORT)
-        assert config["student"]["n_pieces"] == len(small_vocabulary)
+        assert config["architecture"]["n_pieces"] == len(small_vocabulary)
         environment = json.loads((uninterrupted / "environment.json").read_text())
         assert environment == json.loads(json.dumps(describe_environment()))
         assert environment["versions"]["torch"] == torch.__version__

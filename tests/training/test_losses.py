@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gliner_distill.entities import END, INSIDE, START, Entity
-from gliner_distill.runtime.config import NONE
+from gliner_distill.runtime.heads import NONE
 from gliner_distill.training.losses import (
     boundary_loss,
     distillation_loss,

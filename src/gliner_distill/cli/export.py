@@ -20,7 +20,7 @@ def export(
     its F1 must be within half a point. What does not pass is not written.
 
     Prints one line: size, largest difference of logits, F1 of both against gold, F1 of the export
-    against the student's entities, and its threshold. Writes words.onnx, tables.safetensors,
+    against the student's entities, and its threshold. Writes words.onnx, weights.safetensors,
     student_config.json and tokenizer.json into OUT, for `predict --model OUT`.
     """
     with when_stopped("nothing was written"):

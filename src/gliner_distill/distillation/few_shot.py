@@ -25,7 +25,7 @@ from gliner_distill.files import replace_file
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.metrics import score_spans
-from gliner_distill.runtime.config import WEIGHTS_FILE
+from gliner_distill.runtime.config import TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.store.store import SoftLabelStore
 from gliner_distill.student.files import load_student
@@ -175,7 +175,7 @@ class StudentTeacher:
         """
         self._predictor = StudentPredictor(*load_student(folder))
         self.name = folder.name
-        self.fingerprint = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+        self.fingerprint = hashlib.sha256((folder / TORCH_WEIGHTS_FILE).read_bytes()).hexdigest()
 
     def score_passages(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]

@@ -52,11 +52,9 @@ from gliner_distill.files import replace_file
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.labeling.synonyms import labels_overlap
-from gliner_distill.runtime.bundle import FP32, GRAPH_FILE, TABLES_FILE
-from gliner_distill.runtime.config import CONFIG_FILE
+from gliner_distill.runtime.bundle import EXPORT_FILES, FP32
 from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.runtime.ner import StudentNER
-from gliner_distill.runtime.vocabulary import TOKENIZER_FILE
 from gliner_distill.store.manifest import read_manifest
 from gliner_distill.store.store import SoftLabelStore
 from gliner_distill.student.export import export_smallest, export_student
@@ -213,9 +211,6 @@ def _start_folder(run: Path) -> Path:
 FP32_FOLDER, RESULTS_FILE, REPORT_FILE, CARD_FILE = FP32, "results.json", "report.html", "README.md"
 
 
-_BUNDLE_FILES = (GRAPH_FILE, TABLES_FILE, CONFIG_FILE, TOKENIZER_FILE)
-
-
 _MIN_GAIN = 0.02
 """By how much a label's F1 on dev must be better for its threshold to leave 0.5."""
 
@@ -247,7 +242,7 @@ def distil_to_folder(
     n_words = _count_split_words(distilled, "test")
     progress("measuring", 0, n_words, "")
     sizes: dict[str, int | None] = {
-        name: sum((folder / file).stat().st_size for file in _BUNDLE_FILES)
+        name: sum((folder / file).stat().st_size for file in EXPORT_FILES)
         for name, folder in exported.items()
     }
     sizes["teacher"] = _teacher_bytes(job.teacher)

@@ -32,6 +32,7 @@ from gliner_distill.reproduction.report import write_report
 from gliner_distill.training.settings import TrainingSettings
 from gliner_distill.entities import LabeledPassage
 from gliner_distill.store.store import SoftLabelStore
+from gliner_distill.student.files import weights_size_bytes
 from gliner_distill.student.model import Student
 from gliner_distill.runtime.config import StudentConfig
 from gliner_distill.teacher.gliner import GLiNERTeacher
@@ -276,7 +277,7 @@ def _student_row(
     return row | {
         "n_parameters": student.n_parameters,
         "n_parameters_without_embeddings": student.n_parameters_without_embeddings,
-        "size_bytes": sum(path.stat().st_size for path in folder.iterdir()),
+        "size_bytes": weights_size_bytes(folder),
         **measure_speed(predictor, test.passages, test.labels).as_json(),
     }
 

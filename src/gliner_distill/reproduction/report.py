@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
 import jinja2
 from rich import box
 from rich.table import Table
-from gliner_distill.reproduction.figures import MODEL_NAMES, FigureFile
 
+from gliner_distill.reproduction.figures import MODEL_NAMES, FigureFile
 
 DASH = "–"
 """What stands in a table where nothing was measured."""

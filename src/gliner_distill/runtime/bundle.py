@@ -1,20 +1,22 @@
-"""A student as files that need no torch: what `export` writes and `StudentNER` reads.
+"""The files of a student: the only reader of what the runtime needs, and the only writer.
 
-- `words.onnx`: the LSTM and the word tower. Inputs `embedded` `(batch, words, width)`, `n_words`
-  `(batch,)` int32 and `labels` `(states, columns)`; outputs `words` `(batch, words, states)`, the
-  word vectors over the square root of their width, and `scores` `(batch, words, columns)`, their
-  product with `labels`.
-- `tables.safetensors`: the rest of the weights. Where it is missing, `student.safetensors`, which
-  has them all.
-- `student_config.json`: the shape and, in its field `runtime`, precision and thresholds.
-- `tokenizer.json`: the vocabulary.
+- `words.onnx` holds the LSTM and the word tower. Its inputs are `embedded` `(batch, words, width)`,
+  `n_words` `(batch,)` int32 and `labels` `(states, columns)`. Its outputs are `words`
+  `(batch, words, states)`, the word vectors over the square root of their width, and `scores`
+  `(batch, words, columns)`, their product with `labels`.
+- `student.safetensors` holds all weights of a student that torch can load. An export has
+  `weights.safetensors` in its place, with only the weights that are not in the graph.
+- `student_config.json` holds the architecture and, in its field `runtime`, the precision and the
+  thresholds.
+- `tokenizer.json` holds the vocabulary.
 """
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import safetensors.numpy
@@ -22,52 +24,48 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from gliner_distill.errors import StudentError
-from gliner_distill.files import replace_file
+from gliner_distill.files import reason_of, replacing
 from gliner_distill.runtime.config import (
-    BOUNDARY,
     CONFIG_FILE,
     FORMAT_VERSION,
-    N_KINDS,
-    WEIGHTS_FILE,
+    GRAPH_FILE,
+    RUNTIME_WEIGHTS_FILE,
+    TORCH_WEIGHTS_FILE,
     StudentConfig,
     other_metadata,
     read_student_config,
 )
 from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES, SHAPES
+from gliner_distill.runtime.heads import head_named
 from gliner_distill.runtime.vocabulary import N_SHAPES, TOKENIZER_FILE, Vocabulary
 
-GRAPH_FILE = "words.onnx"
+FP32: Final = "fp32"
+INT8: Final = "int8"
+EXPORT_FILES: Final = (GRAPH_FILE, RUNTIME_WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE)
+"""The files of an export."""
 
-
-TABLES_FILE = "tables.safetensors"
-
-
-FP32, INT8 = "fp32", "int8"
-
-
-# A student has at most 6M parameters, 24 MB.
+# A student has at most 6M parameters, which is 24 MB in single precision.
 _MAX_FILE_BYTES = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A student that needs no torch.
+    """A student as the runtime needs it, without torch.
 
     Attributes:
-        config: Its shape.
-        vocabulary: Its pieces.
-        tables: Weights by name; those of the LSTM and the word tower are in the graph.
+        config: The architecture.
+        vocabulary: The subword pieces.
+        weights: The weights by name, except those in the graph.
         graph: The content of `words.onnx`.
-        precision: `fp32` or `int8`, of the graph.
-        threshold: Probability at which an answer is as likely wrong as right, as fitted; the
-            runtime moves it to 0.5.
-        label_thresholds: The same for some labels.
-        metadata: What else the student's configuration holds.
+        precision: The precision of the graph, `fp32` or `int8`.
+        threshold: The probability, as the student computes it, that the runtime reports as 0.5.
+        label_thresholds: The same for single labels; other labels have `threshold`.
+        metadata: The other fields of the configuration file.
     """
 
     config: StudentConfig
     vocabulary: Vocabulary
-    tables: Mapping[str, NDArray[Any]]
+    weights: Mapping[str, NDArray[Any]]
     graph: bytes
     precision: str = FP32
     threshold: float = 0.5
@@ -76,67 +74,83 @@ class Bundle:
 
 
 def weight_shapes(config: StudentConfig) -> dict[str, tuple[int, ...]]:
-    """Return the tables that a student of a shape has, by name."""
+    """Return the name and shape of each weight that a student has outside its graph."""
+    head = head_named(config.head)
     width = config.embedding_width
-    out_width = config.hidden_width * (2 if config.bidirectional else 1)
-    label_width, hidden = out_width * N_KINDS[config.head], config.label_hidden_width
+    state_width = config.hidden_width * (2 if config.bidirectional else 1)
+    label_width, hidden = state_width * head.n_vectors, config.label_hidden_width
+    layers = [("label_tower", width, label_width)]
+    if hidden:
+        layers = [("label_tower.0", width, hidden), ("label_tower.2", hidden, label_width)]
     shapes: dict[str, tuple[int, ...]] = {
         PIECES: (config.n_pieces, width),
         SHAPES: (width, N_SHAPES),
     }
-    layers = [("label_tower", width, label_width)]
-    if hidden:
-        layers = [("label_tower.0", width, hidden), ("label_tower.2", hidden, label_width)]
     for name, n_in, n_out in layers:
         shapes |= {f"{name}.weight": (n_out, n_in), f"{name}.bias": (n_out,)}
-    if config.head == BOUNDARY:
-        return shapes | {"bias": (N_KINDS[BOUNDARY],)}
-    return shapes | {"none.weight": (1, out_width), "none.bias": (1,)}
+    return shapes | head.weight_shapes(state_width)
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """Read a student that needs no torch.
+    """Read a student from its folder, be it an export or a folder with the weights of torch.
 
     Raises:
         StudentError: A file is missing, cannot be read, or does not fit the others.
     """
     config, raw = read_student_config(folder)
     vocabulary = Vocabulary.from_file(folder / TOKENIZER_FILE)
-    if len(vocabulary) != config.n_pieces:
-        raise StudentError(
-            f"{folder}: {TOKENIZER_FILE} has {len(vocabulary)} pieces, the weights have "
-            f"{config.n_pieces}; they do not belong together"
-        )
+    check_n_pieces(folder, vocabulary, config)
     runtime = raw.get("runtime", {})
     path = folder / CONFIG_FILE
     if not isinstance(runtime, dict):
         raise StudentError(f"{path}: field 'runtime' is {runtime!r}; expected an object")
     label_thresholds = runtime.get("label_thresholds", {})
     if not isinstance(label_thresholds, dict):
-        raise StudentError(f"{path}: field 'label_thresholds' must give each label a probability")
+        raise StudentError(
+            f"{path}: field 'label_thresholds' is {label_thresholds!r}; expected an object that "
+            "maps labels to probabilities"
+        )
     return Bundle(
         config=config,
         vocabulary=vocabulary,
-        tables=_read_tables(folder, weight_shapes(config)),
-        graph=_read_bytes(folder / GRAPH_FILE),
+        weights=_read_weights(folder, weight_shapes(config)),
+        graph=_read_graph(folder / GRAPH_FILE),
         precision=str(runtime.get("precision", FP32)),
-        threshold=_check_threshold(path, runtime.get("threshold", config.threshold)),
+        threshold=_check_threshold(path, "threshold", runtime.get("threshold", config.threshold)),
         label_thresholds={
-            label: _check_threshold(path, value) for label, value in label_thresholds.items()
+            label: _check_threshold(path, f"threshold of {label!r}", value)
+            for label, value in label_thresholds.items()
         },
         metadata=other_metadata(raw),
     )
 
 
-def write_bundle(folder: Path, bundle: Bundle) -> None:
-    """Write a student's files, each to a temporary name first.
+def write_bundle(
+    folder: Path, bundle: Bundle, *, torch_weights: Mapping[str, NDArray[Any]] | None = None
+) -> None:
+    """Write the files of a student, each whole or not at all.
+
+    All files are on the disk under temporary names before the first of them is renamed, so a full
+    disk leaves an earlier student as it was. The configuration is removed before the renaming and
+    comes last: a folder in which the writing was cut off at that point has none and is refused,
+    never read as a mixture of two students.
+
+    Args:
+        folder: The folder; it is made if it does not exist.
+        bundle: The student.
+        torch_weights: All weights by name, for a folder that torch can load. They go to
+            `student.safetensors`, which then serves the runtime too. Without them the weights of
+            the bundle go to `weights.safetensors`.
 
     Raises:
         StudentError: The folder cannot be written.
     """
+    stored = bundle.weights if torch_weights is None else torch_weights
+    weights_file = RUNTIME_WEIGHTS_FILE if torch_weights is None else TORCH_WEIGHTS_FILE
+    weights = {name: np.ascontiguousarray(value) for name, value in stored.items()}
     config = {
         "format_version": FORMAT_VERSION,
-        "student": asdict(bundle.config),
+        "architecture": asdict(bundle.config),
         "runtime": {
             "precision": bundle.precision,
             "threshold": bundle.threshold,
@@ -144,54 +158,87 @@ def write_bundle(folder: Path, bundle: Bundle) -> None:
         },
         **bundle.metadata,
     }
-    tables = {name: np.ascontiguousarray(value) for name, value in bundle.tables.items()}
+    contents = {
+        CONFIG_FILE: (json.dumps(config, indent=1) + "\n").encode(),
+        TOKENIZER_FILE: bundle.vocabulary.to_json().encode(),
+        weights_file: safetensors.numpy.save(weights),
+        GRAPH_FILE: bundle.graph,
+    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / TOKENIZER_FILE, bundle.vocabulary.to_json().encode())
-        replace_file(folder / TABLES_FILE, safetensors.numpy.save(tables))
-        replace_file(folder / GRAPH_FILE, bundle.graph)
-        replace_file(folder / CONFIG_FILE, (json.dumps(config, indent=1) + "\n").encode())
+        # The stack renames in the reverse order of entry: the configuration comes last.
+        with ExitStack() as stack:
+            for name, content in contents.items():
+                stream = stack.enter_context(replacing(folder / name))
+                stream.write(content)
+                stream.flush()
+            (folder / CONFIG_FILE).unlink(missing_ok=True)
+            if torch_weights is not None:  # those of an earlier export would take precedence
+                (folder / RUNTIME_WEIGHTS_FILE).unlink(missing_ok=True)
     except OSError as error:
-        raise StudentError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise StudentError(f"{folder}: cannot be written: {reason_of(error)}") from error
 
 
-def _check_threshold(path: Path, value: object) -> float:
+def check_n_pieces(folder: Path, vocabulary: Vocabulary, config: StudentConfig) -> None:
+    """Check that a vocabulary has the size that an architecture expects.
+
+    Raises:
+        StudentError: The sizes differ.
+    """
+    if len(vocabulary) != config.n_pieces:
+        raise StudentError(
+            f"{folder}: {TOKENIZER_FILE} has {len(vocabulary)} pieces, but {CONFIG_FILE} says "
+            f"{config.n_pieces}; the files do not belong together"
+        )
+
+
+def _check_threshold(path: Path, name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
-        raise StudentError(f"{path}: a threshold is {value!r}; expected a number between 0 and 1")
+        raise StudentError(f"{path}: {name} is {value!r}; expected a number between 0 and 1")
     return float(value)
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_graph(path: Path) -> bytes:
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
+        n_bytes = path.stat().st_size
+        if n_bytes > _MAX_FILE_BYTES:
             raise StudentError(
-                f"{path}: has more than {_MAX_FILE_BYTES:,} bytes, so is no student's"
+                f"{path}: has {n_bytes:,} bytes; the graph of a student has at most "
+                f"{_MAX_FILE_BYTES:,}"
             )
         return path.read_bytes()
     except OSError as error:
-        raise StudentError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise StudentError(f"{path}: cannot be read: {reason_of(error)}") from error
 
 
-def _read_tables(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:
-    path = folder / TABLES_FILE
-    if not path.is_file() and (folder / WEIGHTS_FILE).is_file():
-        path = folder / WEIGHTS_FILE
+def _read_weights(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:
+    path = folder / RUNTIME_WEIGHTS_FILE
+    if not path.is_file() and (folder / TORCH_WEIGHTS_FILE).is_file():
+        path = folder / TORCH_WEIGHTS_FILE
     try:
         with safe_open(path, framework="numpy") as stored:
             names = {*expected, PIECE_SCALES} & set(stored.keys())
-            tables = {name: stored.get_tensor(name) for name in names}
+            weights = {name: stored.get_tensor(name) for name in names}
     except (OSError, SafetensorError, TypeError, AttributeError) as error:
         # The last two where numpy lacks the type, such as bfloat16.
         raise StudentError(f"{path}: cannot be loaded: {error}") from error
     for name, shape in expected.items():
-        if name not in tables or tables[name].shape != shape:
-            found = tables[name].shape if name in tables else "nothing"
-            raise StudentError(f"{path}: {name} should have shape {shape}; found {found}")
-    is_scaled = PIECE_SCALES in tables
-    if is_scaled and tables[PIECE_SCALES].shape != (expected[PIECES][0], 1):
-        raise StudentError(f"{path}: {PIECE_SCALES} should have a number for each piece")
-    for name, table in tables.items():
-        kinds = "i" if is_scaled and name == PIECES else "f"
-        if table.dtype.kind not in kinds:
-            raise StudentError(f"{path}: {name} holds {table.dtype}, which no student has")
-    return tables
+        if name not in weights:
+            raise StudentError(f"{path}: {name} is missing; expected shape {shape}")
+        if weights[name].shape != shape:
+            raise StudentError(f"{path}: {name} has shape {weights[name].shape}; expected {shape}")
+    is_scaled = PIECE_SCALES in weights
+    if is_scaled and weights[PIECE_SCALES].shape != (expected[PIECES][0], 1):
+        raise StudentError(
+            f"{path}: {PIECE_SCALES} has shape {weights[PIECE_SCALES].shape}; expected one number "
+            f"per piece, shape {(expected[PIECES][0], 1)}"
+        )
+    for name, weight in weights.items():
+        # Only the table of pieces may hold integers, and only together with its scales.
+        allowed = "i" if is_scaled and name == PIECES else "f"
+        if weight.dtype.kind not in allowed:
+            raise StudentError(
+                f"{path}: {name} is of type {weight.dtype}; expected "
+                f"{'integers' if allowed == 'i' else 'floating-point numbers'}"
+            )
+    return weights

@@ -1,47 +1,41 @@
-"""A student's shape and its folder: what is in it, without the weights. Needs no torch."""
+"""The architecture of a student, the names of its files, and `student_config.json`. No torch."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Final, get_type_hints
 
 from gliner_distill.errors import StudentError
+from gliner_distill.runtime.heads import HEAD_NAMES, SOFTMAX
 
-WEIGHTS_FILE = "student.safetensors"
+CONFIG_FILE: Final = "student_config.json"
+GRAPH_FILE: Final = "words.onnx"
+TORCH_WEIGHTS_FILE: Final = "student.safetensors"
+"""All weights of a student; torch needs them, and the runtime reads its part of them."""
+RUNTIME_WEIGHTS_FILE: Final = "weights.safetensors"
+"""The weights that the runtime needs besides the graph; an export has them and no others."""
 
-
-CONFIG_FILE = "student_config.json"
-
-
-FORMAT_VERSION = 1
-
-
-SOFTMAX, BOUNDARY = "softmax", "boundary"
-
-
-N_KINDS = {SOFTMAX: 1, BOUNDARY: 3}
-"""Vectors that a head has for each label."""
+FORMAT_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class StudentConfig:
-    """The student's shape.
+    """The architecture of a student.
 
     Attributes:
-        n_pieces: Rows of the embedding table.
-        embedding_width: Columns of the embedding table.
-        hidden_width: Units of the LSTM in each direction.
-        n_layers: LSTM layers.
-        bidirectional: Whether a second LSTM reads each layer from the end.
-        embedding_dropout_prob: Of word and label vectors going in.
-        dropout_prob: Of LSTM states, between layers and going out.
-        threshold: Probability (of `softmax` against "none") above which a word counts as found,
-            by default.
-        head: `softmax` or `boundary`.
-        label_hidden_width: Units of a hidden layer in the label tower; 0 for none, as in the
-            report.
-        feature_width: Of a teacher's representations, which word and label vectors are projected
-            to; above 0 only in training.
+        n_pieces: The number of rows of the embedding table.
+        embedding_width: The number of columns of the embedding table.
+        hidden_width: The number of LSTM units per direction.
+        n_layers: The number of LSTM layers.
+        bidirectional: Whether a second LSTM reads each layer backward.
+        embedding_dropout_prob: The dropout probability of the input vectors of words and labels.
+        dropout_prob: The dropout probability of LSTM states, between layers and at the output.
+        threshold: The default probability above which an answer counts.
+        head: The name of the head, `softmax` or `boundary`.
+        label_hidden_width: The number of units in the hidden layer of the label tower. With 0 the
+            tower is a single layer, as in Xu et al.
+        feature_width: The width of the teacher's representations, to which word and label vectors
+            are projected during training. 0 without feature matching and in every saved student.
     """
 
     n_pieces: int
@@ -58,51 +52,54 @@ class StudentConfig:
 
 
 def read_student_config(folder: Path) -> tuple[StudentConfig, dict[str, Any]]:
-    """Return the shape of a folder's student, and all that its `student_config.json` holds.
+    """Return the architecture of the student in a folder, and the whole configuration file.
 
     Raises:
-        StudentError: The file is missing, cannot be read, or holds something else.
+        StudentError: The file is missing, cannot be read, or is not a student's configuration.
     """
     path = folder / CONFIG_FILE
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StudentError(f"{folder}: no {CONFIG_FILE} in it, so this is no student") from None
+        raise StudentError(
+            f"{folder}: there is no {CONFIG_FILE}; expected the folder of a student"
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise StudentError(f"{path}: cannot be read: {error}") from error
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if not isinstance(raw, dict) or version != FORMAT_VERSION:
-        raise StudentError(f"{path}: format version {version}; this release reads {FORMAT_VERSION}")
-    return _parse_shape(path, raw.get("student")), raw
+        raise StudentError(
+            f"{path}: the format version is {version}; this release reads version {FORMAT_VERSION}"
+        )
+    return _parse_architecture(path, raw.get("architecture")), raw
 
 
 def other_metadata(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return what a `student_config.json` holds beside the shape and how the student runs."""
+    """Return the fields of a configuration file that only describe the student."""
     return {
         key: value
         for key, value in raw.items()
-        if key not in ("format_version", "student", "runtime")
+        if key not in ("format_version", "architecture", "runtime")
     }
 
 
-def _parse_shape(path: Path, shape: object) -> StudentConfig:
-    kinds = get_type_hints(StudentConfig)
-    if not isinstance(shape, dict) or not set(shape) <= set(kinds) or "n_pieces" not in shape:
-        raise StudentError(f"{path}: field 'student' must hold the shape: {sorted(kinds)}")
-    for name, value in shape.items():
-        allowed = (int, float) if kinds[name] is float else (kinds[name],)
+def _parse_architecture(path: Path, raw: object) -> StudentConfig:
+    types = get_type_hints(StudentConfig)
+    where = f"{path}: field 'architecture'"
+    if not isinstance(raw, dict):
+        raise StudentError(f"{where} is {raw!r}; expected an object")
+    if "n_pieces" not in raw:
+        raise StudentError(f"{where} lacks n_pieces")
+    for name, value in raw.items():
+        if name not in types:
+            raise StudentError(f"{where} has {name!r}; expected only {', '.join(types)}")
+        allowed = (int, float) if types[name] is float else (types[name],)
         if type(value) not in allowed or (type(value) in (int, float) and value < 0):
             raise StudentError(
-                f"{path}: field 'student' is no shape: {name} is {value!r}; expected "
-                f"{kinds[name].__name__}, not below 0"
+                f"{where}: {name} is {value!r}; expected {types[name].__name__}, not below 0"
             )
-    if shape.get("head", SOFTMAX) not in N_KINDS:
+    if raw.get("head", SOFTMAX) not in HEAD_NAMES:
         raise StudentError(
-            f"{path}: field 'student' is no shape: head must be one of {', '.join(N_KINDS)}; got "
-            f"{shape['head']!r}"
+            f"{where}: head is {raw['head']!r}; expected one of {', '.join(HEAD_NAMES)}"
         )
-    return StudentConfig(**shape)
-
-
-NONE = 0
-"""Index of "none" on the last axis of a student's logits; label `i` has index `i + 1`."""
+    return StudentConfig(**raw)

@@ -36,6 +36,14 @@ class Head(Protocol):
         """Return the shape of the logits of one passage."""
         ...
 
+    def weight_shapes(self, state_width: int) -> dict[str, tuple[int, ...]]:
+        """Return the name and shape of each weight that only this head has.
+
+        Args:
+            state_width: The width of the word vectors.
+        """
+        ...
+
     def decode(self, logits: Array, labels: Sequence[str], *, threshold: float) -> list[Entity]:
         """Return the entities of one passage, flat, in order of position, with scores.
 
@@ -56,6 +64,10 @@ class SoftmaxHead:
     def logits_shape(self, n_words: int, n_labels: int) -> tuple[int, ...]:
         """Return the shape of the logits of one passage."""
         return n_words, 1 + n_labels
+
+    def weight_shapes(self, state_width: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the layer that gives "none" its logit."""
+        return {"none.weight": (1, state_width), "none.bias": (1,)}
 
     def decode(self, logits: Array, labels: Sequence[str], *, threshold: float) -> list[Entity]:
         """Return the entities of one passage.
@@ -92,6 +104,10 @@ class BoundaryHead:
     def logits_shape(self, n_words: int, n_labels: int) -> tuple[int, ...]:
         """Return the shape of the logits of one passage."""
         return n_words, n_labels, 3
+
+    def weight_shapes(self, state_width: int) -> dict[str, tuple[int, ...]]:
+        """Return the shape of the bias, one number each for start, end and inside."""
+        return {"bias": (self.n_vectors,)}
 
     def decode(self, logits: Array, labels: Sequence[str], *, threshold: float) -> list[Entity]:
         """Return the entities of one passage; see `decode_entities`."""

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from gliner_distill.decoding import find_spans, join_words, pick_entities
 from gliner_distill.entities import Entity, word_texts
 from gliner_distill.errors import InputError, StudentError
-from gliner_distill.runtime.bundle import GRAPH_FILE, Bundle, read_bundle, write_bundle
-from gliner_distill.runtime.config import BOUNDARY
+from gliner_distill.runtime.bundle import Bundle, read_bundle, write_bundle
+from gliner_distill.runtime.config import GRAPH_FILE
+from gliner_distill.runtime.heads import BOUNDARY
 from gliner_distill.runtime.inputs import (
     EntityDict,
     OnLong,

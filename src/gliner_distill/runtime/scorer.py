@@ -18,8 +18,9 @@ from gliner_distill.decoding import TagScores, sigmoid
 from gliner_distill.entities import END, INSIDE, START
 from gliner_distill.errors import InputError, StudentError
 from gliner_distill.runtime.bundle import Bundle
-from gliner_distill.runtime.config import BOUNDARY, N_KINDS, StudentConfig
+from gliner_distill.runtime.config import StudentConfig
 from gliner_distill.runtime.embeddings import LabelVectors, PieceTable, WordVectors
+from gliner_distill.runtime.heads import BOUNDARY, head_named
 from gliner_distill.runtime.labels import EncodedLabels, Prompts
 from gliner_distill.windows import plan_windows
 
@@ -89,19 +90,21 @@ class StudentScorer:
         self._session = _load_graph(bundle.graph, num_threads)
         _check_graph(self._session, bundle.config)
         self._is_boundary = bundle.config.head == BOUNDARY
-        self._n_kinds = N_KINDS[bundle.config.head]
+        self._n_kinds = head_named(bundle.config.head).n_vectors
         self._n_states = _count_states(bundle.config)
-        pieces = PieceTable(bundle.tables)
-        self._words = WordVectors(bundle.vocabulary, pieces, bundle.tables)
-        self._labels = LabelVectors(bundle.vocabulary, pieces, bundle.tables, n_kinds=self._n_kinds)
-        tables = bundle.tables
+        pieces = PieceTable(bundle.weights)
+        self._words = WordVectors(bundle.vocabulary, pieces, bundle.weights)
+        self._labels = LabelVectors(
+            bundle.vocabulary, pieces, bundle.weights, n_kinds=self._n_kinds
+        )
+        weights = bundle.weights
         if self._is_boundary:
-            self._bias = tables["bias"].astype(np.float32)
+            self._bias = weights["bias"].astype(np.float32)
             return
         # The graph's word vectors are divided by the square root of their width; "none" is not.
-        width = tables["none.weight"].shape[1]
-        self._none = tables["none.weight"].astype(np.float32).T * np.float32(width**0.5)
-        self._bias = tables["none.bias"].astype(np.float32)
+        width = weights["none.weight"].shape[1]
+        self._none = weights["none.weight"].astype(np.float32).T * np.float32(width**0.5)
+        self._bias = weights["none.bias"].astype(np.float32)
 
     def encode(self, prompts: Prompts) -> EncodedLabels:
         """Return labels as the label tower sees them."""

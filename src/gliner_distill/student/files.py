@@ -1,24 +1,18 @@
-"""TODO-DOC."""
+"""Save a student to its folder and load it again; the runtime reads the same folder."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError
 
 from gliner_distill.errors import SettingsError, StudentError
-from gliner_distill.files import replace_file
-from gliner_distill.runtime.bundle import GRAPH_FILE
-from gliner_distill.runtime.config import (
-    CONFIG_FILE,
-    FORMAT_VERSION,
-    WEIGHTS_FILE,
-    read_student_config,
-)
+from gliner_distill.runtime.bundle import check_n_pieces, write_bundle
+from gliner_distill.runtime.config import CONFIG_FILE, TORCH_WEIGHTS_FILE, read_student_config
 from gliner_distill.runtime.vocabulary import TOKENIZER_FILE, Vocabulary
-from gliner_distill.student.model import _PROJECTIONS, Student
+from gliner_distill.student.bundling import make_bundle, student_weights
+from gliner_distill.student.model import Student
 
 
 def save_student(
@@ -26,68 +20,62 @@ def save_student(
     student: Student,
     vocabulary: Vocabulary,
     *,
-    metadata: Mapping[str, object],
+    metadata: Mapping[str, Any] | None = None,
     half: bool = False,
 ) -> None:
-    """Write a student's weights, shape and tokenizer, each to a temporary name first.
+    """Write a student so that both torch and the runtime, which needs no torch, can load it.
 
-    Projections to a teacher's features are left out, and the shape says that there are none.
+    The projections to a teacher's features are left out, and the configuration says that there are
+    none. A folder in which the writing was cut off holds the earlier student or none; see
+    `write_bundle`.
 
     Args:
-        folder: Made where it does not exist.
-        student: On any device.
-        vocabulary: Its pieces.
-        metadata: Plain JSON values to keep beside the shape, such as what it was trained on.
-        half: Write the weights in half precision; it is read back to single precision.
+        folder: The folder; it is made if it does not exist.
+        student: The student, on any device.
+        vocabulary: Its subword pieces.
+        metadata: Plain JSON values to keep in the configuration file, such as the teacher's name.
+        half: Whether to round the weights to half precision; they are loaded in single precision.
 
     Raises:
         StudentError: The folder cannot be written.
     """
-    tensors = {
-        key: (value.half() if half else value).detach().cpu().contiguous()
-        for key, value in student.state_dict().items()
-        if not key.startswith(_PROJECTIONS)
-    }
-    shape = replace(student.config, feature_width=0)
-    config = {"format_version": FORMAT_VERSION, "student": asdict(shape), **metadata}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / TOKENIZER_FILE, vocabulary.to_json().encode())
-        replace_file(folder / CONFIG_FILE, (json.dumps(config, indent=1) + "\n").encode())
-        replace_file(folder / WEIGHTS_FILE, safetensors.torch.save(tensors))
-    except OSError as error:
-        raise StudentError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    bundle = make_bundle(student, vocabulary, half=half, metadata=metadata)
+    write_bundle(folder, bundle, torch_weights=student_weights(student, half=half))
 
 
 def load_student(folder: str | Path) -> tuple[Student, Vocabulary]:
-    """Read a student, ready to predict.
+    """Load a student, ready to predict, with its vocabulary.
 
     Raises:
         StudentError: The folder is missing, lacks a file, or holds something else.
     """
     folder = Path(folder)
     config, _ = read_student_config(folder)
-    if (folder / GRAPH_FILE).is_file() and not (folder / WEIGHTS_FILE).is_file():
+    weights_path = folder / TORCH_WEIGHTS_FILE
+    if not weights_path.is_file():
         raise StudentError(
-            f"{folder}: this is an export, without the weights ({WEIGHTS_FILE}) that torch needs; "
-            f"give the student that it was made of"
+            f"{folder}: {TORCH_WEIGHTS_FILE} is missing; an export does not have the weights that "
+            "torch needs, so name the student that it was made from"
         )
     try:
         student = Student(config)
     except (ValueError, RuntimeError, SettingsError) as error:
-        raise StudentError(
-            f"{folder / CONFIG_FILE}: field 'student' is no shape: {error}"
-        ) from error
+        raise StudentError(f"{folder / CONFIG_FILE}: field 'architecture': {error}") from error
     vocabulary = Vocabulary.from_file(folder / TOKENIZER_FILE)
-    weights_path = folder / WEIGHTS_FILE
     try:
         student.load_state_dict(safetensors.torch.load_file(weights_path))
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise StudentError(f"{weights_path}: cannot be loaded: {reason}") from error
-    if len(vocabulary) != student.config.n_pieces:
-        raise StudentError(
-            f"{folder}: {TOKENIZER_FILE} has {len(vocabulary)} pieces, the weights have "
-            f"{student.config.n_pieces}; they do not belong together"
-        )
+    check_n_pieces(folder, vocabulary, config)
     return student.eval(), vocabulary
+
+
+def weights_size_bytes(folder: Path) -> int:
+    """Return the bytes of the files from which torch loads a student.
+
+    They are the weights, the configuration and the tokenizer; the graph of the runtime holds some
+    of the same weights once more and does not count.
+    """
+    names = (TORCH_WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE)
+    return sum((folder / name).stat().st_size for name in names)

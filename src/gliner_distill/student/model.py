@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from gliner_distill.errors import SettingsError, StudentError
-from gliner_distill.runtime.config import BOUNDARY, N_KINDS, SOFTMAX, StudentConfig
+from gliner_distill.runtime.config import StudentConfig
+from gliner_distill.runtime.heads import BOUNDARY, HEAD_NAMES, SOFTMAX, head_named
 from gliner_distill.runtime.vocabulary import N_SHAPES
 from gliner_distill.student.batch import Batch
 
@@ -34,13 +35,13 @@ class Student(nn.Module):
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
-        if config.head not in N_KINDS:
-            raise SettingsError(f"head must be one of {', '.join(N_KINDS)}; got {config.head!r}")
+        if config.head not in HEAD_NAMES:
+            raise SettingsError(f"head must be one of {', '.join(HEAD_NAMES)}; got {config.head!r}")
         self.config = config
         width, hidden = config.embedding_width, config.hidden_width
         n_directions = 2 if config.bidirectional else 1
         out_width = hidden * n_directions
-        label_width = out_width * N_KINDS[config.head]
+        label_width = out_width * head_named(config.head).n_vectors
         self.pieces = nn.EmbeddingBag(config.n_pieces, width, mode="mean")
         self.shapes = nn.Linear(N_SHAPES, width, bias=False)
         self.forward_lstm = _lstm_layers(config.n_layers, width, hidden, out_width)
@@ -52,7 +53,7 @@ class Student(nn.Module):
         if config.head == SOFTMAX:
             self.none = nn.Linear(out_width, 1)
         else:
-            self.bias = nn.Parameter(torch.full((N_KINDS[BOUNDARY],), _BOUNDARY_BIAS))
+            self.bias = nn.Parameter(torch.full((3,), _BOUNDARY_BIAS))
         self.embedding_dropout = nn.Dropout(config.embedding_dropout_prob)
         self.dropout = nn.Dropout(config.dropout_prob)
         if config.feature_width:  # last, so that all else starts as it does without
@@ -64,6 +65,14 @@ class Student(nn.Module):
                 f"({self.pieces.weight.numel():,} of them embeddings); at most "
                 f"{MAX_PARAMETERS:,} are allowed: make it narrower"
             )
+
+    def weights_without_projections(self) -> dict[str, Tensor]:
+        """Return the weights by name, without the projections that only training needs."""
+        return {
+            name: value
+            for name, value in self.state_dict().items()
+            if not name.startswith(_PROJECTIONS)
+        }
 
     @property
     def n_parameters(self) -> int:
@@ -127,7 +136,7 @@ class Student(nn.Module):
         A `softmax` head has one kind, a `boundary` head three: start, end, inside.
         """
         encoded: Tensor = self.label_tower(self.embedding_dropout(pooled))
-        n_kinds = N_KINDS[self.config.head]
+        n_kinds = head_named(self.config.head).n_vectors
         return encoded.reshape(len(pooled), n_kinds, encoded.shape[-1] // n_kinds)
 
     def encode_words(self, pooled: Tensor, batch: Batch) -> Tensor:

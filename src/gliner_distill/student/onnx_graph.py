@@ -1,57 +1,54 @@
-"""TODO-DOC."""
+"""The part of a student that the runtime computes with onnxruntime, as an ONNX graph.
 
+The graph takes the embedded words of a batch and the label vectors, and holds the LSTM and the word
+tower. It is built node by node from the weights, because the exporter of torch has no operator that
+takes the lengths of the passages.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from gliner_distill.student.model import Student
+from gliner_distill.runtime.config import StudentConfig
 
 Array = NDArray[np.float32]
 
 _OPSET, _IR_VERSION = 17, 8
 
 
-def build_graph(student: Student) -> onnx.ModelProto:
-    """Return the graph of `words.onnx`, in single precision.
+def build_graph(config: StudentConfig, weights: Mapping[str, Array]) -> onnx.ModelProto:
+    """Return the graph of `words.onnx` in single precision; see `runtime.bundle`.
 
-    The LSTM operators take the passages' lengths (`sequence_lens`), so padding never reaches their
-    backward direction.
+    The LSTM operators take the lengths of the passages (`sequence_lens`), so that padding never
+    reaches their backward direction.
+
+    Args:
+        config: The architecture of the student.
+        weights: All weights by name, as `Student.state_dict` names them, float32.
     """
-    config = student.config
-    state = _arrays(student)
     graph = _Graph()
     graph.add("Transpose", ["embedded"], ["states_0"], perm=[1, 0, 2])
     for layer in range(config.n_layers):
-        weights = _lstm_weights(state, layer, bidirectional=config.bidirectional)
-        names = [graph.constant(f"{name}_{layer}", value) for name, value in weights.items()]
-        graph.add(
-            "LSTM",
-            [f"states_{layer}", *names, "n_words"],
-            [f"directions_{layer}"],
-            hidden_size=config.hidden_width,
-            direction="bidirectional" if config.bidirectional else "forward",
-        )
-        # (words, directions, batch, hidden) to (words, batch, directions * hidden)
-        graph.add("Transpose", [f"directions_{layer}"], [f"apart_{layer}"], perm=[0, 2, 1, 3])
-        shape = graph.constant(f"joined_shape_{layer}", np.array([0, 0, -1], dtype=np.int64))
-        graph.add("Reshape", [f"apart_{layer}", shape], [f"states_{layer + 1}"])
+        _add_lstm(graph, config, weights, layer)
     graph.add("Transpose", [f"states_{config.n_layers}"], ["states"], perm=[1, 0, 2])
     graph.add("Concat", ["states", "embedded"], ["seen"], axis=-1)
-    scale = np.float32(student.word_tower.out_features**-0.5)
-    tower = graph.constant("tower", scale * state["word_tower.weight"].T)
-    offset = graph.constant("tower_bias", scale * state["word_tower.bias"])
+    # The scale of the dot product with the labels is built into the word tower.
+    n_states = len(weights["word_tower.bias"])
+    scale = np.float32(n_states**-0.5)
+    tower = graph.constant("tower", scale * weights["word_tower.weight"].T)
+    offset = graph.constant("tower_bias", scale * weights["word_tower.bias"])
     graph.add("MatMul", ["seen", tower], ["projected"])
     graph.add("Add", ["projected", offset], ["words"])
     graph.add("MatMul", ["words", "labels"], ["scores"])
-    return graph.model(config.embedding_width, student.word_tower.out_features)
+    return graph.model(config.embedding_width, n_states)
 
 
 class _Graph:
-    """Nodes and constants on their way to an ONNX model."""
+    """The nodes and constants of an ONNX model that is being built."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -82,21 +79,42 @@ class _Graph:
         return model
 
 
-def _lstm_weights(state: dict[str, Array], layer: int, *, bidirectional: bool) -> dict[str, Array]:
-    """Return an LSTM layer's weights as ONNX has them: gates input, output, forget, cell."""
+def _add_lstm(
+    graph: _Graph, config: StudentConfig, weights: Mapping[str, Array], layer: int
+) -> None:
+    """Add a layer that turns `states_LAYER` into `states_LAYER+1`, both `(words, batch, width)`."""
+    converted = _lstm_weights(weights, layer, bidirectional=config.bidirectional)
+    names = [graph.constant(f"{name}_{layer}", value) for name, value in converted.items()]
+    graph.add(
+        "LSTM",
+        [f"states_{layer}", *names, "n_words"],
+        [f"directions_{layer}"],
+        hidden_size=config.hidden_width,
+        direction="bidirectional" if config.bidirectional else "forward",
+    )
+    # (words, directions, batch, hidden) to (words, batch, directions * hidden)
+    graph.add("Transpose", [f"directions_{layer}"], [f"apart_{layer}"], perm=[0, 2, 1, 3])
+    shape = graph.constant(f"joined_shape_{layer}", np.array([0, 0, -1], dtype=np.int64))
+    graph.add("Reshape", [f"apart_{layer}", shape], [f"states_{layer + 1}"])
+
+
+def _lstm_weights(
+    weights: Mapping[str, Array], layer: int, *, bidirectional: bool
+) -> dict[str, Array]:
+    """Return the weights of an LSTM layer in the form of ONNX.
+
+    ONNX orders the gates input, output, forget, cell; torch orders them input, forget, cell,
+    output. ONNX has one bias array for both of torch's.
+    """
     directions = ("forward_lstm", "backward_lstm") if bidirectional else ("forward_lstm",)
 
-    def gates(name: str) -> Array:
-        of_directions = []
+    def reorder_gates(name: str) -> Array:
+        reordered = []
         for direction in directions:
-            input_gate, forget, cell, output = np.split(state[f"{direction}.{layer}.{name}"], 4)
-            of_directions.append(np.concatenate([input_gate, output, forget, cell]))
-        return np.stack(of_directions)
+            values = weights[f"{direction}.{layer}.{name}"]
+            input_gate, forget, cell, output = np.split(values, 4)
+            reordered.append(np.concatenate([input_gate, output, forget, cell]))
+        return np.stack(reordered)
 
-    biases = np.concatenate([gates("bias_ih_l0"), gates("bias_hh_l0")], axis=1)
-    return {"w": gates("weight_ih_l0"), "r": gates("weight_hh_l0"), "b": biases}
-
-
-@torch.no_grad()
-def _arrays(student: Student) -> dict[str, Array]:
-    return {key: value.float().cpu().numpy() for key, value in student.state_dict().items()}
+    biases = np.concatenate([reorder_gates("bias_ih_l0"), reorder_gates("bias_hh_l0")], axis=1)
+    return {"w": reorder_gates("weight_ih_l0"), "r": reorder_gates("weight_hh_l0"), "b": biases}

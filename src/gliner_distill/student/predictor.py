@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gliner_distill.decoding import decode_entities, entities_from_word_labels
 from gliner_distill.entities import Entity
-from gliner_distill.runtime.config import BOUNDARY, NONE
+from gliner_distill.runtime.heads import BOUNDARY, NONE
 from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.student.batch import make_batch
 from gliner_distill.student.model import Student

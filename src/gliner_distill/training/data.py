@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import Entity, LabeledPassage, Passage
-from gliner_distill.runtime.config import BOUNDARY, SOFTMAX
+from gliner_distill.runtime.heads import BOUNDARY, SOFTMAX
 from gliner_distill.runtime.vocabulary import EncodedWords, Vocabulary
 from gliner_distill.student.batch import Batch, make_batch
 from gliner_distill.training.losses import gold_boundaries, gold_distribution, teacher_word_logits

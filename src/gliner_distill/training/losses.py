@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gliner_distill.entities import END, INSIDE, START, Entity
-from gliner_distill.runtime.config import NONE
+from gliner_distill.runtime.heads import NONE
 
 
 def teacher_word_logits(probs: NDArray[np.float32]) -> NDArray[np.float32]:

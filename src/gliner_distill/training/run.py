@@ -103,7 +103,7 @@ def _describe_run(
     """Return what makes a run the same one, for `config.json` and the checkpoint."""
     return {
         "training": asdict(settings),
-        "student": asdict(student.config),
+        "architecture": asdict(student.config),
         "data": _digest(train),
         "vocabulary": hashlib.sha256(vocabulary.to_json().encode()).hexdigest(),
         "splits": {split.name: _digest_split(split) for split in splits},

@@ -1,0 +1,112 @@
+"""Turn a torch student into the bundle that the runtime reads, in 32 or in 8 bits."""
+
+import logging
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliner_distill.runtime.bundle import INT8, Bundle, weight_shapes
+from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES
+from gliner_distill.runtime.vocabulary import Vocabulary
+from gliner_distill.student.model import Student
+from gliner_distill.student.onnx_graph import build_graph
+
+
+def student_weights(student: Student, *, half: bool = False) -> dict[str, NDArray[Any]]:
+    """Return all weights of a student by name, without the projections to a teacher's features.
+
+    Args:
+        student: The student, on any device.
+        half: Whether to round them to half precision (float16); else they are float32.
+    """
+    weights = {
+        name: value.detach().float().cpu().numpy()
+        for name, value in student.weights_without_projections().items()
+    }
+    return {name: _as_half(value) for name, value in weights.items()} if half else weights
+
+
+def make_bundle(
+    student: Student,
+    vocabulary: Vocabulary,
+    *,
+    half: bool = False,
+    metadata: Mapping[str, Any] | None = None,
+) -> Bundle:
+    """Return a student as a bundle in single precision.
+
+    A weight that half precision holds without loss is kept in half precision, and computed with in
+    single precision all the same.
+
+    Args:
+        student: The student, on any device.
+        vocabulary: Its subword pieces.
+        half: Whether to round all weights to half precision first, those of the graph included.
+        metadata: Other fields for the configuration file, plain JSON values.
+    """
+    weights = {
+        name: value.astype(np.float32)
+        for name, value in student_weights(student, half=half).items()
+    }
+    kept = {}
+    for name in weight_shapes(student.config):
+        rounded = _as_half(weights[name])
+        kept[name] = rounded if np.array_equal(rounded, weights[name]) else weights[name]
+    return Bundle(
+        config=replace(student.config, feature_width=0),
+        vocabulary=vocabulary,
+        weights=kept,
+        graph=build_graph(student.config, weights).SerializeToString(),
+        threshold=student.config.threshold,
+        metadata=metadata or {},
+    )
+
+
+def quantize_graph(bundle: Bundle) -> Bundle:
+    """Return a bundle with the LSTM and the word tower in 8 bits, quantized by onnxruntime."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    root = logging.getLogger()
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
+        before.write_bytes(bundle.graph)
+        level = root.level
+        root.setLevel(logging.ERROR)  # it recommends a preparation that this graph does not need
+        try:
+            quantize_dynamic(
+                before,
+                after,
+                weight_type=QuantType.QInt8,
+                op_types_to_quantize=["LSTM", "MatMul"],
+                # The product with the labels has no constant side and stays in single precision.
+                extra_options={"MatMulConstBOnly": True},
+            )
+        finally:
+            root.setLevel(level)
+        return replace(bundle, graph=after.read_bytes(), precision=INT8)
+
+
+def quantize_weights(bundle: Bundle) -> Bundle:
+    """Return a bundle with its pieces in 8 bits and its label tower in half precision.
+
+    Each piece has a scale of its own: its largest absolute value becomes 127.
+    """
+    pieces = bundle.weights[PIECES].astype(np.float32)
+    scales = np.maximum(np.abs(pieces).max(axis=1, keepdims=True), 1e-8) / 127
+    weights = {
+        name: weight.astype(np.float16 if weight.ndim == 2 else np.float32)
+        for name, weight in bundle.weights.items()
+    }
+    codes = np.rint(pieces / scales).astype(np.int8)
+    weights |= {PIECES: codes, PIECE_SCALES: scales.astype(np.float32)}
+    return replace(bundle, weights=weights)
+
+
+def _as_half(values: NDArray[np.float32]) -> NDArray[np.float16]:
+    with np.errstate(over="ignore"):  # too large a number becomes infinite, as in torch
+        return values.astype(np.float16)
