@@ -156,9 +156,10 @@ class TestCrashSafety:
                     raise KeyboardInterrupt  # as when the process is killed
                 return renamed(path, target)
 
-            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            with monkeypatch.context() as patch:
                 patch.setattr(Path, "replace", replace_some)
-                write_bundle(folder, other)
+                with pytest.raises(KeyboardInterrupt):
+                    write_bundle(folder, other)
             with pytest.raises(StudentError, match=CONFIG_FILE):
                 read_bundle(folder)
             write_bundle(folder, other)

@@ -893,5 +893,5 @@ class TestTrainOnStore:
         )
         assert student.config.feature_width == width
         run = json.loads((tmp_path / "run" / "config.json").read_text())
-        assert run["student"]["feature_width"] == width
+        assert run["architecture"]["feature_width"] == width
         assert load_student(tmp_path / "run" / "student")[0].config.feature_width == 0
