@@ -1,18 +1,19 @@
-"""Passages, their entities, and how probabilities become entities.
+"""Passages, entities and words: the types that the whole package speaks of.
 
-What everything else speaks of: a `Passage` is a list of words with the `Entity` spans annotated in
-it. Word positions are 0-based; starts are inclusive and ends exclusive throughout the package
-(file formats with inclusive ends are converted where they are read). Needs numpy alone.
+A `Passage` is a list of words with the `Entity` spans annotated in it. Word positions are 0-based;
+starts are inclusive and ends exclusive everywhere (file formats with inclusive ends are converted
+where they are read). This module needs only numpy.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 START, END, INSIDE = 0, 1, 2
-"""Positions of the three probabilities on the last axis of every score array."""
+"""The positions of the three probabilities on the last axis of every array of probabilities."""
 
 
 _WORD = re.compile(r"\w+(?:[-_]\w+)*|\S")
@@ -33,11 +34,11 @@ class Passage:
     """A piece of text, split into words, with the entities annotated in it.
 
     Attributes:
-        words: The text's words, in order.
+        words: The words of the text, in order.
         entities: The annotated entities, without duplicates; they may nest, overlap, or share a
             span under several labels.
-        labels: Labels that the annotator was asked for, present or not (`ner_labels` and
-            `ner_negatives` of GLiNER's training form); empty where the file does not say.
+        labels: The labels that the annotator was asked for, present or not (`ner_labels` and
+            `ner_negatives` of GLiNER's training format); empty if the file does not list any.
     """
 
     words: tuple[str, ...]
@@ -46,13 +47,35 @@ class Passage:
 
     @property
     def own_labels(self) -> tuple[str, ...]:
-        """The labels asked of this passage: its entities' and those listed, each once, in order."""
+        """The labels of the entities, then the listed labels, each once."""
         return tuple(dict.fromkeys([entity.label for entity in self.entities] + list(self.labels)))
 
 
 @dataclass(frozen=True, slots=True)
+class LabeledPassage:
+    """A passage, the labels that a teacher was asked for, and the teacher's answer.
+
+    Attributes:
+        passage: The words and the gold entities.
+        labels: The labels that the teacher was asked for.
+        probs: Shape `(words, labels, 3)`, float32: start, end and inside probabilities.
+        each: The arrays of the individual teachers if `probs` is the mean of several; else empty.
+    """
+
+    passage: Passage
+    labels: tuple[str, ...]
+    probs: NDArray[np.float32]
+    each: tuple[NDArray[np.float32], ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of the passage."""
+        return self.passage.words
+
+
+@dataclass(frozen=True, slots=True)
 class WordSpan:
-    """A word of a text and where it stands: `text[start_char:end_char]`."""
+    """A word of a text and its position: `text[start_char:end_char]`."""
 
     text: str
     start_char: int
@@ -60,10 +83,11 @@ class WordSpan:
 
 
 def split_words(text: str) -> list[WordSpan]:
-    r"""Return the words of a text as GLiNER's whitespace splitter does.
+    r"""Return the words of a text, split as GLiNER's whitespace splitter does.
 
-    A word is letters, digits and underscores, joined by single hyphens or underscores, or else one
-    character that is not white space: the expression `\w+(?:[-_]\w+)*|\S`.
+    A word consists of letters, digits and underscores, joined by single hyphens or underscores;
+    any other character that is not white space is a word of its own. The regular expression is
+    `\w+(?:[-_]\w+)*|\S`.
 
     >>> [word.text for word in split_words("Mary-Ann paid £3.50.")]
     ['Mary-Ann', 'paid', '£', '3', '.', '50', '.']
@@ -72,27 +96,15 @@ def split_words(text: str) -> list[WordSpan]:
 
 
 def word_texts(text: str) -> list[str]:
-    """Return the words of `split_words` as strings alone, in a third of its time."""
+    """Return the words of `split_words` as plain strings, which takes a third of the time."""
     return _WORD.findall(text)
 
 
 def word_bounds(text: str) -> list[tuple[int, int]]:
-    """Return where the words of `split_words` begin and end, in characters."""
+    """Return the start and end character of each word of `split_words`."""
     return [match.span() for match in _WORD.finditer(text)]
 
 
-@dataclass(frozen=True, slots=True)
-class LabeledPassage:
-    """A passage, the labels a teacher was asked about it, and what the teacher said.
-
-    Attributes:
-        passage: Words and gold entities.
-        labels: The labels asked.
-        probs: Shape `(words, labels, 3)`, float32: start, end, inside probabilities.
-        each: Of several teachers whose mean `probs` is, the same of each; else empty.
-    """
-
-    passage: Passage
-    labels: tuple[str, ...]
-    probs: NDArray[np.float32]
-    each: tuple[NDArray[np.float32], ...] = ()
+def count_words(passages: Iterable[Passage | LabeledPassage]) -> int:
+    """Return the number of words in all passages together."""
+    return sum(len(passage.words) for passage in passages)

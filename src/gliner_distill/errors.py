@@ -1,55 +1,96 @@
-"""Every error that a user can cause or mend, named after what is wrong.
+"""The errors that users can cause or fix, each named after what is wrong.
 
-The command line prints the message of a `DistillError` as one line and exits 1. A message says
-what was wrong, where (file, record, field), what was expected and what to do.
+    DistillError
+    ├── CorpusError          a file of texts or passages
+    ├── HubError             a download or an upload
+    ├── TeacherError         a GLiNER or another teacher
+    ├── StoreError           a soft-label store
+    │   └── FormatVersionError
+    ├── StudentError         the folder of a student
+    ├── InputError           an argument of a call (also a ValueError)
+    ├── ExportError          the export of a student
+    ├── SettingsError        a setting
+    └── MissingExtraError    an optional package
+
+All of them can be imported from `gliner_distill`. Each message is one line that says what was
+wrong, where (file, record, field), what was expected and what to do. The command line prints that
+line and exits with status 1. Any other exception is a bug.
 """
+
+_SHOWN_CHARS = 60
 
 
 class DistillError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """The base class of all errors that this package raises on purpose."""
 
 
 class CorpusError(DistillError):
-    """A passage file is missing, unreadable or holds a bad record."""
+    """A file of texts, passages or labels is missing, cannot be read or holds a bad record."""
 
 
 class HubError(DistillError):
-    """A model or data set could not be had from the hub or its cache."""
+    """The hub and its local cache cannot provide a model or data set, or an upload failed."""
 
 
 class TeacherError(DistillError):
-    """A teacher could not be loaded or cannot score what it was given."""
+    """A teacher cannot be loaded, or it cannot score the passages it was given."""
 
 
 class StoreError(DistillError):
-    """A soft-label store is missing, broken, or was made from other inputs."""
+    """A soft-label store is missing or broken, or it was made from other inputs."""
+
+
+class FormatVersionError(StoreError):
+    """A soft-label store has a format version that this release does not read."""
 
 
 class StudentError(DistillError):
-    """A student folder is missing, broken or does not fit what is asked of it."""
+    """A student's folder is missing or broken, or the student cannot do what was asked of it."""
 
 
 class InputError(DistillError, ValueError):
-    """A text, a label or an option given to a student is not what it must be."""
+    """A text, label or option passed to a model has the wrong type or value."""
 
 
 class ExportError(DistillError):
-    """A student cannot be exported, or what was exported does not answer as it does."""
+    """A student cannot be exported, or its export gives other answers than the student."""
 
 
 class SettingsError(DistillError):
-    """A setting is outside its range or contradicts another one."""
+    """A setting is out of range, or it contradicts another setting."""
 
 
 class MissingExtraError(DistillError):
-    """A package that an optional part needs is not installed."""
+    """A package that an optional feature needs is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(
-            f"{package} is not installed; this needs it: pip install 'gliner-distill[{extra}]'"
+            f"this needs {package}, which is not installed; "
+            f"run: pip install 'gliner-distill[{extra}]'"
         )
-        self._given = package, extra
+        self._arguments = package, extra
 
     def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str]]:
-        """Come back the same from another process."""
-        return type(self), self._given
+        """Pickle the arguments of the constructor, so that the error survives a process border."""
+        return type(self), self._arguments
+
+
+def shorten(value: object) -> str:
+    """Return the `repr` of a value for an error message, cut to 60 characters.
+
+    >>> shorten("city"), shorten("a" * 100)[-8:]
+    ("'city'", 'aaaaa...')
+    """
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 3]}..."
+
+
+def name_kind(value: object) -> str:
+    """Return the kind of a JSON value for an error message, with its article.
+
+    >>> name_kind([1, 2]), name_kind(None), name_kind(0.5)
+    ('a list', 'null', 'a decimal number')
+    """
+    kinds = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
+    kinds |= {int: "a whole number", float: "a decimal number", type(None): "null"}
+    return kinds.get(type(value), f"a {type(value).__name__}")

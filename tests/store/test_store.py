@@ -12,9 +12,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from gliner_distill.errors import StoreError
+from gliner_distill.errors import FormatVersionError, StoreError
 from gliner_distill.store.manifest import (
-    FormatVersionError,
     Manifest,
     check_same_origin,
     read_manifest,

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Literal, NoReturn
 
 from gliner_distill.corpus.records import RecordError, decode_line
-from gliner_distill.errors import CorpusError
+from gliner_distill.errors import CorpusError, name_kind
 
 MAX_LINE_CHARS = 16_000_000
 
@@ -267,7 +267,7 @@ def _parse_line(line: str, text_field: str, n_bytes: int) -> Document:
         return Document(value, n_bytes=n_bytes)
     if not isinstance(value, dict):
         raise RecordError(
-            f"holds {_kind(value)}; expected a string, or an object with the text in its field "
+            f"holds {name_kind(value)}; expected a string, or an object with the text in its field "
             f"{text_field!r}"
         )
     if text_field not in value:
@@ -277,7 +277,7 @@ def _parse_line(line: str, text_field: str, n_bytes: int) -> Document:
         )
     text = value.pop(text_field)
     if not isinstance(text, str):
-        raise RecordError(f"field {text_field!r} holds {_kind(text)}; expected a string")
+        raise RecordError(f"field {text_field!r} holds {name_kind(text)}; expected a string")
     return Document(text, value, n_bytes)
 
 
@@ -290,13 +290,6 @@ def _finite(digits: str) -> float:
     if math.isinf(value):
         raise ValueError(f"{digits[:20]} is too large a number")
     return value
-
-
-def _kind(value: object) -> str:
-    if value is None:
-        return "null"
-    kinds = {bool: "true or false", int: "a number", float: "a number", list: "a list"}
-    return kinds.get(type(value), "a string" if isinstance(value, str) else "an object")
 
 
 def _is_file(text: str) -> bool:

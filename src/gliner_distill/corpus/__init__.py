@@ -1,1 +1,1 @@
-"""Read annotated passages and plain documents. Needs neither torch nor pyarrow."""
+"""Readers of annotated passages, plain documents and label lists; no torch and no pyarrow."""

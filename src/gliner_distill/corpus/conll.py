@@ -1,8 +1,9 @@
-"""CoNLL column files: a word and its tag a line, a blank line after each passage.
+"""Read CoNLL column files: one word and its tag per line, and a blank line after each passage.
 
-Columns are separated by tabs (or, in lines without a tab, by spaces), the word is the first and
-the tag the last. Tags are O and B-/I- (in either IOB style), with E-/S- or L-/U- too, or plain
-types without a prefix. What comes out has the keys of pile-mistral. Standard library only.
+Columns are separated by tabs, or by spaces in lines without a tab. The word is in the first column
+and the tag in the last. Tags are O and B-/I- (in either IOB style), optionally with E-/S- or
+L-/U-, or bare types without a prefix. The records have the keys of the pile-mistral format. This
+module needs only the standard library.
 """
 
 import re
@@ -17,9 +18,11 @@ from gliner_distill.corpus.statistics import CorpusNotes
 _PREFIXED_TAG = re.compile(r"[BIESLU]-(?=.*\S).+")
 
 
+# A tag such as "X-PER" or "B_PER" is taken for a typing error, not for a type of its own.
 _BROKEN_TAG = re.compile(r"[A-Za-z][-_]")
 
 
+# CoNLL-U writes its comments as "# key = value".
 _KEY_VALUE = re.compile(r"#\s?\w[\w.:]*\s*=")
 
 
@@ -27,9 +30,9 @@ _N_SAMPLE_LINES = 500
 
 
 def looks_like_columns(text: str) -> bool:
-    """Say whether most lines of a file's beginning end in O or B-TYPE and have as many columns.
+    """Return whether most of the first lines have equally many columns and end in O or B-TYPE.
 
-    A single line is taken for text.
+    A single line is taken for plain text.
     """
     lines = [line for line in text.split("\n")[:_N_SAMPLE_LINES] if line.strip()]
     rows = [_split_columns(line) for line in lines if not line.startswith(("#", "-DOCSTART-"))]
@@ -44,18 +47,18 @@ def looks_like_columns(text: str) -> bool:
 def read_columns(lines: Iterable[bytes], *, notes: CorpusNotes) -> Iterator[RawRecord]:
     """Yield a record for each passage of a column file.
 
-    A row that is bad makes its passage bad; the next passage is read as usual.
+    A bad row makes its passage bad; the next passage is read as usual.
 
     Args:
-        lines: The file's lines, as bytes.
-        notes: Where comment lines and entities that begin with an inside tag are counted.
+        lines: The lines of the file, as bytes.
+        notes: Counts the comment lines and the entities that begin with an inside tag.
     """
     style = _ColumnStyle()
     number = 1
     for block in _blocks(lines, notes):
         try:
             rows = _without_comments(_decode_rows(block), style, notes)
-            content = _content_of(rows, style, notes) if rows else None
+            content = _build_content(rows, style, notes) if rows else None
         except _RowError as error:
             yield RawRecord(f"record {number} (line {error.line_number})", problem=str(error))
             number += 1
@@ -79,7 +82,7 @@ class _Row:
 
 @dataclass(slots=True)
 class _ColumnStyle:
-    """What the first rows of a file settle for the rest: columns a row, tags with prefix or not."""
+    """The columns per row and the use of prefixes, which the first rows of a file decide."""
 
     n_columns: int | None = None
     has_prefixes: bool | None = None
@@ -111,7 +114,7 @@ def _decode_rows(block: Iterable[tuple[int, bytes]]) -> list[_Row]:
 
 
 def _without_comments(rows: list[_Row], style: _ColumnStyle, notes: CorpusNotes) -> list[_Row]:
-    """Return the rows behind the comments that CoNLL-U allows before a passage's first word."""
+    """Return the rows without the comments that CoNLL-U allows before a passage's first word."""
     n_comments = 0
     while n_comments < len(rows) and _is_comment(rows[n_comments].text, style):
         n_comments += 1
@@ -120,7 +123,7 @@ def _without_comments(rows: list[_Row], style: _ColumnStyle, notes: CorpusNotes)
 
 
 def _is_comment(line: str, style: _ColumnStyle) -> bool:
-    """Say whether a line is a comment, not a row whose word is or begins with "#"."""
+    """Return whether a line is a comment and not a row whose word begins with "#"."""
     if not line.startswith("#"):
         return False
     columns = _split_columns(line)
@@ -131,7 +134,7 @@ def _is_comment(line: str, style: _ColumnStyle) -> bool:
     return not is_row
 
 
-def _content_of(rows: list[_Row], style: _ColumnStyle, notes: CorpusNotes) -> dict[str, object]:
+def _build_content(rows: list[_Row], style: _ColumnStyle, notes: CorpusNotes) -> dict[str, object]:
     words, tags = [], []
     for row in rows:
         try:
@@ -140,7 +143,7 @@ def _content_of(rows: list[_Row], style: _ColumnStyle, notes: CorpusNotes) -> di
             raise _RowError(row.line_number, str(error)) from None
         words.append(word)
         tags.append(tag)
-    entities, n_inside_starts = _entities_of_tags(tags)
+    entities, n_inside_starts = _join_tags(tags)
     if style.has_prefixes:
         notes.inside_starts += n_inside_starts
     return {"tokenized_text": words, "ner": entities}
@@ -154,30 +157,31 @@ def _read_row(line: str, style: _ColumnStyle) -> tuple[str, tuple[str, str]]:
         style.n_columns = len(columns)
     if len(columns) != style.n_columns:
         raise RecordError(
-            f"the row has {len(columns)} columns, but the file's first row {style.n_columns}"
+            f"the row has {len(columns)} columns, but the first row of the file has "
+            f"{style.n_columns}"
         )
     if not columns[0]:
-        raise RecordError("the row's word is empty")
+        raise RecordError("the word of the row is empty; expected text before the first tab")
     return columns[0], _read_tag(columns[-1], style)
 
 
 def _read_tag(tag: str, style: _ColumnStyle) -> tuple[str, str]:
-    """Return a tag's prefix and type; a type without a prefix gets I, so that its runs join."""
+    """Return the prefix and the type of a tag; a bare type gets I, so that its runs join."""
     kind = _tag_kind(tag)
     if kind == "outside":
         return "O", ""
     if kind == "other" and (len(tag) < 2 or _BROKEN_TAG.match(tag)):
-        raise RecordError(f"tag {tag!r} is none of O, B-TYPE, I-TYPE, E-/L-TYPE and S-/U-TYPE")
+        raise RecordError(f"tag {tag!r} is not valid; expected O or B-, I-, E-, S-, L- or U-TYPE")
     if style.has_prefixes is None:
         style.has_prefixes = kind == "prefixed"
     if style.has_prefixes != (kind == "prefixed"):
         earlier = "with a prefix (B-TYPE)" if style.has_prefixes else "without a prefix (TYPE)"
-        raise RecordError(f"tag {tag!r} does not fit the file's earlier tags, which are {earlier}")
+        raise RecordError(f"tag {tag!r} does not fit the earlier tags, which are {earlier}")
     return (tag[0], tag[2:]) if style.has_prefixes else ("I", tag)
 
 
-def _entities_of_tags(tags: Sequence[tuple[str, str]]) -> tuple[list[list[object]], int]:
-    """Return `[start, end_inclusive, type]` of each entity, and how many an inside tag begins."""
+def _join_tags(tags: Sequence[tuple[str, str]]) -> tuple[list[list[object]], int]:
+    """Return `[start, end_inclusive, type]` per entity, and how many begin with an inside tag."""
     entities: list[list[object]] = []
     open_start, open_label = 0, None
     n_inside_starts = 0

@@ -1,208 +1,175 @@
-"""A pile of documents as passages to distil on: read, cut, parted by document.
+"""Plain documents: read them, cut them into passages, and split those into train, dev and test.
 
-In: plain text, JSON lines, a CSV column, CoNLL columns, or a folder of text files. Out: the
-passages of each part (train, dev, test), of documents that were not seen before. A document lies in
-one part as a whole, so that test text is unseen text.
+The documents may be lines of text, JSON lines, a column of a CSV file, CoNLL columns or a folder
+of text files. All passages of a document go to the same split, so that the test passages come
+from documents that training has not seen.
 """
 
-import csv
 import hashlib
-import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 from gliner_distill.corpus.reader import read_passages
 from gliner_distill.corpus.statistics import CorpusNotes
-from gliner_distill.entities import Entity, Passage, word_texts
+from gliner_distill.corpus.texts import MAX_FIELD_CHARS, field_texts, folder_texts, table_texts
+from gliner_distill.entities import Entity, Passage, count_words, word_texts
 from gliner_distill.errors import CorpusError
 
 SPLITS = ("train", "dev", "test")
 
 
 MAX_PASSAGE_WORDS = 120
+"""The largest number of words in a passage that `cut_document` makes."""
 
 
 MIN_PASSAGES = 20
+"""The smallest number of passages that a student can be trained and tested on."""
 
 
-_ENOUGH_WORDS = 60
+# A sentence's end is a place to cut only behind this many words: shorter passages waste context.
+_MIN_CUT_WORDS = 60
 
 
 _SENTENCE_ENDS = frozenset(".!?")
 
 
+# With fewer documents than this, whole documents do not make three useful splits.
 _FEW_DOCUMENTS = 10
 
 
-_SHARE_OUT = 0.1
+_HELD_OUT_SHARE = 0.1
 
 
-_MAX_PART_PASSAGES = 500
+_MAX_HELD_OUT_PASSAGES = 500
 
 
-_MAX_FIELD_CHARS = 16_000_000
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class SplitCorpus:
-    """Passages by part.
+    """The passages of some documents, by split.
 
     Attributes:
-        passages: Of each of `SPLITS`.
-        documents: Hashes of the documents that they come from.
-        n_repeated: Documents that were left out because they stand there more than once.
-        n_empty: Documents without a word.
-        notes: What should be said of what was left out and how the rest was parted.
+        passages: The passages of each of `SPLITS`.
+        documents: The hashes of the documents that the passages come from.
+        n_repeated: The number of documents left out because an earlier one has the same words.
+        n_empty: The number of documents left out because they have no word.
+        warnings: Sentences for the user on documents left out and on how the rest was split.
     """
 
-    passages: dict[str, list[Passage]]
-    documents: list[str] = field(default_factory=list)
+    passages: Mapping[str, Sequence[Passage]]
+    documents: tuple[str, ...] = ()
     n_repeated: int = 0
     n_empty: int = 0
-    notes: list[str] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
 
     @property
     def n_words(self) -> int:
-        """Words of all parts."""
-        return sum(map(_count_words, self.passages.values()))
+        """The number of words in all splits."""
+        return sum(map(count_words, self.passages.values()))
 
 
 def read_documents(
-    source: str, *, column: str | None = None, skip_bad: bool = False, notes: CorpusNotes
+    source: str | Path,
+    *,
+    column: str | None = None,
+    skip_bad: bool = False,
+    notes: CorpusNotes,
+    max_field_chars: int = MAX_FIELD_CHARS,
 ) -> Iterator[Passage]:
     """Return an iterator over the documents of a source, each as one passage of any length.
 
     Args:
-        source: A folder, whose `*.txt` files are a document each; a CSV file (`.csv`, `.tsv`); or
-            whatever `read_passages` reads, a document a record.
+        source: A folder in which each `*.txt` file is a document; a CSV file (`.csv`, `.tsv`); or
+            anything that `read_passages` reads, where each record is a document.
         column: The column of a CSV file, or the field of JSON lines, that holds the text.
-        skip_bad: Leave bad records out.
-        notes: Filled with what was cleaned or left out.
+        skip_bad: Leave bad records out and count them instead of raising.
+        notes: Filled while the iterator runs with what was cleaned or left out.
+        max_field_chars: The largest number of characters in a field of a CSV file.
 
     Raises:
         CorpusError: The source is missing or cannot be read, or a record is bad.
+        HubError: The hub and its cache cannot provide the data set that the source names.
     """
     path = Path(source)
     if path.is_dir():
-        return _read_texts(_folder_texts(path), skip_bad=skip_bad, notes=notes)
-    if path.suffix.lower() in (".csv", ".tsv") and column is not None:
-        return _read_texts(_table_texts(path, column), skip_bad=skip_bad, notes=notes)
-    if path.suffix.lower() == ".csv":
-        raise CorpusError(f"{source}: say which column holds the text: --column NAME")
+        return _read_texts(folder_texts(path), skip_bad=skip_bad, notes=notes)
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv") and column is not None:
+        texts = table_texts(path, column, max_field_chars=max_field_chars)
+        return _read_texts(texts, skip_bad=skip_bad, notes=notes)
+    if suffix == ".csv":
+        raise CorpusError(
+            f"{source}: a CSV file has several columns; name the one that holds the text: "
+            "--column NAME"
+        )
     if column is not None and column != "text":
-        return _read_texts(_field_texts(path, column), skip_bad=skip_bad, notes=notes)
+        return _read_texts(field_texts(path, column), skip_bad=skip_bad, notes=notes)
     return read_passages(source, skip_bad=skip_bad, notes=notes)
 
 
 def split_documents(
     documents: Iterable[Passage],
     *,
-    source: str,
-    known: set[str],
+    source: str | Path,
+    known: Iterable[str] = (),
     min_passages: int = MIN_PASSAGES,
     max_words: int | None = None,
     seed: int = 0,
 ) -> SplitCorpus:
-    """Cut documents into passages and deal them out: a tenth of the documents each to dev and test.
+    """Cut documents into passages, and assign a tenth of the documents each to dev and test.
 
-    Of fewer than ten documents the passages are dealt out instead, and `notes` says so. Dev and
-    test hold at most 500 passages each: documents beyond go to train, and the rest of one that is
-    too long is left out. Of one or two all go to train.
+    Dev and test hold at most 500 passages each: further documents go to train, and the rest of a
+    document that is too long is left out. If there are fewer than ten documents, passages are
+    assigned one by one instead, and a warning says so. If there are fewer than three, all
+    passages go to train.
 
     Args:
         documents: Passages of any length.
-        source: Where they come from, for messages.
-        known: Hashes of documents to leave out.
-        min_passages: How many there must be.
-        max_words: How many words to keep; the documents beyond, drawn by chance, are left out and
-            may come in another time. Where every document is longer, the beginning of one is kept.
-        seed: Of the draw.
+        source: The origin of the documents, for messages.
+        known: The hashes of documents to leave out.
+        min_passages: The number of passages that are needed at least.
+        max_words: The number of words to keep at most, or None for no limit. Documents are chosen
+            at random until it is reached; the others may be used another time. If every document
+            is longer than that, the beginning of one is kept.
+        seed: The seed of the random order.
 
     Raises:
-        CorpusError: There are fewer passages than there must be.
+        CorpusError: There are fewer than `min_passages` passages.
     """
-    corpus = SplitCorpus({part: [] for part in SPLITS})
-    kept = _cut_new(documents, known, corpus)
-    draw = random.Random(seed)
-    order = sorted(kept)
-    draw.shuffle(order)
+    cut = _cut_unseen(documents, frozenset(known))
+    rng = random.Random(seed)
+    order = sorted(cut.passages)
+    rng.shuffle(order)
+    chosen = {digest: cut.passages[digest] for digest in order}
     if max_words is not None:
-        order = _fit(order, kept, max_words, corpus.notes)
-    groups = [kept[digest] for digest in order]
+        chosen = _choose_documents(chosen, max_words)
+    groups = list(chosen.values())
     n_passages = sum(map(len, groups))
     if n_passages < min_passages:
         raise CorpusError(
-            f"{source}: {n_passages} passages of at most {MAX_PASSAGE_WORDS} words in "
-            f"{len(groups)} documents; at least {min_passages} are needed, and a student learns "
-            f"well from a thousand: give more text{'' if max_words is None else ' or more time'}"
+            f"{source}: found {n_passages} passages of at most {MAX_PASSAGE_WORDS} words in "
+            f"{len(groups)} documents; at least {min_passages} are needed, and a thousand make a "
+            f"good student: give more text{'' if max_words is None else ' or more time'}"
         )
-    corpus.documents = order
-    if len(groups) < min(_FEW_DOCUMENTS, n_passages):
-        corpus.notes.append(
-            f"{source}: fewer than {_FEW_DOCUMENTS} documents ({len(groups)}): dev and test are "
-            "passages of documents that the student learns from, so the figures flatter it"
-        )
-        groups = [[passage] for document in groups for passage in document]
-        draw.shuffle(groups)
-    _deal(groups, corpus.passages)
-    return corpus
-
-
-def _cut_new(
-    documents: Iterable[Passage], known: set[str], corpus: SplitCorpus
-) -> dict[str, list[Passage]]:
-    """Return the passages of each document that is not known, by its hash, and count the others."""
-    kept: dict[str, list[Passage]] = {}
-    for document in documents:
-        digest = hashlib.sha256("\0".join(document.words).encode("utf-8", "replace")).hexdigest()
-        if not document.words:
-            corpus.n_empty += 1
-        elif digest in kept:
-            corpus.n_repeated += 1
-        elif digest not in known:
-            kept[digest] = list(cut_document(document))
-    if corpus.n_empty:
-        corpus.notes.append(f"documents without a word left out: {corpus.n_empty:,}")
-    if corpus.n_repeated:
-        corpus.notes.append(f"repeated documents left out: {corpus.n_repeated:,}")
-    return kept
-
-
-def _fit(
-    order: list[str], kept: dict[str, list[Passage]], max_words: int, notes: list[str]
-) -> list[str]:
-    """Return the first documents that have so many words together, or one that is shortened."""
-    chosen, n_words = [], 0
-    for digest in order:
-        words = _count_words(kept[digest])
-        if n_words + words <= max_words:
-            chosen.append(digest)
-            n_words += words
-    total = sum(map(_count_words, kept.values()))
-    if order and not chosen:
-        first = kept[order[0]]
-        sums = accumulate(len(passage.words) for passage in first)
-        kept[order[0]] = [
-            one for one, so_far in zip(first, sums, strict=True) if so_far <= max_words
-        ]
-        n_words = _count_words(kept[order[0]])
-        chosen = order[:1] if n_words else []
-    if n_words < total:
-        notes.append(
-            f"for the time given, {n_words:,} of {total:,} words are used, of {len(chosen):,} of "
-            f"{len(order):,} documents; the rest is left out"
-        )
-    return chosen
+    is_split_by_passage = len(groups) < min(_FEW_DOCUMENTS, n_passages)
+    if is_split_by_passage:
+        groups = [[passage] for group in groups for passage in group]
+        rng.shuffle(groups)
+    return SplitCorpus(
+        passages=_assign(groups),
+        documents=tuple(chosen),
+        n_repeated=cut.n_repeated,
+        n_empty=cut.n_empty,
+        warnings=tuple(_warnings(cut, chosen, source, is_split_by_passage=is_split_by_passage)),
+    )
 
 
 def cut_document(document: Passage) -> Iterator[Passage]:
     """Yield a document's passages of at most 120 words, cut behind a sentence where possible.
 
-    No cut goes through an entity.
+    No cut goes through an entity; a passage is longer than 120 words if an entity makes it so.
     """
     inside = {
         word
@@ -213,23 +180,88 @@ def cut_document(document: Passage) -> Iterator[Passage]:
     while start < n_words:
         end = _find_cut(document.words, start, inside)
         entities = tuple(
-            Entity(one.start_word - start, one.end_word - start, one.label, one.score)
-            for one in document.entities
-            if start <= one.start_word and one.end_word <= end
+            Entity(entity.start_word - start, entity.end_word - start, entity.label, entity.score)
+            for entity in document.entities
+            if start <= entity.start_word and entity.end_word <= end
         )
         yield Passage(document.words[start:end], entities, document.labels)
         start = end
 
 
-def _count_words(passages: Sequence[Passage]) -> int:
-    return sum(len(passage.words) for passage in passages)
+@dataclass(frozen=True, slots=True)
+class _CutDocuments:
+    """The passages of each document by its hash, and the numbers of documents left out."""
+
+    passages: dict[str, list[Passage]]
+    n_repeated: int
+    n_empty: int
+
+
+def _cut_unseen(documents: Iterable[Passage], known: frozenset[str]) -> _CutDocuments:
+    """Cut the documents that are not known, each once."""
+    passages: dict[str, list[Passage]] = {}
+    n_repeated = n_empty = 0
+    for document in documents:
+        digest = hashlib.sha256("\0".join(document.words).encode("utf-8", "replace")).hexdigest()
+        if not document.words:
+            n_empty += 1
+        elif digest in passages:
+            n_repeated += 1
+        elif digest not in known:
+            passages[digest] = list(cut_document(document))
+    return _CutDocuments(passages, n_repeated, n_empty)
+
+
+def _choose_documents(
+    documents: Mapping[str, list[Passage]], max_words: int
+) -> dict[str, list[Passage]]:
+    """Return the documents that fit into `max_words`, in order, or the beginning of the first."""
+    chosen: dict[str, list[Passage]] = {}
+    n_words = 0
+    for digest, passages in documents.items():
+        n_document_words = count_words(passages)
+        if n_words + n_document_words <= max_words:
+            chosen[digest] = passages
+            n_words += n_document_words
+    if documents and not chosen:
+        digest, passages = next(iter(documents.items()))
+        totals = accumulate(len(passage.words) for passage in passages)
+        n_fitting = sum(total <= max_words for total in totals)
+        return {digest: passages[:n_fitting]} if n_fitting else {}
+    return chosen
+
+
+def _warnings(
+    cut: _CutDocuments,
+    chosen: Mapping[str, list[Passage]],
+    source: str | Path,
+    *,
+    is_split_by_passage: bool,
+) -> Iterator[str]:
+    if cut.n_empty:
+        yield f"documents without a word left out: {cut.n_empty:,}"
+    if cut.n_repeated:
+        yield f"repeated documents left out: {cut.n_repeated:,}"
+    n_all = sum(map(count_words, cut.passages.values()))
+    n_chosen = sum(map(count_words, chosen.values()))
+    if n_chosen < n_all:
+        yield (
+            f"to keep within the time, {n_chosen:,} of {n_all:,} words are used, from "
+            f"{len(chosen):,} of {len(cut.passages):,} documents"
+        )
+    if is_split_by_passage:
+        yield (
+            f"{source}: there are fewer than {_FEW_DOCUMENTS} documents ({len(chosen)}), so the "
+            "dev and test passages come from documents that the student also learns from, and its "
+            "scores look better than they will on new documents"
+        )
 
 
 def _find_cut(words: Sequence[str], start: int, inside: set[int]) -> int:
     last = start + MAX_PASSAGE_WORDS
     if last >= len(words):
         return len(words)
-    for end in range(last, start + _ENOUGH_WORDS, -1):
+    for end in range(last, start + _MIN_CUT_WORDS, -1):
         if words[end - 1] in _SENTENCE_ENDS and end not in inside:
             return end
     end = last
@@ -238,23 +270,28 @@ def _find_cut(words: Sequence[str], start: int, inside: set[int]) -> int:
     return end
 
 
-def _deal(groups: Sequence[list[Passage]], passages: dict[str, list[Passage]]) -> None:
-    n_out = max(1, round(_SHARE_OUT * len(groups))) if len(groups) >= len(SPLITS) else 0
+def _assign(groups: Sequence[list[Passage]]) -> dict[str, list[Passage]]:
+    """Return the passages of each split, where a group stays together."""
+    splits: dict[str, list[Passage]] = {split: [] for split in SPLITS}
+    n_held_out = max(1, round(_HELD_OUT_SHARE * len(groups))) if len(groups) >= len(SPLITS) else 0
     for position, group in enumerate(groups):
-        part = "dev" if position < n_out else "test" if position < 2 * n_out else "train"
-        room = _MAX_PART_PASSAGES - len(passages[part])
-        if part != "train" and room > 0:
-            passages[part] += group[:room]
+        split = "train"
+        if position < 2 * n_held_out:
+            split = "dev" if position < n_held_out else "test"
+        room = _MAX_HELD_OUT_PASSAGES - len(splits[split])
+        if split == "train" or room <= 0:
+            splits["train"] += group
         else:
-            passages["train"] += group
+            splits[split] += group[:room]
+    return splits
 
 
 def _read_texts(
     texts: Iterable[tuple[str, str | ValueError]], *, skip_bad: bool, notes: CorpusNotes
 ) -> Iterator[Passage]:
-    """Yield the document of each text; instead of a text there may be what is wrong with it."""
+    """Yield the document of each text; in place of a text there may be the error it caused."""
     for place, text in texts:
-        problem = text if isinstance(text, ValueError) else _find_problem(text)
+        problem = text if isinstance(text, ValueError) else _check_text(text)
         if problem is None:
             yield Passage(tuple(word_texts(str(text))))
         elif skip_bad:
@@ -265,85 +302,9 @@ def _read_texts(
             )
 
 
-def _find_problem(text: str) -> ValueError | None:
+def _check_text(text: str) -> ValueError | None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return ValueError("the text holds what is no character of UTF-8")
+        return ValueError("the text holds bytes or characters that are not UTF-8")
     return None
-
-
-def _folder_texts(folder: Path) -> Iterator[tuple[str, str | ValueError]]:
-    paths = sorted(folder.rglob("*.txt"))
-    if not paths:
-        raise CorpusError(f"{folder}: no *.txt file in this folder; expected a document in each")
-    for path in paths:
-        try:
-            yield str(path), path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            yield str(path), ValueError(f"byte {error.start + 1} of the file is not UTF-8")
-        except OSError as error:
-            yield str(path), ValueError(f"the file cannot be read: {error.strerror or error}")
-
-
-def _table_texts(path: Path, column: str) -> Iterator[tuple[str, str | ValueError]]:
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    limit = csv.field_size_limit(_MAX_FIELD_CHARS)
-    try:
-        # What is not UTF-8 arrives as lone surrogates, so that its row can be named.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-            rows = csv.DictReader(stream, delimiter=delimiter, strict=True)
-            try:
-                names = rows.fieldnames or ()
-                if column not in names:
-                    has = ", ".join(map(repr, names)) or "none"
-                    raise CorpusError(f"{path}: no column {column!r}; it has {has}")
-                for row in rows:
-                    fits = None not in row and row[column] is not None
-                    text = row[column] if fits else _ragged(row, len(names))
-                    yield f"{path}: line {rows.line_num}", text
-            except csv.Error as error:
-                place = f"{path}: line {rows.reader.line_num}"
-                raise CorpusError(
-                    f"{place}: is no CSV: {error}; a quote in a text must be doubled, and one "
-                    "that is opened must be closed"
-                ) from error
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _ragged(row: Mapping[Any, Any], n_names: int) -> ValueError:
-    known = [value for name, value in row.items() if name is not None and value is not None]
-    n_fields = len(known) + len(row.get(None, ()))
-    return ValueError(
-        f"the row has {n_fields} fields, the header {n_names}; a text with a delimiter or a line "
-        "end in it must stand in quotes"
-    )
-
-
-def _field_texts(path: Path, name: str) -> Iterator[tuple[str, str | ValueError]]:
-    try:
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                if line.strip():
-                    yield f"{path}: line {number}", _field_of(line, name)
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def _field_of(line: bytes, name: str) -> str | ValueError:
-    try:
-        record = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        return ValueError(f"byte {error.start + 1} of the line is not UTF-8")
-    except (ValueError, RecursionError) as error:
-        return ValueError(f"the line is not JSON ({error}); expected an object with {name!r}")
-    if not isinstance(record, dict):
-        return ValueError(f"the line is no JSON object; expected one with {name!r}")
-    if name not in record:
-        has = ", ".join(map(repr, list(record)[:8])) or "none"
-        return ValueError(f"no field {name!r}; the object has {has}")
-    text = record[name]
-    return text if isinstance(text, str) else ValueError(f"field {name!r} holds no text")

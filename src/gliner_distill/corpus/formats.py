@@ -1,9 +1,9 @@
-"""The file forms a corpus comes in, brought to one: records with the keys of pile-mistral.
+"""Read the formats that a corpus may have as records with the keys of the pile-mistral format.
 
-A form is recognized by its content. Whatever it is, `read_records` gives out `RawRecord`s whose
-content has the keys of `{"tokenized_text": [...], "ner": [[start, end_inclusive, type], ...]}` or
-of `{"text": ...}`; whether that content makes sense is for `corpus` to check. Files are streamed,
-so their size does not matter. Column files are read by `corpus_columns`. Standard library only.
+A format is recognized by the content of the file. `read_records` yields `RawRecord`s whose content
+has the keys of `{"tokenized_text": [...], "ner": [[start, end_inclusive, type], ...]}` or of
+`{"text": ...}`; `corpus.records` checks that content. Files are streamed, so they may be of any
+size. Column files are read by `corpus.conll`. This module needs only the standard library.
 """
 
 import codecs
@@ -19,12 +19,14 @@ from gliner_distill.corpus.records import RawRecord, RecordError, decode_line
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.errors import CorpusError
 
-Form = Literal["json list", "json lines", "columns", "text"]
+Format = Literal["json list", "json lines", "columns", "text"]
 
 
-_CHUNK_BYTES = 1 << 16
+CHUNK_BYTES = 1 << 16
+"""The number of bytes that are read from a JSON list at a time."""
 
 
+# The longest JSON token that may be cut off by the end of a chunk: an escape, a number, `false`.
 _N_TOKEN_CHARS = 16
 
 
@@ -34,26 +36,29 @@ _COLUMN_SUFFIXES = {".conll", ".conllu", ".bio", ".iob", ".iob2", ".bioes"}
 _DECODER = json.JSONDecoder()
 
 
-def read_records(stream: BufferedReader, *, name: str, notes: CorpusNotes) -> Iterator[RawRecord]:
+def read_records(
+    stream: BufferedReader, *, name: str, notes: CorpusNotes, chunk_bytes: int = CHUNK_BYTES
+) -> Iterator[RawRecord]:
     """Return an iterator over the records of a file, good and bad.
 
     Args:
-        stream: The file, at its start.
-        name: Its path, for messages and for the form its ending speaks of.
-        notes: Where skipped lines are counted.
+        stream: The file, opened at its start.
+        name: The path of the file, for messages and for the format that its suffix suggests.
+        notes: Counts the skipped lines.
+        chunk_bytes: The number of bytes to read from a JSON list at a time.
 
     Raises:
-        CorpusError: The file is empty, or cannot be read past a point: a JSON list that is cut
-            off, is no JSON, or is not UTF-8.
+        CorpusError: The file is empty, or it is a JSON list that is cut off, not valid JSON or
+            not UTF-8, so that nothing behind that point can be read.
     """
     if stream.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8):
         stream.read(len(codecs.BOM_UTF8))
-    head = stream.peek(_CHUNK_BYTES)
+    head = stream.peek(chunk_bytes)
     if not head:
         raise CorpusError(f"{name}: the file is empty; expected passages")
-    form = recognize_form(head, suffix=name[name.rfind(".") :].lower() if "." in name else "")
+    form = recognize_format(head, suffix=name[name.rfind(".") :].lower() if "." in name else "")
     if form == "json list":
-        return _read_json_list(stream, name=name)
+        return _read_json_list(stream, name=name, chunk_bytes=chunk_bytes)
     if form == "json lines":
         return _read_json_lines(stream, notes=notes)
     if form == "columns":
@@ -61,12 +66,13 @@ def read_records(stream: BufferedReader, *, name: str, notes: CorpusNotes) -> It
     return _read_text(stream, notes=notes)
 
 
-def recognize_form(head: bytes, *, suffix: str) -> Form:
-    """Return the form of a file, from its first bytes and, where they leave it open, its ending.
+def recognize_format(head: bytes, *, suffix: str) -> Format:
+    """Return the format of a file, decided by its first bytes and, failing that, by its suffix.
 
-    JSON is told by its first brackets, columns by tags that end most lines; the rest is text.
+    JSON is recognized by its first brackets and columns by the tags at the ends of most lines;
+    anything else is plain text.
 
-    >>> recognize_form(b'{"text": "Anna left."}', suffix=".txt")
+    >>> recognize_format(b'{"text": "Anna left."}', suffix=".txt")
     'json lines'
     """
     text = head.decode(errors="replace").lstrip()
@@ -93,10 +99,10 @@ def _read_json_lines(stream: BufferedReader, *, notes: CorpusNotes) -> Iterator[
             yield RawRecord(
                 place,
                 problem=f"the line is not JSON ({error.msg} at character {error.pos + 1}); "
-                "expected one whole object a line",
+                "expected one complete object per line",
             )
         except (RecursionError, ValueError) as error:
-            yield RawRecord(place, problem=f"the line's JSON cannot be read ({error})")
+            yield RawRecord(place, problem=f"the JSON of the line cannot be read ({error})")
 
 
 def _read_text(stream: BufferedReader, *, notes: CorpusNotes) -> Iterator[RawRecord]:
@@ -108,7 +114,7 @@ def _read_text(stream: BufferedReader, *, notes: CorpusNotes) -> Iterator[RawRec
 
 
 def _filled_lines(stream: BufferedReader, notes: CorpusNotes) -> Iterator[tuple[str, bytes]]:
-    """Yield the lines that are not blank, each with its record and line number."""
+    """Yield the lines that are not blank, each behind its record and line number."""
     record_number = 0
     for line_number, line in enumerate(stream, 1):
         if line.strip():
@@ -118,12 +124,12 @@ def _filled_lines(stream: BufferedReader, notes: CorpusNotes) -> Iterator[tuple[
             notes.blank_lines += 1
 
 
-def _read_json_list(stream: BufferedReader, *, name: str) -> Iterator[RawRecord]:
-    text = _JsonText(stream)
+def _read_json_list(stream: BufferedReader, *, name: str, chunk_bytes: int) -> Iterator[RawRecord]:
+    text = _JsonText(stream, chunk_bytes)
     place = "record 1"
     try:
         if (first := text.take_mark()) != "[":
-            raise CorpusError(f"{name}: expected a JSON list, found {first!r} at its start")
+            raise CorpusError(f"{name}: the file begins with {first!r}; expected a JSON list")
         if text.next_mark() == "]":
             text.take_mark()
         else:
@@ -134,22 +140,23 @@ def _read_json_list(stream: BufferedReader, *, name: str) -> Iterator[RawRecord]
                 if (mark := text.take_mark()) == "]":
                     break
                 if mark != ",":
-                    raise RecordError(f"expected a comma or the closing bracket, found {mark!r}")
+                    raise RecordError(f"found {mark!r}; expected a comma or the closing bracket")
                 place = f"record {number + 1}"
         if rest := text.next_mark():
-            raise RecordError(f"expected the end of the file behind the list, found {rest!r}")
+            raise RecordError(f"found {rest!r} behind the list; expected the end of the file")
     except RecordError as error:
         raise CorpusError(
             f"{name}: {place}: {error}; nothing behind this point can be read, "
-            "so get or write the file again"
+            "so download or write the file again"
         ) from None
 
 
 class _JsonText:
-    """The text of a UTF-8 stream, held in memory only from the value that is being read on."""
+    """The text of a UTF-8 stream, of which only the part not read yet is held in memory."""
 
-    def __init__(self, stream: BufferedReader) -> None:
+    def __init__(self, stream: BufferedReader, chunk_bytes: int) -> None:
         self._stream = stream
+        self._chunk_bytes = chunk_bytes
         self._utf8 = codecs.getincrementaldecoder("utf-8")()
         self._text = ""
         self._position = 0
@@ -157,7 +164,7 @@ class _JsonText:
         self._bad_bytes: RecordError | None = None
 
     def next_mark(self) -> str:
-        """Return the next character that is not white space, and stay before it; "" at the end."""
+        """Return the next character that is not white space without taking it; "" at the end."""
         while True:
             rest = self._text[self._position : self._position + 1]
             if rest and rest not in " \t\r\n":
@@ -170,38 +177,39 @@ class _JsonText:
                 self._read_on()
 
     def take_mark(self) -> str:
-        """Return the next character that is not white space, and step over it.
+        """Take the next character that is not white space and return it.
 
         Raises:
             RecordError: The file ends here.
         """
         if not (mark := self.next_mark()):
-            raise RecordError("the file is cut off here, its list is not closed")
+            raise RecordError("the file is cut off here: the list is not closed")
         self._position += 1
         return mark
 
     def take_value(self) -> object:
-        """Return the JSON value that comes next, and step over it.
+        """Take the next JSON value and return it.
 
         Raises:
-            RecordError: The file ends within the value, or this is no JSON.
+            RecordError: The file ends within the value, or the value is not valid JSON.
         """
         while True:
             self.next_mark()
             try:
                 value, end = _DECODER.raw_decode(self._text, self._position)
             except json.JSONDecodeError as error:
-                self._check_that_more_may_help(error)
+                self._check_unfinished(error)
             except (RecursionError, ValueError) as error:
-                raise RecordError(f"its JSON cannot be read ({error})") from None
+                raise RecordError(f"the JSON cannot be read ({error})") from None
             else:
-                # A number that touches the end of the buffer may go on behind it.
+                # A number that touches the end of the buffer may continue behind it.
                 if end < len(self._text) or self._has_ended:
                     self._position = end
                     return value
             self._read_on()
 
-    def _check_that_more_may_help(self, error: json.JSONDecodeError) -> None:
+    def _check_unfinished(self, error: json.JSONDecodeError) -> None:
+        """Raise a RecordError unless reading more of the file may repair the error."""
         rest = self._text[error.pos :]
         is_unfinished = error.msg.startswith("Unterminated string")
         if not self._has_ended and (is_unfinished or len(rest) <= _N_TOKEN_CHARS):
@@ -211,17 +219,21 @@ class _JsonText:
         raise RecordError(f"this is not JSON ({error.msg}) near {rest[:_N_TOKEN_CHARS]!r}")
 
     def _read_on(self) -> None:
-        """Forget what was read and append at least as much as is kept, so retries stay linear."""
+        """Drop the text that was read and append at least as much as is kept.
+
+        A value that needs several chunks is parsed from its start each time; doubling the text
+        keeps that linear.
+        """
         if self._bad_bytes:
             raise self._bad_bytes
         self._text = self._text[self._position :]
         self._position = 0
-        data = self._stream.read(max(_CHUNK_BYTES, len(self._text)))
+        data = self._stream.read(max(self._chunk_bytes, len(self._text)))
         self._has_ended = not data
         try:
             self._text += self._utf8.decode(data, final=self._has_ended)
         except UnicodeDecodeError as error:
-            # The complete records before the bad byte still come out.
+            # Keep the text before the bad byte, so that its complete records are still returned.
             self._text += error.object[: error.start].decode()
             bad_byte = error.object[error.start]
             self._bad_bytes = RecordError(f"byte 0x{bad_byte:02x} is not UTF-8")

@@ -1,15 +1,14 @@
-"""Passages from files and hub data sets, and back: the package's only reader of annotated text.
+"""Read passages from files and hub data sets, and write them: the only reader of annotated text.
 
-In: a JSON list or JSON lines in the pile-mistral form, CoNLL columns, or plain text, with their
-dirt. Out: clean `Passage`s, one at a time, and `CorpusNotes` on everything that was changed or
-left out. `corpus_formats` recognizes and streams the forms, `corpus_records` checks a record.
-Nothing here needs torch or pyarrow.
+The input is a JSON list or JSON lines in the pile-mistral format, CoNLL columns, or plain text, and
+may be messy. The output is clean `Passage`s, one at a time, and `CorpusNotes` on everything that
+was changed or left out. `corpus.formats` recognizes and streams the formats, `corpus.records`
+checks a record.
 """
 
 import json
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -19,13 +18,14 @@ from gliner_distill.corpus.records import RecordError, passage_from_record
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError, HubError
+from gliner_distill.files import reason_of, replacing
 from gliner_distill.hub import download_dataset_file, looks_like_hub_id
 
 _logger = logging.getLogger(__name__)
 
 
 def sample_path(split: Literal["train", "dev", "test"]) -> Path:
-    """Return the path of a part of the sample corpus that comes with the package."""
+    """Return the path of a split of the sample corpus that is part of this package."""
     return Path(str(files("gliner_distill") / "resources" / "sample" / f"{split}.json"))
 
 
@@ -34,22 +34,23 @@ def read_passages(
 ) -> Iterator[Passage]:
     """Return an iterator over the passages of a file or hub data set, in order.
 
-    The form is recognized by its content: a JSON list or JSON lines of
+    The format is recognized by the content: a JSON list or JSON lines of
     `{"tokenized_text": [...], "ner": [[start, end_inclusive, type], ...]}`, optionally with
     `ner_labels` and `ner_negatives`; JSON lines of `{"text": "..."}`; CoNLL columns; or plain
-    text, one document a line. Text is split by `split_words`. A file is streamed, never held
-    whole.
+    text with one document per line. Text is split by `split_words`. The file is streamed and never
+    held in memory as a whole.
 
     Args:
-        source: A path, or, where no such file exists, a hub data set's "owner/name".
+        source: A path or, if no such file exists, the "owner/name" of a hub data set.
         skip_bad: Leave bad records out and count them instead of raising.
         notes: Filled while the iterator runs with what was cleaned or left out. Without it, bad
             records that were left out are logged as a warning.
 
     Raises:
-        CorpusError: At the call, where `source` is no readable file. While iterating, for a bad
-            record (file, record, field, reason), a file that is cut off, or one without passages.
-        HubError: At the call, where a hub data set cannot be had.
+        CorpusError: At the call: `source` is not a readable file. During the iteration: a record
+            is bad (the message names file, record, field and reason), the file is cut off, or it
+            holds no passage.
+        HubError: At the call: the hub and its cache cannot provide the data set.
 
     >>> next(read_passages(sample_path("train"))).entities[0].label
     'toy company'
@@ -59,21 +60,26 @@ def read_passages(
 
 
 class CorpusFile:
-    """The passages of a file or hub data set, read anew each time they are iterated over.
+    """The passages of a file or hub data set, which are read again for each iteration.
 
-    `notes` is filled by the first time through.
+    Attributes:
+        path: The file.
+        notes: What the first iteration cleaned or left out.
     """
 
     def __init__(self, source: str | Path, *, skip_bad: bool = False) -> None:
         """Find the source; see `read_passages`.
 
         Raises:
-            CorpusError: It is no readable file, or a pipe, which can be read once only.
-            HubError: It is a hub data set that cannot be had.
+            CorpusError: The source is not a readable file, or it is a pipe, which can be read only
+                once.
+            HubError: The hub and its cache cannot provide the data set.
         """
         self.path = _find_source(source)
         if not self.path.is_file():
-            raise CorpusError(f"{source}: this is a pipe, and is read twice; write it to a file")
+            raise CorpusError(
+                f"{source}: a corpus is read twice, but a pipe only once; write it to a file first"
+            )
         self.notes = CorpusNotes()
         self._skip_bad = skip_bad
         self._is_read = False
@@ -92,19 +98,21 @@ def _find_source(source: str | Path) -> Path:
     except FileNotFoundError:
         if not looks_like_hub_id(str(source)):
             raise CorpusError(
-                f"{source}: no such file; expected the path of a corpus file, "
-                "or a hub data set's owner/name"
+                f"{source}: there is no such file; expected the path of a corpus file or the "
+                "owner/name of a hub data set"
             ) from None
     except (OSError, ValueError) as error:
         raise _unreadable(source, error) from None
     else:
         if is_folder:
-            raise CorpusError(f"{source}: this is a folder; expected one corpus file in it")
+            raise CorpusError(f"{source}: this is a folder; give the path of one corpus file in it")
         return path
     try:
         return download_dataset_file(str(source))
     except HubError as error:
-        raise HubError(f"{source}: no such file, and as a hub data set: {error}") from error
+        raise HubError(
+            f"{source}: there is no such file, and as the name of a hub data set: {error}"
+        ) from error
 
 
 def _read_file(path: Path, *, skip_bad: bool, notes: CorpusNotes | None) -> Iterator[Passage]:
@@ -131,7 +139,7 @@ def _read_file(path: Path, *, skip_bad: bool, notes: CorpusNotes | None) -> Iter
         raise CorpusError(_no_passages(path, counted))
     if counted.bad_records and notes is None:
         _logger.warning(
-            "%s: left out %d bad records; the first: %s",
+            "%s: left out %d bad records; the first problem: %s",
             path,
             counted.bad_records,
             counted.bad_messages[0],
@@ -139,43 +147,37 @@ def _read_file(path: Path, *, skip_bad: bool, notes: CorpusNotes | None) -> Iter
 
 
 def _unreadable(source: str | Path, error: Exception) -> CorpusError:
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return CorpusError(f"{source}: the file cannot be read: {reason}")
+    return CorpusError(f"{source}: the file cannot be read: {reason_of(error)}")
 
 
 def _no_passages(path: Path, notes: CorpusNotes) -> str:
     if notes.bad_records:
         return (
-            f"{path}: none of its {notes.bad_records} records can be used; "
-            f"the first: {notes.bad_messages[0]}"
+            f"{path}: none of the {notes.bad_records} records can be used; the first problem: "
+            f"{notes.bad_messages[0]}"
         )
-    return f"{path}: the file holds no passage"
+    return f"{path}: the file holds no passage; expected at least one"
 
 
 def write_passages(path: str | Path, passages: Iterable[Passage]) -> None:
-    """Write passages as a pile-mistral JSON list, one to a line; `read_passages` reads them back.
+    """Write passages as a pile-mistral JSON list, one per line; `read_passages` reads them back.
 
     Listed labels go to `ner_labels`. The file gets its name when it is complete, so a reader never
-    sees half of it, and `passages` may be read from the file that is replaced.
+    sees half of it, and `passages` may be read from the very file that is replaced.
 
     Raises:
         CorpusError: The file cannot be written.
     """
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.partial")
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as stream:
+        with replacing(Path(path)) as stream:
             separator = "[\n"
             for passage in passages:
-                stream.write(separator + json.dumps(_as_record(passage), ensure_ascii=False))
+                record = json.dumps(_as_record(passage), ensure_ascii=False)
+                stream.write((separator + record).encode())
                 separator = ",\n"
-            stream.write("[]\n" if separator == "[\n" else "\n]\n")
-        partial.replace(path)
+            stream.write(b"[]\n" if separator == "[\n" else b"\n]\n")
     except OSError as error:
-        raise CorpusError(f"{path}: the file cannot be written: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        raise CorpusError(f"{path}: the file cannot be written: {reason_of(error)}") from error
 
 
 def _as_record(passage: Passage) -> dict[str, object]:

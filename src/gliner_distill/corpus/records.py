@@ -1,8 +1,8 @@
-"""From a record as its file has it to a clean `Passage`.
+"""Check one record of a corpus file and turn it into a clean `Passage`.
 
-The readers of the file forms (`corpus_formats`, `corpus_columns`) give out `RawRecord`s;
-`passage_from_record` checks one, cleans its labels and counts what it changed. A record is taken
-whole or not at all. Nothing here opens a file.
+The readers of the file formats (`corpus.formats`, `corpus.conll`) yield `RawRecord`s;
+`passage_from_record` checks one, cleans its labels and counts what it changed. A record is either
+used as a whole or left out as a whole. Nothing here opens a file.
 """
 
 import re
@@ -12,26 +12,24 @@ from typing import Any
 
 from gliner_distill.corpus.labels import clean_label
 from gliner_distill.corpus.statistics import TEACHER_WINDOW_WORDS, CorpusNotes
-from gliner_distill.entities import Entity, Passage, split_words
+from gliner_distill.entities import Entity, Passage, word_texts
+from gliner_distill.errors import name_kind, shorten
 
 _READ_KEYS = {"tokenized_text", "text", "ner", "ner_labels", "ner_negatives"}
 
 
-_N_SHOWN_CHARS = 40
-
-
 class RecordError(Exception):
-    """Why a record is bad; whoever reads the file decides what becomes of the record."""
+    """The reason why a record is bad; the reader of the file decides what happens to the record."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawRecord:
-    """One record as its file has it.
+    """A record with the content that its file has, not checked yet.
 
     Attributes:
-        place: Where it stands: "record 17", with the line in forms that have lines.
-        content: What the JSON says, unchecked; from other forms, a dictionary of the same keys.
-        problem: Why there is no content, or None.
+        place: The position in the file: "record 17", with a line number in formats with lines.
+        content: The JSON value; for other formats, a dictionary with the same keys.
+        problem: The reason why there is no content, or None.
     """
 
     place: str
@@ -40,10 +38,10 @@ class RawRecord:
 
 
 def decode_line(line: bytes) -> str:
-    """Return a line's text without its line end.
+    """Return the text of a line without its line end.
 
     Raises:
-        RecordError: A byte of it is not UTF-8.
+        RecordError: A byte of the line is not UTF-8.
     """
     try:
         return line.rstrip(b"\r\n").decode()
@@ -53,12 +51,13 @@ def decode_line(line: bytes) -> str:
 
 
 def passage_from_record(record: RawRecord, notes: CorpusNotes) -> Passage:
-    """Return the passage of a record and count in `notes` what was odd about it.
+    """Return the passage of a record, and count in `notes` what was unusual about it.
 
-    Ends become exclusive. Entities keep the file's order; exact duplicates are dropped.
+    Ends become exclusive. Entities keep the order of the file; exact duplicates are dropped.
 
     Raises:
-        RecordError: The record is bad, with the field and the reason; nothing was counted then.
+        RecordError: The record is bad; the message names the field and the reason, and nothing
+            has been counted.
     """
     if record.problem is not None:
         raise RecordError(record.problem)
@@ -72,7 +71,7 @@ def passage_from_record(record: RawRecord, notes: CorpusNotes) -> Passage:
         if content.get(key) is not None
         for i, label in enumerate(_checked_list(content, key))
     ]
-    # Nothing from here on raises, so that a bad record leaves no trace in the counts.
+    # Nothing below this line raises, so that a bad record leaves no trace in the counts.
     for raw in [span.raw_label for span in spans] + asked:
         notes.add_label(raw, clean_label(raw))
     entities = dict.fromkeys(
@@ -106,20 +105,20 @@ class _RawSpan:
 def _checked_object(content: object) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RecordError(
-            f"the record is {_kind(content)}; expected an object with "
+            f"the record is {name_kind(content)}; expected an object with "
             '"tokenized_text" and "ner", or with "text"'
         )
     if "tokenized_text" not in content and "text" not in content:
-        keys = ", ".join(_shown(key) for key in list(content)[:8]) or "none"
+        keys = ", ".join(shorten(key) for key in list(content)[:8]) or "none"
         raise RecordError(
-            f'the key "tokenized_text" is missing (the record has {keys}); expected '
+            f'the key "tokenized_text" is missing (the keys: {keys}); expected '
             '"tokenized_text" and "ner", or "text"'
         )
     if "tokenized_text" in content and "ner" not in content:
-        raise RecordError('the key "ner" is missing; a passage without entities has "ner": []')
+        raise RecordError('the key "ner" is missing; a passage without entities needs "ner": []')
     if "tokenized_text" not in content and content.get("ner"):
         raise RecordError(
-            'ner: positions count the words of "tokenized_text", but the record has "text" alone'
+            'ner: positions count the words of "tokenized_text", but the record has only "text"'
         )
     return content
 
@@ -130,30 +129,29 @@ def _checked_words(content: dict[str, Any]) -> tuple[str, ...]:
         for i, word in enumerate(words):
             _checked_text(word, f"tokenized_text[{i}]")
     else:
-        text = _checked_text(content["text"], "text")
-        words = [word.text for word in split_words(text)]
+        words = word_texts(_checked_text(content["text"], "text"))
     if not words:
-        raise RecordError("tokenized_text: the list is empty; a passage needs words")
+        raise RecordError("tokenized_text: the list is empty; expected at least one word")
     return tuple(words)
 
 
 def _checked_list(content: dict[str, Any], key: str) -> list[Any]:
     value = content[key]
     if not isinstance(value, list):
-        raise RecordError(f"{key}: {_kind(value)} was found; expected a list")
+        raise RecordError(f"{key} is {name_kind(value)}; expected a list")
     return value
 
 
 def _checked_text(value: object, field: str) -> str:
     if not isinstance(value, str):
-        raise RecordError(f"{field}: {_shown(value)} is {_kind(value)}; expected a string")
+        raise RecordError(f"{field}: {shorten(value)} is {name_kind(value)}; expected a string")
     if not value.strip():
-        raise RecordError(f"{field}: the string is empty or white space alone")
+        raise RecordError(f"{field}: the string is empty or only white space; expected text")
     try:
         value.encode()
     except UnicodeEncodeError:
         raise RecordError(
-            f"{field}: {_shown(value)} holds half of a surrogate pair, which is no character"
+            f"{field}: {shorten(value)} holds half of a surrogate pair, which is not a character"
         ) from None
     return value
 
@@ -161,22 +159,24 @@ def _checked_text(value: object, field: str) -> str:
 def _checked_label(value: object, field: str) -> str:
     label = _checked_text(value, field)
     if not clean_label(label):
-        raise RecordError(f"{field}: label {_shown(label)} is empty once quotes and _ are removed")
+        raise RecordError(
+            f"{field}: label {shorten(label)} is empty without its quotes and underscores"
+        )
     return label
 
 
 def _checked_span(entry: object, field: str, n_words: int) -> _RawSpan:
     if not isinstance(entry, list):
-        raise RecordError(f"{field}: {_kind(entry)} was found; expected [start, end, type]")
+        raise RecordError(f"{field} is {name_kind(entry)}; expected [start, end, type]")
     if len(entry) != 3:
-        raise RecordError(f"{field}: {len(entry)} values were found; expected [start, end, type]")
+        raise RecordError(f"{field} has {len(entry)} values; expected three: [start, end, type]")
     start = _checked_index(entry[0], f"{field}: start")
     end = _checked_index(entry[1], f"{field}: end")
     if start > end:
-        raise RecordError(f"{field}: start {start} is behind end {end}; ends are inclusive")
+        raise RecordError(f"{field}: start {start} is greater than end {end}; ends are inclusive")
     if end >= n_words:
         raise RecordError(
-            f"{field}: end {end} is beyond the passage's {n_words} words; "
+            f"{field}: end {end} is beyond the last word of the passage, {n_words - 1}; "
             "positions count from 0 and ends are inclusive"
         )
     label = _checked_label(entry[2], f"{field}: type")
@@ -186,19 +186,10 @@ def _checked_span(entry: object, field: str, n_words: int) -> _RawSpan:
 def _checked_index(value: object, field: str) -> int:
     if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,9}\s*", value):
         value = int(value)
-    if type(value) is not int:  # a bool is an int, but no position
-        raise RecordError(f"{field} {_shown(value)} is {_kind(value)}; expected a whole number")
+    if type(value) is not int:  # a bool is an int, but not a position
+        raise RecordError(
+            f"{field} {shorten(value)} is {name_kind(value)}; expected a whole number"
+        )
     if value < 0:
         raise RecordError(f"{field} {value} is negative; positions count from 0")
     return value
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a truth value"}
-    names |= {int: "a number", float: "a fraction", type(None): "null"}
-    return names[type(value)]
-
-
-def _shown(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= _N_SHOWN_CHARS else shown[: _N_SHOWN_CHARS - 3] + "..."

@@ -1,8 +1,8 @@
-"""What is counted about a corpus: what was odd in its files, and what its passages hold.
+"""Counts of a corpus: what its passages hold, and what was unusual about its files.
 
-`CorpusNotes` is filled while passages are read (`corpus.read_passages`), so that whatever a reader
-changes or leaves out is reported; `describe_corpus` counts finished passages. Nothing here opens
-a file.
+`CorpusNotes` is filled while passages are read (`read_passages`), so that everything a reader
+changes or leaves out is reported. `describe_corpus` counts finished passages, and `scan_corpus`
+computes what labeling has to know in advance. Nothing here opens a file.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import Any
 from gliner_distill.entities import Passage
 
 TEACHER_WINDOW_WORDS = 384
-"""Words that a GLiNER usually takes at once; longer passages go through it in windows."""
+"""The number of words that a GLiNER usually reads at once; longer passages are cut into windows."""
 
 
 _N_KEPT_MESSAGES = 20
@@ -27,24 +27,25 @@ _N_FREQUENT_LABELS = 20
 
 @dataclass(slots=True)
 class CorpusNotes:
-    """What a reader met in a file besides clean passages.
+    """Counts of everything that a reader found in a file besides clean passages.
 
     Attributes:
-        passages: Passages read.
-        bad_records: Records left out because they were bad.
-        bad_messages: What was wrong with the first 20 of them.
-        string_indexes: Entities whose start or end was a number written as a string.
-        changed_labels: Labels, of entities and of label lists, that cleaning changed.
-        label_forms: For each clean label, the spellings it was found in.
-        duplicate_entities: Entities dropped because the passage had the same span and label.
-        multi_label_spans: Spans that carry several labels (kept).
-        passages_without_entities: Passages with no entity (kept).
-        long_passages: Passages of more than `TEACHER_WINDOW_WORDS` words (kept).
-        spaced_words: Words with white space inside (kept).
-        inside_starts: Entities of a column file that an I-, E- or L- tag begins (IOB1, or a slip).
-        blank_lines: Blank lines of JSON lines and plain text, skipped.
-        comment_lines: Comment and -DOCSTART- lines of a column file, skipped.
-        ignored_keys: For each key of a JSON record that is not read, the records that have it.
+        passages: The passages read.
+        bad_records: The records left out because they were bad.
+        bad_messages: The problems of the first 20 bad records.
+        string_indexes: The entities whose start or end was a number written as a string.
+        changed_labels: The labels, of entities and of label lists, that cleaning changed.
+        label_forms: For each clean label, the spellings that the file has for it.
+        duplicate_entities: The entities dropped because the passage had the same span and label.
+        multi_label_spans: The spans that have several labels (kept).
+        passages_without_entities: The passages without an entity (kept).
+        long_passages: The passages of more than `TEACHER_WINDOW_WORDS` words (kept).
+        spaced_words: The words with white space inside (kept).
+        inside_starts: The entities of a column file that begin with an I-, E- or L- tag, as in
+            IOB1 or by mistake.
+        blank_lines: The blank lines of JSON lines and plain text (skipped).
+        comment_lines: The comment and -DOCSTART- lines of a column file (skipped).
+        ignored_keys: For each key of JSON records that is not read, the number of records with it.
     """
 
     passages: int = 0
@@ -65,7 +66,7 @@ class CorpusNotes:
 
     @property
     def merged_labels(self) -> int:
-        """Distinct labels that became equal to another one when they were cleaned."""
+        """The number of distinct labels that became equal to another one by cleaning."""
         return sum(len(forms) - 1 for forms in self.label_forms.values())
 
     def add_bad_record(self, message: str) -> None:
@@ -75,12 +76,12 @@ class CorpusNotes:
             self.bad_messages.append(message)
 
     def add_label(self, raw: str, clean: str) -> None:
-        """Count a label as the file has it and what cleaning made of it."""
+        """Count a label, given as in the file and as cleaned."""
         self.changed_labels += raw != clean
         self.label_forms.setdefault(clean, set()).add(raw)
 
     def lines(self) -> list[str]:
-        """Return a readable line for each thing met, bad records last; none if all was clean."""
+        """Return a readable line per kind of finding, bad records last; [] if all was clean."""
         counts = {
             "entities with a start or end written as a string": self.string_indexes,
             "labels cleaned (case, quotes, underscores, spaces)": self.changed_labels,
@@ -90,16 +91,14 @@ class CorpusNotes:
             "passages without entities (kept)": self.passages_without_entities,
             f"passages of more than {TEACHER_WINDOW_WORDS} words (kept)": self.long_passages,
             "words with white space inside (kept)": self.spaced_words,
-            "entities that an I-, E- or L- tag begins": self.inside_starts,
+            "entities that begin with an I-, E- or L- tag": self.inside_starts,
             "blank lines skipped": self.blank_lines,
             "comment and -DOCSTART- lines skipped": self.comment_lines,
         }
-        counts |= {f"records with the key {key!r}, which is not read": n for key, n in self._keys()}
-        return [f"{what}: {count:,}" for what, count in counts.items() if count] + self._bad_lines()
-
-    def _keys(self) -> list[tuple[str, int]]:
-        """Return the most frequent of the keys that are not read."""
-        return self.ignored_keys.most_common(_N_KEPT_MESSAGES)
+        for key, count in self.ignored_keys.most_common(_N_KEPT_MESSAGES):
+            counts[f"records with the key {key!r}, which is not read"] = count
+        lines = [f"{finding}: {count:,}" for finding, count in counts.items() if count]
+        return lines + self._bad_lines()
 
     def _bad_lines(self) -> list[str]:
         if not self.bad_records:
@@ -115,7 +114,7 @@ class CorpusNotes:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Smallest, middle, 95th-percentile and largest of some counts; all 0 where there are none."""
+    """The minimum, median, 95th percentile and maximum of some counts; all 0 without counts."""
 
     min: int = 0
     median: float = 0.0
@@ -124,7 +123,7 @@ class Spread:
 
     @classmethod
     def from_values(cls, values: Iterable[int]) -> "Spread":
-        """Return the spread of the values; p95 is the smallest that 95% of them do not exceed."""
+        """Return the spread of some values; p95 is the smallest that 95% of them do not exceed."""
         ordered = sorted(values)
         if not ordered:
             return cls()
@@ -137,27 +136,28 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class CorpusDescription:
-    """Counts of a corpus.
+    """The counts of a corpus.
 
     Attributes:
-        n_passages: Passages.
-        n_words: Words of all passages.
-        n_entities: Entities of all passages.
-        n_labels: Distinct labels of the entities.
-        n_asked_labels: Distinct labels that only the passages' label lists name.
-        passage_words: Words a passage.
-        entity_words: Words an entity.
-        passage_labels: Distinct labels a passage, its entities' and those its list names.
-        n_wider_than_8: Entities of more than 8 words.
-        n_wider_than_12: Entities of more than 12 words, beyond a usual span GLiNER.
-        n_nested_pairs: Pairs of entities of which one lies inside the other.
-        n_crossing_pairs: Pairs of entities that share words, neither inside the other.
-        n_multi_label_spans: Spans with several labels.
-        n_empty_passages: Passages without entities.
-        n_repeated_passages: Passages whose words an earlier passage has, word for word.
-        n_singleton_labels: Labels of one entity in the whole corpus.
+        n_passages: The number of passages.
+        n_words: The number of words in all passages.
+        n_entities: The number of entities in all passages.
+        n_labels: The number of distinct labels of the entities.
+        n_asked_labels: The number of distinct labels that only the label lists name.
+        passage_words: The words per passage.
+        entity_words: The words per entity.
+        passage_labels: The distinct labels per passage, both of its entities and of its list.
+        n_wider_than_8: The number of entities of more than 8 words.
+        n_wider_than_12: The number of entities of more than 12 words, too wide for most span
+            GLiNERs.
+        n_nested_pairs: The number of pairs of entities of which one lies inside the other.
+        n_crossing_pairs: The number of pairs of entities that share words without nesting.
+        n_multi_label_spans: The number of spans with several labels.
+        n_empty_passages: The number of passages without entities.
+        n_repeated_passages: The number of passages with the same words as an earlier one.
+        n_singleton_labels: The number of labels with one entity in the whole corpus.
         frequent_labels: The 20 most frequent labels and their counts.
-        oddities: What the reader noted (`CorpusNotes.lines`).
+        oddities: The findings of the reader (`CorpusNotes.lines`).
     """
 
     n_passages: int
@@ -179,8 +179,8 @@ class CorpusDescription:
     frequent_labels: dict[str, int]
     oddities: list[str]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the counts as what `json.dumps` takes."""
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts in plain JSON values."""
         return asdict(self)
 
     def lines(self) -> list[str]:
@@ -189,25 +189,25 @@ class CorpusDescription:
         return [
             f"passages: {self.n_passages:,} ({self.n_empty_passages:,} without entities, "
             f"{self.n_repeated_passages:,} repeated word for word)",
-            f"words: {self.n_words:,}; a passage: {self.passage_words}",
-            f"entities: {self.n_entities:,}; words an entity: {self.entity_words}; "
+            f"words: {self.n_words:,}; per passage: {self.passage_words}",
+            f"entities: {self.n_entities:,}; words per entity: {self.entity_words}; "
             f"wider than 8: {self.n_wider_than_8:,}, than 12: {self.n_wider_than_12:,}",
             f"pairs of entities that share words: {self.n_nested_pairs:,} nested, "
             f"{self.n_crossing_pairs:,} crossing; "
             f"spans with several labels: {self.n_multi_label_spans:,}",
             f"labels: {self.n_labels:,} ({self.n_singleton_labels:,} seen once), "
-            f"{self.n_asked_labels:,} more only asked for; a passage: {self.passage_labels}",
+            f"{self.n_asked_labels:,} more only asked for; per passage: {self.passage_labels}",
             *([f"most frequent labels: {top}"] if top else []),
             *self.oddities,
         ]
 
 
 def describe_corpus(passages: Iterable[Passage], notes: CorpusNotes) -> CorpusDescription:
-    """Return the counts of a corpus, read once and not kept.
+    """Return the counts of a corpus, which is read once and not kept in memory.
 
     Args:
-        passages: Any number of passages; of none, every count is 0.
-        notes: What the reader of these passages notes; looked at after the last of them.
+        passages: Any number of passages.
+        notes: The notes that the reader of these passages fills; used after the last passage.
     """
     tally = _Tally()
     for passage in passages:
@@ -247,7 +247,7 @@ class _Tally:
         self.text_hashes.add(hash(passage.words))
 
     def describe(self, notes: CorpusNotes) -> CorpusDescription:
-        """Return what was counted."""
+        """Return the counts as a `CorpusDescription`."""
         return CorpusDescription(
             n_passages=len(self.passage_words),
             n_words=sum(self.passage_words),
@@ -271,7 +271,7 @@ class _Tally:
 
 
 def _shared_word_pairs(spans: Counter[tuple[int, int]]) -> Iterator[bool]:
-    """Yield, for each pair of entities with different spans that share a word, whether it nests."""
+    """Yield whether it is nested for each pair of entities on different spans that share a word."""
     ordered = sorted(spans.items())
     for index, ((start, end), count) in enumerate(ordered):
         for (other_start, other_end), other_count in ordered[index + 1 :]:
@@ -282,24 +282,26 @@ def _shared_word_pairs(spans: Counter[tuple[int, int]]) -> Iterator[bool]:
 
 
 class CorpusHash:
-    """A hash of a corpus, taken passage by passage.
+    """A hash of a corpus that is computed passage by passage.
 
-    It depends on the words, entities and listed labels and on the order of the passages, not on
-    the file form nor on the order of a passage's entities and labels.
+    It depends on the order of the passages and on their words, entities and listed labels. It does
+    not depend on the format of the file or on the order of entities and labels within a passage.
     """
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
     def update(self, passage: Passage) -> None:
-        """Take the next passage in."""
-        spans = sorted((one.start_word, one.end_word, one.label) for one in passage.entities)
+        """Add the next passage."""
+        spans = sorted(
+            (entity.start_word, entity.end_word, entity.label) for entity in passage.entities
+        )
         canonical = [passage.words, spans, sorted(passage.labels)]
         line = json.dumps(canonical, ensure_ascii=False, separators=(",", ":"))
         self._hash.update(line.encode() + b"\n")
 
     def hexdigest(self) -> str:
-        """Return the SHA-256 of the passages so far, 64 hexadecimal digits."""
+        """Return the SHA-256 of all passages added so far as 64 hexadecimal digits."""
         return self._hash.hexdigest()
 
 
@@ -313,13 +315,13 @@ def corpus_fingerprint(passages: Iterable[Passage]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CorpusScan:
-    """What must be known of a corpus before it can be labeled.
+    """The facts about a corpus that are needed before it can be labeled.
 
     Attributes:
-        fingerprint: Its `CorpusHash`.
-        n_passages: How many there are.
-        n_words: How many words they have.
-        label_counts: In how many passages each label is one of their own.
+        fingerprint: The `CorpusHash` of all passages.
+        n_passages: The number of passages.
+        n_words: The number of words in all passages.
+        label_counts: For each label, the number of passages that have it among their own labels.
     """
 
     fingerprint: str
@@ -329,7 +331,7 @@ class CorpusScan:
 
 
 def scan_corpus(passages: Iterable[Passage]) -> CorpusScan:
-    """Return a corpus's counts and fingerprint; it is read once, passage by passage."""
+    """Return the counts and the fingerprint of a corpus, which is read once, passage by passage."""
     fingerprint, labels = CorpusHash(), Counter[str]()
     n_passages = n_words = 0
     for passage in passages:

@@ -136,7 +136,7 @@ def collect_passages(
             _note_job(work, job)
             folders[kind].append(_write_folder(work / f"{kind}-{len(folders[kind])}", corpus))
         else:
-            notes += corpus.notes
+            notes += corpus.warnings
     notes += [note for kind in folders for folder in folders[kind] for note in _read_notes(folder)]
     notes[:] = dict.fromkeys(notes)
     return folders
@@ -248,7 +248,7 @@ def _note_job(work: Path, job: DistillJob) -> None:
 def _write_folder(folder: Path, corpus: SplitCorpus) -> Path:
     partial = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
-    noted = {"documents": corpus.documents, "notes": corpus.notes}
+    noted = {"documents": corpus.documents, "notes": corpus.warnings}
     write_noted(partial / _DOCUMENTS_FILE, json.dumps(noted).encode())
     for part, passages in corpus.passages.items():
         write_passages(partial / f"{part}.json", passages)

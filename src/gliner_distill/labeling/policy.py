@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from typing import Any
 
-from gliner_distill.corpus.labels import _DESCRIPTION_MARK
+from gliner_distill.corpus.labels import format_prompt
 from gliner_distill.entities import Passage
 from gliner_distill.errors import SettingsError
 from gliner_distill.labeling.synonyms import labels_overlap
@@ -77,12 +77,7 @@ class LabelPolicy:
         >>> LabelPolicy(descriptions={"drug": "a medicine"}).prompts(["drug", "city"])
         ('drug: a medicine', 'city')
         """
-        return tuple(
-            f"{label}{_DESCRIPTION_MARK}{self.descriptions[label]}"
-            if label in self.descriptions
-            else label
-            for label in labels
-        )
+        return tuple(format_prompt(label, self.descriptions.get(label, "")) for label in labels)
 
 
 class LabelSampler:

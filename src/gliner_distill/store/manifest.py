@@ -9,7 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from gliner_distill.errors import StoreError
+from gliner_distill.errors import FormatVersionError, StoreError
 from gliner_distill.files import replace_file
 from gliner_distill.store.quantization import COMPACT, QUANTIZERS, Quantizer
 
@@ -24,10 +24,6 @@ DATA_FOLDER = "data"
 
 PART_SUFFIX = ".part"
 """Of a file that is being written; a killed run may leave one behind."""
-
-
-class FormatVersionError(StoreError):
-    """A manifest is of another release's format, or of no store at all."""
 
 
 @dataclass(frozen=True, slots=True)

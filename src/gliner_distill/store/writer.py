@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from gliner_distill.errors import StoreError
+from gliner_distill.errors import FormatVersionError, StoreError
 from gliner_distill.store.integrity import (
     find_other_origin,
     find_problem,
@@ -25,7 +25,6 @@ from gliner_distill.store.integrity import (
 from gliner_distill.store.manifest import (
     MANIFEST,
     PART_SUFFIX,
-    FormatVersionError,
     Manifest,
     Shard,
     StoredFile,
