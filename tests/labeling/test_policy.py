@@ -6,9 +6,8 @@ from itertools import permutations
 
 import pytest
 
-from gliner_distill.corpus.labels import read_labels
 from gliner_distill.entities import Passage
-from gliner_distill.errors import CorpusError, SettingsError
+from gliner_distill.errors import SettingsError
 from gliner_distill.labeling import policy as label_policy
 from gliner_distill.labeling.policy import LabelPolicy, LabelSampler
 
@@ -194,52 +193,3 @@ class TestPrompts:
         described = LabelPolicy(negatives=2, descriptions=dict.fromkeys(COUNTS, "text"))
         expected = choose(LabelPolicy(negatives=2), n_passages=10)
         assert choose(described, n_passages=10) == expected
-
-
-class TestReadLabels:
-    def read(self, tmp_path, content):
-        path = tmp_path / "labels.txt"
-        path.write_bytes(content)
-        return read_labels(path)
-
-    def test_cleans_them_and_skips_blank_lines(self, tmp_path):
-        content = "\nPerson \r\n\n  work_of  art\n名前".encode()
-        assert list(self.read(tmp_path, content)) == ["person", "work of art", "名前"]
-
-    def test_keeps_descriptions_beside_them(self, tmp_path):
-        content = b"Drug: a medicine,  such as: Aspirin \nship\nstar: \n12:30\nurl:x: an address\n"
-        assert self.read(tmp_path, content) == {
-            "drug": "a medicine, such as: Aspirin",
-            "ship": "",
-            "star": "",
-            "12:30": "",
-            "url:x": "an address",
-        }
-
-    def test_knows_a_byte_order_mark(self, tmp_path):
-        assert list(self.read(tmp_path, b"\xef\xbb\xbfcity\nriver\n")) == ["city", "river"]
-
-    @pytest.mark.parametrize("line", [b"City", b"city: a large town", b'"city"'])
-    def test_names_a_duplicate_and_both_lines(self, tmp_path, line):
-        message = r"labels\.txt: line 4: label 'city' stands on line 1 already"
-        with pytest.raises(CorpusError, match=message):
-            self.read(tmp_path, b"city\n\nriver\n" + line + b"\n")
-
-    @pytest.mark.parametrize("line", [b": a large town", b"  : text", b'"": text'])
-    def test_names_a_description_without_a_label(self, tmp_path, line):
-        with pytest.raises(CorpusError, match=r"labels\.txt: line 2: a description without a"):
-            self.read(tmp_path, b"city\n" + line + b"\n")
-
-    @pytest.mark.parametrize("content", [b"", b"\n \n\t\n", b" : \n"])
-    def test_names_a_blank_file(self, tmp_path, content):
-        with pytest.raises(CorpusError, match=r"labels\.txt: no label in it; expected one a line"):
-            self.read(tmp_path, content)
-
-    @pytest.mark.parametrize("content", ["city\n".encode("utf-16"), b"caf\xe9\n"])
-    def test_names_another_encoding(self, tmp_path, content):
-        with pytest.raises(CorpusError, match=r"labels\.txt: cannot be read as UTF-8"):
-            self.read(tmp_path, content)
-
-    def test_names_a_missing_file(self, tmp_path):
-        with pytest.raises(CorpusError, match=r"nowhere: cannot be read"):
-            read_labels(tmp_path / "nowhere")

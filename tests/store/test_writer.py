@@ -506,7 +506,7 @@ import resource
 import signal
 import sys
 from pathlib import Path
-from gliner_distill.errors import FormatVersionError, StoreError
+from gliner_distill.errors import StoreError
 from gliner_distill.store.store import SoftLabelStore, read_manifest
 from gliner_distill.store.integrity import find_faults
 from gliner_distill.store.writer import open_writer
