@@ -7,8 +7,8 @@ import pytest
 
 from gliner_distill.corpus.reader import sample_path, write_passages
 from gliner_distill.entities import Entity, Passage
-from gliner_distill.errors import SettingsError
-from gliner_distill.reproduction.experiment import REPORTED, Reproduction
+from gliner_distill.errors import CorpusError, SettingsError
+from gliner_distill.reproduction.experiment import REPORTED, Reproduction, split_first_last
 from gliner_distill.training.settings import TrainingSettings
 
 TINY = ("--train", 20, "--test", 5, "--seeds", 2, "--epochs", 1)
@@ -229,3 +229,24 @@ class TestReproduction:
             Reproduction(n_seeds=0)
         with pytest.raises(SettingsError, match="alpha 0 is the hard student"):
             Reproduction(training=TrainingSettings(alpha=0))
+
+
+NUMBERED = [Passage((str(number),)) for number in range(10)]
+
+
+def test_split_first_last_takes_the_first_to_train_and_the_last_to_test() -> None:
+    train, test = split_first_last(NUMBERED, 3, 2)
+    assert [passage.words[0] for passage in train] == ["0", "1", "2"]
+    assert [passage.words[0] for passage in test] == ["8", "9"]
+
+
+def test_split_first_last_may_use_up_the_corpus_or_return_an_empty_part() -> None:
+    assert [len(half) for half in split_first_last(NUMBERED, 7, 3)] == [7, 3]
+    assert [len(half) for half in split_first_last(NUMBERED, 7, 0)] == [7, 0]
+
+
+def test_split_first_last_names_the_three_numbers_if_there_are_too_few_passages() -> None:
+    with pytest.raises(CorpusError) as caught:
+        split_first_last(NUMBERED, 8, 3)
+    for count in ("10 passages", "8 to train", "3 to test"):
+        assert count in str(caught.value)

@@ -11,34 +11,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from gliner_distill.callbacks import Progress
 from gliner_distill.corpus.reader import read_passages, sample_path
 from gliner_distill.corpus.statistics import CorpusNotes
-from gliner_distill.entities import Passage
-from gliner_distill.errors import (CorpusError, DistillError, SettingsError, StoreError)
+from gliner_distill.entities import LabeledPassage, Passage
+from gliner_distill.errors import CorpusError, DistillError, SettingsError, StoreError
 from gliner_distill.evaluation.evaluate import measure_speed, score_entities
 from gliner_distill.evaluation.models import TeacherNER
-from gliner_distill.student.predictor import StudentPredictor
-from gliner_distill.training.data import EvaluationSplit, make_split
-from gliner_distill.runtime.vocabulary import Vocabulary
-from gliner_distill.reproduction.figures import plot_curves
 from gliner_distill.files import replace_file
-from gliner_distill.student.initialization import load_or_train_vocabulary, initialize_student
-from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.labeling.pipeline import label_corpus
+from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.metrics import mean_and_spread
-from gliner_distill.store.subword_vectors import PieceVectors
-from gliner_distill.callbacks import Progress
+from gliner_distill.reproduction.figures import plot_curves
 from gliner_distill.reproduction.report import write_report
-from gliner_distill.training.settings import TrainingSettings
-from gliner_distill.entities import LabeledPassage
-from gliner_distill.store.store import SoftLabelStore
-from gliner_distill.student.files import weights_size_bytes
-from gliner_distill.student.model import Student
 from gliner_distill.runtime.config import StudentConfig
+from gliner_distill.runtime.vocabulary import Vocabulary
+from gliner_distill.store.store import SoftLabelStore
+from gliner_distill.store.subword_vectors import PieceVectors
+from gliner_distill.student.files import weights_size_bytes
+from gliner_distill.student.initialization import initialize_student, load_or_train_vocabulary
+from gliner_distill.student.model import Student
+from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.teacher.gliner import GLiNERTeacher
-from gliner_distill.training.run import STUDENT_FOLDER, describe_environment, read_metrics
+from gliner_distill.training.data import EvaluationSplit, make_split
 from gliner_distill.training.loop import train_student
-
+from gliner_distill.training.run import STUDENT_FOLDER, describe_environment, read_metrics
+from gliner_distill.training.settings import TrainingSettings
 
 STUDENTS = ("student_hard", "student_distilled")
 
@@ -126,9 +125,7 @@ def reproduce(plan: Reproduction, out: Path, *, progress: Progress) -> dict[str,
                 name, material, vocabulary, folder, settings, [probe, test], progress
             )
             curves[name].append(read_metrics(folder))
-    predictors = {
-        name: StudentPredictor(student, vocabulary) for name, student in students.items()
-    }
+    predictors = {name: StudentPredictor(student, vocabulary) for name, student in students.items()}
     table = [_teacher_row(material, test)]
     table += [
         _student_row(name, curves[name], students[name], predictors[name], test, out)
@@ -212,9 +209,7 @@ def _label(
     policy: LabelPolicy,
     progress: Progress,
 ) -> SoftLabelStore:
-    return label_corpus(
-        passages, teacher, folder, policy=policy, progress=progress, stage=stage
-    )
+    return label_corpus(passages, teacher, folder, policy=policy, progress=progress, stage=stage)
 
 
 def _train(
@@ -229,7 +224,10 @@ def _train(
     config = StudentConfig(len(vocabulary), threshold=THRESHOLDS[name])
     student = initialize_student(vocabulary, material.pieces, config, seed=settings.seed)
     stage = f"{name.replace('_', ' ')}, seed {settings.seed}"
-    metadata = {"teacher": material.teacher_name, "teacher_fingerprint": material.teacher_fingerprint}
+    metadata = {
+        "teacher": material.teacher_name,
+        "teacher_fingerprint": material.teacher_fingerprint,
+    }
     return train_student(
         student,
         vocabulary,
