@@ -1,6 +1,11 @@
-"""How far a long command is, on standard error: bars on a terminal, else a line now and then."""
+"""Progress bars of long work, on standard error.
+
+The library imports this module, and rich with it, only when bars are wanted: see
+`callbacks.show_progress`.
+"""
 
 import time
+from importlib.util import find_spec
 from types import TracebackType
 
 from rich.console import Console
@@ -17,24 +22,32 @@ from rich.progress import (
 )
 from rich.text import Text
 
-_SECONDS_A_LINE = 30.0
+_SECONDS_PER_LINE = 30.0
 
 
 class _WordRate(ProgressColumn):
+    """A column with the words per second."""
+
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f} words/s" if speed else "", style="dim")
 
 
 class StageProgress:
-    """Shows each stage's words done, rate and time left; use as a context manager.
+    """One bar per stage with its words, rate and time left; use it as a context manager.
 
-    On a terminal a stage is a bar. Elsewhere (a log file, a pipe) it is a plain line every half
-    minute and one at its end.
+    There are bars in a terminal and in a notebook. Elsewhere, such as in a log file or a pipe, the
+    progress of a stage is a plain line per half minute and one at its end, if that is wanted.
+
+    Args:
+        log_lines: Whether to write plain lines where there can be no bars.
+        console: Where to write; standard error by default.
     """
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
+    def __init__(self, *, log_lines: bool = True, console: Console | None = None) -> None:
+        self._console = console if console is not None else Console(stderr=True)
+        has_bars = _can_draw(self._console)
+        self._has_lines = log_lines and not has_bars
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -44,7 +57,7 @@ class StageProgress:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", style="dim"),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=not has_bars,
         )
         self._tasks: dict[str, TaskID] = {}
         self._last_line_at = time.monotonic()
@@ -62,17 +75,24 @@ class StageProgress:
         self._progress.stop()
 
     def update(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Show that `done` of `total` words of a stage are done."""
+        """Show that `done` of `total` words of a stage are done; see `callbacks.Progress`."""
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(stage, total=total, note=note)
         self._progress.update(self._tasks[stage], completed=done, total=total, note=note)
-        if not self._console.is_terminal:
+        if self._has_lines:
             self._write_line(stage, done, total, note)
 
     def _write_line(self, stage: str, done: int, total: int, note: str) -> None:
         now = time.monotonic()
-        if done < total and now - self._last_line_at < _SECONDS_A_LINE:
+        if done < total and now - self._last_line_at < _SECONDS_PER_LINE:
             return
         self._last_line_at = now
         text = f"{stage}: {done:,} of {total:,} words" + (f", {note}" if note else "")
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _can_draw(console: Console) -> bool:
+    """Return whether bars can be drawn: in a notebook, rich needs ipywidgets for that."""
+    if console.is_jupyter:
+        return find_spec("ipywidgets") is not None
+    return console.is_terminal

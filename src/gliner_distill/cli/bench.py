@@ -1,23 +1,40 @@
-"""TODO-DOC."""
+"""The command `bench`: measure how fast models read."""
+
+from typing import Annotated
 
 import typer
 
-from gliner_distill.cli import options as given
-from gliner_distill.cli.evaluate import _check_folder_of
+from gliner_distill.cli.command import Command
+from gliner_distill.cli.options import JsonFile, ThreadCount, option
 from gliner_distill.cli.terminal import quiet_libraries, when_stopped
+
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[MODEL]...",
+        help="The models to compare: the folders or hub ids of students and GLiNERs. Without any, "
+        "the student that comes with the package is measured.",
+        show_default=False,
+    ),
+]
+
+Rounds = Annotated[
+    int, option("--rounds", metavar="N", text="How often each case is timed.", min=1)
+]
 
 
 def bench(
-    models: given.BenchModels = None,
-    threads: given.ThreadCount = None,
-    rounds: given.Rounds = 5,
-    json_file: given.JsonFile = None,
+    models: Models = None,
+    threads: ThreadCount = None,
+    rounds: Rounds = 5,
+    json_file: JsonFile = None,
 ) -> None:
     """Measure how fast models read, side by side: text in, entities out.
 
-    Words a second with texts of 25, 100 and 400 words and 5 and 50 labels, milliseconds for one
-    text, seconds from a process's start to its first answer, and peak memory. Text and labels are
-    the sample's.
+    The measurements are the words per second for texts of 25, 100 and 400 words with 5 and 50
+    labels, the milliseconds for one short text, the seconds from the start of a process to its
+    first answer, and the peak memory of that process. The texts and labels come from the sample
+    that is part of the package.
 
     Prints a table in Markdown. Writes nothing but the file of --json.
     """
@@ -27,16 +44,27 @@ def bench(
         from gliner_distill.runtime.scorer import count_processors
 
         quiet_libraries()
-        _check_folder_of(json_file)
         comparison = compare_speed(
             models or [None],
             num_threads=threads or count_processors(),
             settings=SpeedSettings(rounds=rounds),
-            progress=lambda stage, done, total, note="": typer.echo(
-                f"{done}/{total} {note}", err=True
-            ),
+            progress=_show_step,
         )
-        if json_file is not None:
-            write_json(json_file, comparison.as_json())
     for line in describe_speed(comparison):
         typer.echo(line)
+    if json_file is not None:
+        write_json(json_file, comparison.as_json())
+
+
+def _show_step(stage: str, done: int, total: int, note: str = "") -> None:
+    """Print one line per step rather than draw a bar, which would disturb the measurements."""
+    typer.echo(f"{done}/{total} {note}", err=True)
+
+
+BENCH = Command(
+    bench,
+    "Measure how fast models read, side by side.",
+    """\
+  gliner-distill bench
+  gliner-distill bench my-student my-student/fp32 models/gliner --threads 2""",
+)

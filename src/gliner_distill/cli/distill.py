@@ -1,35 +1,106 @@
-"""TODO-DOC."""
+"""The command `distill`: make a student from texts and label names."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from gliner_distill.cli import options as given
+from gliner_distill.cli.command import Command
+from gliner_distill.cli.options import SkipBad, option
 from gliner_distill.cli.terminal import quiet_libraries, when_stopped
+
+Texts = Annotated[
+    str,
+    typer.Argument(
+        metavar="TEXTS",
+        help="Your documents: a text file with one per line, JSON lines, a CSV file with --column, "
+        "CoNLL columns, or a folder of *.txt files.",
+    ),
+]
+
+LabelFile = Annotated[
+    Path,
+    option(
+        "--labels",
+        metavar="FILE",
+        text="A file of the labels to find, one per line: `label` or `label: description`.",
+    ),
+]
+
+Teacher = Annotated[
+    str,
+    option(
+        "--teacher",
+        metavar="MODEL",
+        text="The GLiNER to learn from: its folder or its hub id.",
+    ),
+]
+
+OutFolder = Annotated[
+    Path,
+    option(
+        "--out",
+        metavar="FOLDER",
+        text="The folder for the student, the report and the intermediate files.",
+    ),
+]
+
+GoldCorpus = Annotated[
+    str | None,
+    option(
+        "--gold",
+        metavar="CORPUS",
+        text="Passages in which every entity of your labels is annotated. The student learns from "
+        "some of them and is measured on the others.",
+    ),
+]
+
+TextColumn = Annotated[
+    str | None,
+    option(
+        "--column",
+        metavar="NAME",
+        text="The column of a CSV file, or the field of JSON lines, that holds the text.",
+    ),
+]
+
+Minutes = Annotated[
+    float | None,
+    option(
+        "--minutes",
+        metavar="M",
+        text="Use only as much text as can be labeled and learned in this time, and report what "
+        "was left out.",
+        min=0.1,
+    ),
+]
 
 
 def distill(
-    texts: given.TextsArgument,
-    labels: given.LabelsToDistil,
-    teacher: given.DistilTeacher,
-    out: given.DistilFolder,
-    gold: given.GoldCorpus = None,
-    column: given.TextColumn = None,
-    minutes: given.Minutes = None,
-    skip_bad: given.SkipBad = False,
+    texts: Texts,
+    labels: LabelFile,
+    teacher: Teacher,
+    out: OutFolder,
+    gold: GoldCorpus = None,
+    column: TextColumn = None,
+    minutes: Minutes = None,
+    skip_bad: SkipBad = False,
 ) -> None:
-    """Make a student for your labels out of your documents: all steps in one.
+    """Make a student for your labels from your documents, in one command.
 
-    Cuts the documents into passages, sets a tenth of the documents each aside for dev and test,
-    asks the teacher, trains from the student that comes with the package until agreement on dev
-    gets no better, fits thresholds, and exports.
+    Cuts the documents into passages and sets a tenth of the documents aside for dev and another
+    tenth for test. Labels the passages with the teacher, trains a student, which starts from the
+    one that comes with the package, until its agreement with the teacher on dev stops improving,
+    tunes the thresholds, and exports.
 
     Prints a verdict in one sentence and the path of the report. Writes the student into OUT (in
-    eight bits if that loses little; OUT/fp32 in single precision), report.html, results.json and
-    README.md, and what each step made into OUT/work.
+    int8 if that loses little; OUT/fp32 holds it in single precision), report.html, results.json
+    and README.md, and the results of each step into OUT/work.
 
-    A run that was stopped goes on when the same command runs again; with more documents it adds
-    them to those before.
+    When the same command runs again, it continues where it was stopped; if there are more
+    documents by then, they are added.
     """
-    with when_stopped(f"{out} keeps what is finished; the same command goes on from there"):
+    with when_stopped(f"{out} keeps what is finished; the same command continues from there"):
         from functools import cache
 
         from gliner_distill.corpus.labels import read_labels
@@ -59,3 +130,15 @@ def distill(
         typer.echo(note, err=True)
     typer.echo(figures["verdict"])
     typer.echo(f"report: {out / REPORT_FILE}")
+
+
+DISTILL = Command(
+    distill,
+    "Make a student for your labels from your texts.",
+    """\
+  gliner-distill distill notes.txt --labels labels.txt \\
+    --teacher urchade/gliner_small-v2.1 --out my-student
+  gliner-distill distill mails.csv --column body --labels labels.txt \\
+    --teacher models/gliner --gold annotated.jsonl --minutes 30 \\
+    --out my-student""",
+)

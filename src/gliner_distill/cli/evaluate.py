@@ -1,69 +1,75 @@
-"""TODO-DOC."""
+"""The command `evaluate`: measure how good a model is."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from gliner_distill.cli import options as given
+from gliner_distill.cli.command import Command
+from gliner_distill.cli.options import CorpusArgument, JsonFile, SkipBad, Threshold, option
 from gliner_distill.cli.terminal import quiet_libraries, when_stopped
-from gliner_distill.entities import Passage
-from gliner_distill.errors import CorpusError, DistillError
-from gliner_distill.files import write_json
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="The folder of a student, of a run, of an export or of a GLiNER; or a hub id.",
+    ),
+]
+
+LabelFile = Annotated[
+    Path | None,
+    option(
+        "--labels",
+        metavar="FILE",
+        text="Ask every passage for the labels in this file, one per line, instead of its own.",
+    ),
+]
 
 
 def evaluate(
-    model: given.ModelArgument,
-    corpus: given.CorpusArgument,
-    labels: given.LabelFile = None,
-    threshold: given.ScoreThreshold = 0.5,
-    json_file: given.JsonFile = None,
-    skip_bad: given.SkipBad = False,
+    model: Model,
+    corpus: CorpusArgument,
+    labels: LabelFile = None,
+    threshold: Threshold = 0.5,
+    json_file: JsonFile = None,
+    skip_bad: SkipBad = False,
 ) -> None:
-    """Measure a student or a GLiNER against a corpus's gold entities.
+    """Measure a student or a GLiNER against the gold entities of a corpus.
 
-    Each passage is asked for its own labels, or for those of --labels; gold entities of labels
-    that were not asked do not count.
+    A student is measured as `predict` runs it, without torch. Each passage is asked for its own
+    labels, or for those of --labels. Gold entities of labels that were not asked do not count.
 
-    Prints a line a figure: word accuracy, precision, recall and F1; exact-match span precision,
-    recall and F1 (micro); and speed. Writes nothing but the file of --json, which has each
-    label's figures as well.
+    Prints one line per measurement: accuracy, precision, recall and F1 per word; precision, recall
+    and F1 of exact spans (micro); and speed. Writes nothing but the file of --json, which also has
+    the measurements per label.
     """
     with when_stopped("nothing was written"):
+        from gliner_distill.cli.input import read_annotated
         from gliner_distill.corpus.labels import read_labels
         from gliner_distill.evaluation.evaluate import measure_model
         from gliner_distill.evaluation.models import load_model
+        from gliner_distill.files import write_json
 
         quiet_libraries()
-        _check_folder_of(json_file)
-        fixed = tuple(read_labels(labels)) if labels is not None else None
-        passages = _read_gold(corpus, skip_bad=skip_bad)
-        measurements = measure_model(load_model(model), passages, fixed, threshold=threshold)
-        figures = {"model": model, "corpus": corpus, "threshold": threshold}
-        figures |= measurements.as_json()
-    for key, value in figures.items():
+        asked = tuple(read_labels(labels)) if labels is not None else None
+        passages = read_annotated(corpus, skip_bad=skip_bad)
+        measurements = measure_model(load_model(model), passages, asked, threshold=threshold)
+        shown = {"model": model, "corpus": corpus, "threshold": threshold}
+        shown |= measurements.as_json()
+    for key, value in shown.items():
         if isinstance(value, float):
             typer.echo(f"{key:32} {value:10.4f}")
         elif not isinstance(value, dict):
             typer.echo(f"{key:32} {value!s:>10}")
     if json_file is not None:
-        write_json(json_file, figures)
+        write_json(json_file, shown)
 
 
-def _check_folder_of(file: Path | None) -> None:
-    if file is not None and not file.parent.is_dir():
-        raise DistillError(f"{file}: cannot be written: no folder {file.parent}")
-
-
-def _read_gold(corpus: str, *, skip_bad: bool) -> "list[Passage]":
-    from gliner_distill.corpus.reader import read_passages
-    from gliner_distill.corpus.statistics import CorpusNotes
-
-    notes = CorpusNotes()
-    passages = list(read_passages(corpus, skip_bad=skip_bad, notes=notes))
-    for line in notes.lines():
-        typer.echo(line, err=True)
-    if not any(passage.entities for passage in passages):
-        raise CorpusError(
-            f"{corpus}: no passage has a gold entity, so there is nothing to measure against"
-        )
-    return passages
+EVALUATE = Command(
+    evaluate,
+    "Measure how good a student or a GLiNER is on a corpus.",
+    """\
+  gliner-distill evaluate runs/distilled test.json --json distilled.json
+  gliner-distill evaluate urchade/gliner_medium-v2.1 test.json --threshold 0.3""",
+)

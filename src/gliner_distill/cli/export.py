@@ -1,56 +1,99 @@
-"""TODO-DOC."""
+"""The command `export`: write a student in the smallest form, checked against the original."""
+
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
-from gliner_distill.cli import options as given
-from gliner_distill.cli.evaluate import _read_gold
+from gliner_distill.cli.command import Command
+from gliner_distill.cli.options import option
 from gliner_distill.cli.terminal import quiet_libraries, when_stopped
 from gliner_distill.errors import ExportError, StudentError
 
+Student = Annotated[
+    str, typer.Argument(metavar="STUDENT", help="The folder of a student or of a run.")
+]
+
+OutFolder = Annotated[
+    Path, option("--out", metavar="FOLDER", text="The folder for the exported student.")
+]
+
+Precision = Annotated[
+    Literal["fp32", "int8"],
+    option(
+        metavar="PRECISION",
+        text="The precision of the weights: fp32 keeps them as trained; int8 takes half the space "
+        "and is faster.",
+    ),
+]
+
+CheckCorpus = Annotated[
+    str | None,
+    option(
+        "--check",
+        metavar="CORPUS",
+        text="Annotated passages for checking the export against the original.",
+        show_default="the dev split of the sample that comes with the package",
+    ),
+]
+
 
 def export(
-    student: given.StudentArgument,
-    out: given.ExportFolder,
-    precision: given.Precision = "int8",
-    check: given.CheckCorpus = None,
+    student: Student,
+    out: OutFolder,
+    precision: Precision = "int8",
+    check: CheckCorpus = None,
 ) -> None:
-    """Make a student that runs without torch.
+    """Export a student to a folder that holds only what `predict` needs.
 
-    Holds it against the student first: in fp32 its logits must be the same within 0.0001, in int8
-    its F1 must be within half a point. What does not pass is not written.
+    The export is first compared with the original: in fp32 its logits may differ by at most
+    0.0001, in int8 its F1 by at most half a point. An export that does not pass is not written.
 
-    Prints one line: size, largest difference of logits, F1 of both against gold, F1 of the export
-    against the student's entities, and its threshold. Writes words.onnx, weights.safetensors,
-    student_config.json and tokenizer.json into OUT, for `predict --model OUT`.
+    Prints one line: the size, the largest difference of the logits, the F1 of both against gold,
+    the F1 of the export against the entities of the original, and the threshold. Writes the
+    student into OUT, for `predict --model OUT`.
     """
     with when_stopped("nothing was written"):
-        from gliner_distill.runtime.config import CONFIG_FILE, other_metadata, read_student_config
-        from gliner_distill.runtime.locate import find_student
-
-        folder = find_student(student)
-        if folder is None:
-            raise StudentError(
-                f"{student}: no student: no {CONFIG_FILE} in it or in its folder student; expected "
-                f"the folder of a student or of a run"
-            )
-        if out.exists() and (not out.is_dir() or out.samefile(folder)):
-            problem = "holds the student itself" if out.is_dir() else "is a file"
-            raise ExportError(f"{out}: {problem}; choose another --out")
+        folder = _find_original(student, out)
+        from gliner_distill.cli.input import read_annotated
         from gliner_distill.corpus.reader import sample_path
+        from gliner_distill.runtime.config import other_metadata, read_student_config
         from gliner_distill.student.export import export_student
         from gliner_distill.student.files import load_student
 
         quiet_libraries()
         loaded = load_student(folder)
-        corpus = check if check is not None else str(sample_path("dev"))
-        passages = _read_gold(corpus, skip_bad=False)
+        passages = read_annotated(check if check is not None else str(sample_path("dev")))
         metadata = other_metadata(read_student_config(folder)[1])
-        figures = export_student(
+        measured = export_student(
             *loaded, out, precision=precision, passages=passages, metadata=metadata
         )
     typer.echo(
-        f"{out}: {figures.n_bytes:,} bytes, {figures.precision}; on {figures.n_passages:,} "
-        f"passages: logits at most {figures.max_logit_difference:.2g} off, F1 "
-        f"{100 * figures.f1:.1f} (student {100 * figures.torch_f1:.1f}), agreement "
-        f"{100 * figures.agreement_f1:.1f}, threshold {figures.threshold:.2f}"
+        f"{out}: {measured.n_bytes:,} bytes, {measured.precision}; on {measured.n_passages:,} "
+        f"passages: logits differ by at most {measured.max_logit_difference:.2g}, F1 "
+        f"{100 * measured.f1:.1f} (student {100 * measured.torch_f1:.1f}), agreement "
+        f"{100 * measured.agreement_f1:.1f}, threshold {measured.threshold:.2f}"
     )
+
+
+def _find_original(student: str, out: Path) -> Path:
+    """Return the folder of the student to export, after a look at both folders."""
+    from gliner_distill.runtime.locate import locate_model
+
+    located = locate_model(student)
+    if located.kind != "student":
+        raise StudentError(f"{student}: this is a GLiNER; expected the folder of a student")
+    if out.exists() and (not out.is_dir() or out.samefile(located.folder)):
+        problem = "holds the student itself" if out.is_dir() else "is a file"
+        raise ExportError(f"{out}: {problem}; choose another --out")
+    return located.folder
+
+
+EXPORT = Command(
+    export,
+    "Export a student in half the size, checked against it.",
+    """\
+  gliner-distill export runs/distilled --out small
+  gliner-distill export runs/distilled --out exact --precision fp32 \\
+    --check test.json""",
+)

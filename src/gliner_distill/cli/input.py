@@ -1,8 +1,9 @@
-"""Documents to find entities in: from an argument, from files of lines or JSON lines, or piped in.
+"""The documents of `predict` and the annotated passages of `evaluate` and `export`.
 
-In: what the command line was given. Out: `Document`s, one after the other; `Prefetcher` reads them
-in a thread of its own and holds a bounded number. One line is in memory at a time, and a longer one
-than 16 million characters is refused.
+In: the arguments of the command line. Out: `Document`s, one after the other, from a text, from
+files of lines or JSON lines, or from standard input; `Prefetcher` reads them in a thread of its own
+and holds a bounded number. One line is in memory at a time; a line of more than 16 million
+characters is refused.
 """
 
 import codecs
@@ -18,22 +19,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, NoReturn
 
+import typer
+
 from gliner_distill.corpus.records import RecordError, decode_line
+from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError, name_kind
+
+InputFormat = Literal["auto", "lines", "jsonl"]
 
 MAX_LINE_CHARS = 16_000_000
 
-
 _TEXT_SUFFIXES = {".txt", ".text", ".md", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".conll"}
-
-
 _JSON_LINES_SUFFIXES = {".jsonl", ".ndjson"}
-
-
 _STANDARD_INPUT = "-"
-
-
-InputForm = Literal["auto", "lines", "jsonl"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class Document:
     Attributes:
         text: The text.
         fields: The other fields of its JSON object.
-        n_bytes: Of its line.
+        n_bytes: The length of its line.
     """
 
     text: str
@@ -53,30 +51,32 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class DocumentSource:
-    """Where documents come from.
+    """The place that documents come from.
 
     Attributes:
         text: The only document itself, or None.
-        files: Paths of files, or `-` for standard input.
-        form: Of the files' lines.
+        files: The paths of files, or `-` for standard input.
+        form: The format of the files.
         text_field: The field of a JSON object that holds the text.
+        max_line_chars: The longest line that is accepted.
     """
 
     text: str | None = None
     files: tuple[str, ...] = (_STANDARD_INPUT,)
-    form: InputForm = "auto"
+    form: InputFormat = "auto"
     text_field: str = "text"
+    max_line_chars: int = MAX_LINE_CHARS
 
     @property
     def n_bytes(self) -> int | None:
-        """Bytes to read, or None where that is not known before."""
+        """The number of bytes to read, or None if that is not known in advance."""
         paths = [Path(name) for name in self.files]
         if not paths or not all(path.is_file() for path in paths):
             return None
         return sum(path.stat().st_size for path in paths)
 
     def read(self) -> Generator[Document, None, None]:
-        """Yield the documents; an empty line is an empty document.
+        """Yield the documents. An empty line is an empty document.
 
         Raises:
             CorpusError: A file cannot be read, or a line of it is bad.
@@ -100,10 +100,16 @@ class DocumentSource:
 
     def _read_lines(self, stream: BinaryIO, name: str, has_json: bool) -> Iterator[Document]:
         number = 0
-        while raw := stream.readline(_max_line_bytes()):
+        # More bytes than a line of the longest kind has with its end and a byte order mark.
+        max_bytes = 4 * self.max_line_chars + 8
+        while raw := stream.readline(max_bytes):
             number += 1
             try:
-                line = _decode(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw)
+                if len(raw) == max_bytes:  # cut off, perhaps within a character
+                    raise self._too_long()
+                line = decode_line(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw)
+                if len(line) > self.max_line_chars:
+                    raise self._too_long()
                 if has_json and line.strip():
                     yield _parse_line(line, self.text_field, len(raw))
                 else:
@@ -111,20 +117,47 @@ class DocumentSource:
             except RecordError as error:
                 raise CorpusError(f"{name}: line {number}: {error}") from error
 
+    def _too_long(self) -> RecordError:
+        return RecordError(f"is longer than {self.max_line_chars:,} characters; split the document")
 
-def find_source(
-    arguments: Sequence[str], *, form: InputForm = "auto", text_field: str = "text"
-) -> DocumentSource:
-    """Return where the documents are that arguments stand for.
+
+def read_annotated(corpus: str, *, skip_bad: bool = False) -> list[Passage]:
+    """Return the passages of a corpus with gold entities, and print what had to be cleaned.
 
     Args:
-        arguments: A text, or a file; or several files; or nothing, or `-`, for standard input.
-        form: Of the files: `lines`, one document a line; `jsonl`, a JSON value a line; `auto`, by
-            the files' names.
+        corpus: The path of a file, or the hub id of a data set.
+        skip_bad: Whether to leave bad records out rather than refuse them.
+
+    Raises:
+        CorpusError: The corpus cannot be read, or none of its passages has a gold entity.
+    """
+    from gliner_distill.corpus.reader import read_passages
+    from gliner_distill.corpus.statistics import CorpusNotes
+
+    notes = CorpusNotes()
+    passages = list(read_passages(corpus, skip_bad=skip_bad, notes=notes))
+    for line in notes.lines():
+        typer.echo(line, err=True)
+    if not any(passage.entities for passage in passages):
+        raise CorpusError(
+            f"{corpus}: no passage has a gold entity, so there is nothing to measure against"
+        )
+    return passages
+
+
+def find_source(
+    arguments: Sequence[str], *, form: InputFormat = "auto", text_field: str = "text"
+) -> DocumentSource:
+    """Return the source of the documents that the arguments stand for.
+
+    Args:
+        arguments: A text; or one or more files; or nothing, or `-`, for standard input.
+        form: The format of the files: `lines` has one document per line, `jsonl` one JSON value
+            per line, and `auto` decides by the name of each file.
         text_field: The field of a JSON object that holds the text.
 
     Raises:
-        CorpusError: A file is missing, or is a folder.
+        CorpusError: A file does not exist, or is a folder.
     """
     if not arguments or list(arguments) == [_STANDARD_INPUT]:
         return DocumentSource(form=form, text_field=text_field)
@@ -133,21 +166,22 @@ def find_source(
     for name in arguments:
         if not _is_file(name):
             raise CorpusError(
-                f"{name}: no such file; where several inputs are given, each must be a file"
+                f"{name}: there is no such file; if there are several inputs, each must be a file"
             )
     return DocumentSource(None, tuple(arguments), form, text_field)
 
 
 class Prefetcher:
-    """Documents read by a thread: some are ready when they are asked for, and never many.
+    """A thread that reads documents ahead, and holds a bounded number of them.
 
-    Use as a context manager; iterate over lists of documents. A list has at least one, and else
-    whatever was read since the last. An error of the reading comes after the documents before it.
+    Use it as a context manager, and iterate over lists of documents. Each list has the documents
+    that were read since the last one, at least one. An error in reading is raised after the
+    documents before it.
 
     Args:
-        documents: Read to their end, unless this is left sooner.
-        max_documents: How many a list may have, and how many may wait.
-        max_chars: How long they may be together; a longer one waits alone.
+        documents: The documents; they are closed if the context manager is left before their end.
+        max_documents: The largest number of documents that may wait, and that a list may have.
+        max_chars: The most characters that they may have together; a longer document waits alone.
     """
 
     def __init__(
@@ -166,7 +200,7 @@ class Prefetcher:
         self._changed = threading.Condition()
 
     def __enter__(self) -> "Prefetcher":
-        # A daemon: it may be waiting for a line that never comes when the program ends.
+        # A daemon, since it may wait for a line that never comes when the program ends.
         threading.Thread(target=self._fill, daemon=True).start()
         return self
 
@@ -199,14 +233,14 @@ class Prefetcher:
                 for document in documents:
                     if not self._put(document):
                         return
-        except BaseException as error:  # handed on to whoever takes the documents
+        except BaseException as error:  # raised in the thread that takes the documents
             self._error = error
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
 
     def _put(self, document: Document) -> bool:
-        """Add a document when there is room; say whether anybody still wants it."""
+        """Add a document when there is room; return whether anybody still wants it."""
         max_documents, max_chars = self._limits
 
         def has_room() -> bool:
@@ -233,25 +267,10 @@ def _open(name: str) -> Iterator[BinaryIO]:
     if sys.stdin is None:
         raise OSError("it is closed")
     try:
-        # A stream of its own, so that no thread holds Python's when the program ends.
+        # A stream of our own: a thread that still reads from Python's would block its exit.
         yield open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115
     except io.UnsupportedOperation:
         yield sys.stdin.buffer
-
-
-def _max_line_bytes() -> int:
-    """Return more bytes than a line may have, with its end and a byte order mark."""
-    return 4 * MAX_LINE_CHARS + 8
-
-
-def _decode(raw: bytes) -> str:
-    too_long = RecordError(f"is longer than {MAX_LINE_CHARS:,} characters; split the document")
-    if len(raw) == _max_line_bytes():  # cut off, perhaps within a character
-        raise too_long
-    line = decode_line(raw)
-    if len(line) > MAX_LINE_CHARS:
-        raise too_long
-    return line
 
 
 def _parse_line(line: str, text_field: str, n_bytes: int) -> Document:
@@ -273,7 +292,8 @@ def _parse_line(line: str, text_field: str, n_bytes: int) -> Document:
     if text_field not in value:
         has = ", ".join(map(repr, list(value)[:5])) or "none"
         raise RecordError(
-            f"there is no field {text_field!r} (fields: {has}); name the text's with --field"
+            f"there is no field {text_field!r} (fields: {has}); name the field that holds the text "
+            "with --field"
         )
     text = value.pop(text_field)
     if not isinstance(text, str):
@@ -282,35 +302,35 @@ def _parse_line(line: str, text_field: str, n_bytes: int) -> Document:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number there")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _finite(digits: str) -> float:
     value = float(digits)
     if math.isinf(value):
-        raise ValueError(f"{digits[:20]} is too large a number")
+        raise ValueError(f"{digits[:20]} is too large for a number")
     return value
 
 
 def _is_file(text: str) -> bool:
-    """Say whether a text is a file's path.
+    """Return whether a text is the path of a file.
 
     Raises:
-        CorpusError: It is a folder, or looks like a file that does not exist.
+        CorpusError: It is the path of a folder, or looks like that of a file that does not exist.
     """
     path = Path(text)
     try:
         is_folder = bool(text) and path.is_dir()
-        is_file = not path.is_dir() and path.exists()  # a pipe is a file, too
+        is_file = not path.is_dir() and path.exists()  # a pipe counts as a file
     except (OSError, ValueError):  # too long for a path, or a null character in it
         return False
     looks_like_file = len(text.split()) == 1 and path.suffix.lower() in _TEXT_SUFFIXES
     if is_folder:
         raise CorpusError(
-            f"{text}: this is a folder, not a file of documents; a model is given with --model"
+            f"{text}: this is a folder, not a file of documents; name a model with --model"
         )
     if looks_like_file and not is_file:
         raise CorpusError(
-            f"{text}: no such file; if it is the text itself, give it on standard input"
+            f"{text}: there is no such file; if it is the text itself, pass it on standard input"
         )
     return is_file

@@ -1,26 +1,44 @@
-"""TODO-DOC."""
+"""The command `inspect`: describe a soft-label store or a corpus."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from gliner_distill.cli import options as given
+from gliner_distill.cli.command import Command
+from gliner_distill.cli.options import SkipBad, option
 from gliner_distill.cli.terminal import quiet_libraries, when_stopped
 from gliner_distill.errors import DistillError
 
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A soft-label store, the path of a corpus file, or the hub id of a data set.",
+    ),
+]
 
-def inspect(
-    source: given.SourceArgument, verify: given.Verify = False, skip_bad: given.SkipBad = False
-) -> None:
-    """Say what a soft-label store or a corpus holds.
+Verify = Annotated[
+    bool,
+    option(
+        "--verify",
+        metavar=None,
+        text="Read every file of the store, and name each one that differs from what was written.",
+    ),
+]
 
-    Prints counts, lengths, the most frequent labels and, of a corpus, what had to be cleaned or
-    left out; of a store, also where it comes from, its probabilities, how well the teacher agrees
-    with gold, and where the two disagree most. Writes nothing. A store that is not finished is
-    described as far as it goes.
 
-    With --verify, prints a line for each file of a store that is missing or is not what was
-    written, and exits 1 if there is one; `label` with --repair labels again what is broken.
+def inspect(source: Source, verify: Verify = False, skip_bad: SkipBad = False) -> None:
+    """Describe a soft-label store or a corpus.
+
+    Prints counts, lengths and the most frequent labels. For a corpus it also prints what had to be
+    cleaned or left out; for a store, its origin, the distribution of its probabilities, how well
+    the teacher agrees with the gold entities, and where the two disagree most. An unfinished store
+    is described as far as it is labeled. Writes nothing.
+
+    With --verify it prints a line for each file of a store that is missing or differs from what
+    was written, and exits with code 1 if there is one; `label --repair` labels again what is
+    broken.
     """
     with when_stopped("nothing was written"):
         quiet_libraries()
@@ -50,11 +68,22 @@ def _verify(folder: Path) -> list[str]:
         typer.echo(fault)
     if faults:
         raise DistillError(
-            f"{folder}: {len(faults)} of its files are not as they should be; `label` with the "
-            f"same arguments and --repair labels again what is broken"
+            f"{folder}: {len(faults)} of its files are missing or differ from what was written; "
+            "run `label` with the same arguments and --repair to label them again"
         )
     manifest = read_manifest(folder)
     state = "" if manifest.is_complete else f" of {manifest.n_passages:,}, unfinished"
     return [
         f"{folder}: whole: {len(manifest.shards)} shards, {manifest.n_labeled:,} passages{state}"
     ]
+
+
+INSPECT = Command(
+    inspect,
+    "Describe a soft-label store or a corpus.",
+    """\
+  gliner-distill inspect soft_labels/train
+  gliner-distill inspect soft_labels/train --verify
+  gliner-distill inspect train.json
+  gliner-distill inspect urchade/pile-mistral-v0.1""",
+)

@@ -1,52 +1,215 @@
-"""The commands on soft labels: `label` makes a store of them, `inspect` says what one holds."""
+"""The command `label`: ask teachers about a corpus and keep their answers."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
-from gliner_distill.cli import options as given
+from gliner_distill.cli.command import Command
+from gliner_distill.cli.options import MAX_SEED, CorpusArgument, SkipBad, option
 from gliner_distill.cli.terminal import quiet_libraries, when_stopped
 
 if TYPE_CHECKING:
     from gliner_distill.labeling.policy import LabelPolicy
 
+Teachers = Annotated[
+    list[str],
+    option(
+        "--teacher",
+        metavar="MODEL",
+        text="A GLiNER: its folder or its hub id. Give this option several times to use the mean "
+        "of several GLiNERs.",
+    ),
+]
+
+OutFolder = Annotated[
+    Path, option("--out", metavar="FOLDER", text="The folder for the soft-label store.")
+]
+
+Negatives = Annotated[
+    int | None,
+    option(
+        metavar="N",
+        text="The number of other labels of the corpus to ask in addition to the passage's own. "
+        "Frequent labels are drawn more often, and labels that overlap with the passage's own are "
+        "left out.",
+        min=0,
+        show_default="8, or 0 with --labels or --pool",
+    ),
+]
+
+LabelFile = Annotated[
+    Path | None,
+    option(
+        "--labels",
+        metavar="FILE",
+        text="Ask every passage for the labels in this file instead, one per line: `label` or "
+        "`label: description`.",
+    ),
+]
+
+PoolFile = Annotated[
+    Path | None,
+    option(
+        "--pool",
+        metavar="FILE",
+        text="Draw labels for each passage from this file, one per line, in addition to its own.",
+    ),
+]
+
+FromPool = Annotated[
+    int | None,
+    option(
+        metavar="K",
+        text="The number of labels of the pool to ask of each passage.",
+        min=1,
+        show_default="8 with --pool",
+    ),
+]
+
+DescriptionFile = Annotated[
+    Path | None,
+    option(
+        "--descriptions",
+        metavar="FILE",
+        text="Descriptions of the corpus's labels for the teacher, one per line: "
+        "`label: description`.",
+    ),
+]
+
+SamplingSeed = Annotated[
+    int,
+    option(
+        "--seed",
+        metavar="N",
+        text="The random seed for label sampling.",
+        min=0,
+        max=MAX_SEED,
+    ),
+]
+
+KeepIndividual = Annotated[
+    bool,
+    option(
+        "--keep-individual",
+        metavar=None,
+        text="Keep the answers of each teacher in addition to their mean.",
+    ),
+]
+
+Quantization = Annotated[
+    Literal["compact", "uniform"],
+    option(
+        "--quantization",
+        metavar="CODE",
+        text="How probabilities are stored: uniform keeps them within 1/512; compact does so from "
+        "1/8 upward and is coarser below, in half the space.",
+    ),
+]
+
+Device = Annotated[
+    str | None,
+    option(
+        "--device",
+        metavar="DEVICE",
+        text="The device that the teacher runs on, such as cpu or cuda.",
+        show_default="cpu, or cuda for workers with a GPU",
+    ),
+]
+
+RayAddress = Annotated[
+    str | None,
+    option(
+        "--ray",
+        metavar="[ADDRESS]",
+        text="Label on a Ray cluster: give its address, auto, or nothing for a cluster on this "
+        "machine. Needs gliner-distill[ray].",
+    ),
+]
+
+WorkerCount = Annotated[
+    int | None,
+    option(
+        "--workers",
+        metavar="N",
+        text="The number of teachers to run in parallel with --ray.",
+        min=1,
+        show_default="2 with --ray",
+    ),
+]
+
+GpusPerWorker = Annotated[
+    float,
+    option(
+        metavar="SHARE",
+        text="GPUs per Ray worker, e.g. 0.5 to share one between two; 0 for CPU.",
+        min=0,
+    ),
+]
+
+Repair = Annotated[
+    bool,
+    option(
+        "--repair",
+        metavar=None,
+        text="Read the whole store, and label again what is missing or broken.",
+    ),
+]
+
+
+class RayAddressParser(TyperCommand):
+    """A parser that lets `--ray` stand without an address, for a cluster on this machine.
+
+    Typer does not support options whose value may be left out (it has withdrawn `flag_value`), so
+    the value `local` is put in before the arguments are parsed.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments of `label`, with `local` after a bare `--ray`."""
+        completed: list[str] = []
+        for argument, following in zip(args, [*args[1:], "--"], strict=True):
+            completed.append(argument)
+            if argument == "--ray" and following.startswith("-"):
+                completed.append("local")
+        return super().parse_args(ctx, completed)
+
 
 def label(
-    corpus: given.CorpusArgument,
-    teacher: given.TeacherOption,
-    out: given.StoreFolder,
-    negatives: given.Negatives = None,
-    labels: given.LabelFile = None,
-    pool: given.PoolFile = None,
-    from_pool: given.FromPool = None,
-    descriptions: given.DescriptionFile = None,
-    seed: given.DrawSeed = 0,
-    keep_individual: given.KeepEach = False,
-    quantization: given.ScoreCodeName = "compact",
-    device: given.TeacherDevice = None,
-    ray: given.RayAddress = None,
-    workers: given.WorkerCount = None,
-    gpus_per_worker: given.GpuShare = 0.0,
-    repair: given.Repair = False,
-    skip_bad: given.SkipBad = False,
+    corpus: CorpusArgument,
+    teacher: Teachers,
+    out: OutFolder,
+    negatives: Negatives = None,
+    labels: LabelFile = None,
+    pool: PoolFile = None,
+    from_pool: FromPool = None,
+    descriptions: DescriptionFile = None,
+    seed: SamplingSeed = 0,
+    keep_individual: KeepIndividual = False,
+    quantization: Quantization = "compact",
+    device: Device = None,
+    ray: RayAddress = None,
+    workers: WorkerCount = None,
+    gpus_per_worker: GpusPerWorker = 0.0,
+    repair: Repair = False,
+    skip_bad: SkipBad = False,
 ) -> None:
-    """Ask a teacher about a corpus and keep its answers in a soft-label store.
+    """Label a corpus with a teacher, and keep its answers in a soft-label store.
 
     CORPUS is a JSON list or JSON lines in the form of GLiNER's training data, CoNLL columns, or
-    plain text, one document a line; the form is recognized. Plain text needs --labels or --pool.
-    It is read twice and never held in memory.
+    plain text with one document per line; the format is recognized. Plain text needs --labels or
+    --pool. The corpus is read twice and never held in memory.
 
-    Prints one line with counts and size. Writes manifest.json and Parquet shards into OUT, and
-    the teacher's vectors of the pieces that a student starts from.
+    Prints one line with counts and the size of the store. Writes manifest.json and Parquet shards
+    into OUT, and the teacher's vectors of the subwords from which a student starts.
 
-    A run that was stopped goes on when the same command runs again. A folder that holds the soft
+    When the same command runs again, it continues where it was stopped. A folder with the soft
     labels of another teacher, corpus or choice of labels is refused.
     """
     _check_usage(ray=ray, workers=workers, share=gpus_per_worker, pool=pool, from_pool=from_pool)
     if keep_individual and len(teacher) < 2:
-        raise typer.BadParameter("--keep-individual is for several teachers; give --teacher again")
-    with when_stopped(f"{out} keeps the finished shards; the same command goes on from there"):
+        raise typer.BadParameter("--keep-individual needs several teachers; give --teacher again")
+    with when_stopped(f"{out} keeps the finished shards; the same command continues from there"):
         from functools import partial
 
         from gliner_distill.corpus.reader import CorpusFile
@@ -56,7 +219,7 @@ def label(
         from gliner_distill.store.quantization import QUANTIZERS
         from gliner_distill.teacher.ensemble import load_teachers
 
-        if ray is not None:  # said to be missing before the teacher is loaded
+        if ray is not None:  # so that a missing Ray is reported before the teacher is loaded
             from gliner_distill.labeling.ray import RayWorkers
         quiet_libraries()
         policy = _label_policy(negatives, labels, pool, from_pool, descriptions, seed)
@@ -64,7 +227,7 @@ def label(
         scan = scan_corpus(passages)
         for line in passages.notes.lines():
             typer.echo(line, err=True)
-        # Beside workers this process needs the teacher for its fingerprint and piece vectors alone.
+        # With workers, this process needs the teacher only for its fingerprint and vectors.
         here = device if device is not None and ray is None else "cpu"
         loaded = load_teachers(teacher, device=here, keep_individual=keep_individual)
         cluster = None
@@ -87,7 +250,7 @@ def label(
     n_pairs = sum(shard.n_pairs for shard in store.manifest.shards)
     typer.echo(
         f"{out}: {len(store):,} passages, {scan.n_words:,} words, {n_pairs:,} word-label pairs, "
-        f"{store.size_bytes:,} bytes ({store.size_bytes / max(n_pairs, 1):.2f} a pair)"
+        f"{store.size_bytes:,} bytes ({store.size_bytes / max(n_pairs, 1):.2f} per pair)"
     )
 
 
@@ -95,9 +258,11 @@ def _check_usage(
     *, ray: str | None, workers: int | None, share: float, pool: Path | None, from_pool: int | None
 ) -> None:
     if ray is None and (workers is not None or share):
-        raise typer.BadParameter("--workers and --gpus-per-worker are for --ray; give it as well")
+        raise typer.BadParameter(
+            "--workers and --gpus-per-worker have no effect without --ray; give it as well"
+        )
     if pool is None and from_pool is not None:
-        raise typer.BadParameter("--from-pool draws from a pool; give it with --pool FILE")
+        raise typer.BadParameter("--from-pool needs a pool to draw from; give it with --pool FILE")
 
 
 def _label_policy(
@@ -114,6 +279,7 @@ def _label_policy(
     fixed = read_labels(labels) if labels is not None else {}
     drawn_from = read_labels(pool) if pool is not None else {}
     described = read_labels(descriptions) if descriptions is not None else {}
+    # A description beside the label itself takes precedence over one in the file of descriptions.
     texts = [*described.items(), *drawn_from.items(), *fixed.items()]
     return LabelPolicy(
         negatives=negatives if negatives is not None else (0 if labels or pool else 8),
@@ -123,3 +289,17 @@ def _label_policy(
         descriptions={label: text for label, text in texts if text},
         seed=seed,
     )
+
+
+LABEL = Command(
+    label,
+    "Label a corpus with a GLiNER; keep its soft labels.",
+    """\
+  gliner-distill label train.json --teacher urchade/gliner_medium-v2.1 \\
+    --out soft_labels/train
+  gliner-distill label notes.txt --labels labels.txt \\
+    --teacher models/gliner --out soft_labels/notes
+  gliner-distill label train.json --teacher models/a --teacher models/b \\
+    --ray --workers 4 --out soft_labels/mean""",
+    parser=RayAddressParser,
+)

@@ -1,7 +1,7 @@
-"""What `predict` does: which model is meant, what it finds, and how that is written. No torch.
+"""The three forms in which `predict` prints its answers.
 
-In: a model's name and batches of documents. Out: text in one of three forms: JSON lines, CSV, or
-colored text for a terminal.
+In: documents and their entities. Out: bytes of whole lines: JSON lines, CSV, or colored text for a
+terminal.
 """
 
 import csv
@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, final
 
 from rich.console import Console
 from rich.text import Text
@@ -19,16 +19,13 @@ from gliner_distill.cli.input import Document
 from gliner_distill.errors import CorpusError
 from gliner_distill.runtime.inputs import EntityDict
 
+OutputFormat = Literal["jsonl", "csv", "color"]
+
 _COLORS = ("cyan", "green", "magenta", "yellow", "blue", "red")
-
-
 _CSV_COLUMNS = ("document", "start", "end", "text", "label", "score")
-
-
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-
-# Each stands for itself by one visible character, so that positions stay.
+# Each control character is shown as one visible character, so that positions stay the same.
 _VISIBLE = {
     **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"},
     0x7F: 0x2421,
@@ -36,43 +33,69 @@ _VISIBLE = {
 }
 
 
-OutputForm = Literal["jsonl", "csv", "color"]
-
-
 class AnswerWriter(Protocol):
-    """How answers are written."""
+    """A form of output: it turns the entities of documents into lines."""
 
     def head(self) -> bytes:
-        """Return what stands before all answers."""
+        """Return the lines above all answers."""
         ...
 
-    def answer(self, number: int, document: Document, found: Sequence[EntityDict]) -> bytes:
-        """Return whole lines for a document; the first has number 0."""
+    def answers(
+        self,
+        first: int,
+        documents: Sequence[Document],
+        entities: Sequence[Sequence[EntityDict]],
+    ) -> bytes:
+        """Return whole lines for some documents.
+
+        Args:
+            first: The number of the first of them, counted from 0 over all input.
+            documents: The documents.
+            entities: The entities of each document.
+        """
         ...
 
 
-def make_form(name: OutputForm, labels: Sequence[str]) -> AnswerWriter:
-    """Return a form by its name; labels have colors by their place."""
-    if name == "color":
+def make_writer(form: OutputFormat, labels: Sequence[str]) -> AnswerWriter:
+    """Return the writer of a form.
+
+    Args:
+        form: The name of the form.
+        labels: The labels asked; the position of a label decides its color.
+    """
+    if form == "color":
         return ColoredText(labels)
-    return CsvRows() if name == "csv" else JsonLines()
+    return CsvRows() if form == "csv" else JsonLines()
 
 
+@final
 class JsonLines:
-    """An object a document: `text`, `entities`, and what other fields it came with."""
+    """One JSON object per document, with its `text`, its `entities` and its other fields."""
 
     def head(self) -> bytes:
         """Return nothing."""
         return b""
 
-    def answer(self, number: int, document: Document, found: Sequence[EntityDict]) -> bytes:
-        """Return one line; text that is no UTF-8 makes it one of ASCII escapes.
+    def answers(
+        self,
+        first: int,
+        documents: Sequence[Document],
+        entities: Sequence[Sequence[EntityDict]],
+    ) -> bytes:
+        """Return one line per document; a line with text that is not UTF-8 is escaped as ASCII.
 
         Raises:
-            CorpusError: The document's fields cannot be written as JSON.
+            CorpusError: The fields of a document are nested too deep for JSON.
         """
-        entities = [{**one, "score": round(one["score"], 4)} for one in found]
-        answer: dict[str, Any] = {"text": document.text, "entities": entities}
+        pairs = zip(documents, entities, strict=True)
+        return b"".join(
+            self._line(number, document, found)
+            for number, (document, found) in enumerate(pairs, start=first)
+        )
+
+    def _line(self, number: int, document: Document, entities: Sequence[EntityDict]) -> bytes:
+        rounded = [{**entity, "score": round(entity["score"], 4)} for entity in entities]
+        answer: dict[str, Any] = {"text": document.text, "entities": rounded}
         answer |= {key: value for key, value in document.fields.items() if key not in answer}
         try:
             line = json.dumps(answer, ensure_ascii=False)
@@ -83,32 +106,46 @@ class JsonLines:
         return f"{line}\n".encode()
 
 
+@final
 class CsvRows:
-    """A row an entity, below a header; `document` counts from 0 over all input."""
+    """One row per entity below a header; `document` counts from 0 over all input."""
 
     def head(self) -> bytes:
         """Return the header."""
         return _csv_row(_CSV_COLUMNS)
 
-    def answer(self, number: int, document: Document, found: Sequence[EntityDict]) -> bytes:
-        """Return the rows of a document's entities."""
+    def answers(
+        self,
+        first: int,
+        documents: Sequence[Document],
+        entities: Sequence[Sequence[EntityDict]],
+    ) -> bytes:
+        """Return the rows of the entities of all documents."""
         return b"".join(
             _csv_row(
                 (
                     number,
-                    *(one[column] for column in _CSV_COLUMNS[1:-1]),
-                    round(one["score"], 4),
+                    entity["start"],
+                    entity["end"],
+                    entity["text"],
+                    entity["label"],
+                    round(entity["score"], 4),
                 )
             )
-            for one in found
+            for number, found in enumerate(entities, start=first)
+            for entity in found
         )
 
 
+@final
 class ColoredText:
-    """The text, with each entity in its label's color and the label behind it, for a terminal.
+    """The text with each entity in the color of its label and the label behind it.
 
-    Control characters but line ends and tabs are shown by symbols, so that no text can steer the
-    terminal.
+    Control characters other than line ends and tabs are shown as symbols, so that no text can
+    steer the terminal.
+
+    Args:
+        labels: The labels asked; the position of a label decides its color.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
@@ -120,14 +157,22 @@ class ColoredText:
         """Return nothing."""
         return b""
 
-    def answer(self, number: int, document: Document, found: Sequence[EntityDict]) -> bytes:
-        """Return a document's text and labels."""
+    def answers(
+        self,
+        first: int,
+        documents: Sequence[Document],
+        entities: Sequence[Sequence[EntityDict]],
+    ) -> bytes:
+        """Return the text of each document with its labels."""
+        return b"".join(map(self._paint, documents, entities))
+
+    def _paint(self, document: Document, entities: Sequence[EntityDict]) -> bytes:
         text = Text(document.text.translate(_VISIBLE))
-        for one in found:
-            text.stylize(f"bold {self._colors[one['label']]}", one["start"], one["end"])
         labels_at: dict[int, list[str]] = {}
-        for one in found:
-            labels_at.setdefault(one["end"], []).insert(0, one["label"])
+        for entity in entities:
+            text.stylize(f"bold {self._colors[entity['label']]}", entity["start"], entity["end"])
+            # Of entities that end together, the inner one begins later; its label stands first.
+            labels_at.setdefault(entity["end"], []).insert(0, entity["label"])
         *pieces, rest = text.divide(sorted(labels_at))
         shown = Text()
         for piece, end in zip(pieces, sorted(labels_at), strict=True):
@@ -142,6 +187,6 @@ class ColoredText:
 
 def _csv_row(values: Sequence[object]) -> bytes:
     row = io.StringIO(newline="")
-    # With this line end the module quotes values with either half of it.
+    # With this line end the csv module quotes values that contain either half of it.
     csv.writer(row, lineterminator="\r\n").writerow(values)
     return f"{row.getvalue()[:-2]}\n".encode(errors="backslashreplace")

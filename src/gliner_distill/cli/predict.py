@@ -1,14 +1,14 @@
-"""The commands on what finds entities: `evaluate`, `predict`, `export` and `bench`."""
+"""The command `predict`: find entities in texts."""
 
 import sys
-from collections.abc import Callable
-from functools import partial
-from itertools import count, starmap
-from typing import TYPE_CHECKING
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gliner_distill.cli import options as given
+from gliner_distill.cli.command import Command
+from gliner_distill.cli.options import ThreadCount, Threshold, option
 from gliner_distill.cli.terminal import (
     is_terminal,
     print_whole,
@@ -19,37 +19,144 @@ from gliner_distill.cli.terminal import (
 from gliner_distill.errors import DistillError
 
 if TYPE_CHECKING:
-    from gliner_distill.cli.input import DocumentSource
-    from gliner_distill.cli.output import AnswerWriter
+    from collections.abc import Generator
+
+    from gliner_distill.cli.input import Document, DocumentSource
     from gliner_distill.evaluation.models import NERModel
-    from gliner_distill.runtime.inputs import EntityDict
+
+# A student answers hundreds of texts at once in a moment; a GLiNER would keep its reader waiting.
+_STUDENT_DOCUMENTS = 512
+_TEACHER_DOCUMENTS = 16
+
+
+def _check_utf8(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes that are not UTF-8 arrive as lone surrogates
+        raise typer.BadParameter("this is not UTF-8") from None
+    return text
+
+
+def _check_texts(texts: list[str] | None) -> list[str]:
+    return [_check_utf8(text) for text in texts or []]
+
+
+def _clean_labels(labels: list[str] | None) -> list[str]:
+    """Return the labels in the form that a corpus has them, each once."""
+    if not labels:
+        return []
+    from gliner_distill.corpus.labels import clean_label
+
+    cleaned = list(dict.fromkeys(clean_label(_check_utf8(label)) for label in labels))
+    if "" in cleaned:
+        raise typer.BadParameter("a label must not be empty")
+    return cleaned
+
+
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="INPUT",
+        help="The text itself; or one or more files of documents, one per line; or - for standard "
+        "input, which is also read if INPUT is left out.",
+        show_default=False,
+        callback=_check_texts,
+    ),
+]
+
+Labels = Annotated[
+    list[str] | None,
+    option(
+        "--label",
+        "-l",
+        metavar="LABEL",
+        text="A label to find. Give this option once per label.",
+        callback=_clean_labels,
+    ),
+]
+
+LabelFile = Annotated[
+    Path | None,
+    option(
+        "--labels",
+        metavar="FILE",
+        text="A file of labels to find, one per line: `label` or `label: description`. A student "
+        "reads the description in place of the label; a GLiNER reads both.",
+    ),
+]
+
+Model = Annotated[
+    str | None,
+    option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        text="The folder of a student, of a run, of an export or of a GLiNER; or a hub id. By "
+        "default it is the student that comes with the package.",
+    ),
+]
+
+InputFormat = Annotated[
+    Literal["auto", "lines", "jsonl"],
+    option(
+        "--input",
+        metavar="FORM",
+        text="The format of the input: lines has one document per line; jsonl has a string per "
+        "line, or an object with the text in a field; auto chooses jsonl for files whose names end "
+        "in .jsonl or .ndjson, and lines otherwise.",
+    ),
+]
+
+TextField = Annotated[
+    str,
+    option("--field", metavar="NAME", text="The field of a JSON object that holds the text."),
+]
+
+OutputFormat = Annotated[
+    Literal["jsonl", "csv", "color"] | None,
+    option(
+        "--output",
+        metavar="FORM",
+        text="The format of the output: jsonl prints one object per document, csv one row per "
+        "entity, and color the text with its entities in color.",
+        show_default="color in a terminal, otherwise jsonl",
+    ),
+]
+
+Nested = Annotated[
+    bool, option("--nested", metavar=None, text="Find entities inside other entities as well.")
+]
+
+MultiLabel = Annotated[
+    bool,
+    option("--multi-label", metavar=None, text="Give a span every label whose score exceeds P."),
+]
 
 
 def predict(
-    inputs: given.InputArguments = None,
-    label: given.LabelsToFind = None,
-    labels: given.DescribedLabels = None,
-    model: given.ModelOption = None,
-    input_form: given.InputFormName = "auto",
-    field: given.TextField = "text",
-    output: given.OutputFormName = None,
-    threshold: given.ScoreThreshold = 0.5,
-    nested: given.Nested = False,
-    multi_label: given.MultiLabel = False,
-    threads: given.ThreadCount = None,
+    inputs: Inputs = None,
+    label: Labels = None,
+    labels: LabelFile = None,
+    model: Model = None,
+    input_format: InputFormat = "auto",
+    field: TextField = "text",
+    output: OutputFormat = None,
+    threshold: Threshold = 0.5,
+    nested: Nested = False,
+    multi_label: MultiLabel = False,
+    threads: ThreadCount = None,
 ) -> None:
-    """Find entities in a text, files or standard input.
+    """Find entities in a text, in files or in standard input.
 
-    Without --model, the student of any label that comes with the package answers. Input is read
-    as it comes and never held in memory.
+    Input is answered as it arrives and never held in memory.
 
-    Prints the text with its entities in color on a terminal; elsewhere one JSON object a
-    document, on one line: {"text": ..., "entities": [...]}, each entity with "start", "end",
-    "text", "label" and "score", and then the other fields of the document's own object. Start and
-    end are character positions, end exclusive. An empty line is a document without entities, so
-    line N of what is printed belongs to line N of the input. With --output csv, a row an entity,
-    with its document's number from 0. Writes nothing. When its reader leaves early, as head does,
-    it stops with exit code 141.
+    Prints the text with its entities in color if standard output is a terminal. Otherwise it
+    prints one JSON object per document, on one line: {"text": ..., "entities": [...]}, where each
+    entity has "start", "end", "text", "label" and "score"; the other fields of the document's own
+    object follow. Start and end are character positions, and the end is exclusive. An empty line
+    is a document without entities, so line N of the output belongs to line N of the input. With
+    --output csv there is one row per entity, with the number of its document, counted from 0.
+    Writes nothing. When the reader of the output leaves early, as head does, the exit code is 141.
     """
     if not label and labels is None:
         raise typer.BadParameter("give --label LABEL or --labels FILE")
@@ -59,57 +166,73 @@ def predict(
         raise DistillError("standard output is closed")
     with when_stopped("what was printed is whole"), until_reader_leaves():
         from gliner_distill.cli.input import find_source
-        from gliner_distill.cli.output import make_form
-        from gliner_distill.corpus.labels import read_labels
+        from gliner_distill.cli.output import make_writer
         from gliner_distill.evaluation.models import load_model
 
         quiet_libraries()
-        asked = dict.fromkeys(label or [], "")
-        asked |= read_labels(labels) if labels is not None else {}
-        source = find_source(inputs or [], form=input_form, text_field=field)
-        if output is None:
-            output = "color" if is_terminal(sys.stdout) else "jsonl"
-        form = make_form(output, list(asked))
-        labels_asked = {label: text or label for label, text in asked.items()}
+        asked = _read_labels(label or [], labels)
+        source = find_source(inputs or [], form=input_format, text_field=field)
+        form = output or ("color" if is_terminal(sys.stdout) else "jsonl")
+        writer = make_writer(form, list(asked))
         loaded = load_model(model, num_threads=threads)
-        find = partial(
-            loaded.inference,
-            labels=labels_asked,
-            flat_ner=not nested,
-            threshold=threshold,
-            multi_label=multi_label,
-        )
-        _answer_documents(source, find, form, max_documents=_max_documents(loaded))
+        print_whole(writer.head())
+        with closing(_read_documents(source, _documents_at_once(loaded))) as batches:
+            for first, documents in batches:
+                entities = loaded.inference(
+                    [document.text for document in documents],
+                    asked,
+                    flat_ner=not nested,
+                    threshold=threshold,
+                    multi_label=multi_label,
+                )
+                print_whole(writer.answers(first, documents, entities))
 
 
-def _max_documents(model: "NERModel") -> int:
-    """Return how many documents a model is given at once, so that answers come soon."""
-    from gliner_distill.runtime.ner import StudentNER
+def _read_labels(labels: list[str], file: Path | None) -> dict[str, str]:
+    """Return all labels with their descriptions; one without a description describes itself."""
+    asked = dict.fromkeys(labels, "")
+    if file is not None:
+        from gliner_distill.corpus.labels import read_labels
 
-    return 512 if isinstance(model, StudentNER) else 16
+        asked |= read_labels(file)
+    return {label: description or label for label, description in asked.items()}
 
 
-def _answer_documents(
-    source: "DocumentSource",
-    find: "Callable[[list[str]], list[list[EntityDict]]]",
-    form: "AnswerWriter",
-    *,
-    max_documents: int,
-) -> None:
-    """Print the answers, as soon as there are documents, as many at once as there are."""
+def _documents_at_once(model: "NERModel") -> int:
+    """Return how many documents a model is given at once, so that it answers soon."""
+    from gliner_distill.evaluation.models import TeacherNER
+
+    return _TEACHER_DOCUMENTS if isinstance(model, TeacherNER) else _STUDENT_DOCUMENTS
+
+
+def _read_documents(
+    source: "DocumentSource", max_documents: int
+) -> "Generator[tuple[int, list[Document]], None, None]":
+    """Yield documents as they arrive, with the number of the first one, and show progress."""
     from gliner_distill.cli.input import Prefetcher
     from gliner_distill.cli.progress import DocumentProgress
 
+    # A bar would disturb answers that are printed on the same terminal.
     is_shown = is_terminal(sys.stderr) and not is_terminal(sys.stdout)
-    number = 0
-    print_whole(form.head())
+    first = 0
     with (
         DocumentProgress(source.n_bytes, is_shown=is_shown) as progress,
         Prefetcher(source.read(), max_documents=max_documents) as batches,
     ):
         for documents in batches:
-            found = find([document.text for document in documents])
-            answers = zip(count(number), documents, found, strict=False)
-            print_whole(b"".join(starmap(form.answer, answers)))
+            yield first, documents
+            first += len(documents)
             progress.count(documents)
-            number += len(documents)
+
+
+PREDICT = Command(
+    predict,
+    "Find entities in a text, files or standard input.",
+    """\
+  gliner-distill predict "Mary left Paris." --label person --label city
+  gliner-distill predict notes.txt -l drug -m runs/distilled > found.jsonl
+  gliner-distill predict a.jsonl b.jsonl --field body --labels labels.txt \\
+    --output csv > found.csv
+  tail -f server.log | gliner-distill predict -l "ip address"
+  gliner-distill predict -l drug -m models/gliner < notes.txt | head -1""",
+)

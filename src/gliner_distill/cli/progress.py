@@ -1,4 +1,4 @@
-"""TODO-DOC."""
+"""The progress bar of `predict`: bytes, documents and words per second."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -21,7 +21,9 @@ from gliner_distill.cli.input import Document
 from gliner_distill.entities import word_texts
 
 
-class _Documents(ProgressColumn):
+class _DocumentCount(ProgressColumn):
+    """A column with the number of documents and the words per second."""
+
     def get_table_column(self) -> Column:
         return Column(no_wrap=True)
 
@@ -32,11 +34,11 @@ class _Documents(ProgressColumn):
 
 
 class DocumentProgress:
-    """Shows how far the reading of documents is; use as a context manager.
+    """A bar that shows how many documents have been answered; use it as a context manager.
 
     Args:
-        n_bytes: To read; None where that is not known.
-        is_shown: If not, nothing is counted.
+        n_bytes: The number of bytes to read; None if it is not known.
+        is_shown: Whether there is a bar; without one, nothing is counted.
     """
 
     def __init__(self, n_bytes: int | None, *, is_shown: bool) -> None:
@@ -44,9 +46,10 @@ class DocumentProgress:
         self._progress = Progress(
             *([] if n_bytes is None else [BarColumn(), TaskProgressColumn()]),
             DownloadColumn(),
-            _Documents(),
+            _DocumentCount(),
             TimeElapsedColumn() if n_bytes is None else TimeRemainingColumn(),
             console=Console(stderr=True),
+            # The answers go to standard output as bytes, past rich.
             redirect_stdout=False,
             redirect_stderr=False,
             disable=not is_shown,
@@ -67,14 +70,14 @@ class DocumentProgress:
         self._progress.stop()
 
     def count(self, documents: Sequence[Document]) -> None:
-        """Show that documents were answered."""
+        """Count documents that have been answered."""
         if not self._is_shown:
             return
         self._n_documents += len(documents)
-        self._n_words += sum(len(word_texts(one.text)) for one in documents)
+        self._n_words += sum(len(word_texts(document.text)) for document in documents)
         self._progress.update(
             self._task,
-            advance=sum(one.n_bytes for one in documents),
+            advance=sum(document.n_bytes for document in documents),
             n_documents=self._n_documents,
             n_words=self._n_words,
         )

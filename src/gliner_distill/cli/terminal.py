@@ -1,4 +1,4 @@
-"""What commands do at the terminal: whole lines, no chatter, and an end when they are stopped."""
+"""Whole lines on standard output, no chatter of libraries, and a clean end when a user stops us."""
 
 import os
 import signal
@@ -6,85 +6,106 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TextIO
+from typing import Final, TextIO
 
 import typer
 
 from gliner_distill.errors import DistillError
 
-_READER_LEFT = 141
-"""What a shell says of a command that writes into a pipe that nobody reads any more."""
+SIGPIPE_EXIT_CODE: Final = 141
+"""The exit status after SIGPIPE (128 + 13), as shells report it."""
 
 
 @contextmanager
-def when_stopped(what_is_kept: str) -> Iterator[None]:
-    """Turn Ctrl-C into an error that says what is kept and how to go on."""
+def when_stopped(kept: str) -> Iterator[None]:
+    """Turn Ctrl-C into an error that says what is kept and how to continue.
+
+    Args:
+        kept: A clause, such as "the finished shards are kept".
+
+    Raises:
+        DistillError: The user pressed Ctrl-C.
+    """
     try:
         yield
     except KeyboardInterrupt:
-        raise DistillError(f"stopped; {what_is_kept}") from None
+        raise DistillError(f"stopped; {kept}") from None
 
 
 @contextmanager
 def until_reader_leaves() -> Iterator[None]:
-    """End quietly when nobody reads standard output any more."""
+    """End quietly when the reader of standard output, such as `head`, has closed it.
+
+    Raises:
+        typer.Exit: Standard output is closed; the exit code is that of SIGPIPE.
+    """
     try:
         yield
     except BrokenPipeError:
         drop_output()
-        raise typer.Exit(_READER_LEFT) from None
+        raise typer.Exit(SIGPIPE_EXIT_CODE) from None
 
 
 def drop_output() -> None:
-    """Send what is left in the buffer nowhere; it would fail again when Python exits."""
+    """Discard what is still in the buffer of standard output.
+
+    Python flushes that buffer when it exits, and would then fail again on a closed pipe or a full
+    disk.
+    """
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def quiet_libraries() -> None:
-    """Keep other libraries' chatter off the terminal."""
+    """Keep the warnings and log lines of other libraries off the terminal."""
     import logging
     import warnings
 
-    # TensorBoard's thread meets a full disk first, and then hands the error on to us.
+    # A full disk is first noticed by TensorBoard's thread, which then hands the error on to us.
     threading.excepthook = _skip_file_errors
     warnings.filterwarnings("ignore")
     for name in ("transformers", "gliner", "huggingface_hub", "accelerate"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _skip_file_errors(happened: threading.ExceptHookArgs) -> None:
-    if not issubclass(happened.exc_type, OSError):
-        threading.__excepthook__(happened)
-
-
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a stream is open, and is a terminal."""
+    """Return whether a stream is open and is a terminal."""
     return stream is not None and stream.isatty()
 
 
 def print_whole(lines: bytes) -> None:
-    """Print whole lines: a Ctrl-C in between counts when they are out, a second one at once."""
+    """Write whole lines to standard output, even if the user presses Ctrl-C in between.
+
+    A first Ctrl-C takes effect once the lines are out, a second one at once.
+
+    Raises:
+        KeyboardInterrupt: The user pressed Ctrl-C while the lines were written.
+    """
     handler = signal.getsignal(signal.SIGINT)
-    if handler is not signal.default_int_handler:
-        _print_bytes(lines)
+    if handler is not signal.default_int_handler:  # somebody else handles Ctrl-C
+        _write(lines)
         return
     is_stopped = False
 
-    def note(number: int, frame: object) -> None:
+    def remember(number: int, frame: object) -> None:
         nonlocal is_stopped
         is_stopped = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, remember)
     try:
-        _print_bytes(lines)
+        _write(lines)
     finally:
         signal.signal(signal.SIGINT, handler)
     if is_stopped:
         raise KeyboardInterrupt
 
 
-def _print_bytes(lines: bytes) -> None:
+def _write(lines: bytes) -> None:
     sys.stdout.buffer.write(lines)
     sys.stdout.buffer.flush()
+
+
+def _skip_file_errors(happened: threading.ExceptHookArgs) -> None:
+    if not issubclass(happened.exc_type, OSError):
+        threading.__excepthook__(happened)

@@ -1,55 +1,140 @@
-"""The commands that make students: `reproduce`, `train` and `distill`."""
+"""The command `train`: train a student on a soft-label store."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gliner_distill.cli import options as given
+from gliner_distill.cli.command import Command
+from gliner_distill.cli.options import MAX_SEED, Epochs, option, training_option
 from gliner_distill.cli.terminal import quiet_libraries, when_stopped
 from gliner_distill.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from gliner_distill.teacher.gliner import GLiNERTeacher
 
+# The largest student of one layer has about 850 units per direction; a far larger one would take
+# much memory before it is refused for its number of parameters.
+_MAX_HIDDEN_WIDTH = 1024
+_MAX_LAYERS = 16
 
 _DEFAULTS = TrainingSettings()
 
+Store = Annotated[
+    Path,
+    typer.Argument(metavar="STORE", help="The soft-label store that `label` has written."),
+]
+
+OutFolder = Annotated[Path, option("--out", metavar="FOLDER", text="The folder for the run.")]
+
+DevStore = Annotated[
+    Path | None,
+    option(
+        "--dev",
+        metavar="STORE",
+        text="Another store, on which the student is measured after each epoch.",
+    ),
+]
+
+Alpha = Annotated[float, training_option("alpha", "A", min=0, max=1)]
+
+Temperature = Annotated[float, training_option("temperature", "T")]
+
+PositiveWeight = Annotated[float, training_option("positive_weight", "W")]
+
+FeatureWeight = Annotated[float, training_option("feature_weight", "W", min=0)]
+
+MatchedTeacher = Annotated[
+    str | None,
+    option(
+        "--teacher",
+        metavar="MODEL",
+        text="The GLiNER to match with --feature-weight: its folder or its hub id.",
+    ),
+]
+
+BatchSize = Annotated[int, training_option("batch_size", "N", min=1)]
+
+LearningRate = Annotated[float, training_option("learning_rate", "RATE")]
+
+EmbeddingLrFactor = Annotated[float, training_option("embedding_lr_factor", "FACTOR", min=0)]
+
+Head = Annotated[
+    Literal["softmax", "boundary"],
+    option(
+        metavar="HEAD",
+        text="The output layer: softmax gives one distribution per word over its labels and none, "
+        "as in Xu et al.; boundary gives the start, end and inside of each label, for exact spans "
+        "of any label.",
+    ),
+]
+
+HiddenWidth = Annotated[
+    int,
+    option(
+        metavar="N",
+        text="The number of LSTM units per direction.",
+        min=1,
+        max=_MAX_HIDDEN_WIDTH,
+    ),
+]
+
+Layers = Annotated[
+    int, option(metavar="N", text="The number of LSTM layers.", min=1, max=_MAX_LAYERS)
+]
+
+Bidirectional = Annotated[
+    bool,
+    option(metavar=None, text="Read each passage from both ends, or from its beginning alone."),
+]
+
+Seed = Annotated[int, training_option("seed", "N", min=0, max=MAX_SEED)]
+
+Device = Annotated[str, training_option("device", "DEVICE")]
+
+Resume = Annotated[
+    bool,
+    option("--resume", metavar=None, text="Continue from the last checkpoint in the run folder."),
+]
+
 
 def train(
-    store: given.StoreArgument,
-    out: given.RunFolder,
-    dev: given.DevStore = None,
-    alpha: given.Alpha = _DEFAULTS.alpha,
-    temperature: given.Temperature = _DEFAULTS.temperature,
-    positive_weight: given.PositiveWeight = _DEFAULTS.positive_weight,
-    feature_weight: given.FeatureWeight = _DEFAULTS.feature_weight,
-    teacher: given.MatchedTeacher = None,
-    epochs: given.Epochs = _DEFAULTS.epochs,
-    batch_size: given.BatchSize = _DEFAULTS.batch_size,
-    learning_rate: given.LearningRate = _DEFAULTS.learning_rate,
-    embedding_lr_factor: given.EmbeddingLrFactor = _DEFAULTS.embedding_lr_factor,
-    head: given.Head = "softmax",
-    hidden_width: given.HiddenWidth = 192,
-    layers: given.Layers = 1,
-    bidirectional: given.Bidirectional = True,
-    seed: given.Seed = _DEFAULTS.seed,
-    device: given.TrainingDevice = _DEFAULTS.device,
-    resume: given.Resume = False,
+    store: Store,
+    out: OutFolder,
+    dev: DevStore = None,
+    alpha: Alpha = _DEFAULTS.alpha,
+    temperature: Temperature = _DEFAULTS.temperature,
+    positive_weight: PositiveWeight = _DEFAULTS.positive_weight,
+    feature_weight: FeatureWeight = _DEFAULTS.feature_weight,
+    teacher: MatchedTeacher = None,
+    epochs: Epochs = _DEFAULTS.epochs,
+    batch_size: BatchSize = _DEFAULTS.batch_size,
+    learning_rate: LearningRate = _DEFAULTS.learning_rate,
+    embedding_lr_factor: EmbeddingLrFactor = _DEFAULTS.embedding_lr_factor,
+    head: Head = "softmax",
+    hidden_width: HiddenWidth = 192,
+    layers: Layers = 1,
+    bidirectional: Bidirectional = True,
+    seed: Seed = _DEFAULTS.seed,
+    device: Device = _DEFAULTS.device,
+    resume: Resume = False,
 ) -> None:
     """Train a student on a soft-label store.
 
-    The loss is alpha · T² · KL(teacher || student) + (1 - alpha) · CE(gold), Hinton et al. 2015;
-    of a boundary head, binary cross-entropies in place of both.
-    --alpha 0 makes a student of gold labels alone, --alpha 1 one of the teacher alone.
-    --feature-weight adds how far the student's word and label vectors point away from those of
-    the GLiNER that --teacher names, which then reads along at every step.
+    The loss is alpha · T² · KL(teacher || student) + (1 - alpha) · CE(gold), from Hinton et al.
+    2015; for a boundary head both terms are binary cross-entropies. With --alpha 0 the student
+    learns from the gold labels alone, with --alpha 1 from the teacher alone. --feature-weight adds
+    the angle between the student's word and label vectors and those of the GLiNER that --teacher
+    names, which runs in every training step.
 
-    Prints one line with the student's folder and size. Writes the student (weights, shape,
-    tokenizer) into OUT/student; beside it metrics.jsonl, config.json, environment.json,
-    TensorBoard's files and the last epoch's checkpoint, from which --resume goes on exactly.
+    Prints one line with the student's folder and size. Writes the student into OUT/student, and
+    beside it metrics.jsonl, config.json, environment.json, the files of TensorBoard and the
+    checkpoint of the last epoch, from which --resume continues exactly.
     """
     _check_matching(feature_weight, teacher)
-    with when_stopped(f"{out} keeps the finished epochs; the same command with --resume goes on"):
+    with when_stopped(
+        f"{out} keeps the finished epochs; the same command with --resume continues from there"
+    ):
         from gliner_distill.progress import StageProgress
         from gliner_distill.runtime.config import StudentConfig
         from gliner_distill.training.train import train_on_store
@@ -93,9 +178,11 @@ def train(
 
 def _check_matching(feature_weight: float, teacher: str | None) -> None:
     if feature_weight and teacher is None:
-        raise typer.BadParameter("--feature-weight matches a teacher; give it with --teacher MODEL")
+        raise typer.BadParameter(
+            "--feature-weight needs a teacher to match; name it with --teacher MODEL"
+        )
     if teacher is not None and not feature_weight:
-        raise typer.BadParameter("--teacher is for --feature-weight; give it as well")
+        raise typer.BadParameter("--teacher has no effect without --feature-weight; give both")
 
 
 def _load_matched_teacher(source: str, device: str) -> "GLiNERTeacher":
@@ -105,3 +192,16 @@ def _load_matched_teacher(source: str, device: str) -> "GLiNERTeacher":
 
     is_on_gpu = device == "gpu" and torch.cuda.is_available()
     return GLiNERTeacher.from_pretrained(source, device="cuda" if is_on_gpu else "cpu")
+
+
+TRAIN = Command(
+    train,
+    "Train a student on a soft-label store.",
+    """\
+  gliner-distill train soft_labels/train --dev soft_labels/dev \\
+    --out runs/distilled
+  gliner-distill train soft_labels/train --alpha 0 --out runs/hard
+  gliner-distill train soft_labels/train --feature-weight 1 \\
+    --teacher urchade/gliner_medium-v2.1 --out runs/matched
+  gliner-distill train soft_labels/train --out runs/distilled --resume""",
+)
