@@ -166,7 +166,7 @@ def find_source(
     for name in arguments:
         if not _is_file(name):
             raise CorpusError(
-                f"{name}: there is no such file; if there are several inputs, each must be a file"
+                f"{name}: this file does not exist; if there are several inputs, each must be a file"
             )
     return DocumentSource(None, tuple(arguments), form, text_field)
 
@@ -292,7 +292,7 @@ def _parse_line(line: str, text_field: str, n_bytes: int) -> Document:
     if text_field not in value:
         has = ", ".join(map(repr, list(value)[:5])) or "none"
         raise RecordError(
-            f"there is no field {text_field!r} (fields: {has}); name the field that holds the text "
+            f"the field {text_field!r} is missing (fields: {has}); name the field that holds the text "
             "with --field"
         )
     text = value.pop(text_field)
@@ -331,6 +331,6 @@ def _is_file(text: str) -> bool:
         )
     if looks_like_file and not is_file:
         raise CorpusError(
-            f"{text}: there is no such file; if it is the text itself, pass it on standard input"
+            f"{text}: this file does not exist; if it is the text itself, pass it on standard input"
         )
     return is_file

@@ -31,7 +31,7 @@ def training_option(name: str, metavar: str, **limits: Any) -> Any:
 def _check_folder(file: Path | None) -> Path | None:
     """Refuse a file in a folder that does not exist, before hours of work end in an error."""
     if file is not None and not file.parent.is_dir():
-        raise DistillError(f"{file}: cannot be written: there is no folder {file.parent}")
+        raise DistillError(f"{file}: cannot be written: the folder {file.parent} does not exist")
     return file
 
 

@@ -35,7 +35,7 @@ class WordPredictor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far predicted entities agree with those of one reference.
+    """The agreement of predicted entities with those of one reference.
 
     Attributes:
         words: The agreement per word.
@@ -92,7 +92,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast a model reads passages.
+    """The speed at which a model reads passages.
 
     Attributes:
         ms_per_passage: The median of the milliseconds that one passage takes by itself.

@@ -42,7 +42,7 @@ json.dump(answer_once(sys.argv[2] if sys.argv[2:] else None, int(sys.argv[1])), 
 
 @dataclass(frozen=True, slots=True)
 class SpeedSettings:
-    """What is measured, and how often.
+    """The texts and labels of a measurement, and the number of repetitions.
 
     Attributes:
         text_words: The lengths of the texts, in words.
