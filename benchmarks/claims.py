@@ -67,7 +67,7 @@ def main() -> None:
 def measure(out: Path, n_seeds: int) -> Iterator[dict[str, Any]]:
     stores = sample_path("train").parent / "soft_labels"
     train = list(SoftLabelStore(stores / "train"))
-    vocabulary, pieces = load_or_train_vocabulary(stores.parent / "piece_vectors", train)
+    vocabulary, pieces = load_or_train_vocabulary(stores.parent / "subword_vectors", train)
     test = make_split("test", list(SoftLabelStore(stores / "test")), vocabulary)
     probe = make_split("train", train[:100], vocabulary)
     for condition in CONDITIONS:

@@ -39,13 +39,7 @@ from gliner_distill.corpus.reader import CorpusFile, sample_path
 from gliner_distill.corpus.statistics import scan_corpus
 from gliner_distill.entities import Passage
 from gliner_distill.files import replace_file
-from gliner_distill.labeling.jobs import (
-    SHARD_PAIRS,
-    SHARD_PASSAGES,
-    ShardJob,
-    ShardLimits,
-    shard_jobs,
-)
+from gliner_distill.labeling.jobs import ShardJob, ShardLimits, shard_jobs
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy, LabelSampler
 from gliner_distill.store.quantization import COMPACT
@@ -110,13 +104,10 @@ def measure_rates(source: str, device: str, n_passages: int, n_rounds: int) -> d
 def measure_rest(n_rounds: int) -> dict[str, float]:
     corpus = CorpusFile(sample_path("train"))
     scan = scan_corpus(corpus)
-    draw, limits = (
-        LabelSampler(POLICY, scan.label_counts),
-        ShardLimits(SHARD_PASSAGES, SHARD_PAIRS),
-    )
+    sampler = LabelSampler(POLICY, scan.label_counts)
 
     def cut() -> list[ShardJob]:
-        return list(shard_jobs(corpus, draw, scan.fingerprint, limits, done={}))
+        return list(shard_jobs(corpus, sampler, scan.fingerprint, ShardLimits(), done={}))
 
     store = SoftLabelStore(sample_path("train").parent / "soft_labels" / "train")
     items = list(store)

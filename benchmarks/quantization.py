@@ -107,7 +107,7 @@ def measure_students(
     given: argparse.Namespace,
 ) -> dict[str, list[float]]:
     vocabulary, pieces = load_or_train_vocabulary(
-        sample_path("train").parent / "piece_vectors", train
+        sample_path("train").parent / "subword_vectors", train
     )
     split = make_split("test", test, vocabulary)
     config = StudentConfig(len(vocabulary), threshold=THRESHOLDS["student_distilled"])

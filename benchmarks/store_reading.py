@@ -29,9 +29,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()
     store = SoftLabelStore(given.store)
-    own = given.store / "piece_vectors.safetensors"
+    own = given.store / "subword_vectors.safetensors"
     vocabulary, _ = load_or_train_vocabulary(
-        given.store if own.exists() else sample / "piece_vectors", list(store)
+        given.store if own.exists() else sample / "subword_vectors", list(store)
     )
 
     def read() -> None:

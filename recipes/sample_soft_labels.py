@@ -1,7 +1,7 @@
 """Make the soft labels that ship with the sample: `python recipes/sample_soft_labels.py TEACHER`.
 
 Writes `src/gliner_distill/sample/soft_labels/{train,dev,test}`, the passages asked for their own
-labels, and `sample/piece_vectors`, the teacher's vectors of its pieces. The manifests beside
+labels, and `sample/subword_vectors`, the teacher's vectors of its pieces. The manifests beside
 the shards keep the teacher's name and hash, the policy and the time it took. Remove both folders
 first to make them anew.
 """
@@ -16,9 +16,8 @@ from gliner_distill.corpus.reader import CorpusFile, sample_path
 from gliner_distill.files import replace_file
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
-from gliner_distill.store.subword_vectors import piece_vector_files
+from gliner_distill.store.subword_vectors import subword_vector_files
 from gliner_distill.teacher.gliner import GLiNERTeacher
-from gliner_distill.teacher.representations import encode_pieces
 
 
 def main() -> None:
@@ -43,9 +42,9 @@ def main() -> None:
             f"{store.size_bytes / pairs:.2f} bytes a pair, {store.manifest.seconds:.0f} s"
         )
     texts = chain.from_iterable(passage.words for passage in CorpusFile(sample_path("train")))
-    (root / "piece_vectors").mkdir(exist_ok=True)
-    for name, content in piece_vector_files(encode_pieces(teacher.model, texts)).items():
-        replace_file(root / "piece_vectors" / name, content)
+    (root / "subword_vectors").mkdir(exist_ok=True)
+    for name, content in subword_vector_files(teacher.subword_vectors(texts)).items():
+        replace_file(root / "subword_vectors" / name, content)
 
 
 if __name__ == "__main__":

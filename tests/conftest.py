@@ -329,10 +329,8 @@ def make_store():
     """
     from gliner_distill.store.manifest import (
         Manifest,
-        Shard,
-        shard_name,
-        write_file,
         write_manifest,
+        write_stored_file,
     )
     from gliner_distill.store.shards import ShardOrigin, pack_shard
 
@@ -346,10 +344,9 @@ def make_store():
         for index, n_passages in enumerate(shards or [len(items)]):
             part = [next(rest) for _ in range(n_passages)]
             origin = ShardOrigin(manifest.origin, manifest.teacher, index)
-            packed = pack_shard(part, manifest.code, origin)
-            written = write_file(folder, shard_name(index), packed.content)
-            place = (written.file, written.n_bytes, written.sha256, index)
-            manifest.add_shard(Shard(*place, n_passages, packed.n_words, packed.n_pairs))
+            shard, content = pack_shard(part, manifest.quantizer, origin)
+            write_stored_file(folder, shard.file, content)
+            manifest.add_shard(shard)
         write_manifest(folder, manifest)
         return manifest
 
@@ -360,8 +357,8 @@ def make_store():
 def comparable():
     """A function that returns labeled passages as what equals what a store gives back of them."""
 
-    def facts_of(item, code):
-        bins = [code.encode(probs).tolist() for probs in (item.probs, *item.each)]
+    def metadata_of(item, quantizer):
+        bins = [quantizer.encode(probs).tolist() for probs in (item.probs, *item.individual_probs)]
         return item.passage, item.labels, bins
 
-    return lambda items, code: [facts_of(item, code) for item in items]
+    return lambda items, quantizer: [metadata_of(item, quantizer) for item in items]

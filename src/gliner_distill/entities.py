@@ -59,13 +59,14 @@ class LabeledPassage:
         passage: The words and the gold entities.
         labels: The labels that the teacher was asked for.
         probs: Shape `(words, labels, 3)`, float32: start, end and inside probabilities.
-        each: The arrays of the individual teachers if `probs` is the mean of several; else empty.
+        individual_probs: The arrays of the individual teachers if `probs` is their mean; else
+            empty.
     """
 
     passage: Passage
     labels: tuple[str, ...]
     probs: NDArray[np.float32]
-    each: tuple[NDArray[np.float32], ...] = ()
+    individual_probs: tuple[NDArray[np.float32], ...] = ()
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -685,8 +685,8 @@ class TestLabel:
             words, labels = [item.passage.words], [item.labels]
             each = [gliner.score_passages(words, labels)[0] for gliner in gliners]
             np.testing.assert_allclose(item.probs, np.mean(each, axis=0), atol=1 / 512 + 1e-5)
-            assert len(item.each) == len(store.manifest.individual_teachers)
-            for kept, said in zip(item.each, each, strict=bool(options)):
+            assert len(item.individual_probs) == len(store.manifest.individual_teachers)
+            for kept, said in zip(item.individual_probs, each, strict=bool(options)):
                 np.testing.assert_allclose(kept, said, atol=1 / 512 + 1e-5)
 
     def test_refuses_the_same_teacher_twice(self, run_cli, gliner_folder):

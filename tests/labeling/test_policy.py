@@ -8,7 +8,6 @@ import pytest
 
 from gliner_distill.entities import Passage
 from gliner_distill.errors import SettingsError
-from gliner_distill.labeling import policy as label_policy
 from gliner_distill.labeling.policy import LabelPolicy, LabelSampler
 
 COUNTS = {"city": 9, "river": 4, "person": 16, "dog": 1, "toy company": 3}
@@ -25,8 +24,8 @@ def asks(*labels):
     return Passage(("word",), labels=labels)
 
 
-def choose(policy, counts=COUNTS, own=(), n_passages=1):
-    draw = LabelSampler(policy, counts)
+def choose(policy, counts=COUNTS, own=(), n_passages=1, **options):
+    draw = LabelSampler(policy, counts, **options)
     return [draw.choose(position, asks(*own)) for position in range(n_passages)]
 
 
@@ -84,11 +83,11 @@ class TestDistribution:
         assert drawn["person",] / drawn.total() == pytest.approx(10 / 11, abs=0.03)
 
     @pytest.mark.parametrize("misses", [0, 1, 20])
-    def test_is_that_of_drawing_without_replacement(self, monkeypatch, misses):
-        monkeypatch.setattr(label_policy, "_MISSES_A_LABEL", misses)
+    def test_is_that_of_drawing_without_replacement(self, misses):
         weights = {"person": 4, "river": 2, "dog": 1}
         counts = {label: weight**2 for label, weight in weights.items()}
-        drawn = Counter(choose(LabelPolicy(negatives=3), counts, n_passages=4000))
+        policy = LabelPolicy(negatives=3)
+        drawn = Counter(choose(policy, counts, n_passages=4000, misses_per_label=misses))
         for first, second, third in permutations(weights):
             rest = weights[second] + weights[third]
             expected = weights[first] / 7 * weights[second] / rest

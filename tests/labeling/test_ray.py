@@ -23,8 +23,7 @@ from hypothesis import strategies as st
 from gliner_distill.corpus.reader import write_passages
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import CorpusError, DistillError, SettingsError, TeacherError
-from gliner_distill.labeling import pipeline as labeling
-from gliner_distill.labeling.jobs import ShardJob
+from gliner_distill.labeling.jobs import ShardJob, ShardLimits
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.store.integrity import find_faults
@@ -34,8 +33,7 @@ from gliner_distill.teacher.ensemble import load_teachers
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 ray = pytest.importorskip("ray", reason="ray is not installed")
-from gliner_distill.labeling import ray as ray_labeling  # noqa: E402
-from gliner_distill.labeling.ray import RayWorkers  # noqa: E402
+from gliner_distill.labeling.ray import RayWorkers, job_from_json, job_to_json  # noqa: E402
 
 # Ray warns of defaults that it sets itself.
 pytestmark = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.data\.context")
@@ -43,12 +41,8 @@ pytestmark = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.data\.
 SHARD_PASSAGES = 3
 POLICY = LabelPolicy(negatives=1, seed=5, descriptions={"city": "a large town"})
 CITIES = ("paris", "london")
-MAIN = f"""
-from gliner_distill import labeling
-from gliner_distill.cli.main import main
-labeling.SHARD_PASSAGES = {SHARD_PASSAGES}
-main()
-"""
+
+label_in_shards = partial(label_corpus, limits=ShardLimits(passages=SHARD_PASSAGES))
 
 
 def make_corpus(n_passages=30):
@@ -122,11 +116,6 @@ class ChangingCorpus:
         return iter(make_corpus(30 if os.getpid() == self._process else 29))
 
 
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch):
-    monkeypatch.setattr(labeling, "SHARD_PASSAGES", SHARD_PASSAGES)
-
-
 @pytest.fixture
 def notes(tmp_path):
     """An empty folder for a `LetterTeacher`."""
@@ -146,9 +135,7 @@ def asked_in(notes):
 def whole(tmp_path_factory):
     """A store of the corpus that this process made: do not change it."""
     folder = tmp_path_factory.mktemp("whole") / "store"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(labeling, "SHARD_PASSAGES", SHARD_PASSAGES)
-        label_corpus(make_corpus(), LetterTeacher(), folder, policy=POLICY)
+    label_in_shards(make_corpus(), LetterTeacher(), folder, policy=POLICY)
     return folder
 
 
@@ -197,11 +184,13 @@ def cluster():
 def label_with_ray(cluster):
     """A function that labels the corpus on a cluster of two workers."""
 
-    def run(folder, make_teacher=LetterTeacher, *, corpus=None, n_workers=2, teacher=None):
+    def run(
+        folder, make_teacher=LetterTeacher, *, corpus=None, n_workers=2, teacher=None, **options
+    ):
         corpus = make_corpus() if corpus is None else corpus
         teacher = LetterTeacher() if teacher is None else teacher
-        workers = RayWorkers(make_teacher, n_workers)
-        return label_corpus(corpus, teacher, folder, policy=POLICY, workers=workers)
+        workers = RayWorkers(make_teacher, n_workers, **options)
+        return label_in_shards(corpus, teacher, folder, policy=POLICY, workers=workers)
 
     return run
 
@@ -231,7 +220,7 @@ class TestStore:
     ):
         make_teacher = partial(load_teachers, [str(gliner_folder)])
         teacher = make_teacher()
-        label_corpus(make_corpus(), teacher, tmp_path / "whole", policy=POLICY)
+        label_in_shards(make_corpus(), teacher, tmp_path / "whole", policy=POLICY)
         store = label_with_ray(tmp_path / "store", make_teacher, teacher=teacher)
         assert [shard.n_passages for shard in store.manifest.shards] == [SHARD_PASSAGES] * 10
         assert_same_store(tmp_path / "store", tmp_path / "whole")
@@ -252,7 +241,7 @@ class TestGoingOn:
     def test_with_what_this_process_left(self, label_with_ray, whole, notes, tmp_path):
         store, corpus = tmp_path / "store", make_corpus()
         with pytest.raises(RuntimeError, match="the machine went away"):
-            label_corpus(corpus, LetterTeacher(fail_at="n14"), store, policy=POLICY)
+            label_in_shards(corpus, LetterTeacher(fail_at="n14"), store, policy=POLICY)
         assert read_manifest(store).n_labeled == 12
         label_with_ray(store, partial(LetterTeacher, notes))
         assert asked_in(notes)[0] == sorted(passage.words for passage in corpus[12:])
@@ -267,7 +256,7 @@ class TestGoingOn:
         done = {shard.index for shard in read_manifest(store).shards}
         assert done
         assert 9 not in done
-        label_corpus(corpus, LetterTeacher(notes), store, policy=POLICY)
+        label_in_shards(corpus, LetterTeacher(notes), store, policy=POLICY)
         missing = [
             passage.words
             for place, passage in enumerate(corpus)
@@ -293,8 +282,8 @@ class TestErrors:
     def test_another_teacher_is_named_with_its_machine(self, fails):
         fails(
             TeacherError,
-            rf"^worker on {os.uname().nodename}: it has teacher other \(0{{12}}\), "
-            r"the store is of letters \(f{12}\); put the same model on every machine$",
+            rf"^worker on {os.uname().nodename}: its teacher is other \(0{{12}}\), "
+            r"but the teacher of the store is letters \(f{12}\); put the same model on every machine$",
             partial(LetterTeacher, name="other", fingerprint="0" * 64),
         )
 
@@ -302,12 +291,9 @@ class TestErrors:
         message = r"^worker on \S+: FileNotFoundError: \[Errno 2\] .*: 'nowhere'$"
         fails(TeacherError, message, partial(open, "nowhere"))
 
-    def test_a_job_that_kills_its_worker_again_and_again_is_given_up(
-        self, fails, notes, monkeypatch
-    ):
-        monkeypatch.setattr(ray_labeling, "_RETRIES", 1)
+    def test_a_job_that_kills_its_worker_again_and_again_is_given_up(self, fails, notes):
         make_teacher = partial(LetterTeacher, notes, die_at="n14", dies_again=True)
-        fails(DistillError, r"^the Ray cluster failed: [^\n]+$", make_teacher)
+        fails(DistillError, r"^the Ray cluster failed: [^\n]+$", make_teacher, max_retries=1)
         assert len(asked_in(notes)[1]) == 2
 
     def test_a_corpus_that_changes_between_the_readings_is_named(self, fails):
@@ -318,9 +304,9 @@ class TestErrors:
     def test_an_address_where_nothing_listens_is_named(self, tmp_path, monkeypatch, scheme):
         monkeypatch.setattr(ray, "is_initialized", lambda: False)
         workers = RayWorkers(LetterTeacher, 1, f"{scheme}127.0.0.1:1")
-        message = rf"^Ray cluster '{scheme}127\.0\.0\.1:1' cannot be had: .*refused; expected the "
+        message = rf"^Ray cluster '{scheme}127\.0\.0\.1:1' cannot be reached: .*refused; "
         with pytest.raises(DistillError, match=message) as raised:
-            label_corpus(
+            label_in_shards(
                 make_corpus(), LetterTeacher(), tmp_path / "store", policy=POLICY, workers=workers
             )
         assert "\n" not in str(raised.value)
@@ -334,7 +320,7 @@ class TestSettings:
             RayWorkers(LetterTeacher, n_workers)
 
     def test_less_than_no_gpu_is_refused(self):
-        with pytest.raises(SettingsError, match=r"^GPUs a worker must be 0 or more; got -0\.5$"):
+        with pytest.raises(SettingsError, match=r"^GPUs per worker must be 0 or more; got -0\.5$"):
             RayWorkers(LetterTeacher, 1, gpus_per_worker=-0.5)
 
 
@@ -348,7 +334,17 @@ class TestCommandLine:
         alone = run_cli(*args, "--out", "whole")
         assert alone.code == 0
         process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, *args, "--out", "store", "--ray", "--workers", "2"],
+            [
+                sys.executable,
+                "-m",
+                "gliner_distill",
+                *args,
+                "--out",
+                "store",
+                "--ray",
+                "--workers",
+                "2",
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -400,10 +396,10 @@ class TestJobs:
         passages, labels = map(list, zip(*rows, strict=True))
         # Scores do not count when entities are compared, so both are looked at as plain values.
         job = ShardJob(index, passages, labels)
-        assert asdict(ray_labeling._job_from_json(ray_labeling._job_to_json(job))) == asdict(job)
+        assert asdict(job_from_json(job_to_json(job))) == asdict(job)
 
     def test_come_back_with_other_scripts_and_odd_characters(self):
         words = ("東京", "Ἀθῆναι", "e\u0301té", "👩‍👩‍👧", '"\\\n\0', "\ud83d")
         entities = (Entity(0, 1, "地名", 0.1), Entity(0, 2, "город", 1 / 3))
         job = ShardJob(7, [Passage(words, entities, ("人", "место"))], [("地名", "ville")])
-        assert asdict(ray_labeling._job_from_json(ray_labeling._job_to_json(job))) == asdict(job)
+        assert asdict(job_from_json(job_to_json(job))) == asdict(job)

@@ -14,7 +14,13 @@ import numpy as np
 import pytest
 
 from gliner_distill.entities import Entity, LabeledPassage, Passage
-from gliner_distill.store.manifest import Manifest, Shard, shard_name, write_file, write_manifest
+from gliner_distill.store.manifest import (
+    Manifest,
+    Shard,
+    shard_name,
+    write_manifest,
+    write_stored_file,
+)
 from gliner_distill.store.quantization import COMPACT
 from gliner_distill.store.shards import ShardOrigin, encode_shard
 from gliner_distill.store.store import SoftLabelStore
@@ -52,7 +58,7 @@ def write_store(folder: Path, items: Sequence[LabeledPassage]) -> None:
     for index, item in enumerate(items):
         origin = ShardOrigin(manifest.origin, manifest.teacher, index)
         content = encode_shard([item], COMPACT, origin)
-        written = write_file(folder, shard_name(index), content)
+        written = write_stored_file(folder, shard_name(index), content)
         n_words, n_labels = len(item.passage.words), len(item.labels)
         manifest.add_shard(
             Shard(
@@ -66,7 +72,7 @@ def write_store(folder: Path, items: Sequence[LabeledPassage]) -> None:
             )
         )
     for name in ("label_vectors.safetensors", "tokenizer.json"):
-        manifest.other_files.append(write_file(folder, name, name.encode()))
+        manifest.other_files.append(write_stored_file(folder, name, name.encode()))
     write_manifest(folder, manifest)
 
 

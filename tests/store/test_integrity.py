@@ -15,7 +15,12 @@ from gliner_distill.store.integrity import (
     find_size_problem,
     recover_shards,
 )
-from gliner_distill.store.manifest import read_manifest, shard_name, write_file, write_manifest
+from gliner_distill.store.manifest import (
+    read_manifest,
+    shard_name,
+    write_manifest,
+    write_stored_file,
+)
 from gliner_distill.store.quantization import COMPACT
 from gliner_distill.store.shards import ShardOrigin, open_shard, read_scores
 from gliner_distill.store.store import SoftLabelStore, read_shard
@@ -28,7 +33,7 @@ VECTORS = "label_vectors.safetensors"
 def store_folder(tmp_path, make_store, mixed_passages):
     """A finished store of two shards and a file of vectors."""
     folder = tmp_path / "store"
-    vectors = write_file(folder, VECTORS, bytes(range(256)) * 10)
+    vectors = write_stored_file(folder, VECTORS, bytes(range(256)) * 10)
     make_store(folder, mixed_passages, [3, 1], other_files=[vectors])
     return folder
 
@@ -176,11 +181,11 @@ class TestBrokenManifest:
     def test_of_a_later_version(self, store_folder):
         path = store_folder / MANIFEST
         text = path.read_text(encoding="utf-8")
-        assert '"format_version": 2' in text
-        text = text.replace('"format_version": 2', '"format_version": 3')
+        assert '"format_version": 3' in text
+        text = text.replace('"format_version": 3', '"format_version": 4')
         path.write_text(text, encoding="utf-8")
         assert found_in(store_folder) == [
-            f"{MANIFEST}: format version 3, but this release reads 2; "
+            f"{MANIFEST}: format version 4, but this release reads 3; "
             f"it was written by a later gliner-distill: upgrade this one"
         ]
 
@@ -261,7 +266,7 @@ class TestRecovery:
         assert expected.shards == []
 
     def test_of_shards_with_several_teachers(self, tmp_path, make_store, mixed_passages):
-        items = [replace(item, each=(item.probs, item.probs)) for item in mixed_passages]
+        items = [replace(item, individual_probs=(item.probs, item.probs)) for item in mixed_passages]
         manifest = make_store(tmp_path, items, [1, 1, 2], individual_teachers=["large", "small"])
         assert recover_shards(tmp_path, manifest) == manifest.shards
 

@@ -7,13 +7,15 @@ from hypothesis import strategies as st
 
 from gliner_distill.store.quantization import COMPACT, QUANTIZERS, UNIFORM
 
-both_codes = pytest.mark.parametrize("code", [UNIFORM, COMPACT], ids=lambda code: code.name)
+both_quantizers = pytest.mark.parametrize(
+    "quantizer", [UNIFORM, COMPACT], ids=["uniform", "compact"]
+)
 # What a teacher says is float32.
 PROBS = st.floats(0, 1, width=32)
 
 
-def kept(code, prob):
-    return float(code.decode(code.encode(np.array([prob], dtype=np.float32)))[0])
+def kept(quantizer, prob):
+    return float(quantizer.decode(quantizer.encode(np.array([prob], dtype=np.float32)))[0])
 
 
 class TestOneProbability:
@@ -31,45 +33,47 @@ class TestOneProbability:
         [(low, high)] = [(low, high) for low, high in bins if low <= prob < high]
         assert low <= kept(COMPACT, prob) < high
 
-    @both_codes
+    @both_quantizers
     @given(prob=PROBS, threshold=st.integers(32, 256).map(lambda parts: parts / 256))
-    def test_keeps_its_side_of_a_threshold_of_256ths_from_an_eighth_up(self, code, prob, threshold):
+    def test_keeps_its_side_of_a_threshold_of_256ths_from_an_eighth_up(
+        self, quantizer, prob, threshold
+    ):
         if threshold < 1:
-            assert (kept(code, prob) > threshold) == (prob >= threshold)
-        assert kept(code, prob) < 1
+            assert (kept(quantizer, prob) > threshold) == (prob >= threshold)
+        assert kept(quantizer, prob) < 1
 
     @given(PROBS, st.integers(0, 255).map(lambda parts: parts / 256))
     def test_linear_keeps_its_side_of_a_smaller_threshold_too(self, prob, threshold):
         assert (kept(UNIFORM, prob) > threshold) == (prob >= threshold)
 
-    @both_codes
+    @both_quantizers
     @pytest.mark.parametrize("threshold", [1 / 8, 1 / 4, 1 / 2, 255 / 256])
-    def test_at_a_threshold_is_above_it_and_just_below_is_below(self, code, threshold):
+    def test_at_a_threshold_is_above_it_and_just_below_is_below(self, quantizer, threshold):
         just_below = float(np.nextafter(np.float32(threshold), np.float32(0)))
-        assert kept(code, just_below) < threshold < kept(code, threshold)
+        assert kept(quantizer, just_below) < threshold < kept(quantizer, threshold)
 
 
-@both_codes
+@both_quantizers
 class TestBins:
-    def test_are_read_back_as_values_that_lie_in_them(self, code):
-        bins = np.arange(len(code.values), dtype=np.uint8)
-        decoded = code.decode(bins)
+    def test_are_read_back_as_values_that_lie_in_them(self, quantizer):
+        bins = np.arange(len(quantizer.values), dtype=np.uint8)
+        decoded = quantizer.decode(bins)
         assert decoded.dtype == np.float32
-        np.testing.assert_array_equal(code.encode(decoded), bins)
+        np.testing.assert_array_equal(quantizer.encode(decoded), bins)
 
-    def test_cut_all_from_nought_to_one(self, code):
-        assert (code.borders[0], code.borders[-1]) == (0, 256)
-        assert len(code.borders) == len(code.values) + 1 <= 257
-        assert list(code.borders) == sorted(set(code.borders))
+    def test_cut_all_from_nought_to_one(self, quantizer):
+        assert (quantizer.borders[0], quantizer.borders[-1]) == (0, 256)
+        assert len(quantizer.borders) == len(quantizer.values) + 1 <= 257
+        assert list(quantizer.borders) == sorted(set(quantizer.borders))
 
-    def test_of_nothing_are_nothing(self, code):
-        assert code.decode(np.zeros((0, 3), dtype=np.uint8)).shape == (0, 3)
-        assert code.encode(np.zeros((2, 0, 3))).shape == (2, 0, 3)
+    def test_of_nothing_are_nothing(self, quantizer):
+        assert quantizer.decode(np.zeros((0, 3), dtype=np.uint8)).shape == (0, 3)
+        assert quantizer.encode(np.zeros((2, 0, 3))).shape == (2, 0, 3)
 
     @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-    def test_of_any_float_do_not_wrap_round(self, code, dtype):
-        bins = code.encode(np.array([-1e-7, 0.0, 1.0, 1.0001], dtype=dtype))
-        last = len(code.values) - 1
+    def test_of_any_float_do_not_wrap_round(self, quantizer, dtype):
+        bins = quantizer.encode(np.array([-1e-7, 0.0, 1.0, 1.0001], dtype=dtype))
+        last = len(quantizer.values) - 1
         assert bins.dtype == np.uint8
         assert bins.tolist() == [0, 0, last, last]
 
@@ -90,16 +94,16 @@ def test_codes_are_found_by_name():
 
 
 class TestScores:
-    @both_codes
+    @both_quantizers
     @given(n_words=st.integers(0, 5), n_labels=st.integers(0, 3), seed=st.integers(0, 10_000))
-    def test_come_back_with_nothing_lost_but_the_bins(self, code, n_words, n_labels, seed):
+    def test_come_back_with_nothing_lost_but_the_bins(self, quantizer, n_words, n_labels, seed):
         draw = np.random.default_rng(seed)
         probs = draw.choice(np.linspace(0, 1, 9), (n_words, n_labels, 3)).astype(np.float32)
-        scores = code.encode_scores(probs)
+        scores = quantizer.encode_scores(probs)
         assert len(scores) == probs.size
-        decoded = code.decode_scores(scores, n_words, n_labels)
+        decoded = quantizer.decode_scores(scores, n_words, n_labels)
         assert decoded.dtype == np.float32
-        np.testing.assert_array_equal(decoded, code.decode(code.encode(probs)))
+        np.testing.assert_array_equal(decoded, quantizer.decode(quantizer.encode(probs)))
 
     def test_of_linear_are_three_planes_as_by_hand(self):
         # In 256ths, rounded down: start 230 and 51, end 25 and 179, inside as the larger.
@@ -116,19 +120,19 @@ class TestScores:
         probs[:, :, 0] = np.arange(6).reshape(2, 3) / 256
         assert UNIFORM.encode_scores(probs)[:6] == bytes(range(6))
 
-    @both_codes
-    def test_keep_inside_above_and_below_the_others(self, code):
+    @both_quantizers
+    def test_keep_inside_above_and_below_the_others(self, quantizer):
         # Inside one 256th above the larger; 64 below it, hence 192; 64 above it.
         probs = np.array([[[128, 64, 129], [128, 64, 64], [64, 128, 192]]]) / 256
-        assert code.encode_scores(probs)[6:] == bytes([1, 192, 64])
-        decoded = code.decode_scores(code.encode_scores(probs), 1, 3)
+        assert quantizer.encode_scores(probs)[6:] == bytes([1, 192, 64])
+        decoded = quantizer.decode_scores(quantizer.encode_scores(probs), 1, 3)
         np.testing.assert_array_equal(decoded, probs + 1 / 512)
 
-    @both_codes
+    @both_quantizers
     @pytest.mark.parametrize("n_bytes", [0, 17, 19, 36])
-    def test_of_another_length_are_an_error(self, code, n_bytes):
+    def test_of_another_length_are_an_error(self, quantizer, n_bytes):
         with pytest.raises(ValueError, match="reshape"):
-            code.decode_scores(bytes(n_bytes), 2, 3)
+            quantizer.decode_scores(bytes(n_bytes), 2, 3)
 
     @pytest.mark.parametrize("scores", [(227, 0, 0), (0, 255, 1), (226, 3, 1)])
     def test_that_hold_no_bin_are_an_error(self, scores):

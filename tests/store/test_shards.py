@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import hashlib
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,12 +22,14 @@ from gliner_distill.store.shards import (
 )
 
 ORIGIN = ShardOrigin(store="a" * 64, teacher="lexicon", index=7)
-both_codes = pytest.mark.parametrize("code", [UNIFORM, COMPACT], ids=lambda code: code.name)
+both_quantizers = pytest.mark.parametrize(
+    "quantizer", [UNIFORM, COMPACT], ids=["uniform", "compact"]
+)
 
 
 def of_two_teachers(items):
     """Return the items with what each of two teachers said, which differs from their mean."""
-    return [replace(item, each=(item.probs / 2, 1 - item.probs)) for item in items]
+    return [replace(item, individual_probs=(item.probs / 2, 1 - item.probs)) for item in items]
 
 
 def opened(content):
@@ -49,22 +52,24 @@ def spoil_column(content, column):
 
 
 class TestRoundTrip:
-    @both_codes
-    def test_keeps_all_but_a_little_of_the_probabilities(self, mixed_passages, code):
-        read = list(decode_shard(encode_shard(mixed_passages, code, ORIGIN), code))
+    @both_quantizers
+    def test_keeps_all_but_a_little_of_the_probabilities(self, mixed_passages, quantizer):
+        read = list(decode_shard(encode_shard(mixed_passages, quantizer, ORIGIN), quantizer))
         assert len(read) == 4
         for found, expected in zip(read, mixed_passages, strict=True):
             assert (found.passage, found.labels) == (expected.passage, expected.labels)
-            assert found.each == ()
+            assert found.individual_probs == ()
             assert found.probs.dtype == np.float32
-            np.testing.assert_array_equal(found.probs, code.decode(code.encode(expected.probs)))
+            np.testing.assert_array_equal(
+                found.probs, quantizer.decode(quantizer.encode(expected.probs))
+            )
 
-    @both_codes
-    def test_keeps_what_each_of_several_teachers_said(self, mixed_passages, comparable, code):
+    @both_quantizers
+    def test_keeps_what_each_of_several_teachers_said(self, mixed_passages, comparable, quantizer):
         items = of_two_teachers(mixed_passages)
-        read = list(decode_shard(encode_shard(items, code, ORIGIN), code))
-        assert comparable(read, code) == comparable(items, code)
-        assert [len(item.each) for item in read] == [2, 2, 2, 2]
+        read = list(decode_shard(encode_shard(items, quantizer, ORIGIN), quantizer))
+        assert comparable(read, quantizer) == comparable(items, quantizer)
+        assert [len(item.individual_probs) for item in read] == [2, 2, 2, 2]
 
     def test_keeps_a_passage_without_words(self):
         item = LabeledPassage(Passage(()), ("city",), np.zeros((0, 1, 3), dtype=np.float32))
@@ -79,7 +84,7 @@ class TestRoundTrip:
         each = tuple(np.full((1, 1, 3), number / 16, dtype=np.float32) for number in range(12))
         item = LabeledPassage(Passage(("word",)), ("city",), each[6], each)
         [found] = decode_shard(encode_shard([item], UNIFORM, ORIGIN), UNIFORM)
-        assert [int(probs[0, 0, 0] * 16) for probs in found.each] == list(range(12))
+        assert [int(probs[0, 0, 0] * 16) for probs in found.individual_probs] == list(range(12))
 
 
 def test_the_same_passages_are_the_same_bytes(mixed_passages):
@@ -87,10 +92,13 @@ def test_the_same_passages_are_the_same_bytes(mixed_passages):
 
 
 def test_a_packed_shard_is_counted(mixed_passages):
-    packed = pack_shard(mixed_passages, COMPACT, ORIGIN)
-    assert (packed.index, packed.n_passages, packed.n_words) == (7, 4, 5 + 2 + 3 + 1)
-    assert packed.n_pairs == 5 * 3 + 2 * 1 + 3 * 0 + 1 * 2
-    assert packed.content == encode_shard(mixed_passages, COMPACT, ORIGIN)
+    shard, content = pack_shard(mixed_passages, COMPACT, ORIGIN)
+    assert content == encode_shard(mixed_passages, COMPACT, ORIGIN)
+    assert (shard.file, shard.index) == ("data/shard-000007.parquet", 7)
+    assert (shard.n_passages, shard.n_words) == (4, 5 + 2 + 3 + 1)
+    assert shard.n_pairs == 5 * 3 + 2 * 1 + 3 * 0 + 1 * 2
+    assert shard.n_bytes == len(content)
+    assert shard.sha256 == hashlib.sha256(content).hexdigest()
 
 
 def test_columns_are_those_that_are_documented(mixed_passages):
@@ -133,19 +141,21 @@ class TestOrigin:
 
 
 class TestOneRow:
-    @both_codes
-    def test_is_read_without_the_others(self, mixed_passages, comparable, code):
+    @both_quantizers
+    def test_is_read_without_the_others(self, mixed_passages, comparable, quantizer):
         items = of_two_teachers(mixed_passages)
-        shard = opened(encode_shard(items, code, ORIGIN))
-        read = [read_row(shard, row, code) for row in (3, 0, 2, 1)]
-        assert comparable(read, code) == comparable([items[row] for row in (3, 0, 2, 1)], code)
+        shard = opened(encode_shard(items, quantizer, ORIGIN))
+        read = [read_row(shard, row, quantizer) for row in (3, 0, 2, 1)]
+        assert comparable(read, quantizer) == comparable(
+            [items[row] for row in (3, 0, 2, 1)], quantizer
+        )
 
-    @both_codes
-    def test_gives_its_scores_alone(self, mixed_passages, code):
-        shard = opened(encode_shard(mixed_passages, code, ORIGIN))
+    @both_quantizers
+    def test_gives_its_scores_alone(self, mixed_passages, quantizer):
+        shard = opened(encode_shard(mixed_passages, quantizer, ORIGIN))
         for row, item in enumerate(mixed_passages):
-            found = read_scores(shard, row, code)
-            np.testing.assert_array_equal(found, code.decode(code.encode(item.probs)))
+            found = read_scores(shard, row, quantizer)
+            np.testing.assert_array_equal(found, quantizer.decode(quantizer.encode(item.probs)))
 
     def test_without_words_does_not_say_how_many_labels(self):
         item = LabeledPassage(Passage(()), ("city",), np.zeros((0, 1, 3), dtype=np.float32))

@@ -12,15 +12,15 @@ from gliner_distill.store.disagreements import (
     Disagreement,
     GoldComparison,
     PairAgreement,
-    find_disagreements,
+    teacher_gold_disagreements,
 )
 from gliner_distill.store.manifest import (
     MANIFEST,
     Manifest,
     Shard,
     shard_name,
-    write_file,
     write_manifest,
+    write_stored_file,
 )
 from gliner_distill.store.quantization import COMPACT, UNIFORM
 from gliner_distill.store.shards import ShardOrigin, encode_shard
@@ -39,18 +39,20 @@ def labeled(text, labels, teacher=(), gold=()):
     return LabeledPassage(Passage(words, entities), tuple(labels), probs)
 
 
-def make_store(folder, items, *, n_unlabeled=0, code=UNIFORM, **metadata):
+def make_store(folder, items, *, n_unlabeled=0, quantizer=UNIFORM, **metadata):
     """Write a store of two passages a shard; some of its passages may not be labeled yet."""
     manifest = Manifest(
         **{"teacher": "lexicon", "teacher_fingerprint": "f" * 64, "corpus_fingerprint": "c" * 64}
-        | {"label_policy": {"negatives": 0, "fixed": [], "seed": 0}, "quantization": code.name}
+        | {"label_policy": {"negatives": 0, "fixed": [], "seed": 0}, "quantization": quantizer.name}
         | {"n_passages": len(items) + n_unlabeled, "n_words": words_of(items) + n_unlabeled}
         | metadata
     )
     for first in range(0, len(items), 2):
         part, index = items[first : first + 2], first // 2
         origin = ShardOrigin(manifest.origin, manifest.teacher, index)
-        written = write_file(folder, shard_name(index), encode_shard(part, code, origin))
+        written = write_stored_file(
+            folder, shard_name(index), encode_shard(part, quantizer, origin)
+        )
         counts = len(part), words_of(part), pairs_of(part)
         manifest.add_shard(Shard(written.file, written.n_bytes, written.sha256, index, *counts))
     write_manifest(folder, manifest)
@@ -99,16 +101,16 @@ THREE = [
 # 8: 0.6667. By chance (3 * 5 + 9 * 7) / 144 = 0.5417 would agree, hence (8 * 12 - 78) / (144 - 78).
 # What is read back is the middle of a 256th: 0.02 is 5.5 / 256, 0.95 is 243.5 / 256.
 OF_THREE = """\
-soft-label store, format version 2
+soft-label store, format version 3
 teacher            lexicon (ffffffffffff)
 corpus             cccccccccccc
 label policy       each passage's own labels, seed: 0
-score code         linear
+quantization       uniform
 passages           3 of 3
 words              9 of 9
 shards             2
 word-label pairs   12
-labeled in        3 s, 3 words a second
+labeled in         3 s, 3 words per second
 size               SIZE
 scores alone       SCORES
 labels             3: person (2), city (1), company (1)
@@ -144,7 +146,7 @@ def test_a_finished_store_is_described_with_what_is_in_it(tmp_path):
     found = facts_of(folder)
     expected = OF_THREE.replace("SIZE", found["size"]).replace("SCORES", found["scores alone"])
     assert "\n".join(lines) == expected
-    assert found["size"] == f"{size_of(folder):,} bytes, {size_of(folder) / 12:.2f} a pair"
+    assert found["size"] == f"{size_of(folder):,} bytes, {size_of(folder) / 12:.2f} per pair"
     assert max(map(len, lines[14:25])) <= 80
 
 
@@ -170,14 +172,14 @@ def test_scores_are_measured_apart_with_those_of_each_teacher(tmp_path):
     n_bytes, a_pair = found["scores alone"].split(" bytes, ")
     # Evenly spread random bytes do not compress: 3 teachers' 3 probabilities of 2,000 pairs.
     assert int(n_bytes.replace(",", "")) == pytest.approx(3 * 3 * 2000, rel=0.05)
-    assert a_pair == f"{int(n_bytes.replace(',', '')) / 2000:.2f} a pair"
+    assert a_pair == f"{int(n_bytes.replace(',', '')) / 2000:.2f} per pair"
 
 
 def test_other_files_stand_beside_the_size(tmp_path):
-    vectors = write_file(tmp_path, "vectors.safetensors", b"0" * 5000)
+    vectors = write_stored_file(tmp_path, "vectors.safetensors", b"0" * 5000)
     folder = make_store(tmp_path, THREE, other_files=[vectors])
     assert facts_of(folder)["size"].startswith(f"{size_of(folder):,} bytes")
-    assert facts_of(folder)["piece vectors"] == "5,000 bytes"
+    assert facts_of(folder)["subword vectors"] == "5,000 bytes"
 
 
 @pytest.mark.parametrize(
@@ -227,9 +229,9 @@ def test_either_score_code_gives_the_same_histogram():
     probs = np.random.default_rng(0).beta(0.3, 2, size=(500, 4, 3)).astype(np.float32)
     exact = ProbabilityHistogram()
     exact.add(probs)
-    for code in (COMPACT, UNIFORM):
+    for quantizer in (COMPACT, UNIFORM):
         kept = ProbabilityHistogram()
-        kept.add(code.decode(code.encode(probs)))
+        kept.add(quantizer.decode(quantizer.encode(probs)))
         assert kept.counts.tolist() == exact.counts.tolist()
 
 
@@ -346,7 +348,7 @@ def test_disagreements_are_of_four_kinds(teacher, gold, kinds):
     # "river" was not asked.
     item = labeled("a b c d", ["person", "city"], teacher=teacher, gold=gold)
     entities = decode_entities(item.probs, item.labels)
-    found = list(find_disagreements(0, item, entities))
+    found = list(teacher_gold_disagreements(0, item, entities))
     assert [(one.kind, pytest.approx(one.confidence), one.gold) for one in found] == kinds
 
 

@@ -18,13 +18,15 @@ from gliner_distill.store.manifest import (
     check_same_origin,
     read_manifest,
     shard_name,
-    write_file,
     write_manifest,
+    write_stored_file,
 )
 from gliner_distill.store.quantization import COMPACT, UNIFORM
 from gliner_distill.store.store import SoftLabelStore, read_shard
 
-both_codes = pytest.mark.parametrize("code", [UNIFORM, COMPACT], ids=lambda code: code.name)
+both_quantizers = pytest.mark.parametrize(
+    "quantizer", [UNIFORM, COMPACT], ids=["uniform", "compact"]
+)
 
 
 @pytest.fixture
@@ -51,20 +53,20 @@ def flip_byte(path, position):
 
 
 class TestRoundTrip:
-    @both_codes
+    @both_quantizers
     @pytest.mark.parametrize("shards", [[4], [3, 1], [1, 1, 1, 1]])
     def test_of_every_kind_of_passage(
-        self, tmp_path, make_store, mixed_passages, comparable, shards, code
+        self, tmp_path, make_store, mixed_passages, comparable, shards, quantizer
     ):
-        make_store(tmp_path, mixed_passages, shards, quantization=code.name)
+        make_store(tmp_path, mixed_passages, shards, quantization=quantizer.name)
         store = SoftLabelStore(tmp_path)
         assert len(store) == 4
-        assert comparable(store, code) == comparable(mixed_passages, code)
+        assert comparable(store, quantizer) == comparable(mixed_passages, quantizer)
         assert [item.probs.shape for item in store] == [(5, 3, 3), (2, 1, 3), (3, 0, 3), (1, 2, 3)]
         assert {item.probs.dtype for item in store} == {np.dtype(np.float32)}
 
     def test_with_what_each_teacher_said(self, tmp_path, make_store, mixed_passages, comparable):
-        items = [replace(item, each=(item.probs / 2, 1 - item.probs)) for item in mixed_passages]
+        items = [replace(item, individual_probs=(item.probs / 2, 1 - item.probs)) for item in mixed_passages]
         make_store(tmp_path, items, [2, 2], individual_teachers=["large", "small"])
         store = SoftLabelStore(str(tmp_path))
         assert comparable(store, COMPACT) == comparable(items, COMPACT)
@@ -201,10 +203,12 @@ print(json.dumps([{**row, 'n_words': int(row['n_words'])} for row in rows], defa
 
 
 class TestOtherReaders:
-    @pytest.mark.parametrize(("code", "bounds"), [("uniform", as_uniform), ("compact", as_compact)])
+    @pytest.mark.parametrize(
+        ("quantizer", "bounds"), [("uniform", as_uniform), ("compact", as_compact)]
+    )
     @pytest.mark.parametrize("reader", OPENING)
-    def test_open_it(self, tmp_path, make_store, mixed_passages, reader, code, bounds):
-        make_store(tmp_path / "store", mixed_passages, [3, 1], quantization=code)
+    def test_open_it(self, tmp_path, make_store, mixed_passages, reader, quantizer, bounds):
+        make_store(tmp_path / "store", mixed_passages, [3, 1], quantization=quantizer)
         environment = {**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
         # In a process of its own: these programs warn, and set up threads, as they please.
         program = f"import sys; data = sys.argv[1]\n{OPENING[reader]}\n{PRINTING}"
@@ -229,7 +233,7 @@ class TestOtherReaders:
 
 class TestWriting:
     def test_returns_the_record_of_a_file(self, tmp_path):
-        stored = write_file(tmp_path / "new", "data/some.file", b"content")
+        stored = write_stored_file(tmp_path / "new", "data/some.file", b"content")
         assert (stored.file, stored.n_bytes) == ("data/some.file", 7)
         assert stored.sha256 == hashlib.sha256(b"content").hexdigest()
         assert (tmp_path / "new" / "data" / "some.file").read_bytes() == b"content"
@@ -244,7 +248,7 @@ class TestWriting:
         with monkeypatch.context() as patch:
             patch.setattr(*((os, "fsync", fail) if failing == "fsync" else (Path, "replace", fail)))
             with pytest.raises(StoreError, match=r"000000\.parquet: cannot be written: No space"):
-                write_file(store_folder, shard_name(0), b"another")
+                write_stored_file(store_folder, shard_name(0), b"another")
             with pytest.raises(StoreError, match=r"manifest\.json: cannot be written: No space"):
                 write_manifest(store_folder, new_manifest(teacher="another"))
         assert contents_of(store_folder) == before
@@ -255,7 +259,7 @@ class TestWriting:
         with pytest.raises(StoreError, match=r"manifest\.json: cannot be written: (File|Not a)"):
             write_manifest(tmp_path / "file", new_manifest())
         with pytest.raises(StoreError, match=r"000000\.parquet: cannot be written: (File|Not a)"):
-            write_file(tmp_path / "file", shard_name(0), b"")
+            write_stored_file(tmp_path / "file", shard_name(0), b"")
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
     def test_names_a_folder_without_permission(self, tmp_path):
@@ -307,14 +311,14 @@ class TestShards:
 
 class TestManifest:
     def test_comes_back(self, tmp_path, make_store, mixed_passages):
-        vectors = write_file(tmp_path, "label_vectors.safetensors", b"vectors")
+        vectors = write_stored_file(tmp_path, "label_vectors.safetensors", b"vectors")
         metadata = {
             "quantization": "uniform",
             "individual_teachers": ["Zoë", "東京"],
             "other_files": [vectors],
         }
         metadata |= {"teacher_metadata": {"n_parameters": 5}, "seconds": 1.25, "machine": "toaster"}
-        items = [replace(item, each=(item.probs, item.probs)) for item in mixed_passages]
+        items = [replace(item, individual_probs=(item.probs, item.probs)) for item in mixed_passages]
         written = make_store(tmp_path, items, [3, 1], **metadata)
         found = read_manifest(tmp_path)
         assert found == written
@@ -323,7 +327,7 @@ class TestManifest:
             ("data/shard-000001.parquet", 1, 1),
         ]
         assert [(one.n_words, one.n_pairs) for one in found.shards] == [(10, 17), (1, 2)]
-        assert (found.n_labeled, found.is_complete, found.code) == (4, True, UNIFORM)
+        assert (found.n_labeled, found.is_complete, found.quantizer) == (4, True, UNIFORM)
 
     def test_has_a_checksum_that_others_can_make(self, store_folder):
         raw = json.loads((store_folder / "manifest.json").read_text(encoding="utf-8"))
@@ -342,7 +346,7 @@ class TestManifest:
         [
             (b"", "Expecting value: line 1 column 1 (char 0)"),
             (b"\0\0", "Expecting value: line 1 column 1 (char 0)"),
-            (b'{"format_version": 2,', "Expecting property name enclosed in double quotes: "),
+            (b'{"format_version": 3,', "Expecting property name enclosed in double quotes: "),
             (b'{"teacher": "\xff"}', "'utf-8' codec can't decode byte 0xff in position 13: "),
         ],
     )
@@ -384,10 +388,10 @@ class TestManifest:
     @pytest.mark.parametrize(
         ("version", "advice"),
         [
-            (3, "it was written by a later gliner-distill: upgrade this one"),
-            (1, "label again with this release, or read it with the one that wrote it"),
+            (4, "it was written by a later gliner-distill: upgrade this one"),
+            (2, "label again with this release, or read it with the one that wrote it"),
             (None, "label again with this release, or read it with the one that wrote it"),
-            ("2", "label again with this release, or read it with the one that wrote it"),
+            ("3", "label again with this release, or read it with the one that wrote it"),
         ],
     )
     def test_of_another_format_version_says_what_to_do(self, store_folder, version, advice):
@@ -395,7 +399,7 @@ class TestManifest:
         change_manifest(path, format_version=version)
         with pytest.raises(FormatVersionError) as error:
             SoftLabelStore(store_folder)
-        reason = f"format version {version}, but this release reads 2; {advice}"
+        reason = f"format version {version}, but this release reads 3; {advice}"
         assert str(error.value) == f"{path}: {reason}"
 
     @pytest.mark.parametrize("content", ["[]", "1", "null", '"manifest"', "{}"])
@@ -417,7 +421,7 @@ class TestManifest:
     )
     def test_names_the_field_that_is_wrong(self, store_folder, change, reason):
         change_manifest(store_folder / "manifest.json", **change)
-        with pytest.raises(StoreError, match=rf"not a manifest of format version 2: .*{reason}"):
+        with pytest.raises(StoreError, match=rf"not a manifest of format version 3: .*{reason}"):
             SoftLabelStore(store_folder)
 
     @pytest.mark.parametrize("field", ["shards", "other_files", "teacher", "n_words"])
@@ -426,7 +430,7 @@ class TestManifest:
         raw = json.loads(path.read_text(encoding="utf-8"))
         del raw[field]
         path.write_text(json.dumps(sealed(raw)), encoding="utf-8")
-        with pytest.raises(StoreError, match=rf"not a manifest of format version 2: .*{field}"):
+        with pytest.raises(StoreError, match=rf"not a manifest of format version 3: .*{field}"):
             SoftLabelStore(store_folder)
 
 
@@ -477,11 +481,11 @@ class TestSameOrigin:
                 {"label_policy": {"negatives": 2, "fixed": ["city"]}},
                 'label policy fixed null, not ["city"]',
             ),
-            ({"quantization": "uniform"}, "score code compact, not uniform"),
-            ({"individual_teachers": ["a", "b"]}, "0 teachers kept each, not 2"),
+            ({"quantization": "uniform"}, "quantization compact, not uniform"),
+            ({"individual_teachers": ["a", "b"]}, "0 individual teachers, not 2"),
             (
                 {"label_policy": {}, "quantization": "uniform"},
-                "label policy negatives 2, not null; score code compact, not uniform",
+                "label policy negatives 2, not null; quantization compact, not uniform",
             ),
         ],
     )

@@ -12,12 +12,16 @@ from gliner_distill.errors import StoreError
 from gliner_distill.runtime.vocabulary import TOKENIZER_FILE, Vocabulary
 from gliner_distill.store.subword_vectors import (
     VECTORS_FILE,
-    PieceVectors,
-    piece_vector_files,
-    read_piece_vectors,
+    SubwordVectors,
+    read_subword_vectors,
+    subword_vector_files,
 )
-from gliner_distill.teacher import representations as piece_vectors
-from gliner_distill.teacher.representations import VECTOR_WIDTH, encode_pieces, principal_components
+from gliner_distill.teacher.subwords import (
+    VECTOR_WIDTH,
+    encode_subwords,
+    mean_states,
+    principal_components,
+)
 
 
 def random_vectors(n_rows, n_columns, seed=0):
@@ -85,10 +89,9 @@ class TestEncodePieces:
             states.append(hidden.mean(dim=0).numpy())
         return np.stack(states)
 
-    def test_takes_the_vocabulary_and_the_encoders_vectors(self, tiny_gliner, monkeypatch):
-        monkeypatch.setattr(piece_vectors, "_BATCH_PIECES", 50)
+    def test_takes_the_vocabulary_and_the_encoders_vectors(self, tiny_gliner):
         tokenizer = tiny_gliner.data_processor.transformer_tokenizer
-        found = encode_pieces(tiny_gliner, [])
+        found = encode_subwords(tiny_gliner, [], batch_rows=50)
         n_pieces = len(tokenizer)
         assert len(found.vocabulary) == n_pieces
         assert found.vocabulary.pieces() == tokenizer.convert_ids_to_tokens(range(n_pieces))
@@ -97,11 +100,14 @@ class TestEncodePieces:
         np.testing.assert_allclose(found.vectors, principal_components(expected, 128), atol=1e-3)
         np.testing.assert_allclose(distances(found.vectors), distances(expected), atol=1e-4)
 
-    def test_trains_pieces_and_reads_them_where_there_are_too_many(self, tiny_gliner, monkeypatch):
-        monkeypatch.setattr(piece_vectors, "MAX_PIECES", 20)
-        monkeypatch.setattr(piece_vectors, "_TRAINED_PIECES", 30)
+    def test_trains_pieces_and_reads_them_where_there_are_too_many(self, tiny_gliner):
         tokenizer = tiny_gliner.data_processor.transformer_tokenizer
-        found = encode_pieces(tiny_gliner, iter(["paris", "mary", "marylebone"] * 4))
+        found = encode_subwords(
+            tiny_gliner,
+            iter(["paris", "mary", "marylebone"] * 4),
+            max_pieces=20,
+            n_trained_pieces=30,
+        )
         pieces = found.vocabulary.pieces()
         assert len(pieces) == 30
         assert "mary" in pieces
@@ -113,29 +119,32 @@ class TestEncodePieces:
         expected = self.mean_states(tiny_gliner, tokenizer, rows)
         np.testing.assert_allclose(distances(found.vectors), distances(expected), atol=1e-4)
 
-    def test_gives_the_same_each_time(self, build_gliner, monkeypatch):
+    def test_gives_the_same_each_time(self, build_gliner):
         model = build_gliner("UniEncoderSpan", relative=True)
         for max_pieces in (40_000, 20):
-            monkeypatch.setattr(piece_vectors, "MAX_PIECES", max_pieces)
-            first, second = (encode_pieces(model, ["paris", "rhine"] * 3) for _ in range(2))
+            first, second = (
+                encode_subwords(model, ["paris", "rhine"] * 3, max_pieces=max_pieces)
+                for _ in range(2)
+            )
             assert first.vocabulary.to_json() == second.vocabulary.to_json()
             np.testing.assert_array_equal(first.vectors, second.vectors)
 
-    def test_reads_pieces_bare_where_the_tokenizer_has_no_special_ones(self, monkeypatch):
+    def test_reads_pieces_bare_where_the_tokenizer_has_no_special_ones(self):
         class Encoder:
             def __call__(self, input_ids, attention_mask):
                 hidden = torch.stack([input_ids, input_ids**2], dim=-1).float()
                 return types.SimpleNamespace(last_hidden_state=hidden)
 
         rows = [[3], [1, 2], [5, 1, 6]]
-        found = piece_vectors._mean_states(Encoder(), rows, skip=(0, 0), device=torch.device("cpu"))
+        options = {"device": torch.device("cpu"), "batch_rows": 9}
+        found = mean_states(Encoder(), rows, skip=(0, 0), **options)
         np.testing.assert_allclose(found, [[3, 9], [1.5, 2.5], [4, 62 / 3]])
-        found = piece_vectors._mean_states(Encoder(), rows, skip=(1, 1), device=torch.device("cpu"))
+        found = mean_states(Encoder(), rows, skip=(1, 1), **options)
         np.testing.assert_allclose(found, [[0, 0], [0, 0], [1, 1]])
 
 
 def write_files(folder, piece_vectors):
-    for name, content in piece_vector_files(piece_vectors).items():
+    for name, content in subword_vector_files(piece_vectors).items():
         (folder / name).write_bytes(content)
 
 
@@ -145,11 +154,11 @@ class TestFiles:
         vectors = random_vectors(len(small_vocabulary), 6)
         vectors[:, 4] = 0
         vectors[:, 5] *= 1e-6
-        return PieceVectors(small_vocabulary, vectors)
+        return SubwordVectors(small_vocabulary, vectors)
 
     def test_give_them_back_within_half_a_step_of_eight_bits(self, tmp_path, content):
         write_files(tmp_path, content)
-        found = read_piece_vectors(tmp_path)
+        found = read_subword_vectors(tmp_path)
         steps = np.abs(content.vectors).max(axis=0) / 127
         assert found.vectors.dtype == np.float32
         assert (np.abs(found.vectors - content.vectors) <= 0.501 * steps + 1e-11).all()
@@ -157,20 +166,20 @@ class TestFiles:
         assert found.vocabulary.to_json() == content.vocabulary.to_json()
 
     def test_are_the_same_each_time_and_take_a_byte_a_number(self, content):
-        files = piece_vector_files(content)
+        files = subword_vector_files(content)
         assert set(files) == {TOKENIZER_FILE, VECTORS_FILE}
-        assert piece_vector_files(content) == files
+        assert subword_vector_files(content) == files
         assert content.vectors.size <= len(files[VECTORS_FILE]) < content.vectors.size + 300
 
     def test_that_are_not_there_are_none(self, tmp_path):
-        assert read_piece_vectors(tmp_path) is None
+        assert read_subword_vectors(tmp_path) is None
 
     def test_that_are_cut_are_named(self, tmp_path, content):
         write_files(tmp_path, content)
         path = tmp_path / VECTORS_FILE
         path.write_bytes(path.read_bytes()[:-7])
-        with pytest.raises(StoreError, match=r"piece_vectors\.safetensors: cannot be read"):
-            read_piece_vectors(tmp_path)
+        with pytest.raises(StoreError, match=r"subword_vectors\.safetensors: cannot be read"):
+            read_subword_vectors(tmp_path)
 
     @pytest.mark.parametrize(
         "arrays",
@@ -183,8 +192,8 @@ class TestFiles:
     def test_that_hold_something_else_are_named(self, tmp_path, content, arrays):
         write_files(tmp_path, content)
         safetensors.numpy.save_file(arrays, tmp_path / VECTORS_FILE)
-        with pytest.raises(StoreError, match=r"piece_vectors\.safetensors: cannot be read"):
-            read_piece_vectors(tmp_path)
+        with pytest.raises(StoreError, match=r"subword_vectors\.safetensors: cannot be read"):
+            read_subword_vectors(tmp_path)
 
     @pytest.mark.parametrize("text", [None, "{}"])
     def test_without_the_tokenizer_are_named(self, tmp_path, content, text):
@@ -193,12 +202,12 @@ class TestFiles:
         if text is not None:
             (tmp_path / "tokenizer.json").write_text(text)
         with pytest.raises(StoreError, match=r"tokenizer\.json: (cannot be read|is no tokenizer)"):
-            read_piece_vectors(tmp_path)
+            read_subword_vectors(tmp_path)
 
     def test_of_another_vocabulary_are_named(self, tmp_path, content):
         tokenizer = json.loads(content.vocabulary.to_json())
         tokenizer["model"]["vocab"]["onemore"] = len(content.vocabulary)
         other = Vocabulary.from_json(json.dumps(tokenizer))
-        write_files(tmp_path, PieceVectors(other, content.vectors))
+        write_files(tmp_path, SubwordVectors(other, content.vectors))
         with pytest.raises(StoreError, match=r"has 90 rows, tokenizer\.json has 91 pieces"):
-            read_piece_vectors(tmp_path)
+            read_subword_vectors(tmp_path)

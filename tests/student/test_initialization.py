@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gliner_distill.runtime.config import StudentConfig
-from gliner_distill.store.subword_vectors import PieceVectors, piece_vector_files
+from gliner_distill.store.subword_vectors import SubwordVectors, subword_vector_files
 from gliner_distill.student import initialization as initialization
 from gliner_distill.student.initialization import (
     EMBEDDING_SPREAD,
@@ -18,7 +18,7 @@ from gliner_distill.student.initialization import (
 def pieces(small_vocabulary):
     draw = np.random.default_rng(0)
     vectors = draw.standard_normal((len(small_vocabulary), 10)).astype(np.float32)
-    return PieceVectors(small_vocabulary, vectors)
+    return SubwordVectors(small_vocabulary, vectors)
 
 
 def narrow(vocabulary):
@@ -27,7 +27,7 @@ def narrow(vocabulary):
 
 class TestFindVocabulary:
     def test_returns_the_stores_own(self, tmp_path, pieces, five_passages):
-        for name, content in piece_vector_files(pieces).items():
+        for name, content in subword_vector_files(pieces).items():
             (tmp_path / name).write_bytes(content)
         vocabulary, found = load_or_train_vocabulary(tmp_path, five_passages)
         assert vocabulary is found.vocabulary

@@ -2,7 +2,6 @@
 
 import pytest
 
-from gliner_distill.teacher import batching as piece_counts
 from gliner_distill.teacher.batching import PieceCounter
 
 
@@ -47,9 +46,8 @@ def test_tokenizes_each_word_once(tokenizer):
     assert tokenizer.seen == ["a", "bc", "d"]
 
 
-def test_forgets_before_it_remembers_too_much(tokenizer, monkeypatch):
-    monkeypatch.setattr(piece_counts, "_MAX_REMEMBERED", 3)
-    counter = PieceCounter(tokenizer)
+def test_forgets_before_it_remembers_too_much(tokenizer):
+    counter = PieceCounter(tokenizer, max_remembered=3)
     counter.learn(["a", "b"])
     assert counter.count(["cc", "a"]).tolist() == [2, 1]
     assert tokenizer.seen == ["a", "b", "cc", "a"]

@@ -229,11 +229,11 @@ def label(
             typer.echo(line, err=True)
         # With workers, this process needs the teacher only for its fingerprint and vectors.
         here = device if device is not None and ray is None else "cpu"
-        loaded = load_teachers(teacher, device=here, keep_individual=keep_individual)
+        loaded = load_teachers(teacher, device=here)
         cluster = None
         if ray is not None:
             there = device or ("cuda" if gpus_per_worker else "cpu")
-            make = partial(load_teachers, teacher, device=there, keep_individual=keep_individual)
+            make = partial(load_teachers, teacher, device=there)
             cluster = RayWorkers(make, workers or 2, ray, gpus_per_worker)
         with StageProgress() as progress:
             store = label_corpus(
@@ -241,7 +241,8 @@ def label(
                 loaded,
                 out,
                 policy=policy,
-                code=QUANTIZERS[quantization],
+                quantizer=QUANTIZERS[quantization],
+                keep_individual=keep_individual,
                 scan=scan,
                 workers=cluster,
                 repair=repair,

@@ -1,1 +1,1 @@
-"""Ask a teacher about a corpus and store its answers."""
+"""Labeling: ask a teacher about a corpus and store its probabilities."""

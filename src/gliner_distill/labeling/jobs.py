@@ -1,4 +1,9 @@
-"""TODO-DOC."""
+"""The work of labeling, one shard at a time: cut a corpus into jobs, score a job, pack its shard.
+
+Whoever scores the jobs is a `Workers`: this process (`LocalWorkers`) or a Ray cluster
+(`labeling.ray`). A job holds a passage's words and the labels to ask, so the shard of a job depends
+on the job and the teacher alone.
+"""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,31 +13,46 @@ from typing import Protocol
 
 from gliner_distill.corpus.statistics import CorpusHash
 from gliner_distill.entities import LabeledPassage, Passage
-from gliner_distill.errors import CorpusError, StoreError, TeacherError
+from gliner_distill.errors import CorpusError, StoreError
 from gliner_distill.labeling.policy import LabelPolicy, LabelSampler
+from gliner_distill.store.manifest import Shard
 from gliner_distill.store.quantization import Quantizer
-from gliner_distill.store.shards import PackedShard, ShardOrigin, pack_shard
-from gliner_distill.teacher.base import Probabilities, Teacher
-from gliner_distill.teacher.ensemble import TeacherEnsemble, mean_probs
-
-SHARD_PASSAGES = 1000
-
-
-SHARD_PAIRS = 2_000_000
-"""Of probabilities, 24 MB while they are at work."""
+from gliner_distill.store.shards import ShardOrigin, pack_shard
+from gliner_distill.teacher.base import (
+    Probabilities,
+    Teacher,
+    check_answers,
+    mean_probs,
+    score_individually,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ShardLimits:
-    """A shard ends before it would exceed one of these; one passage it always holds."""
+    """The largest shard: a shard ends before it would exceed a limit, but holds at least a passage.
 
-    passages: int
-    pairs: int
+    Attributes:
+        passages: The most passages.
+        pairs: The most pairs of a word and a label. Two million of them are 24 MB of
+            probabilities while they are in work.
+    """
+
+    passages: int = 1000
+    pairs: int = 2_000_000
+
+
+DEFAULT_LIMITS = ShardLimits()
 
 
 @dataclass(slots=True)
 class ShardJob:
-    """The passages of one shard and the labels to ask of each."""
+    """The passages of one shard and the labels to ask about each.
+
+    Attributes:
+        index: The number of the shard.
+        passages: The passages, in the order of the corpus.
+        labels: The labels to ask about each passage.
+    """
 
     index: int
     passages: list[Passage] = field(default_factory=list)
@@ -40,100 +60,137 @@ class ShardJob:
 
 
 JobSource = Callable[[], Iterator[ShardJob]]
-"""Returns the jobs anew; whoever scores them calls it, perhaps on another machine."""
+"""A function that returns the jobs from the start; a worker may call it on another machine."""
+
+MakeShard = Callable[[], tuple[Shard, bytes]]
+"""A function that returns a shard's record and bytes. Its passages are scored already; encoding
+them, which takes a while, happens when it is called."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
-    """What a worker must know, beside its teacher, to make shards of a store out of jobs.
+    """The settings that a worker needs, beside its teacher, to turn jobs into shards of a store.
 
     Attributes:
         policy: How labels are put to the teacher.
-        code: How to keep probabilities.
-        store: Hash of what the store is made from.
+        quantizer: How probabilities are kept.
+        keep_individual: Whether the probabilities of each teacher of an ensemble are kept, too.
+        store: The hash of everything that the store is made from.
         teacher: The teacher's name.
-        teacher_fingerprint: Of the teacher that the worker must have.
+        teacher_fingerprint: The fingerprint that the worker's teacher must have.
     """
 
     policy: LabelPolicy
-    code: Quantizer
+    quantizer: Quantizer
+    keep_individual: bool
     store: str
     teacher: str
     teacher_fingerprint: str
 
-    def pack(self, job: ShardJob, items: Sequence[LabeledPassage]) -> PackedShard:
-        """Return a scored job as a shard."""
-        return pack_shard(items, self.code, ShardOrigin(self.store, self.teacher, job.index))
+    def score(self, job: ShardJob, teacher: Teacher) -> list[LabeledPassage]:
+        """Return the passages of a job with the teacher's probabilities; see `score_job`."""
+        return score_job(job, teacher, self.policy, keep_individual=self.keep_individual)
 
-
-MakeShard = Callable[[], PackedShard]
-"""Returns a shard whose passages are scored; the encoding may still be to do."""
+    def pack(self, job: ShardJob, items: Sequence[LabeledPassage]) -> tuple[Shard, bytes]:
+        """Return a scored job as a shard: its record and its bytes."""
+        return pack_shard(items, self.quantizer, ShardOrigin(self.store, self.teacher, job.index))
 
 
 class Workers(Protocol):
-    """Whoever scores jobs: this process, or a cluster."""
+    """An object that turns jobs into shards: this process, or a cluster."""
 
     def pack_shards(
         self, jobs: JobSource, plan: ShardPlan, teacher: Teacher
     ) -> Generator[MakeShard, None, None]:
-        """Yield what makes the shard of each job, in any order; when closed, stop working."""
+        """Yield a function per job that makes its shard, in any order; stop working when closed."""
         ...
 
 
 class LocalWorkers:
-    """Scores jobs one after the other, and reads the next meanwhile."""
+    """The `Workers` of this process: jobs are scored in order, and the next is read meanwhile."""
 
     def pack_shards(
         self, jobs: JobSource, plan: ShardPlan, teacher: Teacher
     ) -> Generator[MakeShard, None, None]:
-        """Yield what makes the shard of each job, in order."""
-        for job in _one_ahead(jobs()):
-            yield partial(plan.pack, job, score_job(job, teacher, plan.policy))
+        """Yield a function per job that makes its shard, in order."""
+        for job in _read_ahead(jobs()):
+            yield partial(plan.pack, job, plan.score(job, teacher))
 
 
 def shard_jobs(
     passages: Iterable[Passage],
-    draw: LabelSampler,
+    sampler: LabelSampler,
     fingerprint: str,
     limits: ShardLimits,
     *,
     done: Mapping[int, int],
 ) -> Iterator[ShardJob]:
-    """Yield the jobs of the shards that are not done yet, in the order of the corpus.
+    """Yield the jobs of the shards that are still missing, in the order of the corpus.
 
-    Where a shard ends depends on passages, draw and limits alone, so a run that goes on cuts the
-    corpus as the run before it did.
+    The place where a shard ends depends on the passages, the sampler and the limits alone, so a
+    run that resumes cuts the corpus in the same places as the run before it.
 
     Args:
         passages: The corpus.
-        draw: Chooses labels.
-        fingerprint: Of the corpus, as it was surveyed.
-        limits: How large a shard may be.
-        done: Number of passages of each shard that is done, by its index.
+        sampler: Chooses the labels of each passage.
+        fingerprint: The corpus fingerprint of the earlier scan.
+        limits: The largest shard.
+        done: The number of passages in each finished shard, by the shard's index.
 
     Raises:
-        CorpusError: The corpus is not the one that was surveyed.
-        StoreError: A shard that is done holds other passages than it should.
+        CorpusError: The corpus differs from the one that was scanned.
+        StoreError: A finished shard holds another number of passages than it should.
     """
-    for job in _cut(passages, draw, limits, fingerprint):
+    for job in _cut(passages, sampler, limits, fingerprint):
         if job.index not in done:
             yield job
         elif done[job.index] != len(job.passages):
             raise StoreError(
-                f"shard {job.index} holds {done[job.index]} passages, expected "
-                f"{len(job.passages)}: another release cut this store; go on with that one, or "
-                f"choose another --out"
+                f"shard {job.index} holds {done[job.index]} passages; expected "
+                f"{len(job.passages)}, so another release cut this store; continue with that "
+                f"release, or choose another --out"
             )
 
 
+def score_job(
+    job: ShardJob, teacher: Teacher, policy: LabelPolicy, *, keep_individual: bool = False
+) -> list[LabeledPassage]:
+    """Return the passages of a job with the teacher's probabilities.
+
+    Args:
+        job: The passages and their labels.
+        teacher: Any teacher; an ensemble if `keep_individual` is true.
+        policy: How labels are put to the teacher.
+        keep_individual: Whether to return the probabilities of each teacher beside their mean.
+
+    Raises:
+        TeacherError: The answer has a wrong shape, or values that are not probabilities; or
+            `keep_individual` is true and the teacher is a single one.
+    """
+    words = [passage.words for passage in job.passages]
+    prompts = [policy.prompts(labels) for labels in job.labels]
+    individual_probs: Sequence[Sequence[Probabilities]] = [()] * len(words)
+    if keep_individual:
+        individual_probs = score_individually(teacher, words, prompts)
+        answers = [mean_probs(probs) for probs in individual_probs]
+    else:
+        answers = teacher.score_passages(words, prompts)
+    check_answers(teacher.name, words, prompts, answers)
+    rows = zip(job.passages, job.labels, answers, individual_probs, strict=True)
+    return [
+        LabeledPassage(passage, labels, probs, tuple(individual))
+        for passage, labels, probs, individual in rows
+    ]
+
+
 def _cut(
-    passages: Iterable[Passage], draw: LabelSampler, limits: ShardLimits, fingerprint: str
+    passages: Iterable[Passage], sampler: LabelSampler, limits: ShardLimits, fingerprint: str
 ) -> Iterator[ShardJob]:
-    read = CorpusHash()
+    corpus_hash = CorpusHash()
     job, n_pairs = ShardJob(0), 0
     for position, passage in enumerate(passages):
-        read.update(passage)
-        labels = draw.choose(position, passage)
+        corpus_hash.update(passage)
+        labels = sampler.choose(position, passage)
         pairs = len(passage.words) * len(labels)
         is_full = len(job.passages) == limits.passages or n_pairs + pairs > limits.pairs
         if job.passages and is_full:
@@ -142,50 +199,15 @@ def _cut(
         job.passages.append(passage)
         job.labels.append(labels)
         n_pairs += pairs
-    if read.hexdigest() != fingerprint:  # said before the last shard: the store stays unfinished
+    # Raised before the last shard, so that the store of a changed corpus is never complete.
+    if corpus_hash.hexdigest() != fingerprint:
         raise CorpusError("the corpus changed while it was labeled; start again with another --out")
     if job.passages:
         yield job
 
 
-def score_job(job: ShardJob, teacher: Teacher, policy: LabelPolicy) -> list[LabeledPassage]:
-    """Return a job's passages with what the teacher says of them.
-
-    Raises:
-        TeacherError: Its answer has another shape, or holds what is no probability.
-    """
-    words = [passage.words for passage in job.passages]
-    prompts = [policy.prompts(labels) for labels in job.labels]
-    each: Sequence[Sequence[Probabilities]] = [()] * len(words)
-    if isinstance(teacher, TeacherEnsemble) and teacher.keep_individual:
-        each = teacher.score_each(words, prompts)
-        scores = [mean_probs(probs) for probs in each]
-    else:
-        scores = teacher.score_passages(words, prompts)
-    if len(scores) != len(words):
-        raise TeacherError(f"{teacher.name}: answered {len(scores)} of {len(words)} passages")
-    for passage, labels, probs in zip(job.passages, job.labels, scores, strict=True):
-        _check_answer(teacher, passage, labels, probs)
-    rows = zip(job.passages, job.labels, scores, each, strict=True)
-    return [
-        LabeledPassage(passage, labels, probs, tuple(of_each))
-        for passage, labels, probs, of_each in rows
-    ]
-
-
-def _check_answer(
-    teacher: Teacher, passage: Passage, labels: Sequence[str], probs: Probabilities
-) -> None:
-    shape = (len(passage.words), len(labels), 3)
-    if probs.shape != shape or not bool(((probs >= 0) & (probs <= 1)).all()):
-        raise TeacherError(
-            f"{teacher.name}: answered the passage {' '.join(passage.words)[:60]!r} with an "
-            f"array of shape {probs.shape}; expected {shape}, every number in [0, 1]"
-        )
-
-
-def _one_ahead(jobs: Iterator[ShardJob]) -> Iterator[ShardJob]:
-    """Yield jobs; while one is worked on, a thread reads the next."""
+def _read_ahead(jobs: Iterator[ShardJob]) -> Iterator[ShardJob]:
+    """Yield jobs; a thread reads the next one while one is in work."""
     with ThreadPoolExecutor(1, thread_name_prefix="corpus") as pool:
         coming = pool.submit(next, jobs, None)
         while (job := coming.result()) is not None:

@@ -1,8 +1,9 @@
 """Ask a teacher about a corpus and keep its answers: passages in, a soft-label store out.
 
-The corpus is read twice and never held: once to count (`scan_corpus`), once to be cut into jobs
-of one shard each (`shard_jobs`), which are scored, encoded and written one after the other. The
-next job is read, and the last one encoded and written, while the teacher scores.
+The corpus is read twice and never held in memory: once to count it (`scan_corpus`), and once to
+cut it into jobs of one shard each (`shard_jobs`), which are scored, encoded and written one after
+the other. While the teacher scores a job, the next one is read and the one before it is encoded
+and written.
 """
 
 from collections.abc import Generator, Iterable, Iterator
@@ -10,15 +11,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from gliner_distill.callbacks import Progress, no_progress
 from gliner_distill.corpus.statistics import CorpusScan, scan_corpus
 from gliner_distill.entities import Passage
-from gliner_distill.errors import CorpusError
+from gliner_distill.errors import CorpusError, SettingsError
 from gliner_distill.labeling.jobs import (
-    SHARD_PAIRS,
-    SHARD_PASSAGES,
+    DEFAULT_LIMITS,
     LocalWorkers,
     MakeShard,
     ShardLimits,
@@ -31,12 +30,14 @@ from gliner_distill.runtime.vocabulary import TOKENIZER_FILE
 from gliner_distill.store.manifest import Manifest, Shard
 from gliner_distill.store.quantization import COMPACT, Quantizer
 from gliner_distill.store.store import SoftLabelStore
-from gliner_distill.store.subword_vectors import VECTORS_FILE, piece_vector_files
+from gliner_distill.store.subword_vectors import VECTORS_FILE, subword_vector_files
 from gliner_distill.store.writer import StoreWriter, open_writer
-from gliner_distill.teacher.base import Teacher
-from gliner_distill.teacher.ensemble import TeacherEnsemble
-from gliner_distill.teacher.gliner import GLiNERTeacher
-from gliner_distill.teacher.representations import encode_pieces
+from gliner_distill.teacher.base import (
+    Teacher,
+    individual_teachers,
+    subword_vectors,
+    teacher_metadata,
+)
 
 
 def label_corpus(
@@ -45,80 +46,96 @@ def label_corpus(
     folder: str | Path,
     *,
     policy: LabelPolicy,
-    code: Quantizer = COMPACT,
+    quantizer: Quantizer = COMPACT,
+    keep_individual: bool = False,
     keep_subword_vectors: bool = True,
     scan: CorpusScan | None = None,
     workers: Workers | None = None,
     repair: bool = False,
+    limits: ShardLimits = DEFAULT_LIMITS,
     progress: Progress = no_progress,
     stage: str = "labeling",
 ) -> SoftLabelStore:
-    """Score passages with a teacher into a store; go on with a store that was left unfinished.
+    """Score passages with a teacher into a store; resume a store that was left unfinished.
 
     Args:
-        passages: The corpus: a list, or whatever gives the same passages each time it is iterated
-            over, such as a `CorpusFile`.
+        passages: The corpus: a list, or any object that gives the same passages each time it is
+            iterated over, such as a `CorpusFile`.
         teacher: Scores words for labels.
-        folder: The store; made where it does not exist.
+        folder: The store's folder. It is made if it does not exist.
         policy: Which labels to ask.
-        code: How to keep probabilities.
-        keep_subword_vectors: Whether to store the teacher's subword vectors, from which a
-            student's embeddings can start.
-        scan: What `scan_corpus` said of the passages, if it was asked already.
-        workers: Who scores; by default this process.
-        repair: Read the whole store first and label again what is broken in it.
-        progress: Told the words that are labeled so far, at the start and after each shard.
-        stage: The stage that `progress` is told.
+        quantizer: How probabilities are kept. `COMPACT` is a good default; `UNIFORM` keeps small
+            probabilities more precisely and takes more space.
+        keep_individual: Whether to keep the probabilities of each teacher of an ensemble beside
+            their mean.
+        keep_subword_vectors: Whether to keep the teacher's subword vectors, if it offers some; a
+            student's embeddings can start from them.
+        scan: The result of `scan_corpus` for these passages, if it was made already.
+        workers: Who scores the jobs; by default this process.
+        repair: Whether to read the whole store first and label again what is broken in it.
+        limits: The largest shard. A store that is resumed must have been made with the same limits.
+        progress: Is told the words labeled so far, at the start and after each shard.
+        stage: The name of the stage that `progress` is told.
 
     Raises:
         StoreError: The folder holds something else, or soft labels of another teacher, corpus,
-            label policy or code; or is broken; or cannot be written; or another process is
-            writing it.
-        TeacherError: The teacher's answer has another shape, or holds what is no probability.
+            label policy or quantization; or the store is broken; or it cannot be written; or
+            another process is writing it.
+        TeacherError: The teacher's answer has a wrong shape, or values that are not probabilities.
         CorpusError: No passage has a label to ask about, or the corpus changes while it is read.
-        TypeError: The passages can be iterated over once only.
+        SettingsError: `keep_individual` is true, but the teacher is a single one.
+        TypeError: The passages can be iterated over only once.
     """
     if isinstance(passages, Iterator):
         raise TypeError("passages are read twice: give a list or a CorpusFile, not an iterator")
     scan = scan if scan is not None else scan_corpus(passages)
     _check_labels(scan, policy)
-    expected = _plan_manifest(scan, teacher, policy, code)
+    expected = _plan_manifest(scan, teacher, policy, quantizer, keep_individual=keep_individual)
     folder = Path(folder)
     with open_writer(folder, expected, repair=repair) as writer:
         manifest = writer.manifest
         n_done = sum(shard.n_words for shard in manifest.shards)
         progress(stage, n_done, scan.n_words)
-        plan = ShardPlan(policy, code, manifest.origin, teacher.name, teacher.fingerprint)
+        plan = ShardPlan(
+            policy,
+            quantizer,
+            keep_individual,
+            manifest.origin,
+            teacher.name,
+            teacher.fingerprint,
+        )
         jobs = partial(
             shard_jobs,
             passages,
             LabelSampler(policy, scan.label_counts),
             scan.fingerprint,
-            ShardLimits(SHARD_PASSAGES, SHARD_PAIRS),
+            limits,
             done={shard.index: shard.n_passages for shard in manifest.shards},
         )
-        packed = (workers or LocalWorkers()).pack_shards(jobs, plan, teacher)
-        # Closed at once when something is raised here, so that nothing is written after that.
-        with closing(_write_behind(packed, writer)) as written:
+        made = (workers or LocalWorkers()).pack_shards(jobs, plan, teacher)
+        # Closed at once if something raises here, so that nothing is written after that.
+        with closing(_write_behind(made, writer)) as written:
             for shard in written:
                 n_done += shard.n_words
                 progress(stage, n_done, scan.n_words)
         if keep_subword_vectors:
-            _add_piece_vectors(writer, teacher, passages)
+            _add_subword_vectors(writer, teacher, passages)
     return SoftLabelStore(folder)
 
 
 def _write_behind(
-    packed: Generator[MakeShard, None, None], writer: StoreWriter
+    made: Generator[MakeShard, None, None], writer: StoreWriter
 ) -> Generator[Shard, None, None]:
-    """Yield the record of each shard; while one is encoded and written, the next is scored."""
+    """Yield the record of each shard; the next one is scored while one is encoded and written."""
 
     def write(make: MakeShard) -> Shard:
-        return writer.add(make())
+        shard, content = make()
+        writer.add(shard, content)
+        return shard
 
-    with closing(packed), ThreadPoolExecutor(1, thread_name_prefix="store") as pool:
+    with closing(made), ThreadPoolExecutor(1, thread_name_prefix="store") as pool:
         last: Future[Shard] | None = None
-        for make in packed:
+        for make in made:
             if last is not None:
                 yield last.result()
             last = pool.submit(write, make)
@@ -127,10 +144,10 @@ def _write_behind(
 
 
 def _check_labels(scan: CorpusScan, policy: LabelPolicy) -> None:
-    """Make sure that there is something to ask.
+    """Make sure that there is a label to ask about.
 
     Raises:
-        CorpusError: There is not.
+        CorpusError: There is no passage, or no passage has a label and the policy names none.
     """
     if not (scan.n_passages and (scan.label_counts or policy.fixed or policy.pool)):
         raise CorpusError(
@@ -140,12 +157,24 @@ def _check_labels(scan: CorpusScan, policy: LabelPolicy) -> None:
 
 
 def _plan_manifest(
-    scan: CorpusScan, teacher: Teacher, policy: LabelPolicy, code: Quantizer
+    scan: CorpusScan,
+    teacher: Teacher,
+    policy: LabelPolicy,
+    quantizer: Quantizer,
+    *,
+    keep_individual: bool,
 ) -> Manifest:
-    """Return the manifest of a store that holds nothing yet."""
-    kept = (
-        teacher.teachers if isinstance(teacher, TeacherEnsemble) and teacher.keep_individual else ()
-    )
+    """Return the manifest of a store that does not hold anything yet.
+
+    Raises:
+        SettingsError: Individual probabilities are wanted from a single teacher.
+    """
+    kept = individual_teachers(teacher) if keep_individual else ()
+    if keep_individual and not kept:
+        raise SettingsError(
+            f"keep_individual needs several teachers; {teacher.name} is a single one, so give a "
+            f"TeacherEnsemble or leave it out"
+        )
     return Manifest(
         teacher=teacher.name,
         teacher_fingerprint=teacher.fingerprint,
@@ -153,19 +182,21 @@ def _plan_manifest(
         label_policy=policy.as_json(),
         n_passages=scan.n_passages,
         n_words=scan.n_words,
-        quantization=code.name,
-        individual_teachers=[one.name for one in kept],
-        teacher_metadata=_facts(teacher),
+        quantization=quantizer.name,
+        individual_teachers=[individual.name for individual in kept],
+        teacher_metadata=teacher_metadata(teacher),
     )
 
 
-def _add_piece_vectors(writer: StoreWriter, teacher: Teacher, passages: Iterable[Passage]) -> None:
-    """Put the vectors of the teacher's pieces into a store, if it is a GLiNER, or its first is."""
-    first = teacher.teachers[0] if isinstance(teacher, TeacherEnsemble) else teacher
-    is_there = writer.has_file(TOKENIZER_FILE) and writer.has_file(VECTORS_FILE)
-    if isinstance(first, GLiNERTeacher) and not is_there:
-        vectors = encode_pieces(first.model, _texts(passages))
-        for name, content in piece_vector_files(vectors).items():
+def _add_subword_vectors(
+    writer: StoreWriter, teacher: Teacher, passages: Iterable[Passage]
+) -> None:
+    """Put the teacher's subword vectors into a store, if the teacher offers some."""
+    if writer.has_file(TOKENIZER_FILE) and writer.has_file(VECTORS_FILE):
+        return
+    vectors = subword_vectors(teacher, _texts(passages))
+    if vectors is not None:
+        for name, content in subword_vector_files(vectors).items():
             writer.add_file(name, content)
 
 
@@ -173,14 +204,3 @@ def _texts(passages: Iterable[Passage]) -> Iterator[str]:
     for passage in passages:
         yield from passage.words
         yield from passage.own_labels
-
-
-def _facts(teacher: Teacher) -> dict[str, Any]:
-    if isinstance(teacher, TeacherEnsemble):
-        return {
-            "teachers": [
-                {"name": one.name, "fingerprint": one.fingerprint} | _facts(one)
-                for one in teacher.teachers
-            ]
-        }
-    return dict(teacher.metadata) if isinstance(teacher, GLiNERTeacher) else {}

@@ -16,9 +16,6 @@ from gliner_distill.entities import Passage
 from gliner_distill.errors import SettingsError
 from gliner_distill.labeling.synonyms import labels_overlap
 
-# Draws that meet what was drawn before, for each label wanted, until the rest is looked through.
-_MISSES_A_LABEL = 20
-
 
 @dataclass(frozen=True, slots=True)
 class LabelPolicy:
@@ -83,14 +80,23 @@ class LabelPolicy:
 class LabelSampler:
     """Chooses each passage's labels."""
 
-    def __init__(self, policy: LabelPolicy, label_counts: Mapping[str, int]) -> None:
-        """Prepare the draw.
+    def __init__(
+        self,
+        policy: LabelPolicy,
+        label_counts: Mapping[str, int],
+        *,
+        misses_per_label: int = 20,
+    ) -> None:
+        """Prepare the sampling of negatives.
 
         Args:
             policy: Which labels to ask.
-            label_counts: In how many of the corpus's passages each label is one of their own.
+            label_counts: The number of passages in the corpus that have each label as their own.
+            misses_per_label: How many rejected draws per wanted label are allowed before the
+                sampler falls back to exact sampling. Both ways have the same distribution.
         """
         self._policy = policy
+        self._misses_per_label = misses_per_label
         self._labels = sorted(label_counts)
         self._weights = [label_counts[label] ** 0.5 for label in self._labels]
         self._totals = list(accumulate(self._weights))
@@ -109,7 +115,7 @@ class LabelSampler:
     def _others(self, draw: random.Random, own: Sequence[str]) -> Iterator[str]:
         """Yield the corpus's labels in a random order, frequent ones sooner, near-synonyms not."""
         seen = set(own)
-        misses_left = _MISSES_A_LABEL * self._policy.negatives
+        misses_left = self._misses_per_label * self._policy.negatives
         while misses_left and self._labels:
             [label] = draw.choices(self._labels, cum_weights=self._totals)
             if label in seen:

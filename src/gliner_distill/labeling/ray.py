@@ -1,9 +1,9 @@
-"""Labeling on several processes or machines: the same jobs and shards, through Ray Data.
+"""Label on several processes or machines: the same jobs and shards, through Ray Data.
 
-One task reads the corpus and cuts it into jobs; one actor a worker holds a teacher and turns jobs
-into shards; the process that called writes shards and manifest, so workers need no common folder
-for what they make. An actor that dies is started again and its job done again; since a job's
-shard depends on the job alone, the store is the same.
+One task reads the corpus and cuts it into jobs. One actor per worker holds a teacher and turns jobs
+into shards. The calling process writes shards and manifest, so the workers need no common folder.
+An actor that dies is started again and its job is done again; since a job's shard depends on the
+job alone, the store is the same.
 """
 
 import json
@@ -28,8 +28,8 @@ from gliner_distill.errors import (
     StoreError,
     TeacherError,
 )
-from gliner_distill.labeling.jobs import JobSource, MakeShard, ShardJob, ShardPlan, score_job
-from gliner_distill.store.shards import PackedShard
+from gliner_distill.labeling.jobs import JobSource, MakeShard, ShardJob, ShardPlan
+from gliner_distill.store.manifest import Shard
 from gliner_distill.teacher.base import Teacher
 
 try:
@@ -43,23 +43,19 @@ except ImportError as error:
 LOCAL = "local"
 """The address of a cluster that is started on this machine and stopped at the end."""
 
-
-# Workers may die as often as they like; a job that kills its worker each time is given up.
-_RETRIES = 5
-
-
 _SECONDS_TO_CONNECT = 10
 
-
-# What the task that reads the corpus raises of its own; all else is a worker's.
+# Errors that the task that reads the corpus may raise; all others come from a worker.
 _READING_ERRORS: dict[str, type[DistillError]] = {
     "CorpusError": CorpusError,
     "StoreError": StoreError,
 }
 
-
 _ANSWER = pa.schema(
     [
+        ("file", pa.string()),
+        ("n_bytes", pa.int64()),
+        ("sha256", pa.string()),
         *((name, pa.int64()) for name in ("index", "n_passages", "n_words", "n_pairs")),
         ("content", pa.large_binary()),
         ("kind", pa.string()),
@@ -70,35 +66,39 @@ _ANSWER = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class RayWorkers:
-    """Scores jobs on a Ray cluster.
+    """The `Workers` of a Ray cluster.
 
     Attributes:
-        make_teacher: Loads the teacher on a worker; it must be the one that the store is of.
-        n_workers: How many actors, each with a teacher and a core of its own.
-        address: Of a running cluster, such as `auto` or `ray://HOST:10001`; or `local`.
-        gpus_per_worker: Of a GPU, such as 0.5 for two workers on each; 0 for workers on CPUs.
+        make_teacher: Loads the teacher on a worker. It must be the teacher of the store.
+        n_workers: The number of actors. Each has a teacher and a CPU core of its own.
+        address: The address of a running cluster, such as `auto` or `ray://HOST:10001`; or `local`.
+        gpus_per_worker: The share of a GPU that a worker takes, such as 0.5 for two workers on each
+            GPU; 0 for workers on CPUs.
+        max_retries: How often a job is given to another worker after its worker died. Workers may
+            die as often as they like, but a job that kills its worker each time is given up.
     """
 
     make_teacher: Callable[[], Teacher]
     n_workers: int
     address: str = LOCAL
     gpus_per_worker: float = 0.0
+    max_retries: int = 5
 
     def __post_init__(self) -> None:
         if self.n_workers < 1:
             raise SettingsError(f"workers must be 1 or more; got {self.n_workers}")
         if self.gpus_per_worker < 0:
-            raise SettingsError(f"GPUs a worker must be 0 or more; got {self.gpus_per_worker}")
+            raise SettingsError(f"GPUs per worker must be 0 or more; got {self.gpus_per_worker}")
 
     def pack_shards(
         self, jobs: JobSource, plan: ShardPlan, teacher: Teacher
     ) -> Generator[MakeShard, None, None]:
-        """Yield what gives the shard of each job, in the order in which they are done.
+        """Yield a function per job that returns its shard, in the order in which jobs are done.
 
         Raises:
-            TeacherError: A worker's teacher is another one, or cannot be loaded, or fails.
+            TeacherError: A worker's teacher is another one, does not load, or fails.
             CorpusError, StoreError: See `shard_jobs`.
-            DistillError: The cluster cannot be had, or fails.
+            DistillError: The cluster cannot be reached, or fails.
         """
         _connect(self.address, self.n_workers)
         with _small_blocks():
@@ -106,12 +106,12 @@ class RayWorkers:
             try:
                 for answer in answers.iter_rows():
                     _raise_error(answer.pop("kind"), answer.pop("error"))
-                    yield partial(PackedShard, **answer)
+                    yield partial(_unpack, answer)
             except ray.exceptions.RayError as error:
                 raise DistillError(f"the Ray cluster failed: {_last_line(error)}") from error
 
     def _plan_answers(self, jobs: JobSource, plan: ShardPlan) -> Any:
-        """Return a Ray data set of answers, which are made when it is iterated over."""
+        """Return a Ray data set of answers, which are made while it is iterated over."""
         with warnings.catch_warnings():
             # Ray 2.60 deprecates `max_task_retries` here, and offers nothing in its place.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -123,12 +123,18 @@ class RayWorkers:
                 compute=ray.data.ActorPoolStrategy(size=self.n_workers),
                 num_cpus=1,
                 num_gpus=self.gpus_per_worker or None,
-                max_task_retries=_RETRIES,
+                max_task_retries=self.max_retries,
             )
 
 
+def _unpack(answer: dict[str, Any]) -> tuple[Shard, bytes]:
+    record = dict(answer)
+    content: bytes = record.pop("content")
+    return Shard(**record), content
+
+
 class _JobSource(Datasource):
-    """Jobs as rows of `job`, in JSON, or of what went wrong: `kind` and `error`."""
+    """The jobs, one row each: `job`, in JSON, or else `kind` and `error` of what went wrong."""
 
     def __init__(self, jobs: JobSource) -> None:
         self._jobs = jobs
@@ -145,7 +151,7 @@ class _JobSource(Datasource):
 def _rows(jobs: JobSource) -> Iterator[pa.Table]:
     try:
         for job in jobs():
-            yield _row(job=_job_to_json(job))
+            yield _row(job=job_to_json(job))
     except Exception as error:
         yield _row(**_describe(error))
 
@@ -155,9 +161,9 @@ def _row(*, job: str = "", kind: str = "", error: str = "") -> pa.Table:
 
 
 class _Worker:
-    """An actor: a teacher, and for each job a shard.
+    """An actor that holds a teacher and turns jobs into shards.
 
-    What goes wrong is an answer too: Ray would bury it in its own errors, or try again.
+    An error is an answer, too: Ray would hide it in errors of its own, or try again.
     """
 
     def __init__(self, make_teacher: Callable[[], Teacher], plan: ShardPlan) -> None:
@@ -178,9 +184,9 @@ class _Worker:
         if self._error:
             return self._error
         try:
-            parsed = _job_from_json(job)
-            items = score_job(parsed, self._teacher, self._plan.policy)
-            return asdict(self._plan.pack(parsed, items))
+            parsed = job_from_json(job)
+            shard, content = self._plan.pack(parsed, self._plan.score(parsed, self._teacher))
+            return asdict(shard) | {"content": content}
         except Exception as raised:
             return _describe(raised)
 
@@ -188,13 +194,14 @@ class _Worker:
 def _check_teacher(teacher: Teacher, plan: ShardPlan) -> None:
     if teacher.fingerprint != plan.teacher_fingerprint:
         raise TeacherError(
-            f"it has teacher {teacher.name} ({teacher.fingerprint[:12]}), the store is of "
-            f"{plan.teacher} ({plan.teacher_fingerprint[:12]}); put the same model on every machine"
+            f"its teacher is {teacher.name} ({teacher.fingerprint[:12]}), but the teacher of the "
+            f"store is {plan.teacher} ({plan.teacher_fingerprint[:12]}); put the same model on "
+            f"every machine"
         )
 
 
 def _raise_error(kind: str | None, error: str | None) -> None:
-    """Raise what an answer says went wrong, if anything did."""
+    """Raise the error that an answer reports, if it reports one."""
     if error is not None:
         raise _READING_ERRORS.get(kind or "", TeacherError)(error)
 
@@ -205,11 +212,15 @@ def _describe(error: Exception) -> dict[str, str]:
     return {"kind": kind, "error": f"worker on {os.uname().nodename}: {name}{error}"}
 
 
-def _job_to_json(job: ShardJob) -> str:
+def job_to_json(job: ShardJob) -> str:
+    """Return a job as JSON, which Ray hands to a worker."""
     passages = [
         [
             passage.words,
-            [[one.start_word, one.end_word, one.label, one.score] for one in passage.entities],
+            [
+                [entity.start_word, entity.end_word, entity.label, entity.score]
+                for entity in passage.entities
+            ],
             passage.labels,
         ]
         for passage in job.passages
@@ -217,7 +228,8 @@ def _job_to_json(job: ShardJob) -> str:
     return json.dumps({"index": job.index, "passages": passages, "labels": job.labels})
 
 
-def _job_from_json(text: str) -> ShardJob:
+def job_from_json(text: str) -> ShardJob:
+    """Return the job that `job_to_json` wrote."""
     raw = json.loads(text)
     passages = [
         Passage(tuple(words), tuple(Entity(*span) for span in entities), tuple(labels))
@@ -227,32 +239,33 @@ def _job_from_json(text: str) -> ShardJob:
 
 
 def _connect(address: str, n_workers: int) -> None:
-    """Connect to a cluster, or start one; one that is connected to already is used.
+    """Connect to a cluster, or start one, unless this process is connected already.
 
-    The connection stays, as Ray's own do, until the process ends.
+    The connection stays until the process ends, as Ray's own connections do.
     """
     if ray.is_initialized():
         return
-    # One core more than workers, for the task that reads the corpus.
-    of_local = {"num_cpus": n_workers + 1, "include_dashboard": False} if address == LOCAL else {}
+    # The task that reads the corpus takes one more core than the workers.
+    local = {"num_cpus": n_workers + 1, "include_dashboard": False} if address == LOCAL else {}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        _reach(address)
-        ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **of_local)  # type: ignore[arg-type]
-    except Exception as error:  # of many kinds, from timeouts to version conflicts
+        _check_reachable(address)
+        ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **local)  # type: ignore[arg-type]
+    except Exception as error:  # of many classes, from timeouts to version conflicts
         reason = " ".join(str(error).split())[:200]
         raise DistillError(
-            f"Ray cluster {address!r} cannot be had: {reason}; expected the address of a running "
-            f"cluster (`ray start --head` prints it; if it asks for a token, RAY_AUTH_MODE=token), "
+            f"Ray cluster {address!r} cannot be reached: {reason}; expected the address of a "
+            f"running cluster (`ray start --head` prints it; set RAY_AUTH_MODE=token if it asks "
+            f"for a token), "
             f"or {LOCAL}"
         ) from error
 
 
-def _reach(address: str) -> None:
-    """Make sure that something listens where an address has a port; Ray would try on and on.
+def _check_reachable(address: str) -> None:
+    """Make sure that something listens at an address with a port; Ray itself would never give up.
 
     Raises:
-        OSError: Nothing does.
+        OSError: Nothing listens there.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
@@ -261,8 +274,8 @@ def _reach(address: str) -> None:
 
 @contextmanager
 def _small_blocks() -> Iterator[None]:
-    """Have Ray Data hand out each job at once, rather than gather 128 MB of them, and quietly."""
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it logs is raised as well
+    """Make Ray Data hand out each job at once, instead of gathering 128 MB of them, and quietly."""
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it logs only what it also raises
     context = ray.data.DataContext.get_current()
     before = context.target_max_block_size, context.enable_progress_bars
     context.target_max_block_size, context.enable_progress_bars = 1, False

@@ -28,7 +28,7 @@ from gliner_distill.reproduction.report import write_report
 from gliner_distill.runtime.config import StudentConfig
 from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.store.store import SoftLabelStore
-from gliner_distill.store.subword_vectors import PieceVectors
+from gliner_distill.store.subword_vectors import SubwordVectors
 from gliner_distill.student.files import weights_size_bytes
 from gliner_distill.student.initialization import initialize_student, load_or_train_vocabulary
 from gliner_distill.student.model import Student
@@ -95,7 +95,7 @@ class _Material:
     train: list[LabeledPassage]
     test: list[LabeledPassage]
     vocabulary: Vocabulary
-    pieces: PieceVectors | None
+    pieces: SubwordVectors | None
     teacher_name: str
     teacher_fingerprint: str
     teacher_metadata: Mapping[str, Any]
@@ -138,7 +138,7 @@ def reproduce(plan: Reproduction, out: Path, *, progress: Progress) -> dict[str,
 def _gather(plan: Reproduction, out: Path, progress: Progress) -> _Material:
     if plan.teacher is None:
         sample = sample_path("train").parent
-        folder, pieces_folder = sample / "soft_labels", sample / "piece_vectors"
+        folder, pieces_folder = sample / "soft_labels", sample / "subword_vectors"
         train_store, test_store = SoftLabelStore(folder / "train"), SoftLabelStore(folder / "test")
         teacher = None
         if plan.n_train > len(train_store) or plan.n_test > len(test_store):

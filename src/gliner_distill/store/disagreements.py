@@ -172,7 +172,7 @@ class GoldComparison:
         self.n_decoded += spans.n_predicted
         self.n_correct += spans.n_correct
         self.pairs.add(item, gold)
-        found = chain(self.disagreements, find_disagreements(position, item, decoded))
+        found = chain(self.disagreements, teacher_gold_disagreements(position, item, decoded))
         self.disagreements = heapq.nsmallest(_N_KEPT, found, key=_rank)
 
     @property
@@ -183,7 +183,7 @@ class GoldComparison:
         return precision, recall, 2 * self.n_correct / max(self.n_decoded + self.n_asked_gold, 1)
 
 
-def find_disagreements(
+def teacher_gold_disagreements(
     position: int, item: LabeledPassage, entities: Sequence[Entity]
 ) -> Iterator[Disagreement]:
     """Yield what teacher and gold disagree on in one passage.

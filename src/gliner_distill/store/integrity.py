@@ -24,6 +24,7 @@ from gliner_distill.store.quantization import Quantizer
 from gliner_distill.store.shards import (
     ShardOrigin,
     decode_shard,
+    describe_shard,
     open_shard,
     read_origin,
     shard_schema,
@@ -150,24 +151,16 @@ def _recover(path: Path, expected: Manifest) -> Shard | None:
             is_whole &= opened.metadata.num_rows == len(n_words) > 0
         if not is_whole or shard_name(origin.index) != f"{DATA_FOLDER}/{path.name}":
             return None
-        return _describe(content, origin.index, n_words, expected.code)
+        return _describe(content, origin.index, n_words, expected.quantizer)
     except _UNREADABLE:
         return None
 
 
-def _describe(content: bytes, index: int, n_words: list[int], code: Quantizer) -> Shard | None:
-    items = list(decode_shard(content, code))
+def _describe(content: bytes, index: int, n_words: list[int], quantizer: Quantizer) -> Shard | None:
+    items = list(decode_shard(content, quantizer))
     if [len(item.passage.words) for item in items] != n_words:
         return None
-    return Shard(
-        file=shard_name(index),
-        n_bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
-        index=index,
-        n_passages=len(items),
-        n_words=sum(n_words),
-        n_pairs=sum(len(item.passage.words) * len(item.labels) for item in items),
-    )
+    return describe_shard(items, content, index)
 
 
 def _describe_foreign_shard(content: bytes, stored: Shard, manifest: Manifest) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gliner_distill.errors import FormatVersionError, StoreError
-from gliner_distill.files import replace_file
+from gliner_distill.files import reason_of, write_file
 from gliner_distill.store.quantization import COMPACT, QUANTIZERS, Quantizer
 
 FORMAT_VERSION = 3
@@ -22,8 +22,6 @@ MANIFEST = "manifest.json"
 DATA_FOLDER = "data"
 
 
-PART_SUFFIX = ".part"
-"""Of a file that is being written; a killed run may leave one behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ class Manifest:
         return self.n_labeled == self.n_passages
 
     @property
-    def code(self) -> Quantizer:
+    def quantizer(self) -> Quantizer:
         """The code of the scores."""
         return QUANTIZERS[self.quantization]
 
@@ -136,7 +134,7 @@ def read_manifest(folder: Path) -> Manifest:
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(f"{folder}: no {MANIFEST} in it, so this is no soft-label store") from None
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read: {_reason(error)}") from error
+        raise StoreError(f"{path}: cannot be read: {reason_of(error)}") from error
     _check_version(path, raw)
     written = raw.pop("checksum", None)
     if written != _checksum(raw):
@@ -145,7 +143,7 @@ def read_manifest(folder: Path) -> Manifest:
         shards = [Shard(**shard) for shard in raw.pop("shards")]
         others = [StoredFile(**other) for other in raw.pop("other_files")]
         manifest = Manifest(shards=shards, other_files=others, **raw)
-        _ = manifest.code
+        _ = manifest.quantizer
     except (KeyError, TypeError) as error:
         raise StoreError(
             f"{path}: not a manifest of format version {FORMAT_VERSION}: {error}"
@@ -157,21 +155,16 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write a manifest to a temporary name, then rename it."""
     raw = asdict(manifest)
     text = json.dumps(raw | {"checksum": _checksum(raw)}, indent=1, ensure_ascii=False) + "\n"
-    write_file(folder, MANIFEST, text.encode())
+    write_stored_file(folder, MANIFEST, text.encode())
 
 
-def write_file(folder: Path, name: str, content: bytes) -> StoredFile:
+def write_stored_file(folder: Path, name: str, content: bytes) -> StoredFile:
     """Write a file of a store to a temporary name, rename it, and return its record.
 
     Raises:
         StoreError: It cannot be written; what stood there before is untouched.
     """
-    path = folder / name
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, content)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
+    write_file(folder / name, content, error=StoreError)
     return StoredFile(name, len(content), hashlib.sha256(content).hexdigest())
 
 
@@ -179,7 +172,7 @@ def check_same_origin(folder: Path, found: Manifest, expected: Manifest) -> None
     """Make sure that an existing store was made from the same things.
 
     Raises:
-        StoreError: Teacher, corpus, label policy or score code differ; the message names what.
+        StoreError: Teacher, corpus, label policy or quantization differ; the message names what.
     """
     differences = []
     if found.teacher_fingerprint != expected.teacher_fingerprint:
@@ -194,7 +187,7 @@ def check_same_origin(folder: Path, found: Manifest, expected: Manifest) -> None
         )
     differences += _differences(found.label_policy, expected.label_policy)
     if found.quantization != expected.quantization:
-        differences.append(f"score code {found.quantization}, not {expected.quantization}")
+        differences.append(f"quantization {found.quantization}, not {expected.quantization}")
     if len(found.individual_teachers) != len(expected.individual_teachers):
         differences.append(
             f"{len(found.individual_teachers)} individual teachers, "
@@ -205,11 +198,6 @@ def check_same_origin(folder: Path, found: Manifest, expected: Manifest) -> None
             f"{folder}: holds soft labels from {'; '.join(differences)}; "
             f"choose another --out or remove the folder"
         )
-
-
-def _reason(error: Exception) -> str:
-    """Return an error's message in one line, without the path that OSErrors repeat."""
-    return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
 def _check_version(path: Path, raw: object) -> None:

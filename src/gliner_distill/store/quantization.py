@@ -106,5 +106,5 @@ UNIFORM = Quantizer("uniform", _FINE, _middles(_FINE))
 COMPACT = Quantizer("compact", _COARSE, (0.0088, 0.0446, 0.0888, *_middles(_COARSE)[3:]))
 
 
-QUANTIZERS: Final = {code.name: code for code in (COMPACT, UNIFORM)}
+QUANTIZERS: Final = {quantizer.name: quantizer for quantizer in (COMPACT, UNIFORM)}
 """By name."""

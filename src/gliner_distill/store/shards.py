@@ -7,6 +7,7 @@ each of several teachers has `scores_0`, `scores_1`, ... as well. The file names
 belongs to in its metadata, so that a shard that strayed is known. Nothing here writes to a disk.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gliner_distill.entities import Entity, LabeledPassage, Passage
+from gliner_distill.store.manifest import Shard, shard_name
 from gliner_distill.store.quantization import Quantizer
 
 # One column's bytes are in reach without the others'; 17 takes half the time of 19 for 2% more.
@@ -48,31 +50,36 @@ class ShardOrigin:
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class PackedShard:
-    """A shard as it goes from whoever scored it to whoever writes it."""
-
-    index: int
-    n_passages: int
-    n_words: int
-    n_pairs: int
-    content: bytes
-
-
 def pack_shard(
-    items: Sequence[LabeledPassage], code: Quantizer, origin: ShardOrigin
-) -> PackedShard:
-    """Return labeled passages, encoded and counted."""
-    return PackedShard(
-        index=origin.index,
+    items: Sequence[LabeledPassage], quantizer: Quantizer, origin: ShardOrigin
+) -> tuple[Shard, bytes]:
+    """Return labeled passages as a shard: the record for the manifest, and the file's bytes."""
+    content = encode_shard(items, quantizer, origin)
+    return describe_shard(items, content, origin.index), content
+
+
+def describe_shard(items: Sequence[LabeledPassage], content: bytes, index: int) -> Shard:
+    """Return the record of a shard.
+
+    Args:
+        items: The shard's passages.
+        content: The bytes of its file.
+        index: Its number in the store.
+    """
+    return Shard(
+        file=shard_name(index),
+        n_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        index=index,
         n_passages=len(items),
         n_words=sum(len(item.passage.words) for item in items),
         n_pairs=sum(len(item.passage.words) * len(item.labels) for item in items),
-        content=encode_shard(items, code, origin),
     )
 
 
-def encode_shard(items: Sequence[LabeledPassage], code: Quantizer, origin: ShardOrigin) -> bytes:
+def encode_shard(
+    items: Sequence[LabeledPassage], quantizer: Quantizer, origin: ShardOrigin
+) -> bytes:
     """Return labeled passages as the bytes of a Parquet file, the same bytes each time."""
     columns: dict[str, list[Any]] = {
         "words": [list(item.passage.words) for item in items],
@@ -85,12 +92,12 @@ def encode_shard(items: Sequence[LabeledPassage], code: Quantizer, origin: Shard
             for item in items
         ],
         "n_words": [len(item.passage.words) for item in items],
-        "scores": [code.encode_scores(item.probs) for item in items],
+        "scores": [quantizer.encode_scores(item.probs) for item in items],
     }
-    n_teachers = len(items[0].each) if items else 0
+    n_teachers = len(items[0].individual_probs) if items else 0
     for teacher in range(n_teachers):
         name = f"scores_{teacher}"
-        columns[name] = [code.encode_scores(item.each[teacher]) for item in items]
+        columns[name] = [quantizer.encode_scores(item.individual_probs[teacher]) for item in items]
     metadata = {"store": origin.store, "teacher": origin.teacher, "index": origin.index}
     schema = shard_schema(n_teachers).with_metadata({_METADATA_KEY: json.dumps(metadata).encode()})
     sink = pa.BufferOutputStream()
@@ -105,7 +112,7 @@ def encode_shard(items: Sequence[LabeledPassage], code: Quantizer, origin: Shard
     return content
 
 
-def decode_shard(content: bytes, code: Quantizer) -> Iterator[LabeledPassage]:
+def decode_shard(content: bytes, quantizer: Quantizer) -> Iterator[LabeledPassage]:
     """Return an iterator over the labeled passages of a shard's bytes.
 
     Raises:
@@ -118,7 +125,7 @@ def decode_shard(content: bytes, code: Quantizer) -> Iterator[LabeledPassage]:
     table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
     n_teachers = sum(name.startswith("scores_") for name in table.column_names)
     for row in table.to_pylist():
-        yield _labeled_passage(row, n_teachers, code)
+        yield _labeled_passage(row, n_teachers, quantizer)
 
 
 def open_shard(source: Any) -> pq.ParquetFile:
@@ -126,14 +133,14 @@ def open_shard(source: Any) -> pq.ParquetFile:
     return pq.ParquetFile(source, page_checksum_verification=True)
 
 
-def read_row(shard: pq.ParquetFile, row: int, code: Quantizer) -> LabeledPassage:
+def read_row(shard: pq.ParquetFile, row: int, quantizer: Quantizer) -> LabeledPassage:
     """Return one labeled passage of an opened shard."""
     [found] = shard.read(use_threads=False).slice(row, 1).to_pylist()
     n_teachers = sum(name.startswith("scores_") for name in found)
-    return _labeled_passage(found, n_teachers, code)
+    return _labeled_passage(found, n_teachers, quantizer)
 
 
-def read_scores(shard: pq.ParquetFile, row: int, code: Quantizer) -> NDArray[np.float32]:
+def read_scores(shard: pq.ParquetFile, row: int, quantizer: Quantizer) -> NDArray[np.float32]:
     """Return one row's probabilities, shape `(words, labels, 3)`; words and labels are not read.
 
     So of a passage without words the shape is `(0, 0, 3)`, whatever labels were asked.
@@ -141,7 +148,7 @@ def read_scores(shard: pq.ParquetFile, row: int, code: Quantizer) -> NDArray[np.
     [found] = shard.read(columns=["n_words", "scores"], use_threads=False).slice(row, 1).to_pylist()
     n_words = found["n_words"]
     n_labels = len(found["scores"]) // max(3 * n_words, 1)
-    return code.decode_scores(found["scores"], n_words, n_labels)
+    return quantizer.decode_scores(found["scores"], n_words, n_labels)
 
 
 def read_origin(shard: pq.ParquetFile) -> ShardOrigin | None:
@@ -168,13 +175,15 @@ def shard_schema(n_teachers: int) -> pa.Schema:
     )
 
 
-def _labeled_passage(row: Mapping[str, Any], n_teachers: int, code: Quantizer) -> LabeledPassage:
+def _labeled_passage(
+    row: Mapping[str, Any], n_teachers: int, quantizer: Quantizer
+) -> LabeledPassage:
     entities = tuple(Entity(span["start"], span["end"], span["label"]) for span in row["entities"])
     passage = Passage(words=tuple(row["words"]), entities=entities)
     shape = len(row["words"]), len(row["labels"])
     return LabeledPassage(
         passage,
         tuple(row["labels"]),
-        code.decode_scores(row["scores"], *shape),
-        tuple(code.decode_scores(row[f"scores_{n}"], *shape) for n in range(n_teachers)),
+        quantizer.decode_scores(row["scores"], *shape),
+        tuple(quantizer.decode_scores(row[f"scores_{n}"], *shape) for n in range(n_teachers)),
     )

@@ -166,13 +166,13 @@ def _manifest_lines(manifest: Manifest) -> list[str]:
         "each teacher": ", ".join(manifest.individual_teachers),
         "corpus": manifest.corpus_fingerprint[:12],
         "label policy": _policy_in_words(manifest.label_policy),
-        "score code": manifest.quantization,
+        "quantization": manifest.quantization,
         "passages": f"{manifest.n_labeled:,} of {manifest.n_passages:,}",
         "words": f"{n_words:,} of {manifest.n_words:,}",
         "shards": f"{len(manifest.shards):,}",
         "word-label pairs": f"{sum(shard.n_pairs for shard in manifest.shards):,}",
         "labeled in": f"{seconds:,.0f} s"
-        + (f", {n_words / seconds:,.0f} words a second" if seconds else ""),
+        + (f", {n_words / seconds:,.0f} words per second" if seconds else ""),
     }
     title = f"soft-label store, format version {manifest.format_version}"
     return [title, *(_fact(name, value) for name, value in metadata.items() if value)]
@@ -184,10 +184,10 @@ def _size_lines(store: SoftLabelStore) -> list[str]:
     scores = sum(_score_bytes(store.folder / shard.file) for shard in manifest.shards)
     others = sum(other.n_bytes for other in manifest.other_files)
     lines = [
-        _fact("size", f"{store.size_bytes:,} bytes, {store.size_bytes / n_pairs:.2f} a pair"),
-        _fact("scores alone", f"{scores:,} bytes, {scores / n_pairs:.2f} a pair"),
+        _fact("size", f"{store.size_bytes:,} bytes, {store.size_bytes / n_pairs:.2f} per pair"),
+        _fact("scores alone", f"{scores:,} bytes, {scores / n_pairs:.2f} per pair"),
     ]
-    return [*lines, _fact("piece vectors", f"{others:,} bytes")] if others else lines
+    return [*lines, _fact("subword vectors", f"{others:,} bytes")] if others else lines
 
 
 def _score_bytes(shard: Path) -> int:

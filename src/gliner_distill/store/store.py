@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 
 from gliner_distill.entities import LabeledPassage
 from gliner_distill.errors import StoreError
+from gliner_distill.files import reason_of
 from gliner_distill.hub import download_store, upload_store
 from gliner_distill.store.manifest import (
     DATA_FOLDER,
     MANIFEST,
     Manifest,
     Shard,
-    _reason,
     read_manifest,
-    write_file,
+    write_stored_file,
 )
 from gliner_distill.store.quantization import Quantizer
 from gliner_distill.store.shards import decode_shard, open_shard, read_origin, read_row, read_scores
@@ -75,7 +75,7 @@ class SoftLabelStore:
             HubError: The hub refuses.
             StoreError: The card cannot be written.
         """
-        write_file(self.folder, "README.md", _data_set_card(self.manifest).encode())
+        write_stored_file(self.folder, "README.md", _data_set_card(self.manifest).encode())
         return upload_store(self.folder, repo_id, HUB_FILES, private=private)
 
     def __len__(self) -> int:
@@ -83,7 +83,7 @@ class SoftLabelStore:
 
     def __iter__(self) -> Iterator[LabeledPassage]:
         for shard in self.manifest.shards:
-            yield from read_shard(self.folder, shard, self.manifest.code)
+            yield from read_shard(self.folder, shard, self.manifest.quantizer)
 
     def __getitem__(self, position: int) -> LabeledPassage:
         """Return one passage; of the shards, only its own is read.
@@ -94,7 +94,7 @@ class SoftLabelStore:
         """
         shard, row = self._locate(position)
         with _naming(self.folder / shard.file):
-            return read_row(self._open(shard), row, self.manifest.code)
+            return read_row(self._open(shard), row, self.manifest.quantizer)
 
     def read_scores(self, position: int) -> NDArray[np.float32]:
         """Return one passage's probabilities, shape `(words, labels, 3)`, without its words.
@@ -105,7 +105,7 @@ class SoftLabelStore:
         """
         shard, row = self._locate(position)
         with _naming(self.folder / shard.file):
-            return read_scores(self._open(shard), row, self.manifest.code)
+            return read_scores(self._open(shard), row, self.manifest.quantizer)
 
     @property
     def size_bytes(self) -> int:
@@ -131,7 +131,7 @@ class SoftLabelStore:
         return self._opened[1]
 
 
-def read_shard(folder: Path, shard: Shard, code: Quantizer) -> Iterator[LabeledPassage]:
+def read_shard(folder: Path, shard: Shard, quantizer: Quantizer) -> Iterator[LabeledPassage]:
     """Read one shard, checking its content against its hash.
 
     Raises:
@@ -146,7 +146,7 @@ def read_shard(folder: Path, shard: Shard, code: Quantizer) -> Iterator[LabeledP
             f"is broken, `label --repair` labels it again"
         )
     with _naming(path):
-        yield from decode_shard(content, code)
+        yield from decode_shard(content, quantizer)
 
 
 @contextmanager
@@ -159,7 +159,7 @@ def _naming(path: Path) -> Iterator[None]:
             f"{path}: listed in the manifest but not there; `label --repair` labels it again"
         ) from error
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise StoreError(f"{path}: cannot be read: {_reason(error)}") from error
+        raise StoreError(f"{path}: cannot be read: {reason_of(error)}") from error
 
 
 def _data_set_card(manifest: Manifest) -> str:

@@ -11,11 +11,11 @@ from safetensors import SafetensorError
 from gliner_distill.errors import StoreError, StudentError
 from gliner_distill.runtime.vocabulary import TOKENIZER_FILE, Vocabulary
 
-VECTORS_FILE = "piece_vectors.safetensors"
+VECTORS_FILE = "subword_vectors.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class PieceVectors:
+class SubwordVectors:
     """A vocabulary and a vector for each of its pieces.
 
     Attributes:
@@ -27,7 +27,7 @@ class PieceVectors:
     vectors: NDArray[np.float32]
 
 
-def piece_vector_files(piece_vectors: PieceVectors) -> dict[str, bytes]:
+def subword_vector_files(piece_vectors: SubwordVectors) -> dict[str, bytes]:
     """Return a store's files of vocabulary and vectors, eight bits a number: name to content."""
     scale = np.abs(piece_vectors.vectors).max(axis=0) / 127 + 1e-12
     codes = np.rint(piece_vectors.vectors / scale).astype(np.int8)
@@ -37,7 +37,7 @@ def piece_vector_files(piece_vectors: PieceVectors) -> dict[str, bytes]:
     }
 
 
-def read_piece_vectors(folder: Path) -> PieceVectors | None:
+def read_subword_vectors(folder: Path) -> SubwordVectors | None:
     """Read a store's vocabulary and vectors; None where its teacher had none.
 
     Raises:
@@ -59,4 +59,4 @@ def read_piece_vectors(folder: Path) -> PieceVectors | None:
             f"{path}: has {len(vectors)} rows, {TOKENIZER_FILE} has {len(vocabulary)} pieces; "
             f"remove both and label again"
         )
-    return PieceVectors(vocabulary, vectors)
+    return SubwordVectors(vocabulary, vectors)

@@ -12,9 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from gliner_distill.errors import FormatVersionError, StoreError
+from gliner_distill.files import PART_SUFFIX, exclusive_lock, reason_of
 from gliner_distill.store.integrity import (
     find_other_origin,
     find_problem,
@@ -24,26 +23,19 @@ from gliner_distill.store.integrity import (
 )
 from gliner_distill.store.manifest import (
     MANIFEST,
-    PART_SUFFIX,
     Manifest,
     Shard,
     StoredFile,
     check_same_origin,
     read_manifest,
-    shard_name,
-    write_file,
     write_manifest,
+    write_stored_file,
 )
-from gliner_distill.store.shards import PackedShard
 
 _logger = logging.getLogger(__name__)
 
 
 LOCK_FILE = ".lock"
-
-
-# Shards may come many a second from a cluster; the manifest of a large store is megabytes.
-_SECONDS_BETWEEN_MANIFESTS = 1.0
 
 
 @dataclass(slots=True)
@@ -52,46 +44,43 @@ class StoreWriter:
 
     Attributes:
         folder: The store.
-        manifest: What it holds so far.
+        manifest: The record of what the store holds so far.
+        seconds_between_manifests: The least time between two writes of the manifest. Many shards
+            may come per second from a cluster, and the manifest of a large store is megabytes.
     """
 
     folder: Path
     manifest: Manifest
+    seconds_between_manifests: float = 1.0
     _written_at: float = field(default=0.0, init=False)
     _counted_to: float = field(default_factory=time.monotonic, init=False)
 
-    def add(self, packed: PackedShard) -> Shard:
-        """Write a shard, list it in the manifest, and return its record.
+    def add(self, shard: Shard, content: bytes) -> None:
+        """Write a shard and list it in the manifest.
 
-        The manifest is written at most once a second; `save` writes what is left.
+        The manifest itself is written at most once per second; `save` writes the rest.
+
+        Args:
+            shard: The shard's record.
+            content: The bytes of its file.
 
         Raises:
-            StoreError: The disk is full or the folder cannot be written; the store keeps what it
-                had.
+            StoreError: The disk is full or the folder cannot be written. The store keeps the
+                shards that it had.
         """
-        written = write_file(self.folder, shard_name(packed.index), packed.content)
-        shard = Shard(
-            file=written.file,
-            n_bytes=written.n_bytes,
-            sha256=written.sha256,
-            index=packed.index,
-            n_passages=packed.n_passages,
-            n_words=packed.n_words,
-            n_pairs=packed.n_pairs,
-        )
+        write_stored_file(self.folder, shard.file, content)
         self.manifest.add_shard(shard)
         self.manifest.machine = platform.machine()
         now = time.monotonic()
         self.manifest.seconds += now - self._counted_to
         self._counted_to = now
-        if now - self._written_at >= _SECONDS_BETWEEN_MANIFESTS:
+        if now - self._written_at >= self.seconds_between_manifests:
             self.save()
-        return shard
 
     def add_file(self, name: str, content: bytes) -> None:
         """Write a file that is no shard, and list it in the manifest."""
         others = [other for other in self.manifest.other_files if other.file != name]
-        self.manifest.other_files = [*others, write_file(self.folder, name, content)]
+        self.manifest.other_files = [*others, write_stored_file(self.folder, name, content)]
 
     def has_file(self, name: str) -> bool:
         """Say whether the manifest lists a file that is no shard."""
@@ -109,6 +98,7 @@ def open_writer(
     expected: Manifest,
     *,
     repair: bool = False,
+    seconds_between_manifests: float = 1.0,
 ) -> Iterator[StoreWriter]:
     """Open a store for writing; make it where it does not exist.
 
@@ -118,14 +108,17 @@ def open_writer(
         repair: Read every file first, and take what is broken off the manifest, so that it is
             made again; a manifest that is broken or lost is made anew from the shards. What is
             broken is logged as a warning.
+        seconds_between_manifests: See `StoreWriter`.
 
     Raises:
         StoreError: The folder holds something else, or a store made from other things, or a
             broken one and `repair` is false; another process is writing it; it cannot be written.
     """
     _prepare_folder(folder, repair=repair)
-    with _locked(folder):
-        writer = StoreWriter(folder, _open_manifest(folder, expected, repair=repair))
+    busy = f"{folder}: another process is labeling into it; wait for it, or choose another --out"
+    with exclusive_lock(folder / LOCK_FILE, busy=busy, error=StoreError):
+        manifest = _open_manifest(folder, expected, repair=repair)
+        writer = StoreWriter(folder, manifest, seconds_between_manifests)
         writer.save()
         try:
             yield writer
@@ -144,7 +137,7 @@ def _prepare_folder(folder: Path, *, repair: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         names = {path.name for path in folder.iterdir()}
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise StoreError(f"{folder}: cannot be written: {reason_of(error)}") from error
     if MANIFEST in names:
         try:
             read_manifest(folder)
@@ -154,23 +147,6 @@ def _prepare_folder(folder: Path, *, repair: bool) -> None:
             return  # it is read again, and mended or refused, under the lock
     elif names - ours and not (repair and shard_paths(folder)):
         raise StoreError(f"{folder}: is not empty and holds no soft-label store; choose another")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / LOCK_FILE, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise StoreError(
-            f"{folder}: another process is labeling into it; wait for it, or choose another --out"
-        ) from None
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _open_manifest(folder: Path, expected: Manifest, *, repair: bool) -> Manifest:

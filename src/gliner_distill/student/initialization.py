@@ -15,7 +15,7 @@ from gliner_distill.entities import LabeledPassage
 from gliner_distill.errors import StudentError
 from gliner_distill.runtime.config import StudentConfig
 from gliner_distill.runtime.vocabulary import Vocabulary, train_vocabulary
-from gliner_distill.store.subword_vectors import PieceVectors, read_piece_vectors
+from gliner_distill.store.subword_vectors import SubwordVectors, read_subword_vectors
 from gliner_distill.student.model import Student
 
 _N_PIECES = 8_000
@@ -23,14 +23,14 @@ _N_PIECES = 8_000
 
 def load_or_train_vocabulary(
     folder: Path, passages: Sequence[LabeledPassage]
-) -> tuple[Vocabulary, PieceVectors | None]:
+) -> tuple[Vocabulary, SubwordVectors | None]:
     """Return a folder's vocabulary and piece vectors, or one of 8,000 pieces and none.
 
     Args:
         folder: Of the store, or wherever its piece vectors are.
         passages: What to train the vocabulary on, if need be.
     """
-    pieces = read_piece_vectors(folder)
+    pieces = read_subword_vectors(folder)
     if pieces is not None:
         return pieces.vocabulary, pieces
     words = [word for item in passages for word in item.passage.words]
@@ -39,7 +39,7 @@ def load_or_train_vocabulary(
 
 
 def initialize_student(
-    vocabulary: Vocabulary, pieces: PieceVectors | None, config: StudentConfig, *, seed: int
+    vocabulary: Vocabulary, pieces: SubwordVectors | None, config: StudentConfig, *, seed: int
 ) -> Student:
     """Return a student as it starts: drawn from the seed, its embeddings from the teacher's."""
     torch.manual_seed(seed)

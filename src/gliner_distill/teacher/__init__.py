@@ -1,1 +1,1 @@
-"""Score words for labels with GLiNER, or with any other teacher."""
+"""Teachers: the protocol, GLiNER models, and ensembles of several."""

@@ -1,31 +1,132 @@
-"""TODO-DOC."""
+"""The `Teacher` protocol, its optional members, and the check of a teacher's answer.
 
-from collections.abc import Sequence
-from typing import Protocol
+A teacher is any object with a name, a fingerprint and `score_passages`. This module needs numpy
+alone: torch is imported only where a GLiNER is loaded.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gliner_distill.errors import TeacherError
+from gliner_distill.store.subword_vectors import SubwordVectors
+
 Probabilities = NDArray[np.float32]
-"""Shape `(words, labels, 3)`, in [0, 1]: that a word starts, ends, lies inside an entity."""
+"""Shape `(words, labels, 3)`, values in [0, 1]: the probabilities that a word starts, ends and lies
+inside an entity of a label."""
+
+_SHOWN_CHARS = 60
 
 
 class Teacher(Protocol):
-    """Whatever can say how likely each word starts, ends or lies inside an entity of a label."""
+    """A model that tells how likely each word starts, ends or lies inside an entity of a label.
+
+    A teacher may have three more members, each of which is optional:
+
+    - `metadata`, a mapping of plain JSON values that a store keeps, such as the number of
+      parameters;
+    - `subword_vectors(texts)`, which returns the `SubwordVectors` that a student's embeddings can
+      start from, or None;
+    - `score_individually(passages, labels)` beside an attribute `teachers`, if the teacher averages
+      several others: for each passage, one array of probabilities per teacher.
+    """
 
     name: str
-    """For people: a path or a hub id."""
+    """The name that people read: a path or a hub id."""
 
     fingerprint: str
-    """For stores: changes whenever the scores may change (a hash of weights and settings)."""
+    """A hash that changes whenever the scores may change; a store is tied to it."""
 
     def score_passages(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[Probabilities]:
-        """Return one array a passage, shape `(words, labels, 3)`, float32, in [0, 1].
+        """Return one array per passage, shape `(words, labels, 3)`, float32, in [0, 1].
 
         Args:
-            passages: The words of each passage; a passage may be longer than the teacher's window.
-            labels: The labels asked of each passage, each once; they may differ by passage.
+            passages: The words of each passage. A passage may be longer than the teacher's window.
+            labels: The labels to ask about each passage, without duplicates. They may differ
+                between passages.
         """
         ...
+
+
+def teacher_metadata(teacher: Teacher) -> dict[str, Any]:
+    """Return the optional `metadata` of a teacher; an empty mapping if it has none."""
+    return dict(getattr(teacher, "metadata", {}))
+
+
+def individual_teachers(teacher: Teacher) -> tuple[Teacher, ...]:
+    """Return the teachers whose mean a teacher returns; an empty tuple for a single teacher."""
+    return tuple(getattr(teacher, "teachers", ()))
+
+
+def subword_vectors(teacher: Teacher, texts: Iterable[str]) -> SubwordVectors | None:
+    """Return a teacher's vectors of subword pieces; None if it does not offer any.
+
+    Args:
+        teacher: Any teacher.
+        texts: The words and labels of a corpus, as often as they occur.
+    """
+    offered = getattr(teacher, "subword_vectors", None)
+    vectors: SubwordVectors | None = None if offered is None else offered(texts)
+    return vectors
+
+
+def score_individually(
+    teacher: Teacher, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
+) -> list[list[Probabilities]]:
+    """Return the answers of the teachers behind a mean: one list of arrays per passage.
+
+    Raises:
+        TeacherError: The teacher does not average others, or one of them gives a bad answer.
+    """
+    offered = getattr(teacher, "score_individually", None)
+    if offered is None or not individual_teachers(teacher):
+        raise TeacherError(
+            f"{teacher.name}: is a single teacher, so there are no individual probabilities to "
+            f"keep; expected a TeacherEnsemble"
+        )
+    answers: list[list[Probabilities]] = offered(passages, labels)
+    return answers
+
+
+def mean_probs(individual_probs: Sequence[Probabilities]) -> Probabilities:
+    """Return the mean of several teachers' answers, in their shape, float32."""
+    mean: Probabilities = np.mean(individual_probs, axis=0, dtype=np.float32)
+    return mean
+
+
+def check_answers(
+    name: str,
+    passages: Sequence[Sequence[str]],
+    labels: Sequence[Sequence[str]],
+    answers: Sequence[Probabilities],
+) -> None:
+    """Make sure that a teacher's answers are probabilities of the expected shapes.
+
+    Args:
+        name: The teacher's name.
+        passages: The words of each passage.
+        labels: The labels asked about each passage.
+        answers: The arrays that the teacher returned.
+
+    Raises:
+        TeacherError: The number of arrays, a shape or a value is wrong; the message names the
+            teacher and the passage.
+    """
+    if len(answers) != len(passages):
+        raise TeacherError(
+            f"{name}: returned {len(answers)} arrays for {len(passages)} passages; expected one "
+            f"array per passage"
+        )
+    for words, asked, probs in zip(passages, labels, answers, strict=True):
+        shape = (len(words), len(asked), 3)
+        # NaN fails both comparisons, so it is refused here as well.
+        if probs.shape != shape or not bool(((probs >= 0) & (probs <= 1)).all()):
+            raise TeacherError(
+                f"{name}: returned an array of shape {probs.shape} for the passage "
+                f"{' '.join(words)[:_SHOWN_CHARS]!r}; expected shape {shape} and every value in "
+                f"[0, 1]"
+            )

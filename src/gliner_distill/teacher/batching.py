@@ -1,6 +1,6 @@
-"""How many subword pieces words and labels have: each is tokenized once and remembered."""
+"""The parts of a corpus that go through a teacher: requests, and the subword pieces they hold."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,26 +10,31 @@ from numpy.typing import NDArray
 from gliner_distill.teacher.base import Probabilities
 from gliner_distill.windows import Window
 
-# Some tens of megabytes at most, however long the corpus.
-_MAX_REMEMBERED = 200_000
-
 
 class PieceCounter:
-    """Counts pieces with a tokenizer, without its special pieces."""
+    """A count of each word's subword pieces; every word is tokenized once and remembered."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, *, max_remembered: int = 200_000) -> None:
+        """Start with no words.
+
+        Args:
+            tokenizer: A tokenizer of transformers. Its special pieces are not counted.
+            max_remembered: The most words to remember, which bounds the memory: some tens of
+                megabytes by default, however long the corpus is.
+        """
         self._tokenizer = tokenizer
+        self._max_remembered = max_remembered
         self._counts: dict[str, int] = {}
 
     def count(self, words: Sequence[str]) -> NDArray[np.int64]:
-        """Return the pieces of each word, shape `(words,)`; 0 where a tokenizer drops a word."""
+        """Return the pieces of each word, shape `(words,)`; 0 if the tokenizer drops a word."""
         self.learn(words)
         return np.fromiter((self._counts[word] for word in words), np.int64, len(words))
 
     def learn(self, words: Iterable[str]) -> None:
-        """Count words that will be asked for; many at once take less time than a few at a time."""
+        """Count words ahead of their use, which is faster for many words than for a few."""
         distinct = dict.fromkeys(words)
-        if len(self._counts) + len(distinct) > _MAX_REMEMBERED:
+        if len(self._counts) + len(distinct) > self._max_remembered:
             self._counts.clear()
         new = [word for word in distinct if word not in self._counts]
         if not new:
@@ -43,8 +48,17 @@ class PieceCounter:
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
-    """One forward pass's share of a passage: some of its words with some of its labels."""
+class Request:
+    """The part of a passage that one forward pass scores: some of its words and labels.
+
+    Attributes:
+        passage: The index of the passage.
+        window: The words of the passage that the request holds, and those whose scores it keeps.
+        words: The words of the window.
+        first_label: The index of the first label among the labels of the passage.
+        labels: The labels to ask about.
+        n_pieces: The length of the model's input.
+    """
 
     passage: int
     window: Window
@@ -54,22 +68,17 @@ class _Request:
     n_pieces: int
 
 
-def _copy_kept(request: _Request, probs: Probabilities, scores: Probabilities) -> None:
-    """Copy what counts of a request's answer to its place in its passage's scores."""
+def keep_scores(request: Request, probs: Probabilities, scores: Probabilities) -> None:
+    """Copy the answer to a request into the scores of its passage.
+
+    Args:
+        request: The request.
+        probs: The answer, shape `(words, labels, 3)` for the words and labels of the request.
+        scores: The scores of the whole passage, changed in place. Words of an overlap that belong
+            to another window are left alone.
+    """
     window = request.window
     last_label = request.first_label + len(request.labels)
     scores[window.keep_start : window.keep_end, request.first_label : last_label] = probs[
         window.keep_start - window.start : window.keep_end - window.start
     ]
-
-
-def _batches_by_length(requests: list[_Request], batch_pieces: int) -> Iterator[list[_Request]]:
-    """Yield batches of like length, the longest first, so that too little memory shows at once."""
-    batch: list[_Request] = []
-    for request in sorted(requests, key=lambda request: -request.n_pieces):
-        if batch and (len(batch) + 1) * batch[0].n_pieces > batch_pieces:
-            yield batch
-            batch = []
-        batch.append(request)
-    if batch:
-        yield batch

@@ -1,41 +1,62 @@
-"""Several teachers as one: the mean of what they say.
+"""Several teachers as one: a `TeacherEnsemble` returns the mean of their probabilities.
 
-`TeacherEnsemble` asks each of its teachers about the same words and labels and answers with the
-mean of their probabilities. It can also return the answers one by one.
+`load_teachers` loads one GLiNER, or an ensemble of several, by folder or hub id. Torch is imported
+only there.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from gliner_distill.errors import TeacherError
-from gliner_distill.teacher.base import Probabilities, Teacher
-from gliner_distill.teacher.gliner import GLiNERTeacher
+from gliner_distill.store.subword_vectors import SubwordVectors
+from gliner_distill.teacher.base import (
+    Probabilities,
+    Teacher,
+    check_answers,
+    mean_probs,
+    subword_vectors,
+    teacher_metadata,
+)
 
 
 class TeacherEnsemble:
-    """A `Teacher` that answers with the mean of other teachers' probabilities.
+    """A `Teacher` that returns the mean of other teachers' probabilities.
 
     Attributes:
-        name: The teachers' names, joined: `A + B`.
-        fingerprint: SHA-256 over the teachers' fingerprints, in order.
-        teachers: Those asked, in order; at least two, all different.
-        keep_individual: Whether a store shall keep what each teacher said, beside the mean.
+        name: The names of the teachers, joined: `A + B`.
+        fingerprint: A SHA-256 over the fingerprints of the teachers, in order.
+        teachers: The teachers, in order: at least two, all different.
     """
 
-    def __init__(self, teachers: Sequence[Teacher], *, keep_individual: bool = False) -> None:
-        """Join teachers that are loaded already.
+    def __init__(self, teachers: Sequence[Teacher]) -> None:
+        """Join teachers that are already loaded.
 
         Raises:
             TeacherError: There are fewer than two, or two have the same fingerprint.
         """
-        _check_differ(teachers)
+        _check_distinct(teachers)
         self.teachers = tuple(teachers)
-        self.keep_individual = keep_individual
         self.name = " + ".join(teacher.name for teacher in teachers)
         fingerprints = "\n".join(teacher.fingerprint for teacher in teachers)
         self.fingerprint = hashlib.sha256(fingerprints.encode()).hexdigest()
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The name, fingerprint and metadata of each teacher, under `teachers`."""
+        return {
+            "teachers": [
+                {"name": teacher.name, "fingerprint": teacher.fingerprint}
+                | teacher_metadata(teacher)
+                for teacher in self.teachers
+            ]
+        }
+
+    def subword_vectors(self, texts: Iterable[str]) -> SubwordVectors | None:
+        """Return the subword vectors of the first teacher; None if it does not offer any."""
+        return subword_vectors(self.teachers[0], texts)
 
     def score_passages(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
@@ -43,75 +64,61 @@ class TeacherEnsemble:
         """Return the mean for each passage, shape `(words, labels, 3)`, float32, in [0, 1].
 
         Raises:
-            TeacherError: See `score_each`.
+            TeacherError: See `score_individually`.
         """
-        return [mean_probs(probs_of_each) for probs_of_each in self.score_each(passages, labels)]
+        return [mean_probs(answers) for answers in self.score_individually(passages, labels)]
 
-    def score_each(
+    def score_individually(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[list[Probabilities]]:
-        """Return what each teacher says: a list for each passage, in it an array for each teacher.
+        """Return the answer of each teacher: per passage a list with one array per teacher.
 
         The arrays are in the order of the teachers, all of shape `(words, labels, 3)`, float32.
 
         Raises:
-            TeacherError: A teacher refuses, or its answer has another shape or holds what is no
-                probability; the message names it.
+            TeacherError: A teacher refuses the passages, or its answer has a wrong shape or values
+                that are not probabilities; the message names the teacher.
         """
         answers = [_ask(teacher, passages, labels) for teacher in self.teachers]
-        return [list(probs_of_each) for probs_of_each in zip(*answers, strict=True)]
+        return [list(individual_probs) for individual_probs in zip(*answers, strict=True)]
 
 
-def mean_probs(probs_of_each: Sequence[Probabilities]) -> Probabilities:
-    """Return the mean of several teachers' answers, of their shape, float32."""
-    mean: Probabilities = np.mean(probs_of_each, axis=0, dtype=np.float32)
-    return mean
+def load_teachers(sources: Sequence[str], *, device: str = "cpu") -> Teacher:
+    """Return a GLiNER, or an ensemble of several.
+
+    Args:
+        sources: Folders or hub ids.
+        device: A torch device name such as `cpu` or `cuda:0`.
+
+    Raises:
+        TeacherError: A model does not load, or is named twice.
+        HubError: A model cannot be downloaded from the hub.
+    """
+    from gliner_distill.teacher.gliner import GLiNERTeacher
+
+    teachers = [GLiNERTeacher.from_pretrained(source, device=device) for source in sources]
+    return TeacherEnsemble(teachers) if len(teachers) > 1 else teachers[0]
 
 
-def _check_differ(teachers: Sequence[Teacher]) -> None:
+def _check_distinct(teachers: Sequence[Teacher]) -> None:
     if len(teachers) < 2:
         names = ", ".join(teacher.name for teacher in teachers) or "none"
-        raise TeacherError(f"a mean needs two teachers or more; got {names}")
-    name_of: dict[str, str] = {}
+        raise TeacherError(f"an ensemble needs at least two teachers; got {names}")
+    names_seen: dict[str, str] = {}
     for teacher in teachers:
-        if teacher.fingerprint in name_of:
+        if teacher.fingerprint in names_seen:
             raise TeacherError(
-                f"{name_of[teacher.fingerprint]} and {teacher.name} are the same teacher (their "
-                f"fingerprints are equal), so their mean says no more than one; give each once"
+                f"{names_seen[teacher.fingerprint]} and {teacher.name} are the same teacher (their "
+                f"fingerprints are equal), so their mean equals either of them; name each "
+                f"teacher once"
             )
-        name_of[teacher.fingerprint] = teacher.name
+        names_seen[teacher.fingerprint] = teacher.name
 
 
 def _ask(
     teacher: Teacher, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
 ) -> list[Probabilities]:
-    answer = teacher.score_passages(passages, labels)
-    if len(answer) != len(passages):
-        raise TeacherError(
-            f"{teacher.name}: answered with {len(answer)} arrays; expected {len(passages)}, one a "
-            f"passage"
-        )
-    for words, asked, probs in zip(passages, labels, answer, strict=True):
-        shape = (len(words), len(asked), 3)
-        # A mean may hide what is no probability, so each answer is looked at.
-        if probs.shape != shape or not bool(((probs >= 0) & (probs <= 1)).all()):
-            raise TeacherError(
-                f"{teacher.name}: answered the passage {' '.join(words)[:60]!r} with an array of "
-                f"shape {probs.shape}; expected {shape}, every number in [0, 1]"
-            )
-    return [probs.astype(np.float32, copy=False) for probs in answer]
-
-
-def load_teachers(
-    sources: Sequence[str], *, device: str = "cpu", keep_individual: bool = False
-) -> Teacher:
-    """Return a GLiNER, or the mean of several; `sources` are folders or hub ids.
-
-    Raises:
-        TeacherError: One does not load, or is given twice.
-        HubError: One cannot be had from the hub.
-    """
-    loaded = [GLiNERTeacher.from_pretrained(source, device=device) for source in sources]
-    return (
-        TeacherEnsemble(loaded, keep_individual=keep_individual) if len(loaded) > 1 else loaded[0]
-    )
+    answers = teacher.score_passages(passages, labels)
+    # Each answer is checked by itself, because a mean can hide values that are not probabilities.
+    check_answers(teacher.name, passages, labels, answers)
+    return [probs.astype(np.float32, copy=False) for probs in answers]

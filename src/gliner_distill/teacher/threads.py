@@ -1,7 +1,7 @@
-"""Several batches through a model at once, each in a thread that computes on one core.
+"""Run several batches at once, each in a thread that computes on one core.
 
-On a CPU that is faster than one batch on all cores, since the cores need not wait for each other at
-every layer, and a batch's numbers do not depend on how many cores there are.
+On a CPU this is faster than one batch on all cores, because the cores need not wait for each other
+at every layer, and a batch's numbers do not depend on the number of cores.
 """
 
 from collections import deque
@@ -13,27 +13,25 @@ from typing import TypeVar
 import torch
 
 Item = TypeVar("Item")
-
-
 Result = TypeVar("Result")
 
 
 def map_in_threads(
     work: Callable[[Item], Result], items: Iterable[Item], *, n_threads: int
 ) -> Iterator[Result]:
-    """Yield `work(item)` for each item, in order; `n_threads` of them are worked on at a time.
+    """Yield `work(item)` for each item, in order, with `n_threads` items in work at a time.
 
-    Items are taken, and results held, no further ahead than one more than there are streams. When
-    it ends, torch has the number of threads that it had.
+    At most `n_threads + 1` items are taken ahead of the results that were yielded. At the end,
+    torch has the number of threads that it had before.
     """
     with _one_core_threads(n_threads) as pool:
-        ahead: deque[Future[Result]] = deque()
+        pending: deque[Future[Result]] = deque()
         for item in items:
-            ahead.append(pool.submit(work, item))
-            if len(ahead) > n_threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+            pending.append(pool.submit(work, item))
+            if len(pending) > n_threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 @contextmanager
@@ -46,4 +44,5 @@ def _one_core_threads(n_threads: int) -> Iterator[ThreadPoolExecutor]:
             yield pool
         finally:
             pool.shutdown(cancel_futures=True)
+            # A worker's setting of one core may reach the other threads of the process.
             torch.set_num_threads(before)

@@ -1,0 +1,179 @@
+"""Load a GLiNER from a folder or the hub, refuse what cannot teach, and compute a fingerprint.
+
+Everything here works on a model as `GLiNER.from_pretrained` returns it; scoring is in `gliner`.
+"""
+
+import hashlib
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from gliner_distill.errors import MissingExtraError, TeacherError
+from gliner_distill.hub import download_model, looks_like_hub_id
+
+_ARCHITECTURES = (
+    "UniEncoderSpanGLiNER",
+    "UniEncoderTokenGLiNER",
+    "BiEncoderSpanGLiNER",
+    "BiEncoderTokenGLiNER",
+)
+
+_CONVERSION = "GLiNER.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER, safe_serialization=True)"
+
+_SETTINGS_THAT_SCORE = (
+    "span_mode",
+    "max_width",
+    "max_len",
+    "max_types",
+    "subtoken_pooling",
+    "embed_ent_token",
+)
+
+
+def load_gliner(source: str | Path, *, device: str = "cpu") -> Any:
+    """Load a GLiNER from a local folder or from the hub.
+
+    Args:
+        source: A folder with `gliner_config.json` and `model.safetensors`, or a hub id.
+        device: A torch device name such as `cpu` or `cuda:0`.
+
+    Returns:
+        The model, as `GLiNER.from_pretrained` returns it.
+
+    Raises:
+        MissingExtraError: The package gliner is not installed.
+        TeacherError: The folder is missing, has no safetensors weights or only some of them, or
+            does not load.
+        HubError: The model cannot be downloaded from the hub.
+    """
+    try:
+        from gliner import GLiNER
+    except ImportError as error:
+        raise MissingExtraError("gliner", "train") from error
+    folder = Path(source)
+    if not folder.exists() and looks_like_hub_id(str(source)):
+        folder = download_model(str(source))
+    _check_folder(folder, name=str(source))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = GLiNER.from_pretrained(str(folder), local_files_only=True, map_location=device)
+        missing = _missing_weights(model, folder / "model.safetensors")
+    except Exception as error:  # transformers, safetensors and gliner raise errors of many classes
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, OSError):
+            reason += f" If files of an encoder are missing, save it again, online: {_CONVERSION}"
+        raise TeacherError(f"{source}: this GLiNER does not load: {reason}") from error
+    if missing:
+        raise TeacherError(
+            f"{source}: model.safetensors lacks {len(missing)} of the weights that "
+            f"gliner_config.json asks for, such as {missing[0]}; get a complete copy"
+        )
+    return model
+
+
+def check_architecture(model: Any) -> None:
+    """Make sure that a model scores words for labels that it is given.
+
+    Raises:
+        TeacherError: The architecture does something else.
+    """
+    name = type(model).__name__
+    if name not in _ARCHITECTURES:
+        raise TeacherError(
+            f"{name} cannot teach: the teacher must be a GLiNER that scores the labels it is given "
+            f"(uni-encoder or bi-encoder, span or token level)"
+        )
+    if getattr(model.config, "precomputed_prompts_mode", False):
+        raise TeacherError(
+            "this GLiNER cannot teach: its labels are fixed in its weights "
+            "(precomputed_prompts_mode in gliner_config.json); use the model it was made from"
+        )
+    if model.config.span_mode == "token_level" and getattr(model.config, "represent_spans", False):
+        raise TeacherError(
+            "this GLiNER cannot teach: it scores spans again after scoring words "
+            "(represent_spans in gliner_config.json), which start/end/inside cannot express"
+        )
+
+
+def fingerprint_model(model: Any) -> str:
+    """Return a SHA-256 over a model's settings, tokenizer and weights; the device has no effect."""
+    digest = hashlib.sha256()
+    settings = {key: getattr(model.config, key) for key in _SETTINGS_THAT_SCORE}
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    tokenizer = json.loads(model.data_processor.transformer_tokenizer.backend_tokenizer.to_str())
+    # These two are the tokenizer's state, which every call sets anew.
+    for volatile in ("truncation", "padding"):
+        tokenizer.pop(volatile, None)
+    digest.update(json.dumps(tokenizer, sort_keys=True).encode())
+    for key, tensor in sorted(model.model.state_dict().items()):
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def describe_size(model: Any) -> dict[str, int]:
+    """Return the number of parameters, with and without embeddings, and the bytes of the weights.
+
+    Embeddings are the tables of subword pieces.
+    """
+    sizes = {key: value.numel() for key, value in model.model.named_parameters()}
+    embeddings = sum(n for key, n in sizes.items() if key.endswith("word_embeddings.weight"))
+    weights = model.model.state_dict().values()
+    return {
+        "n_parameters": sum(sizes.values()),
+        "n_parameters_without_embeddings": sum(sizes.values()) - embeddings,
+        "size_bytes": sum(value.numel() * value.element_size() for value in weights),
+    }
+
+
+def max_input_pieces(
+    tokenizer: Any, model: torch.nn.Module, *, limit: int, is_label_encoder: bool = False
+) -> int:
+    """Return how many pieces an encoder reads at once.
+
+    Args:
+        tokenizer: The encoder's tokenizer, which may name a limit.
+        model: The GLiNER's torch module, whose tables of positions may set one.
+        limit: The limit of an encoder that sets none, such as DeBERTa with relative positions.
+        is_label_encoder: Whether the encoder of a bi-encoder's labels is meant.
+    """
+    limits = [limit, tokenizer.model_max_length]
+    limits += [
+        parameter.shape[0]
+        for key, parameter in model.named_parameters()
+        if key.endswith("position_embeddings.weight")
+        and ("labels_encoder" in key) == is_label_encoder
+    ]
+    return int(min(limits))
+
+
+def _check_folder(folder: Path, *, name: str) -> None:
+    if not folder.is_dir():
+        raise TeacherError(
+            f"{name}: no such folder, and not a hub id (owner/name); expected a GLiNER model"
+        )
+    if not (folder / "gliner_config.json").is_file():
+        raise TeacherError(
+            f"{name}: gliner_config.json is missing; expected the folder of a GLiNER model"
+        )
+    if not (folder / "model.safetensors").is_file():
+        hint = "get a complete copy"
+        if (folder / "pytorch_model.bin").is_file():
+            hint = (
+                "pytorch_model.bin is a pickle and is not read; if you trust it, convert it once: "
+                + _CONVERSION
+            )
+        raise TeacherError(f"{name}: model.safetensors is missing; {hint}")
+
+
+def _missing_weights(model: Any, path: Path) -> list[str]:
+    """Return the names of the weights that a file lacks; GLiNER leaves them random, silently."""
+    with safe_open(path, framework="pt") as stream:
+        # A shared weight is stored once; the file's metadata has its other names.
+        known = {*stream.keys(), *(stream.metadata() or {})}
+    return [key for key, _ in model.model.named_parameters() if key not in known]

@@ -1,0 +1,108 @@
+"""Vectors for subword pieces, from a GLiNER's encoder: a student's embeddings start from them.
+
+The module takes a GLiNER and the words of a corpus, and returns a vocabulary with one vector per
+piece. `store.subword_vectors` keeps them on disk.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gliner_distill.runtime.vocabulary import Vocabulary, train_vocabulary
+from gliner_distill.store.subword_vectors import SubwordVectors
+
+VECTOR_WIDTH = 128
+"""The width of a piece's vector."""
+
+
+def encode_subwords(
+    model: Any,
+    texts: Iterable[str],
+    *,
+    max_pieces: int = 40_000,
+    n_trained_pieces: int = 16_000,
+    batch_rows: int = 512,
+) -> SubwordVectors:
+    """Return a vocabulary with vectors from the encoder of a GLiNER.
+
+    Args:
+        model: A GLiNER.
+        texts: The words and labels of the corpus, as often as they occur.
+        max_pieces: The largest vocabulary of the GLiNER that is taken as it is. A larger one would
+            leave a student of 6M parameters no room for anything else, so a new vocabulary is
+            trained on the texts, and the encoder reads each of its pieces as text.
+        n_trained_pieces: The size of a vocabulary that is trained.
+        batch_rows: The number of pieces that go through the encoder at once.
+    """
+    tokenizer = model.data_processor.transformer_tokenizer
+    own = tokenizer.backend_tokenizer
+    if own.get_vocab_size() <= max_pieces:
+        vocabulary = Vocabulary.from_json(own.to_str())
+        inputs = [[piece] for piece in range(len(vocabulary))]
+    else:
+        vocabulary = train_vocabulary(texts, n_pieces=n_trained_pieces)
+        pieces = [piece.removeprefix("##") for piece in vocabulary.pieces()]
+        inputs = tokenizer(pieces, add_special_tokens=False)["input_ids"]
+    first = [i for i in (tokenizer.cls_token_id,) if i is not None]
+    last = [i for i in (tokenizer.sep_token_id,) if i is not None]
+    encoder = model.model.token_rep_layer.bert_layer.model
+    n_known = encoder.get_input_embeddings().num_embeddings
+    unknown = tokenizer.unk_token_id or 0
+    # GLiNER's own marks have an id but, in a bi-encoder, no row in the encoder's table.
+    inputs = [[piece if piece < n_known else unknown for piece in ids] for ids in inputs]
+    rows = [first + ids + last for ids in inputs]
+    states = mean_states(
+        encoder, rows, skip=(len(first), len(last)), device=model.device, batch_rows=batch_rows
+    )
+    return SubwordVectors(vocabulary, principal_components(states, VECTOR_WIDTH))
+
+
+def principal_components(vectors: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Return vectors, centered, in the basis of their `width` directions of largest variance.
+
+    If the vectors have fewer columns than `width`, columns of zeros follow.
+    """
+    centered = torch.from_numpy(vectors - vectors.mean(axis=0))
+    covariance = centered.T.double() @ centered.double()
+    directions = torch.linalg.eigh(covariance).eigenvectors.flip(1)[:, :width].float()
+    # The sign of an eigenvector is arbitrary; fixing it gives the same vectors on every machine.
+    largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))
+    components = (centered @ (directions * largest.sign())).numpy()
+    missing = width - components.shape[1]
+    return np.pad(components, ((0, 0), (0, max(0, missing))))
+
+
+@torch.inference_mode()
+def mean_states(
+    encoder: Any,
+    rows: Sequence[list[int]],
+    *,
+    skip: tuple[int, int],
+    device: torch.device,
+    batch_rows: int,
+) -> NDArray[np.float32]:
+    """Return the mean last state of each row without its special pieces, shape `(rows, hidden)`.
+
+    Args:
+        encoder: A transformer encoder.
+        rows: The piece ids of each row, special pieces included.
+        skip: How many special pieces each row has at its start and at its end.
+        device: The device of the encoder.
+        batch_rows: The number of rows that go through the encoder at once.
+    """
+    states = []
+    for start in range(0, len(rows), batch_rows):
+        part = rows[start : start + batch_rows]
+        longest = max(map(len, part))
+        ids = torch.tensor([row + [0] * (longest - len(row)) for row in part], device=device)
+        lengths = torch.tensor([len(row) for row in part], device=device)[:, None]
+        positions = torch.arange(longest, device=device)[None, :]
+        attention = (positions < lengths).long()
+        hidden: Tensor = encoder(input_ids=ids, attention_mask=attention).last_hidden_state
+        counted = ((positions >= skip[0]) & (positions < lengths - skip[1])).float()[..., None]
+        states.append((hidden.float() * counted).sum(1) / counted.sum(1).clamp(min=1))
+    return torch.cat(states).cpu().numpy()
