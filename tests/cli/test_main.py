@@ -13,6 +13,7 @@ import subprocess
 import sys
 import warnings
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from gliner_distill.cli.options import MANUAL_ENDS
 from gliner_distill.corpus.reader import write_passages
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.labeling import pipeline as labeling
+from gliner_distill.labeling.jobs import ShardLimits
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.progress import StageProgress
@@ -85,6 +87,9 @@ def in_temporary_folder(tmp_path, monkeypatch):
 def write_corpus(name, passages):
     write_passages(name, passages)
     return name
+
+
+label_in_small_shards = partial(label_corpus, limits=ShardLimits(passages=4))
 
 
 def assert_fails(finished, message, *, code=1):
@@ -467,10 +472,13 @@ def other_gliner_folder(build_gliner, tmp_path_factory):
 WAITING = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from gliner_distill import labeling, teacher
+from functools import partial
 
-labeling.SHARD_PASSAGES = 4
-score = teacher.GLiNERTeacher.score_passages
+from gliner_distill.labeling import jobs, pipeline
+from gliner_distill.teacher.gliner import GLiNERTeacher
+
+pipeline.label_corpus = partial(pipeline.label_corpus, limits=jobs.ShardLimits(passages=4))
+score = GLiNERTeacher.score_passages
 shards = iter(range(9))
 
 def score_and_wait(self, passages, labels):
@@ -479,7 +487,7 @@ def score_and_wait(self, passages, labels):
         sys.stdin.readline()
     return score(self, passages, labels)
 
-teacher.GLiNERTeacher.score_passages = score_and_wait
+GLiNERTeacher.score_passages = score_and_wait
 from gliner_distill.cli.main import main
 main()
 """
@@ -493,7 +501,7 @@ class TestLabel:
     def test_writes_a_store_that_resumes_after_ctrl_c(self, run_cli, gliner_folder, monkeypatch):
         corpus = write_corpus("my corpus.json", make_passages(10))
         args = ("label", corpus, "--teacher", gliner_folder, "--negatives", 1, "--out")
-        monkeypatch.setattr(labeling, "SHARD_PASSAGES", 4)
+        monkeypatch.setattr(labeling, "label_corpus", label_in_small_shards)
         whole = run_cli(*args, "whole")
         assert whole.code == 0
         assert whole.err == "labeling: 70 of 70 words\n"
@@ -541,7 +549,7 @@ class TestLabel:
             "from there\n"
         )
         assert read_manifest(Path("half")).n_labeled == 8
-        monkeypatch.setattr(labeling, "SHARD_PASSAGES", 4)
+        monkeypatch.setattr(labeling, "label_corpus", label_in_small_shards)
         finished = run_cli(*args, "half")
         assert finished.code == 0
         assert finished.err == "labeling: 84 of 84 words\n"
@@ -557,7 +565,7 @@ class TestLabel:
         args = ("label", corpus, "--teacher", gliner_folder, "--out")
         process = start_process(WAITING, *args, "store", stdin=subprocess.PIPE)
         assert process.stdout.readline() == "third shard\n"
-        monkeypatch.setattr(labeling, "SHARD_PASSAGES", 4)
+        monkeypatch.setattr(labeling, "label_corpus", label_in_small_shards)
         for options in ([], ["--repair"]):
             finished = run_cli(*args, "store", *options)
             assert_fails(
@@ -698,7 +706,7 @@ class TestLabel:
         assert not Path("store").exists()
 
     def test_repairs_what_is_broken_and_verify_names_it(self, run_cli, gliner_folder, monkeypatch):
-        monkeypatch.setattr(labeling, "SHARD_PASSAGES", 4)
+        monkeypatch.setattr(labeling, "label_corpus", label_in_small_shards)
         corpus = write_corpus("corpus.json", make_passages(14))
         args = ("label", corpus, "--teacher", gliner_folder, "--out", "store")
         assert run_cli(*args).code == 0
@@ -1228,11 +1236,10 @@ class TestInspect:
         assert "passages           20 of 20" in store.out.splitlines()
         assert "teacher            lexicon (ffffffffffff)" in store.out.splitlines()
 
-    def test_verifies_a_store_that_is_not_finished(self, run_cli, lexicon_teacher, monkeypatch):
-        monkeypatch.setattr(labeling, "SHARD_PASSAGES", 4)
+    def test_verifies_a_store_that_is_not_finished(self, run_cli, lexicon_teacher):
         dying = lexicon_teacher(LEXICON, fail_at_passage=9)
         with pytest.raises(RuntimeError):
-            label_corpus(make_passages(14), dying, "half", policy=LabelPolicy())
+            label_in_small_shards(make_passages(14), dying, "half", policy=LabelPolicy())
         finished = run_cli("inspect", "half", "--verify")
         assert finished.code == 0
         assert finished.out == "half: whole: 2 shards, 8 passages of 14, unfinished\n"

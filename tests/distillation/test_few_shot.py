@@ -6,6 +6,7 @@ The teacher looks words up; the student that tuning starts from is 8 wide.
 import errno
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ from gliner_distill.distillation.few_shot import (
 )
 from gliner_distill.entities import Entity, LabeledPassage, Passage
 from gliner_distill.errors import DistillError, StudentError
-from gliner_distill.labeling import pipeline as labeling
+from gliner_distill.labeling.jobs import ShardLimits
+from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.store.quantization import COMPACT
 from gliner_distill.student.files import load_student, save_student
 from gliner_distill.student.predictor import StudentPredictor
@@ -60,7 +62,8 @@ def small_world(monkeypatch, start_folder):
     monkeypatch.setattr(gold_tuning, "bundled_student_path", lambda: start_folder)
     monkeypatch.setattr(gold_tuning, "_MIN_EPOCHS", 2)
     monkeypatch.setattr(gold_tuning, "_MAX_EPOCHS", 2)
-    monkeypatch.setattr(labeling, "SHARD_PASSAGES", 4)
+    small_shards = partial(label_corpus, limits=ShardLimits(passages=4))
+    monkeypatch.setattr(gold_tuning, "label_corpus", small_shards)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import errno
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -32,7 +33,8 @@ from gliner_distill.distillation.train import training_settings
 from gliner_distill.distillation.workspace import alone_in
 from gliner_distill.entities import Entity, LabeledPassage, Passage
 from gliner_distill.errors import CorpusError, DistillError, SettingsError
-from gliner_distill.labeling import pipeline as labeling
+from gliner_distill.labeling.jobs import ShardLimits
+from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.store.store import SoftLabelStore
 from gliner_distill.student.files import load_student, save_student
 from gliner_distill.training.run import read_metrics
@@ -72,7 +74,9 @@ def small_world(tmp_path, monkeypatch, start_folder):
     monkeypatch.setattr(gold_tuning, "_MIN_EPOCHS", 2)
     monkeypatch.setattr(gold_tuning, "_MAX_EPOCHS", 2)
     monkeypatch.setattr(distillation, "computes_in_bf16", lambda: False)
-    monkeypatch.setattr(labeling, "SHARD_PASSAGES", 8)
+    small_shards = partial(label_corpus, limits=ShardLimits(passages=8))
+    monkeypatch.setattr(distillation, "label_corpus", small_shards)
+    monkeypatch.setattr(gold_tuning, "label_corpus", small_shards)
 
 
 @pytest.fixture

@@ -283,7 +283,8 @@ class TestErrors:
         fails(
             TeacherError,
             rf"^worker on {os.uname().nodename}: its teacher is other \(0{{12}}\), "
-            r"but the teacher of the store is letters \(f{12}\); put the same model on every machine$",
+            r"but the teacher of the store is letters \(f{12}\); put the same model on every "
+            r"machine$",
             partial(LetterTeacher, name="other", fingerprint="0" * 64),
         )
 

@@ -266,7 +266,9 @@ class TestRecovery:
         assert expected.shards == []
 
     def test_of_shards_with_several_teachers(self, tmp_path, make_store, mixed_passages):
-        items = [replace(item, individual_probs=(item.probs, item.probs)) for item in mixed_passages]
+        items = [
+            replace(item, individual_probs=(item.probs, item.probs)) for item in mixed_passages
+        ]
         manifest = make_store(tmp_path, items, [1, 1, 2], individual_teachers=["large", "small"])
         assert recover_shards(tmp_path, manifest) == manifest.shards
 

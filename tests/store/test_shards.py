@@ -1,8 +1,8 @@
 """Shards: labeled passages as the bytes of a Parquet file, and back."""
 
+import hashlib
 from dataclasses import replace
 
-import hashlib
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq

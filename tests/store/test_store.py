@@ -66,7 +66,10 @@ class TestRoundTrip:
         assert {item.probs.dtype for item in store} == {np.dtype(np.float32)}
 
     def test_with_what_each_teacher_said(self, tmp_path, make_store, mixed_passages, comparable):
-        items = [replace(item, individual_probs=(item.probs / 2, 1 - item.probs)) for item in mixed_passages]
+        items = [
+            replace(item, individual_probs=(item.probs / 2, 1 - item.probs))
+            for item in mixed_passages
+        ]
         make_store(tmp_path, items, [2, 2], individual_teachers=["large", "small"])
         store = SoftLabelStore(str(tmp_path))
         assert comparable(store, COMPACT) == comparable(items, COMPACT)
@@ -318,7 +321,9 @@ class TestManifest:
             "other_files": [vectors],
         }
         metadata |= {"teacher_metadata": {"n_parameters": 5}, "seconds": 1.25, "machine": "toaster"}
-        items = [replace(item, individual_probs=(item.probs, item.probs)) for item in mixed_passages]
+        items = [
+            replace(item, individual_probs=(item.probs, item.probs)) for item in mixed_passages
+        ]
         written = make_store(tmp_path, items, [3, 1], **metadata)
         found = read_manifest(tmp_path)
         assert found == written

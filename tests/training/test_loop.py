@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from gliner_distill.entities import Entity, LabeledPassage, Passage
 from gliner_distill.errors import SettingsError, StudentError
 from gliner_distill.evaluation.evaluate import evaluate
-from gliner_distill.labeling import pipeline as labeling
+from gliner_distill.labeling.jobs import ShardLimits
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.runtime.config import TORCH_WEIGHTS_FILE, StudentConfig
@@ -829,11 +829,11 @@ class TestTrainingSettings:
 
 class TestTrainOnStore:
     @pytest.fixture
-    def store(self, tmp_path, monkeypatch, five_passages, lexicon_teacher):
-        monkeypatch.setattr(labeling, "SHARD_PASSAGES", 3)
+    def store(self, tmp_path, five_passages, lexicon_teacher):
         teacher = lexicon_teacher({"paris": "city", "mary": "person", "rhine": "river"})
         passages = [item.passage for item in five_passages]
-        label_corpus(passages, teacher, tmp_path / "store", policy=LabelPolicy(negatives=2))
+        policy, limits = LabelPolicy(negatives=2), ShardLimits(passages=3)
+        label_corpus(passages, teacher, tmp_path / "store", policy=policy, limits=limits)
         return tmp_path / "store"
 
     @staticmethod

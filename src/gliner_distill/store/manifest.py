@@ -22,8 +22,6 @@ MANIFEST = "manifest.json"
 DATA_FOLDER = "data"
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class StoredFile:
     """A file of a store as it was written; `file` is its path below the store's folder."""
