@@ -1,7 +1,8 @@
 """Write files whole or not at all, and keep other processes out of a folder.
 
-Every file of the package is written here: under a temporary name beside its own, flushed to the
-disk, and renamed. A reader never sees half a file, and a full disk leaves the old one as it was.
+This is the only module that writes files. It writes under a temporary name beside the final one,
+flushes to the disk and then renames. A reader never sees half of a file, and after an error such
+as a full disk the old file is unchanged.
 """
 
 import json
@@ -11,25 +12,27 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gliner_distill.errors import DistillError
+from gliner_distill.errors import DistillError, MissingExtraError
 
 PART_SUFFIX = ".part"
-"""Ending of a file that is being written; a killed process may leave one behind."""
+"""The suffix of a file that is being written; a killed process may leave such a file behind."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file that takes the name of `path` once the block has ended.
+    """Open a temporary file that replaces `path` when the block ends without an error.
+
+    After an error inside the block, too, the old file is unchanged and the temporary one is gone.
 
     Raises:
-        OSError: The disk is full, or the folder cannot be written. The old file is untouched and
-            the temporary one is gone, as after any other error inside the block.
+        OSError: The disk is full, or the folder is missing or cannot be written.
     """
     temporary = path.with_name(path.name + PART_SUFFIX)
     try:
         with temporary.open("wb") as stream:
             yield stream
             stream.flush()
+            # Without this, a power cut after the rename may leave an empty file.
             os.fsync(stream.fileno())
         temporary.replace(path)
     except BaseException:
@@ -39,10 +42,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, then rename it.
+    """Write the whole content of a file at once; see `replacing`.
 
     Raises:
-        OSError: See `replacing`.
+        OSError: The disk is full, or the folder is missing or cannot be written.
     """
     with replacing(path) as stream:
         stream.write(content)
@@ -51,11 +54,11 @@ def replace_file(path: Path, content: bytes) -> None:
 def write_file(
     path: Path, content: bytes | str, *, error: type[DistillError] = DistillError
 ) -> None:
-    """Write a file as `replace_file` does, and make its folder if there is none.
+    """Write a file as `replace_file` does, and create its folder if necessary.
 
     Args:
         path: The file.
-        content: Its bytes, or text to encode as UTF-8; a lone surrogate becomes a question mark.
+        content: The bytes, or a text to encode as UTF-8; a lone surrogate becomes a question mark.
         error: The class of the error to raise.
 
     Raises:
@@ -79,7 +82,7 @@ def write_json(path: Path, value: Any, *, error: type[DistillError] = DistillErr
 
 
 def reason_of(error: Exception) -> str:
-    """Return the reason of an error on one line, without the path that an `OSError` repeats.
+    """Return the reason of an error as one line, without the path that an `OSError` repeats.
 
     >>> reason_of(FileNotFoundError(2, "No such file or directory", "notes.txt"))
     'No such file or directory'
@@ -91,18 +94,22 @@ def reason_of(error: Exception) -> str:
 def exclusive_lock(
     path: Path, *, busy: str, error: type[DistillError] = DistillError
 ) -> Iterator[None]:
-    """Hold a lock file for as long as the block runs, so that one process works in a folder.
+    """Hold a lock while the block runs, so that only one process works in a folder.
 
     Args:
-        path: The lock file; its folder is made if there is none.
-        busy: The message if another process holds the lock.
+        path: The lock file; its folder is created if necessary.
+        busy: The message for the case that another process holds the lock.
         error: The class of the error to raise.
 
     Raises:
         DistillError: Another process holds the lock, or the file cannot be written; of class
             `error`.
+        MissingExtraError: The package filelock is not installed.
     """
-    from filelock import FileLock, Timeout  # of the extra `train`
+    try:
+        from filelock import FileLock, Timeout
+    except ModuleNotFoundError as problem:
+        raise MissingExtraError("filelock", "train") from problem
 
     lock = FileLock(path, timeout=0)
     try:

@@ -1,0 +1,50 @@
+"""Passages and words: the labels of a passage, and the words of a text."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gliner_distill.entities import (
+    Entity,
+    LabeledPassage,
+    Passage,
+    count_words,
+    split_words,
+    word_bounds,
+    word_texts,
+)
+
+
+def test_passage_own_labels_are_those_of_entities_then_of_the_list_each_once() -> None:
+    entities = (Entity(0, 1, "person"), Entity(1, 2, "city"), Entity(2, 3, "person"))
+    passage = Passage(("Ann", "Rome", "Bo"), entities, ("river", "city"))
+    assert passage.own_labels == ("person", "city", "river")
+
+
+def test_entity_equality_and_order_ignore_the_score() -> None:
+    assert Entity(0, 1, "city", 0.5) == Entity(0, 1, "city", 0.9)
+    assert sorted([Entity(1, 2, "a"), Entity(0, 2, "b"), Entity(0, 1, "c")]) == [
+        Entity(0, 1, "c"),
+        Entity(0, 2, "b"),
+        Entity(1, 2, "a"),
+    ]
+
+
+@given(st.text())
+def test_split_words_gives_the_words_at_their_positions(text: str) -> None:
+    words = split_words(text)
+    assert [text[word.start_char : word.end_char] for word in words] == word_texts(text)
+    assert [(word.start_char, word.end_char) for word in words] == word_bounds(text)
+    assert [word.text for word in words] == word_texts(text)
+
+
+@given(st.text())
+def test_split_words_leaves_out_only_white_space(text: str) -> None:
+    assert "".join(word_texts(text)) == "".join(text.split())
+
+
+def test_count_words_counts_plain_and_labeled_passages() -> None:
+    passage = Passage(("Ann", "left"))
+    labeled = LabeledPassage(passage, ("person",), np.zeros((2, 1, 3), np.float32))
+    assert count_words([]) == 0
+    assert count_words([passage, labeled]) == 4

@@ -1,0 +1,220 @@
+"""Files that are written whole or not at all, and the lock that one process holds on a folder."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gliner_distill.errors import DistillError, MissingExtraError, StoreError
+from gliner_distill.files import (
+    PART_SUFFIX,
+    exclusive_lock,
+    reason_of,
+    replace_file,
+    replacing,
+    write_file,
+    write_json,
+)
+
+# Writes more than the file size limit allows, which the system refuses as it does on a full disk.
+WRITE_TOO_MUCH = """
+import resource, signal, sys
+from pathlib import Path
+from gliner_distill.errors import DistillError
+from gliner_distill.files import write_file
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_file(Path(sys.argv[1]), b"x" * 5000)
+except DistillError as error:
+    print(error)
+"""
+
+# Holds a lock until its standard input is closed.
+HOLD_LOCK = """
+import sys
+from pathlib import Path
+from gliner_distill.files import exclusive_lock
+
+with exclusive_lock(Path(sys.argv[1]), busy="busy"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_replacing_shows_the_old_file_until_the_block_has_ended(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"old")
+    with replacing(path) as stream:
+        stream.write(b"new")
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_replacing_keeps_the_old_file_after_an_error_in_the_block(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"old")
+
+    def write_and_fail() -> None:
+        with replacing(path) as stream:
+            stream.write(b"new")
+            raise error
+
+    with pytest.raises(error):
+        write_and_fail()
+    assert path.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+def test_replacing_keeps_the_old_file_if_the_disk_does_not_take_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        replace_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+def test_replacing_writes_over_a_part_file_that_a_killed_process_left(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.with_name(path.name + PART_SUFFIX).write_bytes(b"half of something longer")
+    replace_file(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+def test_write_file_keeps_the_old_file_when_the_new_one_does_not_fit(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"old")
+    process = subprocess.run(
+        [sys.executable, "-c", WRITE_TOO_MUCH, path], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.startswith(f"{path}: ")
+    assert "File too large" in process.stdout
+    assert path.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+def test_write_file_creates_folders_and_encodes_text(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "c.txt"
+    write_file(path, "naïve \ud800")
+    assert path.read_text(encoding="utf-8") == "naïve ?"
+
+
+def test_write_file_raises_the_class_of_error_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"file/a\.txt: .*(Not a directory|File exists)"):
+        write_file(tmp_path / "file" / "a.txt", b"", error=StoreError)
+
+
+def test_write_json_writes_readable_text_that_ends_with_a_line_break(tmp_path: Path) -> None:
+    value = {"name": "naïve", "rows": [1, 2.5, None]}
+    write_json(tmp_path / "a.json", value)
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == value
+    assert "naïve" in text
+    assert text.endswith("}\n")
+
+
+def test_write_json_leaves_the_old_file_if_the_value_is_not_json(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", [1])
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", [object()])
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == [1]
+    assert names_in(tmp_path) == ["a.json"]
+
+
+def test_reason_of_is_one_line_without_the_path() -> None:
+    assert reason_of(PermissionError(13, "Permission denied", "a.txt")) == "Permission denied"
+    assert reason_of(ValueError("two\n  lines")) == "two lines"
+    assert reason_of(OSError("no number")) == "no number"
+
+
+def test_exclusive_lock_keeps_a_second_process_out_until_the_first_one_ends(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "folder" / ".lock"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD_LOCK, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with (
+            pytest.raises(StoreError, match="folder is in use"),
+            exclusive_lock(path, busy="folder is in use", error=StoreError),
+        ):
+            pytest.fail("two processes hold the lock")
+        assert holder.stdin is not None
+        holder.stdin.close()
+        assert holder.wait(timeout=60) == 0
+    with exclusive_lock(path, busy="folder is in use"):
+        pass
+
+
+def test_exclusive_lock_is_free_after_its_process_was_killed(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD_LOCK, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        holder.kill()
+    with exclusive_lock(path, busy="folder is in use"):
+        pass
+
+
+def test_exclusive_lock_is_free_after_an_error_in_the_block(tmp_path: Path) -> None:
+    def fail() -> None:
+        with exclusive_lock(tmp_path / ".lock", busy="busy"):
+            raise ValueError("inside")
+
+    with pytest.raises(ValueError, match="inside"):
+        fail()
+    with exclusive_lock(tmp_path / ".lock", busy="busy"):
+        pass
+
+
+def test_exclusive_lock_names_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(DistillError, match=r"file/folder: .*Not a directory"),
+        exclusive_lock(tmp_path / "file" / "folder" / ".lock", busy="busy"),
+    ):
+        pytest.fail("the lock was taken in a folder that cannot exist")
+
+
+def test_exclusive_lock_says_which_extra_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    with (
+        pytest.raises(MissingExtraError, match=r"filelock.*gliner-distill\[train\]"),
+        exclusive_lock(tmp_path / ".lock", busy="busy"),
+    ):
+        pytest.fail("the lock was taken without filelock")
