@@ -1,7 +1,7 @@
-"""A stand-in for the Hugging Face Hub on this machine, and processes that use it.
+"""A server that stands in for the Hugging Face Hub, and processes that use it.
 
-It answers what downloading and uploading ask, keeps what is uploaded and gives it back. Two tokens
-are known to it: one may write, one may only read.
+It answers the requests of downloads and uploads, and keeps uploaded files for later downloads. It
+knows two tokens: one has write permission, the other one may only read.
 """
 
 import base64
@@ -25,10 +25,10 @@ WRITER, READER = "hf_writer", "hf_reader"
 
 
 class StandInHub(ThreadingHTTPServer):
-    """Its repositories, by names such as datasets/me/passages, and what was asked of it.
+    """The server, its repositories by names such as datasets/me/passages, and all requests to it.
 
-    Files with one of the `large_suffixes` are uploaded by themselves, to `large_files` by their
-    SHA-256; all others come within the commit.
+    Files with one of the `large_suffixes` are uploaded one by one and kept in `large_files` by
+    their SHA-256; all other files are part of the commit.
     """
 
     def __init__(self, repos: Mapping[str, Mapping[str, bytes]]) -> None:
@@ -45,12 +45,12 @@ class StandInHub(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def commit(self, repo: str) -> str:
-        """Return a hash of what a repository holds now."""
+        """Return a hash of the present content of a repository."""
         held = [(name, _blob_id(data)) for name, data in sorted(self.repos[repo].items())]
         return hashlib.sha1(json.dumps([repo, held]).encode()).hexdigest()
 
     def oid(self, name: str, data: bytes) -> str:
-        """Return the hash that the hub knows a file's content by."""
+        """Return the hash by which the hub identifies the content of a file."""
         large = name.endswith(self.large_suffixes)
         return hashlib.sha256(data).hexdigest() if large else _blob_id(data)
 
@@ -155,12 +155,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(200, data, headers)
 
     def entries(self, repo: str) -> list[dict[str, object]]:
-        """Return files and folders as the tree lists them."""
-        found: dict[str, dict[str, object]] = {}
+        """Return the files and folders of a repository as the hub lists its tree."""
+        entries: dict[str, dict[str, object]] = {}
         for name, data in self.server.repos[repo].items():
             for folder in list(Path(name).parents)[:-1]:
                 path = folder.as_posix()
-                found[path] = {"type": "directory", "path": path, "size": 0, "oid": "0" * 40}
+                entries[path] = {"type": "directory", "path": path, "size": 0, "oid": "0" * 40}
             entry = {"type": "file", "path": name, "size": len(data), "oid": _blob_id(data)}
             if name.endswith(self.server.large_suffixes):
                 entry["lfs"] = {
@@ -168,8 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
                     "size": len(data),
                     "pointerSize": 130,
                 }
-            found[name] = entry
-        return list(found.values())
+            entries[name] = entry
+        return list(entries.values())
 
     def validate_yaml(self, card: str) -> None:
         try:
@@ -203,13 +203,13 @@ class _Handler(BaseHTTPRequestHandler):
             return {"href": f"{self.server.endpoint}/large/{name}"}
 
         answer = [
-            {"oid": one["oid"], "size": one["size"]}
+            {"oid": item["oid"], "size": item["size"]}
             | (
                 {}
-                if one["oid"] in self.server.large_files
-                else {"actions": {"upload": action(str(one["oid"])), "verify": action("verify")}}
+                if item["oid"] in self.server.large_files
+                else {"actions": {"upload": action(str(item["oid"])), "verify": action("verify")}}
             )
-            for one in objects
+            for item in objects
         ]
         self.answer_json({"transfer": "basic", "objects": answer})
 
@@ -233,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
         return header.removeprefix("Bearer ") if header else None
 
     def refuse(self) -> None:
-        """Answer who may not write, or has a token that the hub does not know."""
+        """Refuse a request that has no write permission or an unknown token."""
         if self.token() == READER:
             self.answer(403, headers={"X-Error-Message": "You have no write access"})
         else:
@@ -265,7 +265,7 @@ def _blob_id(data: bytes) -> str:
 
 @dataclass
 class Client:
-    """Evaluates expressions in a process of their own, with the settings of one machine."""
+    """A machine with its own settings, on which each expression is evaluated in a new process."""
 
     home: Path
     endpoint: str
@@ -273,7 +273,7 @@ class Client:
     settings: dict[str, str] = field(default_factory=dict)
 
     def call(self, expression: str) -> str:
-        """Return what the expression evaluates to, or the message of its HubError."""
+        """Return the value of an expression as text, or the message of the HubError it raises."""
         code = (
             f"{self.imports}\n"
             "from gliner_distill.errors import HubError\n"

@@ -1,4 +1,4 @@
-"""The hub functions against a stand-in server on this machine.
+"""Downloads from a stand-in for the hub that runs on this machine.
 
 `huggingface_hub` reads its settings when it is imported, so each call runs in its own process.
 """
@@ -65,11 +65,13 @@ def client(endpoint: str, tmp_path: Path) -> Client:
         ("a/" + "b" * 100, False),
     ],
 )
-def test_hub_id_is_owner_and_name_but_no_data_file(text: str, is_id: bool) -> None:
+def test_looks_like_hub_id_accepts_owner_and_name_but_no_data_file(
+    text: str, is_id: bool
+) -> None:
     assert looks_like_hub_id(text) is is_id
 
 
-def test_dataset_is_downloaded_then_read_from_cache_offline_and_without_network(
+def test_download_dataset_file_uses_the_cache_offline_and_without_a_network(
     client: Client,
 ) -> None:
     path = Path(client.call("download_dataset_file('me/passages')"))
@@ -80,7 +82,7 @@ def test_dataset_is_downloaded_then_read_from_cache_offline_and_without_network(
     assert client.unreachable().call("download_dataset_file('me/passages')") == str(path)
 
 
-def test_dataset_without_data_json_gives_its_only_json_file_online_and_offline(
+def test_download_dataset_file_takes_the_only_json_file_online_and_offline(
     client: Client,
 ) -> None:
     path = Path(client.call("download_dataset_file('me/one-file')"))
@@ -94,30 +96,27 @@ def test_read_passages_reads_a_hub_data_set(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "facts"),
     [
-        ("download_dataset_file('me/many')", ["2 other JSON files: a.json, b.jsonl", "path"]),
-        ("download_dataset_file('me/parquet')", ["no JSON file", "data.parquet"]),
-        ("download_dataset_file('me/nothing')", ["data set me/nothing is not on http", "HTTP 401"]),
+        ("download_dataset_file('me/many')", ["data set me/many", "a.json, b.jsonl", "path"]),
+        ("download_dataset_file('me/parquet')", ["data set me/parquet", "data.parquet"]),
+        ("download_dataset_file('me/nothing')", ["data set me/nothing", "HTTP 401"]),
         ("download_dataset_file('me/gated')", ["gated", "HF_TOKEN", "local path"]),
-        ("download_model('me/nothing')", ["model me/nothing is not on http", "check the name"]),
-        (
-            "download_model('me/pickled')",
-            ["no *.safetensors", "pytorch_model.bin", "pickled weights are not loaded"],
-        ),
-        ("next(read_passages('me/nothing'))", ["no such file, and as a hub data set"]),
+        ("download_model('me/nothing')", ["model me/nothing", "HTTP 401", "the name"]),
+        ("download_model('me/pickled')", ["*.safetensors", "pytorch_model.bin", "pickled"]),
+        ("next(read_passages('me/nothing'))", ["no such file", "data set me/nothing"]),
     ],
 )
-def test_hub_error_says_what_happened_and_what_to_do(
-    client: Client, call: str, said: list[str]
+def test_hub_error_names_the_repository_the_reason_and_the_way_out(
+    client: Client, call: str, facts: list[str]
 ) -> None:
     message = client.call(call)
     assert message.startswith("HubError: ")
-    for part in said:
-        assert part in message
+    for fact in facts:
+        assert fact in message
 
 
-def test_model_is_downloaded_without_pickles_then_read_from_cache(client: Client) -> None:
+def test_download_model_leaves_out_pickles_and_uses_the_cache_offline(client: Client) -> None:
     folder = Path(client.call("download_model('me/model')"))
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["config.json", "model.safetensors", "tokenizer.json"]
@@ -129,27 +128,27 @@ def test_model_is_downloaded_without_pickles_then_read_from_cache(client: Client
 @pytest.mark.parametrize(
     "call", ["download_dataset_file('me/other')", "download_model('me/other')"]
 )
-def test_no_network_and_empty_cache_is_an_error_that_names_cache_and_way_out(
+def test_download_without_network_and_cache_names_both_and_the_way_out(
     client: Client, call: str
 ) -> None:
     started = time.monotonic()
     message = client.unreachable().call(call)
     assert time.monotonic() - started < 20
-    assert f"cannot be had from {client.unreachable().endpoint[:16]}" in message
-    assert f"the cache {client.home / 'hub'} has no whole copy" in message
-    assert "give a local path, or run once with network" in message
+    for fact in ("me/other", client.unreachable().endpoint[:16], str(client.home / "hub")):
+        assert fact in message
+    assert "local path" in message
     assert "HF_HUB_OFFLINE=1" in message
 
 
-def test_offline_and_empty_cache_is_an_error_that_names_the_setting(client: Client) -> None:
+def test_download_offline_with_an_empty_cache_names_cache_and_setting(client: Client) -> None:
     offline = client.with_settings(HF_HUB_OFFLINE="1")
     message = offline.call("download_dataset_file('me/passages')")
-    assert f"not wholly in the cache {client.home / 'hub'}" in message
-    assert "HF_HUB_OFFLINE forbids" in message
+    assert str(client.home / "hub") in message
+    assert "HF_HUB_OFFLINE" in message
     assert "local path" in message
 
 
-def test_hub_that_never_answers_fails_within_seconds(client: Client) -> None:
+def test_download_from_a_hub_that_never_answers_fails_within_seconds(client: Client) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         mute = replace(client, endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")
         started = time.monotonic()

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 START, END, INSIDE = 0, 1, 2
 """The positions of the three probabilities on the last axis of every array of probabilities."""
 
-
 _WORD = re.compile(r"\w+(?:[-_]\w+)*|\S")
 
 

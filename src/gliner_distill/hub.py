@@ -1,9 +1,9 @@
-"""Files of data sets and models from the Hugging Face Hub or its cache; soft-label stores to it.
+"""Download data sets, models and stores from the Hugging Face Hub, and upload stores to it.
 
-`huggingface_hub` does the work, with its own cache, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE; it
-reads them when it is imported, which is why it is imported only within the functions here. The
-hub is asked once, with a short time limit, before anything is downloaded or uploaded: without
-network the cache answers at once. Pickled weights are never fetched.
+`huggingface_hub` does the work, with its own cache and its settings HF_ENDPOINT, HF_TOKEN and
+HF_HUB_OFFLINE. It reads those when it is imported, so it is imported only inside functions here.
+The hub is first asked one question with a short time limit: without a network the cache answers
+at once. Pickled weights are never downloaded.
 """
 
 import logging
@@ -14,38 +14,21 @@ from typing import Literal
 
 from gliner_distill.errors import HubError
 
+# Long enough for a slow network, short enough not to look frozen without one.
 _HUB_TIMEOUT_S = 5.0
-
-
 _DATA_FILE = "data.json"
-
-
 _DATA_SUFFIXES = (".json", ".jsonl")
-
-
-_DESCRIPTIONS_OF_DATA = {"dataset_info.json", "dataset_infos.json"}
-
-
+_METADATA_FILES = {"dataset_info.json", "dataset_infos.json"}
 _FILE_SUFFIXES = (*_DATA_SUFFIXES, ".txt", ".tsv", ".csv", ".conll", ".bio", ".iob", ".gz")
-
-
 _STORE_MANIFEST = "manifest.json"
-
-
 _MODEL_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model", "*.onnx"]
-
-
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
-
-
 _RepoType = Literal["dataset", "model"]
-
-
 _logger = logging.getLogger(__name__)
 
 
 def looks_like_hub_id(text: str) -> bool:
-    """Say whether a text has the form owner/name; names like those of data files do not count.
+    """Return whether a text has the form owner/name and does not look like the path of a data file.
 
     >>> looks_like_hub_id("urchade/pile-mistral-v0.1"), looks_like_hub_id("corpora/train.jsonl")
     (True, False)
@@ -55,10 +38,11 @@ def looks_like_hub_id(text: str) -> bool:
 
 
 def download_dataset_file(repo_id: str) -> Path:
-    """Return the path of a data set's `data.json`, or of its only other JSON file, in the cache.
+    """Download the `data.json` of a data set, or its only JSON file, and return its path.
 
     Raises:
-        HubError: The data set cannot be had, or it is not clear which of its files is meant.
+        HubError: The hub and its cache cannot provide the data set, or it has several JSON files
+            or none.
     """
     names = _list_files(repo_id, "dataset")
     if isinstance(names, HubError):
@@ -78,10 +62,11 @@ def download_dataset_file(repo_id: str) -> Path:
 
 
 def download_model(repo_id: str) -> Path:
-    """Return the folder in the cache that holds a model's safetensors, tokenizer and settings.
+    """Download the weights, tokenizer and settings of a model, and return their folder.
 
     Raises:
-        HubError: The model cannot be had, or it has no weights in the safetensors form.
+        HubError: The hub and its cache cannot provide the model, or its weights are not in the
+            safetensors format.
     """
     names = _list_files(repo_id, "model")
     if isinstance(names, HubError):
@@ -101,10 +86,11 @@ def download_model(repo_id: str) -> Path:
 
 
 def download_store(repo_id: str, patterns: Sequence[str]) -> Path:
-    """Return the folder in the cache that holds a pushed soft-label store: what matches patterns.
+    """Download the files of a soft-label store that match patterns, and return their folder.
 
     Raises:
-        HubError: The data set cannot be had, or it is no soft-label store.
+        HubError: The hub and its cache cannot provide the data set, or it is not a soft-label
+            store.
     """
     names = _list_files(repo_id, "dataset")
     if isinstance(names, HubError):
@@ -130,26 +116,26 @@ def download_store(repo_id: str, patterns: Sequence[str]) -> Path:
 def upload_store(
     folder: Path, repo_id: str, patterns: Sequence[str], *, private: bool = False
 ) -> str:
-    """Upload the files of a folder that match as a hub data set; return its URL.
+    """Upload the files of a folder that match patterns as a hub data set, and return its URL.
 
-    The data set is made where there is none, for all to see unless its owner keeps new ones
-    private or `private` is set. One that is there already keeps neither shards nor other files
-    that match the patterns and are not in the folder.
+    A new data set is public, unless `private` is set or its owner keeps new ones private. In an
+    existing data set, files that match the patterns but are not in the folder are deleted.
 
     Raises:
-        HubError: The hub cannot be reached, or refuses; or a data set that is to be private is
-            public already.
+        HubError: The hub cannot be reached or refuses the upload, or `private` is set but the data
+            set exists and is public.
     """
     if not looks_like_hub_id(repo_id):
         raise HubError(
-            f"{repo_id!r} names no data set of the hub; give a name such as me/my-labels"
+            f"{repo_id!r} is not the name of a hub data set; expected owner/name, such as "
+            "me/my-labels"
         )
     _check_target(repo_id, private=private)
     from huggingface_hub import HfApi
 
     try:
         hub = HfApi()
-        # None leaves it to the owner, an organisation that may keep what is new private.
+        # None leaves the choice to the owner: an organization may keep new data sets private.
         url = hub.create_repo(
             repo_id, repo_type="dataset", exist_ok=True, private=True if private else None
         )
@@ -161,48 +147,49 @@ def upload_store(
             delete_patterns=list(patterns),
             commit_message="Upload a soft-label store",
         )
-    except Exception as error:  # as in _list_files; and of hf_xet
+    except Exception as error:  # see _list_files; hf_xet raises its own as well
         raise HubError(_explain_upload(repo_id, error)) from error
     return str(url)
 
 
 def _check_target(repo_id: str, *, private: bool) -> None:
-    """Make sure that a data set may be replaced: there is none, or it is a store, or holds no data.
+    """Check that an upload would not overwrite other data or make private data public.
 
     Raises:
-        HubError: It is not so, or it is public and should be private, or the hub cannot be asked.
+        HubError: The data set exists and holds other data, or it is public although it should be
+            private, or the hub cannot be reached.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
-        found = HfApi().dataset_info(repo_id, timeout=_HUB_TIMEOUT_S)
+        info = HfApi().dataset_info(repo_id, timeout=_HUB_TIMEOUT_S)
     except RepositoryNotFoundError:
         return
-    except Exception as error:  # as in _list_files
+    except Exception as error:  # see _list_files
         raise HubError(_explain_upload(repo_id, error)) from error
-    names = [sibling.rfilename for sibling in found.siblings or []]
+    names = [sibling.rfilename for sibling in info.siblings or []]
     if _STORE_MANIFEST not in names and any(name.endswith(".parquet") for name in names):
         raise HubError(
-            f"data set {repo_id} holds Parquet files and is no soft-label store; uploading would "
-            "replace them, so choose another name"
+            f"data set {repo_id} holds Parquet files but is not a soft-label store; the upload "
+            "would delete them, so choose another name"
         )
-    if private and found.private is False:
+    if private and info.private is False:
         raise HubError(
-            f"data set {repo_id} is public already and uploading does not change that; make it "
-            "private in its settings on the hub, or choose another name"
+            f"data set {repo_id} already exists and is public; make it private in its settings on "
+            "the hub, or choose another name"
         )
 
 
 def _list_files(repo_id: str, repo_type: _RepoType) -> list[str] | HubError:
-    """Return the names of a repository's files on the hub, or why the hub does not give them."""
+    """Return the names of a repository's files on the hub, or the error that the hub caused."""
     from huggingface_hub import HfApi
 
     try:
         hub = HfApi()
         ask = hub.dataset_info if repo_type == "dataset" else hub.model_info
         siblings = ask(repo_id, timeout=_HUB_TIMEOUT_S).siblings
-    except Exception as error:  # of httpx or requests, depending on huggingface_hub's version
+    except Exception as error:  # from httpx or requests, depending on huggingface_hub's version
         return HubError(_explain(repo_id, repo_type, error))
     return [sibling.rfilename for sibling in siblings or []]
 
@@ -210,11 +197,11 @@ def _list_files(repo_id: str, repo_type: _RepoType) -> list[str] | HubError:
 def _cached_snapshot(
     repo_id: str, repo_type: _RepoType, patterns: Sequence[str], *, why_no_hub: HubError
 ) -> Path:
-    """Return the folder of what the cache holds of a repository.
+    """Return the folder in the cache that holds the files of a repository.
 
     Raises:
-        HubError: It holds nothing, or is known to lack files that match the patterns; the message
-            says why the hub did not help.
+        HubError: `why_no_hub`, if the cache holds no file or is known to lack some that match the
+            patterns.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -225,14 +212,14 @@ def _cached_snapshot(
         )
     except LocalEntryNotFoundError as error:
         raise why_no_hub from error
-    _logger.info("the hub was not used (%s), the cache was: %s", why_no_hub, folder)
+    _logger.info("the hub was not used (%s), but its cache: %s", why_no_hub, folder)
     return Path(folder)
 
 
 def _fetch(repo_id: str, repo_type: _RepoType, download: Callable[[], str]) -> Path:
     try:
         return Path(download())
-    except Exception as error:  # as in _list_files; and the disk may be full
+    except Exception as error:  # see _list_files; the disk may be full, too
         raise HubError(_explain(repo_id, repo_type, error)) from error
 
 
@@ -242,34 +229,34 @@ def _choose_data_file(repo_id: str, names: list[str]) -> str:
     candidates = sorted(
         name
         for name in names
-        if name.lower().endswith(_DATA_SUFFIXES) and name not in _DESCRIPTIONS_OF_DATA
+        if name.lower().endswith(_DATA_SUFFIXES) and name not in _METADATA_FILES
     )
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
         raise HubError(
-            f"data set {repo_id} has no {_DATA_FILE}, but {len(candidates)} other JSON files: "
+            f"data set {repo_id} has no {_DATA_FILE} but {len(candidates)} other JSON files: "
             f"{_enumerate(candidates)}; download the one you mean and give its path"
         )
     raise HubError(
-        f"data set {repo_id} has no JSON file to read (it has {_enumerate(sorted(names))}); "
-        "convert its passages to the pile-mistral form and give that file's path"
+        f"data set {repo_id} has no JSON file (its files: {_enumerate(sorted(names))}); "
+        "convert its passages to the pile-mistral format and give the path of that file"
     )
 
 
 def _check_weights(repo_id: str, names: list[str]) -> None:
     if not any(name.endswith(".safetensors") for name in names):
         raise HubError(
-            f"model {repo_id} has no *.safetensors file (it has {_enumerate(sorted(names))}); "
-            "pickled weights are not loaded, so convert them and give the folder's path"
+            f"model {repo_id} has no *.safetensors file (its files: {_enumerate(sorted(names))}); "
+            "pickled weights are not loaded, so convert them and give the path of the folder"
         )
 
 
 def _check_manifest(repo_id: str, names: list[str]) -> None:
     if _STORE_MANIFEST not in names:
         raise HubError(
-            f"data set {repo_id} has no {_STORE_MANIFEST}, so it is no soft-label store (it has "
-            f"{_enumerate(sorted(names))}); check the name"
+            f"data set {repo_id} has no {_STORE_MANIFEST}, so it is not a soft-label store (its "
+            f"files: {_enumerate(sorted(names))}); check the name"
         )
 
 
@@ -280,7 +267,7 @@ def _enumerate(names: list[str]) -> str:
 
 
 def _explain(repo_id: str, repo_type: _RepoType, error: Exception) -> str:
-    """Return, as one line, what went wrong with the hub and what to do."""
+    """Return one line on what went wrong with the hub and what to do."""
     from huggingface_hub import constants
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -289,52 +276,55 @@ def _explain(repo_id: str, repo_type: _RepoType, error: Exception) -> str:
         RepositoryNotFoundError,
     )
 
-    what = f"{'data set' if repo_type == 'dataset' else 'model'} {repo_id}"
+    repo = f"{'data set' if repo_type == 'dataset' else 'model'} {repo_id}"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     if isinstance(error, OfflineModeIsEnabled):
         return (
-            f"{what} is not wholly in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE "
-            "forbids asking the hub; give a local path, or run once with network and without "
+            f"{repo} is not completely in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE "
+            "forbids asking the hub; give a local path, or run once with a network and without "
             "HF_HUB_OFFLINE to fill the cache"
         )
     if isinstance(error, GatedRepoError) or status == 403:
         return (
-            f"{what} is gated or closed to you (HTTP {status}); accept its terms on "
+            f"{repo} is gated, or you have no access to it (HTTP {status}); accept its terms on "
             f"{constants.ENDPOINT} and log in (`hf auth login` or HF_TOKEN), or give a local path"
         )
     if isinstance(error, RepositoryNotFoundError) or status in (401, 404):
         return (
-            f"{what} is not on {constants.ENDPOINT}, or is private (HTTP {status}); check the "
+            f"{repo} is not on {constants.ENDPOINT}, or it is private (HTTP {status}); check the "
             "name, log in (`hf auth login` or HF_TOKEN) if it is private, or give a local path"
         )
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     return (
-        f"{what} cannot be had from {constants.ENDPOINT} ({reason}) and the cache "
-        f"{constants.HF_HUB_CACHE} has no whole copy; give a local path, or run once with network "
-        "to fill the cache (HF_HUB_OFFLINE=1 then uses it alone)"
+        f"{repo} cannot be downloaded from {constants.ENDPOINT} ({reason}), and the cache "
+        f"{constants.HF_HUB_CACHE} has no complete copy; give a local path, or run once with a "
+        "network to fill the cache (afterwards HF_HUB_OFFLINE=1 uses only the cache)"
     )
 
 
 def _explain_upload(repo_id: str, error: BaseException) -> str:
-    """Return, as one line, why the hub did not take a data set and what to do."""
+    """Return one line on why the hub did not accept a data set and what to do."""
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     if isinstance(error, RuntimeError) and error.__cause__ is not None:
-        error = error.__cause__  # of a single file; the RuntimeError only names the file
-    what = f"data set {repo_id} cannot be uploaded to {constants.ENDPOINT}"
+        error = error.__cause__  # the RuntimeError itself only names the file
+    problem = f"data set {repo_id} cannot be uploaded to {constants.ENDPOINT}"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     if isinstance(error, OfflineModeIsEnabled):
-        return f"{what}: HF_HUB_OFFLINE forbids asking the hub; push again without it"
+        return f"{problem}: HF_HUB_OFFLINE forbids asking the hub; push again without it"
     if status == 401:
         return (
-            f"{what}: you are not logged in, or your token is no longer valid (HTTP 401); log in "
-            "(`hf auth login` or HF_TOKEN) with a token that has write permission"
+            f"{problem}: you are not logged in, or your token is no longer valid (HTTP 401); log "
+            "in (`hf auth login` or HF_TOKEN) with a token that has write permission"
         )
     if status == 403:
         return (
-            f"{what}: your token may not write there (HTTP 403); check the owner's name, and log "
-            "in (`hf auth login` or HF_TOKEN) with a token that has write permission"
+            f"{problem}: your token may not write there (HTTP 403); check the name of the owner, "
+            "and log in (`hf auth login` or HF_TOKEN) with a token that has write permission"
         )
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    return f"{what} ({reason}); push again when that is mended: what arrived is not sent twice"
+    return (
+        f"{problem} ({reason}); correct that and push again: files that have arrived are not sent "
+        "twice"
+    )

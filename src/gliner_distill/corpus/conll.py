@@ -17,15 +17,11 @@ from gliner_distill.corpus.statistics import CorpusNotes
 
 _PREFIXED_TAG = re.compile(r"[BIESLU]-(?=.*\S).+")
 
-
 # A tag such as "X-PER" or "B_PER" is taken for a typing error, not for a type of its own.
 _BROKEN_TAG = re.compile(r"[A-Za-z][-_]")
 
-
 # CoNLL-U writes its comments as "# key = value".
 _KEY_VALUE = re.compile(r"#\s?\w[\w.:]*\s*=")
-
-
 _N_SAMPLE_LINES = 500
 
 

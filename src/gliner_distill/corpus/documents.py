@@ -20,29 +20,19 @@ from gliner_distill.errors import CorpusError
 
 SPLITS = ("train", "dev", "test")
 
-
 MAX_PASSAGE_WORDS = 120
 """The largest number of words in a passage that `cut_document` makes."""
-
 
 MIN_PASSAGES = 20
 """The smallest number of passages that a student can be trained and tested on."""
 
-
 # A sentence's end is a place to cut only behind this many words: shorter passages waste context.
 _MIN_CUT_WORDS = 60
-
-
 _SENTENCE_ENDS = frozenset(".!?")
-
 
 # With fewer documents than this, whole documents do not make three useful splits.
 _FEW_DOCUMENTS = 10
-
-
 _HELD_OUT_SHARE = 0.1
-
-
 _MAX_HELD_OUT_PASSAGES = 500
 
 

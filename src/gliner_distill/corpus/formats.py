@@ -21,18 +21,12 @@ from gliner_distill.errors import CorpusError
 
 Format = Literal["json list", "json lines", "columns", "text"]
 
-
 CHUNK_BYTES = 1 << 16
 """The number of bytes that are read from a JSON list at a time."""
 
-
 # The longest JSON token that may be cut off by the end of a chunk: an escape, a number, `false`.
 _N_TOKEN_CHARS = 16
-
-
 _COLUMN_SUFFIXES = {".conll", ".conllu", ".bio", ".iob", ".iob2", ".bioes"}
-
-
 _DECODER = json.JSONDecoder()
 
 

@@ -18,10 +18,7 @@ from gliner_distill.entities import Passage
 TEACHER_WINDOW_WORDS = 384
 """The number of words that a GLiNER usually reads at once; longer passages are cut into windows."""
 
-
 _N_KEPT_MESSAGES = 20
-
-
 _N_FREQUENT_LABELS = 20
 
 

@@ -41,14 +41,12 @@ from gliner_distill.training.settings import TrainingSettings
 
 STUDENTS = ("student_hard", "student_distilled")
 
-
 REPORTED = [
     {"model": "gliner", "accuracy": 1.0, "recall": 1.0, "parameters": "2.1B"},
     {"model": "student_hard", "accuracy": 0.86, "recall": 0.69, "parameters": "6M"},
     {"model": "student_distilled", "accuracy": 0.99, "recall": 0.97, "parameters": "6M"},
 ]
 """Table 1 of Xu, Ma and Wang, "Knowledge Distillation targeted at GliNER"."""
-
 
 THRESHOLDS = {"student_hard": 0.6, "student_distilled": 0.4}
 """Of each student, the best for word F1 (mean of both readings) of 0.3, 0.4, 0.5, 0.6 on dev."""

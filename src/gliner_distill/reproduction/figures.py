@@ -23,14 +23,11 @@ MODEL_NAMES = {
 }
 """How figures and tables call the models of the report."""
 
-
 Curves = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
 """Model name → one list a seed → the rows of that run's `metrics.jsonl`."""
 
-
 # Okabe and Ito's blue and vermilion: told apart with every common kind of color blindness.
 _COLORS = {"student_hard": "#d55e00", "student_distilled": "#0072b2"}
-
 
 _STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#888888",
@@ -91,10 +88,7 @@ class _Plan:
 
 
 _BAND = "Lines are means over {seeds}; bands reach from the lowest seed to the highest."
-
-
 _ONE_SEED = "One seed was run, so there is no band."
-
 
 _READINGS = (
     "Solid lines: agreement with the teacher (the report's reading). Thin dashed lines: the same "

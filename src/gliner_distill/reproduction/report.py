@@ -20,7 +20,6 @@ from gliner_distill.reproduction.figures import MODEL_NAMES, FigureFile
 DASH = "–"
 """What stands in a table where nothing was measured."""
 
-
 _MEASURES = {
     "accuracy": "Word accuracy",
     "precision": "Word precision",
@@ -31,9 +30,7 @@ _MEASURES = {
     "span_f1": "Span F1",
 }
 
-
 _READINGS = {"teacher": "Agreement with the teacher", "gold": "Against gold"}
-
 
 _COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
     "n_parameters": ("Parameters", lambda value: f"{value:,.0f}"),
@@ -45,7 +42,6 @@ _COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
     "ms_per_passage": ("Milliseconds a passage", lambda value: f"{value:,.2f}"),
     "words_per_second": ("Words a second", lambda value: f"{value:,.0f}"),
 }
-
 
 _MEANING = (
     "Agreement with the teacher is the published report's reading. The teacher is compared with "
