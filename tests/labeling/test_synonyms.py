@@ -1,4 +1,4 @@
-"""Which labels are near-synonyms: each rule by examples, and what must hold of any two strings."""
+"""Overlap and equality of labels: each rule by examples, and properties of any two strings."""
 
 import re
 
@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliner_distill.labeling.synonyms import _IGNORED, _TABLE, _entries, _joined, labels_overlap
+from gliner_distill.labeling.synonyms import (
+    labels_mean_the_same,
+    labels_overlap,
+    read_thesaurus,
+)
+from gliner_distill.labeling.word_forms import joined_words
 
 SAME_WORDS = [
     ("company", "companies"),
@@ -168,10 +173,36 @@ ODD = [
 ]
 
 
+EQUAL = [
+    ("company", "firm"),
+    ("film", "movie"),
+    ("person", "people"),
+    ("ceo", "chief executive"),
+    ("toy company", "toy firms"),
+    ("chief executive of a bank", "bank ceo"),
+    ("movie title", "film titles"),
+    ("city or town", "town"),
+    ("phone number", "telephone numbers"),
+]
+BROADER_AND_NARROWER = [
+    ("person", "employee"),
+    ("date", "year"),
+    ("price", "size"),
+    ("organization", "company"),
+    ("location", "city"),
+    ("toy company", "company"),
+    ("person", "person name"),
+    ("dog", "dog breed"),
+    ("date", "date or time"),
+    ("album or song", "album"),
+    ("person", "beekeeper"),
+]
+
+
 @pytest.mark.parametrize(
     ("first", "second"), SAME_WORDS + NAMING_WORDS + MODIFIED + TABLE_TERMS + PERSONS_BY_ENDING
 )
-def test_near_synonyms(first, second):
+def test_labels_overlap_for_equal_and_for_broader_and_narrower_labels(first, second):
     assert labels_overlap(first, second)
     assert labels_overlap(second, first)
 
@@ -180,59 +211,102 @@ def test_near_synonyms(first, second):
     ("first", "second"),
     SIBLINGS + OTHER_HEADS + NARROWER_OTHERWISE + LOOKALIKES + NO_PERSONS + ODD,
 )
-def test_no_synonyms(first, second):
+def test_labels_overlap_is_false_for_distinct_labels(first, second):
     assert not labels_overlap(first, second)
     assert not labels_overlap(second, first)
 
 
 @pytest.mark.parametrize("label", ["", " ", "_", "?!", "or", "the", "of", "a/b", "人物", "व्यक्ति"])
-def test_odd_labels_equal_themselves(label):
+def test_labels_overlap_is_true_for_an_odd_label_and_itself(label):
     assert labels_overlap(label, label)
 
 
-def test_inner_words_of_other_scripts_count():
+def test_labels_overlap_counts_inner_words_of_other_scripts():
     assert labels_overlap("российский город", "город")
     assert not labels_overlap("город", "городской парк")
 
 
-# Words of the table, of the rules and of no meaning, so that the labels do meet.
-TABLE_WORDS = sorted(set(re.findall(r"[a-z]+", _TABLE)))
+@pytest.mark.parametrize(("first", "second"), SAME_WORDS + EQUAL)
+def test_labels_mean_the_same_for_spellings_plurals_and_synonyms(first, second):
+    assert labels_mean_the_same(first, second)
+    assert labels_mean_the_same(second, first)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    BROADER_AND_NARROWER + SIBLINGS + OTHER_HEADS + NARROWER_OTHERWISE + LOOKALIKES + ODD,
+)
+def test_labels_mean_the_same_is_false_for_other_meanings(first, second):
+    assert not labels_mean_the_same(first, second)
+    assert not labels_mean_the_same(second, first)
+
+
+# Words of the thesaurus, of the rules and of no meaning, so that random labels do meet.
+TERMS = [term for entry in read_thesaurus() for term in (*entry.synonyms, *entry.narrower)]
+TERM_WORDS = sorted({word for term in TERMS for word in re.findall(r"[a-z]+", term)})
 OTHER_WORDS = ["of", "in", "or", "and", "the", "type", "toy", "blue", "/", "(", ").", "новый"]
 LABELS = st.one_of(
-    st.lists(st.sampled_from(TABLE_WORDS + OTHER_WORDS), max_size=5).map(" ".join),
+    st.lists(st.sampled_from(TERM_WORDS + OTHER_WORDS), max_size=5).map(" ".join),
     st.text(max_size=30),
 )
 
 
 @given(LABELS, LABELS)
-def test_symmetric(first, second):
+def test_labels_overlap_is_symmetric(first, second):
     assert labels_overlap(first, second) == labels_overlap(second, first)
 
 
 @given(LABELS)
-def test_reflexive(label):
+def test_labels_overlap_is_reflexive(label):
     assert labels_overlap(label, label)
 
 
-# A preposition by itself ("of") is no label that a modifier could stand before.
-NAMES = [word for word in TABLE_WORDS if not _IGNORED.fullmatch(word)]
+@given(LABELS, LABELS)
+def test_labels_mean_the_same_is_symmetric_and_implies_overlap(first, second):
+    is_same = labels_mean_the_same(first, second)
+    assert is_same == labels_mean_the_same(second, first)
+    assert labels_overlap(first, second) or not is_same
+
+
+# A preposition by itself ("of") is not a label that a modifier could stand before.
+PREPOSITIONS = {"of", "in", "for", "from", "by", "with", "at", "on", "to", "per"}
+NAMES = [word for word in TERM_WORDS if word not in PREPOSITIONS | {"a", "s", "other", "and"}]
 
 
 @given(st.sampled_from(NAMES), st.sampled_from(["toy", "blue", "1879", "новый"]))
-def test_a_modified_label_stays_near(label, modifier):
+def test_labels_overlap_for_a_label_with_a_modifier(label, modifier):
     assert labels_overlap(label, f"{modifier} {label}")
 
 
-class TestTable:
-    def test_a_term_has_synonyms_in_one_entry(self):
-        terms = [_joined(term) for synonyms, _ in _entries() for term in synonyms]
-        assert len(terms) == len(set(terms))
+def test_read_thesaurus_reads_every_entry_and_continuation_line():
+    entries = list(read_thesaurus())
+    assert entries[0].synonyms == ("name",)
+    assert entries[0].narrower == ("person", "alias", "username", "code name")
+    assert len(entries) > 100
+    assert not [term for term in TERMS if "#" in term or "\n" in term]
+    person = next(entry for entry in entries if entry.synonyms[0] == "person")
+    assert {"woman", "monarch", "nickname"} < set(person.narrower)
 
-    def test_no_entry_lists_a_narrower_concept_twice(self):
-        for _, narrower in _entries():
-            assert len(narrower) == len(set(map(_joined, narrower))), narrower
 
-    def test_all_of_an_entry_are_near_its_first_term(self):
-        for (first, *others), narrower in _entries():
-            for other in others + narrower:
-                assert labels_overlap(first, other), (first, other)
+def test_read_thesaurus_has_each_synonym_in_one_entry():
+    terms = [joined_words(term) for entry in read_thesaurus() for term in entry.synonyms]
+    assert len(terms) == len(set(terms))
+
+
+def test_read_thesaurus_lists_no_narrower_concept_twice_in_an_entry():
+    for entry in read_thesaurus():
+        assert len(entry.narrower) == len(set(map(joined_words, entry.narrower))), entry
+
+
+def test_labels_overlap_within_each_entry_of_the_thesaurus():
+    for entry in read_thesaurus():
+        first, *others = entry.synonyms
+        for other in (*others, *entry.narrower):
+            assert labels_overlap(first, other), (first, other)
+
+
+def test_labels_mean_the_same_for_the_synonyms_of_each_entry():
+    for entry in read_thesaurus():
+        first, *others = entry.synonyms
+        assert all(labels_mean_the_same(first, other) for other in others), entry
+        assert not any(labels_mean_the_same(first, other) for other in entry.narrower), entry
