@@ -166,7 +166,7 @@ def find_source(
     for name in arguments:
         if not _is_file(name):
             raise CorpusError(
-                f"{name}: this file does not exist; if there are several inputs, each must be a file"
+                f"{name}: this file does not exist; of several inputs, each must be a file"
             )
     return DocumentSource(None, tuple(arguments), form, text_field)
 
@@ -292,8 +292,8 @@ def _parse_line(line: str, text_field: str, n_bytes: int) -> Document:
     if text_field not in value:
         has = ", ".join(map(repr, list(value)[:5])) or "none"
         raise RecordError(
-            f"the field {text_field!r} is missing (fields: {has}); name the field that holds the text "
-            "with --field"
+            f"the field {text_field!r} is missing (fields: {has}); name the field that holds the "
+            "text with --field"
         )
     text = value.pop(text_field)
     if not isinstance(text, str):

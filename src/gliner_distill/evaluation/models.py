@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, final
 
+from gliner_distill.corpus.labels import format_prompt
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import Entity, word_texts
 from gliner_distill.errors import MissingExtraError
-from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.runtime.inputs import EntityDict, describe_entities
 from gliner_distill.runtime.locate import locate_model
 from gliner_distill.runtime.ner import StudentNER
@@ -151,9 +151,7 @@ def _prompts(labels: Sequence[str] | Mapping[str, str]) -> tuple[str, ...]:
     """Return the labels as a teacher is asked for them, with those descriptions that say more."""
     if not isinstance(labels, Mapping):
         return tuple(labels)
-    descriptions = {
-        label: description
+    return tuple(
+        label if description in ("", label) else format_prompt(label, description)
         for label, description in labels.items()
-        if description and description != label
-    }
-    return LabelPolicy(descriptions=descriptions).prompts(list(labels))
+    )

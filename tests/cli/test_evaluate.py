@@ -1,0 +1,36 @@
+"""`gliner-distill evaluate`: students, runs and GLiNERs against gold entities."""
+
+import json
+from pathlib import Path
+
+from command_line import make_passages, write_corpus
+
+
+def test_evaluate_reads_folders_of_students_runs_and_gliners(run_cli, world, gliner_folder):
+    corpus = write_corpus("some passages.json", make_passages(3))
+    pages = {}
+    for model in (world / "run", world / "run" / "student", gliner_folder):
+        finished = run_cli("evaluate", model, corpus, "--json", "figures.json")
+        assert finished.code == 0
+        assert finished.err == ""
+        figures = json.loads(Path("figures.json").read_text(encoding="utf-8"))
+        assert figures["n_passages"] == 3
+        assert figures["n_words"] == 21
+        assert figures["n_entities"] == 6
+        assert set(figures["span_by_label_vs_gold"]) == {"city", "person", "company"}
+        shown = dict(line.split(maxsplit=1) for line in finished.out.splitlines())
+        assert set(figures) - set(shown) == {"span_by_label_vs_gold"}
+        assert float(shown["span_f1_vs_gold"]) == round(figures["span_f1_vs_gold"], 4)
+        pages[model] = figures
+    student = pages[world / "run"]
+    assert student["span_f1_vs_gold"] > 0.9
+    assert student["span_f1_vs_gold"] == pages[world / "run" / "student"]["span_f1_vs_gold"]
+
+
+def test_evaluate_asks_for_a_list_of_labels(run_cli, world):
+    corpus = write_corpus("corpus.json", make_passages(10))
+    Path("labels.txt").write_text("city\n", encoding="utf-8")
+    args = ("evaluate", world / "run", corpus, "--labels", "labels.txt", "--json", "f.json")
+    assert run_cli(*args).code == 0
+    figures = json.loads(Path("f.json").read_text(encoding="utf-8"))
+    assert set(figures["span_by_label_vs_gold"]) == {"city"}

@@ -1,0 +1,64 @@
+"""`gliner-distill export`: what is written, and what is refused."""
+
+import json
+from pathlib import Path
+
+from command_line import assert_fails, make_passages, write_corpus
+
+from gliner_distill.entities import Passage
+
+
+def test_export_writes_a_student_that_predict_and_evaluate_take(run_cli, world):
+    corpus = write_corpus("corpus.json", make_passages(10))
+    answers = {}
+    for precision in ("fp32", "int8"):
+        args = ("export", world / "run", "--check", corpus, "--precision", precision)
+        finished = run_cli(*args, "--out", precision)
+        assert (finished.code, finished.err) == (0, "")
+        names = {path.name for path in Path(precision).iterdir()}
+        assert names == {
+            *("words.onnx", "weights.safetensors", "student_config.json", "tokenizer.json")
+        }
+        n_bytes = sum(path.stat().st_size for path in Path(precision).iterdir())
+        assert finished.out.startswith(f"{precision}: {n_bytes:,} bytes, {precision}; on 10 ")
+        assert finished.out.count("\n") == 1
+        asked = ("in mary saw the paris on 7", "-l", "person", "-l", "city")
+        found = json.loads(run_cli("predict", "-m", precision, *asked).out)["entities"]
+        answers[precision] = [(entity["text"], entity["label"]) for entity in found]
+        figures = run_cli("evaluate", precision, corpus)
+        assert figures.code == 0
+        shown = dict(line.split(maxsplit=1) for line in figures.out.splitlines())
+        assert float(shown["span_f1_vs_gold"]) > 0.9
+    assert answers["fp32"] == answers["int8"] == [("mary", "person"), ("paris", "city")]
+
+
+def test_export_says_what_is_wrong(run_cli, world):
+    corpus = write_corpus("corpus.json", make_passages(4))
+    args = ("export", world / "run", "--check", corpus, "--precision", "fp32", "--out")
+    assert run_cli(*args, "made").code == 0
+    Path("file").touch()
+    Path("empty").mkdir()
+    plain = write_corpus("plain.json", [Passage(("nothing", "here"))])
+    student = world / "run" / "student"
+    cases = [
+        (
+            ("empty", "--out", "x"),
+            ("empty: ", "student_config.json"),
+        ),
+        (
+            ("made", "--out", "x"),
+            ("made: ", "student.safetensors"),
+        ),
+        ((world / "run", "--out", "file"), ("file: ", "--out")),
+        (
+            (world / "run", "--out", student),
+            (student, "--out"),
+        ),
+        (
+            (world / "run", "--out", "x", "--check", plain),
+            ("plain.json", "gold entity"),
+        ),
+    ]
+    for wrong, facts in cases:
+        assert_fails(run_cli("export", *wrong), *facts)
+    assert not Path("x").exists()
