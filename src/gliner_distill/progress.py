@@ -41,13 +41,16 @@ class StageProgress:
 
     Args:
         log_lines: Whether to write plain lines where there can be no bars.
-        console: Where to write; standard error by default.
+        console: The console to write to; standard error by default.
+
+    Attributes:
+        has_bars: Whether there are bars.
     """
 
     def __init__(self, *, log_lines: bool = True, console: Console | None = None) -> None:
         self._console = console if console is not None else Console(stderr=True)
-        has_bars = _can_draw(self._console)
-        self._has_lines = log_lines and not has_bars
+        self.has_bars = _can_draw(self._console)
+        self._has_lines = log_lines and not self.has_bars
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -57,7 +60,7 @@ class StageProgress:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", style="dim"),
             console=self._console,
-            disable=not has_bars,
+            disable=not self.has_bars,
         )
         self._tasks: dict[str, TaskID] = {}
         self._last_line_at = time.monotonic()

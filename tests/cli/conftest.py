@@ -1,8 +1,9 @@
 """A folder with a store and a trained student, and a temporary folder to work in."""
 
 import pytest
-from command_line import LEXICON, make_passages
 
+from command_line import LEXICON, make_passages
+from gliner_distill.callbacks import no_progress
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 
@@ -22,6 +23,7 @@ def world(tmp_path_factory, lexicon_teacher):
         folder / "run",
         TrainingSettings(epochs=20, batch_size=4),
         make_config=lambda n_pieces: StudentConfig(n_pieces, embedding_width=16, hidden_width=16),
+        progress=no_progress,
     )
     return folder
 

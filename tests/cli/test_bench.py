@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from command_line import assert_fails
 
+from command_line import assert_fails
 from gliner_distill.evaluation import speed
 from gliner_distill.evaluation.speed import SpeedSettings
 

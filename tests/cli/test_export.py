@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from command_line import assert_fails, make_passages, write_corpus
-
 from gliner_distill.entities import Passage
 
 

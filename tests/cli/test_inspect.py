@@ -4,8 +4,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from command_line import LEXICON, assert_fails, make_passages, write_corpus
 
+from command_line import LEXICON, assert_fails, make_passages, write_corpus
 from gliner_distill.labeling.jobs import ShardLimits
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy

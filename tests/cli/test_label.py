@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from command_line import assert_fails, make_passages, start_process, write_corpus
 
+from command_line import assert_fails, make_passages, start_process, write_corpus
 from gliner_distill.cli.main import app
 from gliner_distill.labeling import pipeline as labeling
 from gliner_distill.labeling.jobs import ShardLimits

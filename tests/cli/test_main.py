@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import typer
+
 from command_line import (
     MAIN,
     SMALL,
@@ -21,7 +22,6 @@ from command_line import (
     start_process,
     write_corpus,
 )
-
 from gliner_distill.cli.main import COMMANDS, app
 from gliner_distill.entities import Passage
 from gliner_distill.runtime.locate import bundled_student_path
@@ -40,7 +40,7 @@ def test_help_of_each_command_is_a_manual_page_of_80_columns(run_cli, monkeypatc
     assert page.err == ""
     assert max(map(len, page.out.splitlines())) <= 80
     assert page.out.startswith(f"Usage: gliner-distill {command} [OPTIONS]")
-    for part in ("Options:\n", "Prints ", "Writes ", "Exit codes:\n", "Examples:\n"):
+    for part in ("Options:", "Prints", "Writes", "Exit codes:", "Examples:"):
         assert part in page.out
     assert f"\n    gliner-distill {command}" in page.out
 
@@ -262,8 +262,8 @@ def test_full_disk_is_one_line_and_leaves_no_parts(run_cli, world, gliner_folder
     def fail(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("gliner_distill.files.os.fsync", fail)
     corpus = write_corpus("corpus.json", make_passages(2))
+    monkeypatch.setattr("gliner_distill.files.os.fsync", fail)
     reason = "No space left on device"
     assert_fails(
         run_cli("label", corpus, "--teacher", gliner_folder, "--out", "store"),

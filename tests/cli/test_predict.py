@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
 from command_line import MAIN, assert_fails, start_process
 
 

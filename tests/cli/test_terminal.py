@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 import typer
-from command_line import MAIN, start_process
 
+from command_line import MAIN, start_process
 from gliner_distill.cli.terminal import (
     SIGPIPE_EXIT_CODE,
     is_terminal,

@@ -6,8 +6,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from command_line import SMALL, assert_fails, start_process
 
+from command_line import SMALL, assert_fails, start_process
 from gliner_distill.teacher import gliner as teacher
 from gliner_distill.training.checkpoint import read_checkpoint
 
