@@ -285,7 +285,7 @@ def draw_plot(figures: Mapping[str, Any], path: Path) -> None:
     from matplotlib import style
     from matplotlib.figure import Figure
 
-    from gliner_distill.reproduction.figures import _STYLE
+    from gliner_distill.reproduction.figures import PLOT_STYLE
 
     speeds = {
         name: row["cases"][PLOT_CASE]["words_a_second"]["median"]
@@ -293,7 +293,7 @@ def draw_plot(figures: Mapping[str, Any], path: Path) -> None:
         if "words_a_second" in row["cases"].get(PLOT_CASE, {})
     }
     machine = figures["machine"]
-    with style.context(["default", _STYLE]):
+    with style.context(["default", PLOT_STYLE]):
         figure = Figure(figsize=(8.4, 4.8), layout="constrained")
         axes = figure.subplots()
         axes.set(xscale="log", ylim=(0, 100), ylabel="Exact-match span F1 on the sample's test, %")

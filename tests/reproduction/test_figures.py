@@ -1,4 +1,4 @@
-"""The report's figures: valid files, the same bytes each time, the numbers of the curves."""
+"""The figures: valid files, the same bytes each time, the numbers of the curves."""
 
 import xml.etree.ElementTree as ET
 
@@ -6,8 +6,8 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from gliner_distill.reproduction import figures
-from gliner_distill.reproduction.figures import plot_curves
+from gliner_distill.errors import DistillError
+from gliner_distill.reproduction.figures import draw_figure, plot_curves
 
 MODELS = ("student_hard", "student_distilled")
 
@@ -37,13 +37,12 @@ def fake_curves(n_seeds=3, n_epochs=4):
 
 
 def drawn_axes(number, curves):
-    plan = next(plan for plan in figures._PLANS if plan.number == number)
-    figure = figures._draw(plan, curves)
+    figure = draw_figure(number, curves)
     figure.draw_without_rendering()
     return figure.axes
 
 
-def test_figures_3_to_6_are_valid_png_and_svg_files(tmp_path):
+def test_plot_curves_writes_figures_3_to_6_as_valid_png_and_svg_files(tmp_path):
     folder = tmp_path / "run" / "figures"
     written = plot_curves(fake_curves(), folder)
     assert [figure.number for figure in written] == [3, 4, 5, 6]
@@ -56,25 +55,25 @@ def test_figures_3_to_6_are_valid_png_and_svg_files(tmp_path):
     assert set(folder.iterdir()) == paths
 
 
-def test_second_run_writes_the_same_bytes_and_leaves_matplotlib_as_it_was(tmp_path):
+def test_plot_curves_writes_the_same_bytes_again_and_leaves_matplotlib_unchanged(tmp_path):
     settings = dict(mpl.rcParams)
     first = plot_curves(fake_curves(), tmp_path / "first")
     second = plot_curves(fake_curves(), tmp_path / "second")
-    for one, other in zip(first, second, strict=True):
-        assert one.png_path.read_bytes() == other.png_path.read_bytes()
-        assert one.svg_path.read_bytes() == other.svg_path.read_bytes()
-        assert b"<dc:date>" not in one.svg_path.read_bytes()
+    for figure, again in zip(first, second, strict=True):
+        assert figure.png_path.read_bytes() == again.png_path.read_bytes()
+        assert figure.svg_path.read_bytes() == again.svg_path.read_bytes()
+        assert b"<dc:date>" not in figure.svg_path.read_bytes()
     assert dict(mpl.rcParams) == settings
 
 
-def test_a_users_matplotlib_settings_change_nothing(tmp_path):
+def test_plot_curves_ignores_the_matplotlib_settings_of_the_user(tmp_path):
     first = plot_curves(fake_curves(), tmp_path / "first")
     with mpl.rc_context({"axes.facecolor": "black", "lines.marker": "x"}):
         second = plot_curves(fake_curves(), tmp_path / "second")
     assert first[0].svg_path.read_bytes() == second[0].svg_path.read_bytes()
 
 
-def test_lines_are_means_and_bands_reach_from_lowest_to_highest_seed():
+def test_draw_figure_draws_means_and_bands_from_the_lowest_to_the_highest_seed():
     (axes,) = drawn_axes(3, fake_curves())
     hard, distilled = axes.lines
     assert hard.get_ydata() == pytest.approx([1.02, 0.52, 1 / 3 + 0.02, 0.27])
@@ -85,7 +84,7 @@ def test_lines_are_means_and_bands_reach_from_lowest_to_highest_seed():
 
 
 @pytest.mark.parametrize(("number", "n_panels"), [(4, 1), (5, 1), (6, 2)])
-def test_shares_are_drawn_against_teacher_solid_and_against_gold_dashed(number, n_panels):
+def test_draw_figure_draws_agreement_with_the_teacher_solid_and_with_gold_dashed(number, n_panels):
     panels = drawn_axes(number, fake_curves())
     assert len(panels) == n_panels
     for axes in panels:
@@ -97,7 +96,7 @@ def test_shares_are_drawn_against_teacher_solid_and_against_gold_dashed(number, 
         assert max(teacher.get_ydata()) < high <= 1.01
 
 
-def test_colors_stay_with_their_models_whatever_the_order():
+def test_draw_figure_keeps_the_color_of_a_model_in_any_order():
     curves = fake_curves()
     (axes,) = drawn_axes(3, curves)
     (reversed_axes,) = drawn_axes(3, dict(reversed(curves.items())))
@@ -107,12 +106,12 @@ def test_colors_stay_with_their_models_whatever_the_order():
 
 
 @pytest.mark.parametrize("n_epochs", [1, 2, 3, 20])
-def test_epoch_ticks_are_whole_numbers(n_epochs):
+def test_draw_figure_has_whole_epochs_as_ticks(n_epochs):
     (axes,) = drawn_axes(4, fake_curves(n_epochs=n_epochs))
     assert all(float(tick).is_integer() for tick in axes.get_xticks())
 
 
-def test_one_seed_and_a_missing_metric_are_drawn_without_band_or_line(tmp_path):
+def test_draw_figure_leaves_out_a_missing_metric_and_the_caption_says_one_seed(tmp_path):
     curves = {"student_hard": [run_rows(0.0)], "student_distilled": [run_rows(0.1)]}
     for row in curves["student_hard"][0]:
         row["recall_vs_gold"] = None
@@ -121,6 +120,22 @@ def test_one_seed_and_a_missing_metric_are_drawn_without_band_or_line(tmp_path):
 
 
 @pytest.mark.parametrize("curves", [{}, {"student_hard": []}])
-def test_no_curves_is_an_error(curves, tmp_path):
+def test_plot_curves_refuses_to_draw_no_curves(curves, tmp_path):
     with pytest.raises(ValueError, match="no curves"):
         plot_curves(curves, tmp_path)
+
+
+def test_plot_curves_says_which_folder_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DistillError, match=r"file/figures: .*Not a directory"):
+        plot_curves(fake_curves(), tmp_path / "file" / "figures")
+
+
+def test_figure_file_as_json_names_the_files_below_a_folder(tmp_path):
+    figure = plot_curves(fake_curves(), tmp_path / "figures")[0]
+    described = figure.as_json(tmp_path)
+    assert described["title"] == figure.title
+    assert described["png"] == f"figures/{figure.png_path.name}"
+    assert described["svg"] == f"figures/{figure.svg_path.name}"
+    with pytest.raises(ValueError, match="elsewhere"):
+        figure.as_json(tmp_path / "elsewhere")

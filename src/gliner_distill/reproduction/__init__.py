@@ -1,1 +1,1 @@
-"""Run the experiment of Xu, Ma and Wang and report it."""
+"""The published experiment: run it again, and report the results beside the published ones."""

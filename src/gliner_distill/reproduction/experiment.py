@@ -1,30 +1,31 @@
-"""The published report's experiment, from passages to Table 1.
+"""The published experiment (Xu, Ma and Wang), from passages to its Table 1.
 
-Two students of one architecture, the same passages, steps and seeds: *hard* learns the gold labels
-alone, *distilled* the teacher's soft labels and gold. Out: a folder with the runs, `results.json`,
-figures and report. Whatever is finished in the folder is not done again.
+Two students of one architecture are trained on the same passages with the same steps and seeds:
+the *hard* one on the gold labels alone, the *distilled* one on the teacher's soft labels mixed with
+gold. The output is a folder with the runs, `results.json`, the figures and the report. Anything
+that is finished in the folder is not done again.
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gliner_distill.callbacks import Progress
+from gliner_distill.callbacks import Progress, no_progress
 from gliner_distill.corpus.reader import read_passages, sample_path
 from gliner_distill.corpus.statistics import CorpusNotes
-from gliner_distill.entities import LabeledPassage, Passage
-from gliner_distill.errors import CorpusError, DistillError, SettingsError, StoreError
+from gliner_distill.entities import LabeledPassage, Passage, count_words
+from gliner_distill.errors import CorpusError, SettingsError, StudentError
 from gliner_distill.evaluation.evaluate import measure_speed, score_entities
 from gliner_distill.evaluation.models import TeacherNER
-from gliner_distill.files import replace_file
+from gliner_distill.files import write_json
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.metrics import mean_and_spread
 from gliner_distill.reproduction.figures import plot_curves
 from gliner_distill.reproduction.report import write_report
+from gliner_distill.reproduction.results import PUBLISHED, DataSummary, ModelRow, Results
 from gliner_distill.runtime.config import StudentConfig
 from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.store.store import SoftLabelStore
@@ -41,31 +42,29 @@ from gliner_distill.training.settings import TrainingSettings
 
 STUDENTS = ("student_hard", "student_distilled")
 
-REPORTED = [
-    {"model": "gliner", "accuracy": 1.0, "recall": 1.0, "parameters": "2.1B"},
-    {"model": "student_hard", "accuracy": 0.86, "recall": 0.69, "parameters": "6M"},
-    {"model": "student_distilled", "accuracy": 0.99, "recall": 0.97, "parameters": "6M"},
-]
-"""Table 1 of Xu, Ma and Wang, "Knowledge Distillation targeted at GliNER"."""
-
 THRESHOLDS = {"student_hard": 0.6, "student_distilled": 0.4}
-"""Of each student, the best for word F1 (mean of both readings) of 0.3, 0.4, 0.5, 0.6 on dev."""
+"""For each student, the best of 0.3, 0.4, 0.5 and 0.6 on dev, by word F1, mean of both readings."""
+
+_GAP_MEASURES = ("accuracy_vs_teacher", "recall_vs_teacher", "f1_vs_teacher", "span_f1_vs_gold")
+
+MetricRows = Sequence[dict[str, Any]]
+"""The rows of one run's `metrics.jsonl`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """What to run.
+    """The settings of a reproduction.
 
     Attributes:
-        data: A corpus path or hub id; None for the sample that comes with the package.
-        teacher: A GLiNER's folder or hub id; None for the soft labels that come with the sample.
-        n_train: First passages, to train on.
-        n_test: Last passages, to test on.
-        n_seeds: Seeds 0, 1, ....
-        training: Settings of both students; `alpha` is the distilled one's, the hard one has 0.
+        data: The path or hub id of a corpus; None for the sample that is part of this package.
+        teacher: The folder or hub id of a GLiNER; None for the soft labels of the sample.
+        n_train: The number of passages at the beginning of the corpus to train on.
+        n_test: The number of passages at the end of the corpus to test on.
+        n_seeds: The number of seeds, which are 0, 1, and so on.
+        training: The settings of both students, but for `alpha`, which is 0 for the hard one.
 
     Raises:
-        SettingsError: There is a corpus but no teacher, or a count is below 1.
+        SettingsError: There is a corpus but no teacher, or a count is below 1, or `alpha` is 0.
     """
 
     data: str | None = None
@@ -78,22 +77,93 @@ class Reproduction:
     def __post_init__(self) -> None:
         for name in ("n_train", "n_test", "n_seeds"):
             if getattr(self, name) < 1:
-                raise SettingsError(f"{name} must be 1 or more; got {getattr(self, name)}")
+                raise SettingsError(f"{name} is {getattr(self, name)}; expected 1 or more")
         if self.data is not None and self.teacher is None:
             raise SettingsError(
-                "soft labels come with the package for its own sample alone: "
-                "with --data, name the --teacher that is to label it"
+                "only the sample corpus comes with soft labels; with --data, name the GLiNER that "
+                "labels it: --teacher"
             )
         if self.training.alpha == 0:
-            raise SettingsError("alpha 0 is the hard student; the distilled one needs more than 0")
+            raise SettingsError(
+                "alpha is 0, which makes the distilled student the same as the hard one; expected "
+                "more than 0"
+            )
+
+
+def reproduce(plan: Reproduction, out: Path, *, progress: Progress = no_progress) -> Results:
+    """Run the experiment and write its folder.
+
+    Args:
+        plan: The settings.
+        out: The folder; finished runs in it are not repeated.
+        progress: Told about the labeling and the training of each student.
+
+    Raises:
+        DistillError: The data, the teacher or the settings cannot be used, or the folder holds
+            other runs or cannot be written.
+    """
+    started = time.perf_counter()
+    material = _gather(plan, out, progress)
+    test = make_split("test", material.test, material.vocabulary)
+    probe = make_split("train", material.train[: plan.n_test], material.vocabulary)
+    curves: dict[str, list[MetricRows]] = {name: [] for name in STUDENTS}
+    students: dict[str, Student] = {}
+    for seed in range(plan.n_seeds):
+        for name in STUDENTS:
+            folder = out / "runs" / name / f"seed-{seed}"
+            alpha = plan.training.alpha if name == "student_distilled" else 0.0
+            settings = replace(plan.training, alpha=alpha, seed=seed)
+            students[name] = _train(name, material, folder, settings, [probe, test], progress)
+            curves[name].append(read_metrics(folder))
+    table = [_teacher_row(material, test)]
+    for name, student in students.items():
+        folder = out / "runs" / name / "seed-0" / STUDENT_FOLDER
+        table.append(_student_row(name, curves[name], student, material.vocabulary, test, folder))
+    results = Results(
+        table1=table,
+        published=PUBLISHED,
+        seeds=range(plan.n_seeds),
+        gap={name: _gap(curves[name]) for name in STUDENTS},
+        probe=(
+            f"Curves on training passages are measured on the first {plan.n_test} of them, "
+            "asked for their own labels, without dropout, after each epoch."
+        ),
+        data=_summarize_data(plan, material),
+        settings={
+            "training": asdict(plan.training) | {"alpha of the hard student": 0.0},
+            "thresholds": THRESHOLDS,
+            "seeds": plan.n_seeds,
+        },
+        environment=describe_environment() | {"seconds": round(time.perf_counter() - started, 1)},
+    )
+    _write(out, results, curves)
+    return results
+
+
+def split_first_last(
+    passages: Sequence[Passage], n_train: int, n_test: int
+) -> tuple[list[Passage], list[Passage]]:
+    """Return the split of the published experiment: the first `n_train` and the last `n_test`.
+
+    Raises:
+        CorpusError: There are too few passages to keep the two apart.
+    """
+    if len(passages) < n_train + n_test:
+        raise CorpusError(
+            f"the corpus has {len(passages)} passages, but {n_train} to train on and {n_test} to "
+            "test on were asked for; ask for fewer, or give a larger corpus"
+        )
+    return list(passages[:n_train]), list(passages[len(passages) - n_test :])
 
 
 @dataclass(frozen=True, slots=True)
 class _Material:
+    """The labeled passages, and everything else that the students start from."""
+
     train: list[LabeledPassage]
     test: list[LabeledPassage]
     vocabulary: Vocabulary
-    pieces: SubwordVectors | None
+    subword_vectors: SubwordVectors | None
     teacher_name: str
     teacher_fingerprint: str
     teacher_metadata: Mapping[str, Any]
@@ -101,44 +171,12 @@ class _Material:
     label_seconds: float
 
 
-def reproduce(plan: Reproduction, out: Path, *, progress: Progress) -> dict[str, Any]:
-    """Run the experiment and write its folder; return what `results.json` holds.
-
-    Raises:
-        DistillError: Whatever is wrong with data, teacher, settings or the folder.
-    """
-    started = time.perf_counter()
-    material = _gather(plan, out, progress)
-    vocabulary = material.vocabulary
-    test = make_split("test", material.test, vocabulary)
-    probe = make_split("train", material.train[: plan.n_test], vocabulary)
-    curves: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in STUDENTS}
-    students: dict[str, Student] = {}
-    for seed in range(plan.n_seeds):
-        for name in STUDENTS:
-            folder = out / "runs" / name / f"seed-{seed}"
-            alpha = plan.training.alpha if name == "student_distilled" else 0.0
-            settings = replace(plan.training, alpha=alpha, seed=seed)
-            students[name] = _train(
-                name, material, vocabulary, folder, settings, [probe, test], progress
-            )
-            curves[name].append(read_metrics(folder))
-    predictors = {name: StudentPredictor(student, vocabulary) for name, student in students.items()}
-    table = [_teacher_row(material, test)]
-    table += [
-        _student_row(name, curves[name], students[name], predictors[name], test, out)
-        for name in STUDENTS
-    ]
-    results = _results(plan, material, table, curves, time.perf_counter() - started)
-    return _write(out, results, curves)
-
-
 def _gather(plan: Reproduction, out: Path, progress: Progress) -> _Material:
+    teacher = None
     if plan.teacher is None:
         sample = sample_path("train").parent
-        folder, pieces_folder = sample / "soft_labels", sample / "subword_vectors"
+        folder, vectors_folder = sample / "soft_labels", sample / "subword_vectors"
         train_store, test_store = SoftLabelStore(folder / "train"), SoftLabelStore(folder / "test")
-        teacher = None
         if plan.n_train > len(train_store) or plan.n_test > len(test_store):
             raise SettingsError(
                 f"the sample has {len(train_store)} passages to train and {len(test_store)} to "
@@ -147,31 +185,17 @@ def _gather(plan: Reproduction, out: Path, progress: Progress) -> _Material:
     else:
         train, test = _split(plan)
         teacher = GLiNERTeacher.from_pretrained(plan.teacher)
-        train_store = _label(
-            "labeling train",
-            train,
-            teacher,
-            out / "soft_labels" / "train",
-            LabelPolicy(),
-            progress,
-        )
-        test_store = _label(
-            "labeling test",
-            test,
-            teacher,
-            out / "soft_labels" / "test",
-            LabelPolicy(),
-            progress,
-        )
-        pieces_folder = train_store.folder
+        train_store = _label(train, teacher, out, "train", progress)
+        test_store = _label(test, teacher, out, "test", progress)
+        vectors_folder = train_store.folder
     manifest = train_store.manifest
     passages = list(train_store)[: plan.n_train]
-    vocabulary, pieces = load_or_train_vocabulary(pieces_folder, passages)
+    vocabulary, subword_vectors = load_or_train_vocabulary(vectors_folder, passages)
     return _Material(
         train=passages,
         test=list(test_store)[-plan.n_test :],
         vocabulary=vocabulary,
-        pieces=pieces,
+        subword_vectors=subword_vectors,
         teacher_name=manifest.teacher,
         teacher_fingerprint=manifest.teacher_fingerprint,
         teacher_metadata=manifest.teacher_metadata,
@@ -189,43 +213,44 @@ def _split(plan: Reproduction) -> tuple[list[Passage], list[Passage]]:
             split_first_last(test, 0, plan.n_test)[1],
         )
     passages = list(read_passages(plan.data, notes=CorpusNotes()))
-    parts = split_first_last(passages, plan.n_train, plan.n_test)
-    for name, part in zip(("first", "last"), parts, strict=True):
-        if not any(passage.entities for passage in part):
+    halves = split_first_last(passages, plan.n_train, plan.n_test)
+    for name, half in zip(("first", "last"), halves, strict=True):
+        if not any(passage.entities for passage in half):
             raise CorpusError(
-                f"{plan.data}: none of the {name} {len(part)} passages has an entity; "
-                f"the experiment needs gold to train on and to test on"
+                f"{plan.data}: none of the {name} {len(half)} passages has an entity; "
+                "annotated passages are needed both to train and to test on"
             )
-    return parts
+    return halves
 
 
 def _label(
-    stage: str,
     passages: Sequence[Passage],
     teacher: GLiNERTeacher,
-    folder: Path,
-    policy: LabelPolicy,
+    out: Path,
+    split: str,
     progress: Progress,
 ) -> SoftLabelStore:
-    return label_corpus(passages, teacher, folder, policy=policy, progress=progress, stage=stage)
+    return label_corpus(
+        passages,
+        teacher,
+        out / "soft_labels" / split,
+        policy=LabelPolicy(),
+        progress=progress,
+        stage=f"labeling {split}",
+    )
 
 
 def _train(
     name: str,
     material: _Material,
-    vocabulary: Vocabulary,
     folder: Path,
     settings: TrainingSettings,
     splits: Sequence[EvaluationSplit],
     progress: Progress,
 ) -> Student:
+    vocabulary = material.vocabulary
     config = StudentConfig(len(vocabulary), threshold=THRESHOLDS[name])
-    student = initialize_student(vocabulary, material.pieces, config, seed=settings.seed)
-    stage = f"{name.replace('_', ' ')}, seed {settings.seed}"
-    metadata = {
-        "teacher": material.teacher_name,
-        "teacher_fingerprint": material.teacher_fingerprint,
-    }
+    student = initialize_student(vocabulary, material.subword_vectors, config, seed=settings.seed)
     return train_student(
         student,
         vocabulary,
@@ -233,146 +258,108 @@ def _train(
         folder,
         settings,
         splits=splits,
-        metadata=metadata,
+        metadata={
+            "teacher": material.teacher_name,
+            "teacher_fingerprint": material.teacher_fingerprint,
+        },
         resume=True,
         progress=progress,
-        stage=stage,
+        stage=f"{name.replace('_', ' ')}, seed {settings.seed}",
     )
 
 
-def _teacher_row(material: _Material, test: EvaluationSplit) -> dict[str, Any]:
-    # The store has the teacher's entities, so that no teacher need run.
+def _teacher_row(material: _Material, test: EvaluationSplit) -> ModelRow:
+    # The store has the teacher's answers, so the teacher does not have to run for its scores.
     evaluation = score_entities(
-        test.teacher_entities,
-        test.passages,
-        test.labels,
-        teacher_entities=test.teacher_entities,
+        test.teacher_entities, test.passages, test.labels, teacher_entities=test.teacher_entities
     )
-    speed: Mapping[str, float | None] = {"ms_per_passage": None, "words_per_second": None}
+    speed = None
     if material.teacher is not None:
-        model = TeacherNER(material.teacher)
-        speed = measure_speed(model, test.passages, test.labels).as_json()
-    costs = ("n_parameters", "n_parameters_without_embeddings", "size_bytes")
-    metadata = {key: material.teacher_metadata.get(key) for key in costs}
-    return {"model": "gliner", **_numbers(evaluation.as_json()), **metadata, **speed}
+        speed = measure_speed(TeacherNER(material.teacher), test.passages, test.labels)
+    metadata = material.teacher_metadata
+    return ModelRow(
+        model="gliner",
+        shares=_shares(evaluation.as_json()),
+        spreads={},
+        n_parameters=metadata.get("n_parameters"),
+        n_parameters_without_embeddings=metadata.get("n_parameters_without_embeddings"),
+        size_bytes=metadata.get("size_bytes"),
+        ms_per_passage=None if speed is None else speed.ms_per_passage,
+        words_per_second=None if speed is None else speed.words_per_second,
+    )
 
 
 def _student_row(
     name: str,
-    runs: Sequence[Sequence[Mapping[str, Any]]],
+    runs: Sequence[MetricRows],
     student: Student,
-    predictor: StudentPredictor,
+    vocabulary: Vocabulary,
     test: EvaluationSplit,
-    out: Path,
-) -> dict[str, Any]:
+    folder: Path,
+) -> ModelRow:
     last = [_last_row(rows, "test") for rows in runs]
-    row: dict[str, Any] = {"model": name}
-    for key in _numbers(last[0]):
-        row[key], row[f"{key}_sd"] = mean_and_spread([scores[key] for scores in last])
-    folder = out / "runs" / name / "seed-0" / STUDENT_FOLDER
-    return row | {
-        "n_parameters": student.n_parameters,
-        "n_parameters_without_embeddings": student.n_parameters_without_embeddings,
-        "size_bytes": weights_size_bytes(folder),
-        **measure_speed(predictor, test.passages, test.labels).as_json(),
-    }
+    over_seeds = {key: mean_and_spread([row[key] for row in last]) for key in _shares(last[0])}
+    speed = measure_speed(StudentPredictor(student, vocabulary), test.passages, test.labels)
+    return ModelRow(
+        model=name,
+        shares={key: mean for key, (mean, _) in over_seeds.items()},
+        spreads={key: spread for key, (_, spread) in over_seeds.items()},
+        n_parameters=student.n_parameters,
+        n_parameters_without_embeddings=student.n_parameters_without_embeddings,
+        size_bytes=weights_size_bytes(folder),
+        ms_per_passage=speed.ms_per_passage,
+        words_per_second=speed.words_per_second,
+    )
 
 
-def _results(
-    plan: Reproduction,
-    material: _Material,
-    table: list[dict[str, Any]],
-    curves: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
-    seconds: float,
-) -> dict[str, Any]:
-    return {
-        "table1": table,
-        "reported": REPORTED,
-        "seeds": list(range(plan.n_seeds)),
-        "gap": {name: _gap(curves[name]) for name in STUDENTS},
-        "probe": (
-            f"Curves on training passages are measured on the first {plan.n_test} of them, "
-            f"asked for their own labels, without dropout, after each epoch."
+def _summarize_data(plan: Reproduction, material: _Material) -> DataSummary:
+    return DataSummary(
+        source=plan.data or "the sample that comes with gliner-distill",
+        n_train=len(material.train),
+        n_test=len(material.test),
+        n_words_train=count_words(material.train),
+        n_words_test=count_words(material.test),
+        teacher=material.teacher_name,
+        teacher_hash=material.teacher_fingerprint,
+        labels_asked=(
+            "only the passage's own labels, in training and in test, as in the published experiment"
         ),
-        "data": {
-            "source": plan.data or "the sample that comes with gliner-distill",
-            "n_train": len(material.train),
-            "n_test": len(material.test),
-            "n_words_train": sum(len(item.passage.words) for item in material.train),
-            "n_words_test": sum(len(item.passage.words) for item in material.test),
-            "teacher": material.teacher_name,
-            "teacher_hash": material.teacher_fingerprint,
-            "labels_asked": (
-                "the passage's own labels alone, in training and in test, "
-                "as in the published report"
-            ),
-            "label_seconds": round(material.label_seconds, 1),
-        },
-        "settings": {
-            "training": asdict(plan.training) | {"alpha of the hard student": 0.0},
-            "thresholds": THRESHOLDS,
-            "seeds": plan.n_seeds,
-        },
-        "environment": describe_environment() | {"seconds": round(seconds, 1)},
-    }
+        label_seconds=round(material.label_seconds, 1),
+    )
 
 
-def _gap(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, float]:
-    """Return train minus test after the last epoch, mean over seeds."""
+def _gap(runs: Sequence[MetricRows]) -> dict[str, float]:
+    """Return the training minus the test score after the last epoch, as means over seeds."""
     return {
         key: mean_and_spread(
             [_last_row(rows, "train")[key] - _last_row(rows, "test")[key] for rows in runs]
         )[0]
-        for key in ("accuracy_vs_teacher", "recall_vs_teacher", "f1_vs_teacher", "span_f1_vs_gold")
+        for key in _GAP_MEASURES
     }
 
 
-def _write(out: Path, results: dict[str, Any], curves: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        figures = plot_curves(dict(curves), out / "figures")
-        results["figures"] = {
-            str(figure.number): {
-                "title": figure.title,
-                "caption": figure.caption,
-                "png": figure.png_path.relative_to(out).as_posix(),
-                "svg": figure.svg_path.relative_to(out).as_posix(),
-            }
-            for figure in figures
-        }
-        write_report(out, results, figures)
-        text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
-        replace_file(out / "results.json", text.encode())
-    except OSError as error:
-        raise DistillError(f"{out}: cannot be written: {error.strerror or error}") from error
-    return results
+def _write(out: Path, results: Results, curves: Mapping[str, Sequence[MetricRows]]) -> None:
+    figures = plot_curves(curves, out / "figures")
+    write_report(out, results, figures)
+    described = {str(figure.number): figure.as_json(out) for figure in figures}
+    # Written last: the file says that everything else is there.
+    write_json(out / "results.json", results.as_json() | {"figures": described})
 
 
-def _last_row(rows: Sequence[Mapping[str, Any]], split: str) -> Mapping[str, Any]:
-    found = [row for row in rows if row["split"] == split]
-    if not found:
-        raise StoreError(f"metrics.jsonl has no row of {split}; remove the run and start it again")
-    return found[-1]
+def _last_row(rows: MetricRows, split: str) -> Mapping[str, Any]:
+    of_split = [row for row in rows if row["split"] == split]
+    if not of_split:
+        raise StudentError(
+            f"a metrics.jsonl has no row of the split {split!r}; remove the run's folder and start "
+            "again"
+        )
+    return of_split[-1]
 
 
-def _numbers(scores: Mapping[str, Any]) -> dict[str, float]:
+def _shares(scores: Mapping[str, Any]) -> dict[str, float]:
+    """Return the scores that are single numbers, without those by label."""
     return {
         key: value
         for key, value in scores.items()
         if key.endswith(("_vs_teacher", "_vs_gold")) and isinstance(value, float)
     }
-
-
-def split_first_last(
-    passages: Sequence[Passage], n_train: int, n_test: int
-) -> tuple[list[Passage], list[Passage]]:
-    """Return the report's split: the first `n_train` passages, and the last `n_test`.
-
-    Raises:
-        CorpusError: There are too few passages for the two parts to stay apart.
-    """
-    if len(passages) < n_train + n_test:
-        raise CorpusError(
-            f"the corpus has {len(passages)} passages, fewer than the {n_train} to train on and "
-            f"{n_test} to test on; ask for fewer, or give a larger corpus"
-        )
-    return list(passages[:n_train]), list(passages[len(passages) - n_test :])

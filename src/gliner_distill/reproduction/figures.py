@@ -1,9 +1,9 @@
-"""The report's figures 3 to 6: both students' training, epoch by epoch.
+"""Figures 3 to 6 of the published experiment: the training of both students, epoch by epoch.
 
-In: the rows of each run's `metrics.jsonl`, one list a seed, by model. Out: a PNG and an SVG file a
-figure, with its title and caption. Lines are means over seeds, bands reach from the lowest seed to
-the highest. Uses matplotlib's `Figure` objects, never pyplot: no window, no global state. The same
-curves give the same bytes.
+In: the rows of each run's `metrics.jsonl`, one list per seed, by model. Out: a PNG and an SVG file
+per figure, with a title and a caption. Lines are means over seeds; bands reach from the lowest seed
+to the highest. Only matplotlib's `Figure` objects are used, never pyplot, so there is no window and
+no global state. The same curves give the same bytes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,20 +16,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-MODEL_NAMES = {
-    "gliner": "GLiNER (teacher)",
-    "student_hard": "Hard-label student",
-    "student_distilled": "Distilled student",
-}
-"""How figures and tables call the models of the report."""
+from gliner_distill.errors import DistillError
+from gliner_distill.files import reason_of, replacing
+from gliner_distill.reproduction.results import MODEL_NAMES
 
 Curves = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
-"""Model name → one list a seed → the rows of that run's `metrics.jsonl`."""
+"""For each model, one list per seed with the rows of that run's `metrics.jsonl`."""
 
-# Okabe and Ito's blue and vermilion: told apart with every common kind of color blindness.
+# Okabe and Ito's blue and vermilion can be told apart with all common kinds of color blindness.
 _COLORS = {"student_hard": "#d55e00", "student_distilled": "#0072b2"}
 
-_STYLE: dict[Any, Any] = {
+PLOT_STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#888888",
     "axes.grid": True,
     "axes.labelsize": 11,
@@ -42,7 +39,7 @@ _STYLE: dict[Any, Any] = {
     "legend.fontsize": 10,
     "legend.frameon": False,
     "savefig.facecolor": "white",
-    # Ids inside the SVG come from this instead of a random number.
+    # This makes the ids inside an SVG the same each time, instead of random.
     "svg.hashsalt": "gliner-distill",
     "xtick.major.size": 0,
     "ytick.major.size": 0,
@@ -51,13 +48,13 @@ _STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class FigureFile:
-    """A figure of the report and the files it was written to.
+    """A figure and the files it was written to.
 
     Attributes:
-        number: Its number in the report, 3 to 6.
-        title: What it shows, in a few words.
-        caption: How to read it.
-        png_path: The picture at 150 dots an inch.
+        number: The number of the figure in the published paper, 3 to 6.
+        title: A few words on what the figure shows.
+        caption: An explanation of how to read it.
+        png_path: The picture at 150 dots per inch.
         svg_path: The same picture as vectors.
     """
 
@@ -67,10 +64,23 @@ class FigureFile:
     png_path: Path
     svg_path: Path
 
+    def as_json(self, folder: Path) -> dict[str, str]:
+        """Return title, caption and the paths below a folder.
+
+        Raises:
+            ValueError: The files are not below the folder.
+        """
+        return {
+            "title": self.title,
+            "caption": self.caption,
+            "png": self.png_path.relative_to(folder).as_posix(),
+            "svg": self.svg_path.relative_to(folder).as_posix(),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
-    """One pair of axes: a split's metrics, with the axis label and how to draw it."""
+    """One pair of axes: the split and the metric to draw, and the label of the y axis."""
 
     split: str
     metric: str
@@ -91,8 +101,8 @@ _BAND = "Lines are means over {seeds}; bands reach from the lowest seed to the h
 _ONE_SEED = "One seed was run, so there is no band."
 
 _READINGS = (
-    "Solid lines: agreement with the teacher (the report's reading). Thin dashed lines: the same "
-    "words against the gold annotation."
+    "Solid lines: agreement with the teacher, which the published experiment reports. Thin dashed "
+    "lines: the same words against the gold annotation."
 )
 
 
@@ -102,9 +112,9 @@ _PLANS = (
         "figure_3_training_loss",
         "Training loss by epoch",
         (_Panel("train", "loss", "Training loss", is_share=False),),
-        "Each student's own objective on the training passages: the hard-label student's is the "
-        "loss against gold, the distilled student's mixes soft and gold labels. Compare the "
-        "shapes; heights are not comparable between objectives.",
+        "The objective of each student on the training passages: the loss against gold for the "
+        "hard-label student, a mix of soft and gold labels for the distilled one. Compare only the "
+        "shapes of the curves, since the two objectives differ.",
     ),
     _Plan(
         4,
@@ -128,36 +138,54 @@ _PLANS = (
             _Panel("test", "accuracy", "Word accuracy, test"),
             _Panel("test", "f1", "Word F1, test"),
         ),
-        f"Left: accuracy over all words, those of no entity included. Right: F1 over the "
-        f"words with an entity. {_READINGS}",
+        "Left: accuracy over all words, with and without an entity. Right: F1 over the words with "
+        f"an entity. {_READINGS}",
     ),
 )
 
 
 def plot_curves(curves: Curves, folder: Path) -> list[FigureFile]:
-    """Return the figures 3 to 6, each written to the folder as PNG and SVG.
+    """Write figures 3 to 6 to a folder as PNG and SVG, and return them.
 
-    Files are written under a temporary name and renamed; existing ones are replaced. A model
-    without rows for a figure's split and metric is left out of it; epochs that only some seeds
-    have are means over those.
+    Existing files are replaced.
 
     Args:
-        curves: Rows with `epoch`, `split` and the metrics; rows without a metric are skipped.
-        folder: Made if missing.
+        curves: Rows with `epoch`, `split` and the metrics; see `draw_figure`.
+        folder: The folder, which is created if necessary.
 
     Raises:
         ValueError: There are no curves.
+        DistillError: The folder cannot be written.
     """
     if not any(curves.values()):
         raise ValueError("there are no curves to draw")
-    folder.mkdir(parents=True, exist_ok=True)
-    return [_write_figure(plan, curves, folder) for plan in _PLANS]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [_write_figure(plan, curves, folder) for plan in _PLANS]
+    except OSError as error:
+        raise DistillError(f"{folder}: cannot be written: {reason_of(error)}") from error
+
+
+def draw_figure(number: int, curves: Curves) -> Figure:
+    """Return one of figures 3 to 6, drawn but not written.
+
+    A model without rows for the split and metric of a panel is left out of it. An epoch that only
+    some seeds have is a mean over those.
+
+    Args:
+        number: The number of the figure.
+        curves: Rows with `epoch`, `split` and the metrics; rows without a metric are skipped.
+    """
+    plan = next(plan for plan in _PLANS if plan.number == number)
+    # "default" comes first, so that a user's own matplotlibrc does not change the figures.
+    with style.context(["default", PLOT_STYLE]):
+        return _draw(plan, curves)
 
 
 def _write_figure(plan: _Plan, curves: Curves, folder: Path) -> FigureFile:
-    # "default" first, so that a user's own matplotlibrc changes nothing.
-    with style.context(["default", _STYLE]):
-        figure = _draw(plan, curves)
+    # Saving reads the style, too.
+    with style.context(["default", PLOT_STYLE]):
+        figure = draw_figure(plan.number, curves)
         png_path, svg_path = (folder / f"{plan.name}.{suffix}" for suffix in ("png", "svg"))
         _save(figure, png_path, {"Software": None})
         _save(figure, svg_path, {"Date": None, "Creator": None})
@@ -167,9 +195,8 @@ def _write_figure(plan: _Plan, curves: Curves, folder: Path) -> FigureFile:
 
 
 def _save(figure: Figure, path: Path, metadata: dict[str, None]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format=path.suffix[1:], dpi=150, metadata=metadata)
-    temporary.replace(path)
+    with replacing(path) as stream:
+        figure.savefig(stream, format=path.suffix[1:], dpi=150, metadata=metadata)
 
 
 def _draw(plan: _Plan, curves: Curves) -> Figure:
@@ -214,7 +241,7 @@ def _draw_line(
     *,
     is_gold: bool = False,
 ) -> None:
-    """Draw the mean of each epoch and, behind it, the band from the lowest seed to the highest."""
+    """Draw the mean of each epoch and behind it a band from the lowest seed to the highest."""
     if not by_epoch:
         return
     epochs = sorted(by_epoch)
@@ -229,7 +256,7 @@ def _draw_line(
         label=name,
         linestyle="--" if is_gold else "-",
         linewidth=1.2 if is_gold else 2.0,
-        # A lone epoch has no line to draw, only a point.
+        # One epoch makes no line, only a point.
         marker="o" if len(epochs) == 1 else "",
         markerfacecolor="white" if is_gold else color,
     )
@@ -238,7 +265,7 @@ def _draw_line(
 def _by_epoch(
     runs: Iterable[Sequence[Mapping[str, Any]]], split: str, metric: str
 ) -> dict[int, list[float]]:
-    """Return each epoch's values, one a seed that has it."""
+    """Return the values of each epoch, one per seed that has it."""
     values: dict[int, list[float]] = {}
     for rows in runs:
         for row in rows:
@@ -248,7 +275,7 @@ def _by_epoch(
 
 
 def _share_limits(axes: Axes) -> tuple[float, float]:
-    """Return limits a little beyond the curves, kept to what a share can be and a hair more."""
+    """Return limits a little beyond the curves, but hardly beyond the range of a share, 0 to 1."""
     low, high = axes.dataLim.intervaly
     if low > high:
         return 0.0, 1.0

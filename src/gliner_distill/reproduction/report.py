@@ -1,13 +1,14 @@
-"""The reproduction report: Table 1 in both readings, a verdict, the figures, all settings.
+"""The report of a reproduction: Table 1 in both readings, a verdict, the figures and all settings.
 
-In: the dictionary that is also written as `results.json`, and the files that `figures.py` wrote.
-Out: `report.html` (self-contained), `report.md`, and Table 1 for the terminal. Numbers are shown as
-they come: the verdict is computed from them. The same input gives the same bytes.
+In: the `Results` and the files that `plot_curves` wrote. Out: `report.html`, which needs no other
+file, `report.md`, and Table 1 for the terminal. The verdict is computed from the numbers. The same
+input gives the same bytes.
 """
 
 import base64
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,18 @@ import jinja2
 from rich import box
 from rich.table import Table
 
-from gliner_distill.reproduction.figures import MODEL_NAMES, FigureFile
+from gliner_distill.files import write_file
+from gliner_distill.reproduction.figures import FigureFile
+from gliner_distill.reproduction.results import (
+    MODEL_NAMES,
+    DataSummary,
+    ModelRow,
+    PublishedRow,
+    Results,
+)
 
 DASH = "–"
-"""What stands in a table where nothing was measured."""
+"""The cell of a table for a number that was not measured."""
 
 _MEASURES = {
     "accuracy": "Word accuracy",
@@ -39,42 +48,43 @@ _COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
         lambda value: f"{value:,.0f}",
     ),
     "size_bytes": ("Size on disk, MB", lambda value: f"{value / 1e6:,.1f}"),
-    "ms_per_passage": ("Milliseconds a passage", lambda value: f"{value:,.2f}"),
-    "words_per_second": ("Words a second", lambda value: f"{value:,.0f}"),
+    "ms_per_passage": ("Milliseconds per passage", lambda value: f"{value:,.2f}"),
+    "words_per_second": ("Words per second", lambda value: f"{value:,.0f}"),
 }
 
 _MEANING = (
-    "Agreement with the teacher is the published report's reading. The teacher is compared with "
-    "itself and scores 100% by construction. The reading says how faithfully a student copies, "
-    "not how right it is; the reading against gold says that.",
+    "The published experiment measures agreement with the teacher. In that reading the teacher is "
+    "compared with itself and scores 100% by construction. Agreement tells how faithfully a "
+    "student copies the teacher, not how often it is right; the reading against gold tells that.",
     'Word accuracy counts every word, and "no entity" dominates it: a model that finds nothing '
-    "at all is right on every word outside an entity. Read it beside recall.",
-    "Word recall: of the words that the reference labels, the share to which the model gives a "
-    "label of the reference. Precision: of the words that the model labels, the share it labels "
-    "so. F1 is their harmonic mean. Gold may give a word several labels; a model gives it one.",
-    "Span precision, recall and F1 count a span only where its first word, its last word and its "
-    "label are all exactly those of the reference.",
-    "The published report gives accuracy, recall and parameters alone: no precision, no span "
-    "scores, no speed, no seeds. Its 2.1B parameters for GLiNER are ten times the 209M of "
-    "GLiNER medium; the published models have 166M to 459M.",
+    "at all is right on every word outside an entity. Read it together with recall.",
+    "Word recall is the share of the words labeled in the reference that get one of their "
+    "reference labels from the model. Precision is the share of the words labeled by the model "
+    "whose label is in the reference. F1 is their harmonic mean. Gold may give a word several "
+    "labels; a model gives it one.",
+    "Span precision, recall and F1 count a span only if its first word, its last word and its "
+    "label are exactly those of the reference.",
+    "The published experiment reports only accuracy, recall and parameters: no precision, no span "
+    "scores, no speed and no seeds. Its 2.1B parameters for GLiNER are ten times the 209M of "
+    "GLiNER medium; the released GLiNER models have 166M to 459M.",
 )
 
 
 _MARKDOWN_SYNTAX = re.compile(r"([\\`*_{}\[\]<>|#~&])")
 
 
-def write_report(folder: Path, results: Mapping[str, Any], figures: Sequence[FigureFile]) -> None:
+def write_report(folder: Path, results: Results, figures: Sequence[FigureFile]) -> None:
     """Write `report.html`, which needs no other file, and `report.md`, which links the PNG files.
 
     Args:
-        folder: Made if missing.
-        results: What `results.json` holds; `gap` and `probe` may be missing, and any number None.
-        figures: Their files must lie under `folder`.
+        folder: The folder, which is created if necessary.
+        results: The results.
+        figures: The figures; their files must be below `folder`.
 
     Raises:
-        ValueError: A figure lies outside `folder`.
+        ValueError: The file of a figure is not below `folder`.
+        DistillError: The folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gliner_distill", "resources/templates"),
         autoescape=jinja2.select_autoescape(["html.j2"]),
@@ -86,70 +96,69 @@ def write_report(folder: Path, results: Mapping[str, Any], figures: Sequence[Fig
     environment.filters["md"] = _escape_markdown
     context = _context(folder, results, figures)
     for name in ("report.html", "report.md"):
-        temporary = folder / f".{name}.tmp"
-        text = environment.get_template(f"{name}.j2").render(context)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(folder / name)
+        write_file(folder / name, environment.get_template(f"{name}.j2").render(context))
 
 
-def table1(results: Mapping[str, Any]) -> Table:
+def table1(results: Results) -> Table:
     """Return Table 1 for the terminal: both readings and the costs, at most 100 columns wide.
 
-    The last column has the published report's own figures in the order of the models.
+    The last column has the published numbers, in the order of the models.
     """
-    rows = results["table1"]
+    rows = results.table1
     table = Table(title="Table 1", box=box.SIMPLE, caption=_footnote(rows) or None)
     table.add_column("")
     for row in rows:
-        table.add_column(_model_name(row["model"]).replace(" ", "\n", 1), justify="right")
-    table.add_column("Published\nreport", justify="right")
+        table.add_column(_model_name(row.model).replace(" ", "\n", 1), justify="right")
+    table.add_column("Published", justify="right")
     for suffix, reading in _READINGS.items():
         table.add_row(f"[bold]{reading}[/bold]")
         for key, name in _MEASURES.items():
-            published = _published(results, key) if suffix == "teacher" else ""
+            published = _published_cells(results, key) if suffix == "teacher" else ""
             table.add_row(f"  {name}", *_share_cells(rows, f"{key}_vs_{suffix}"), published)
         table.add_section()
     table.add_row("[bold]Size and speed[/bold]")
     for key, (name, format_cost) in _COSTS.items():
-        published = _published(results, "parameters") if key == "n_parameters" else ""
+        published = _published_cells(results, "parameters") if key == "n_parameters" else ""
         table.add_row(f"  {name}", *_cost_cells(rows, key, format_cost), published)
     return table
 
 
-def verdict(results: Mapping[str, Any]) -> list[str]:
-    """Return what the numbers say, as sentences: who leads by how much, and is 99 / 97 reached.
+def verdict(results: Results) -> list[str]:
+    """Return sentences on which student leads, and on whether the published numbers are reached.
 
-    A lead counts as clear where it exceeds the sum of both students' standard deviations.
+    A lead counts as clear if it exceeds the sum of the standard deviations of both students.
     """
-    by_model = {row["model"]: row for row in results["table1"]}
-    hard, distilled = by_model["student_hard"], by_model["student_distilled"]
-    has_spread = len(results["seeds"]) > 1
+    hard, distilled = results.row("student_hard"), results.row("student_distilled")
+    teacher = results.row("gliner")
+    has_spread = len(results.seeds) > 1
     sentences = [
         sentence
         for suffix in _READINGS
         for sentence in _lead_sentences(distilled, hard, suffix, has_spread=has_spread)
     ]
     if not has_spread:
-        sentences.append("One seed was run, so nothing here says how far chance moves a number.")
-    sentences += _target_sentences(distilled, results["reported"])
-    teacher = by_model.get("gliner", {})
-    if None not in (teacher.get("span_f1_vs_gold"), distilled.get("span_f1_vs_gold")):
         sentences.append(
-            f"Against gold the teacher's span F1 is {_percent(teacher['span_f1_vs_gold'])}, the "
-            f"distilled student's {_percent(distilled['span_f1_vs_gold'])}."
+            "Only one seed was run, so the numbers do not show how much chance varies them."
         )
-    if teacher.get("ms_per_passage") and distilled.get("ms_per_passage"):
-        ratio = teacher["ms_per_passage"] / distilled["ms_per_passage"]
+    sentences += _target_sentences(distilled, results.published)
+    teacher_f1, student_f1 = (row.shares.get("span_f1_vs_gold") for row in (teacher, distilled))
+    if teacher_f1 is not None and student_f1 is not None:
         sentences.append(
-            f"The teacher takes {ratio:.3g} times as long a passage as the distilled student."
+            f"Against gold, the span F1 of the teacher is {_percent(teacher_f1)} and that of the "
+            f"distilled student is {_percent(student_f1)}."
+        )
+    if teacher.ms_per_passage and distilled.ms_per_passage:
+        ratio = teacher.ms_per_passage / distilled.ms_per_passage
+        sentences.append(
+            f"The teacher takes {ratio:.3g} times as long per passage as the distilled student."
         )
     return sentences
 
 
 def _lead_sentences(
-    distilled: Mapping[str, Any], hard: Mapping[str, Any], suffix: str, *, has_spread: bool
+    distilled: ModelRow, hard: ModelRow, suffix: str, *, has_spread: bool
 ) -> Iterator[str]:
-    """Yield one reading's comparison of the two students."""
+    """Yield sentences that compare the two students in one reading."""
     clear, within, behind = _sorted_leads(distilled, hard, suffix)
     n_measured = len(clear) + len(within) + len(behind)
     if not n_measured:
@@ -160,72 +169,73 @@ def _lead_sentences(
         if len(clear) == n_measured
         else f"{len(clear) or 'none'} of {n_measured} measures"
     )
-    margin = " by more than the two spreads over seeds together" if has_spread else ""
+    margin = " by more than the sum of both spreads over seeds" if has_spread else ""
     names = f" ({', '.join(clear)})" if 0 < len(clear) < n_measured else ""
     yield (
         f"{_READINGS[suffix]}: the distilled student leads the hard-label one{margin} in "
         f"{all_or_some}{names}."
     )
     if within:
-        yield f"Its lead lies within the spreads in {', '.join(within)}."
+        yield f"Its lead is smaller than the spreads in {', '.join(within)}."
     if behind:
         yield f"It does not lead in {', '.join(behind)}."
 
 
 def _sorted_leads(
-    distilled: Mapping[str, Any], hard: Mapping[str, Any], suffix: str
+    distilled: ModelRow, hard: ModelRow, suffix: str
 ) -> tuple[list[str], list[str], list[str]]:
-    """Return the measures with a clear lead, with one inside the spreads, and without lead."""
+    """Return the measures with a clear lead, with a lead inside the spreads, and without a lead."""
     clear: list[str] = []
     within: list[str] = []
     behind: list[str] = []
     for key, name in _MEASURES.items():
         column = f"{key}_vs_{suffix}"
-        if distilled.get(column) is None or hard.get(column) is None:
+        student_share, hard_share = distilled.shares.get(column), hard.shares.get(column)
+        if student_share is None or hard_share is None:
             continue
-        lead = distilled[column] - hard[column]
-        spread = (distilled.get(f"{column}_sd") or 0.0) + (hard.get(f"{column}_sd") or 0.0)
+        lead = student_share - hard_share
+        spread = (distilled.spreads.get(column) or 0.0) + (hard.spreads.get(column) or 0.0)
         place = clear if lead > spread else within if lead > 0 else behind
         place.append(name[0].lower() + name[1:])
     return clear, within, behind
 
 
-def _target_sentences(
-    distilled: Mapping[str, Any], reported: Sequence[Mapping[str, Any]]
-) -> Iterator[str]:
-    """Yield whether the published accuracy and recall are reached, in whole per cent as printed."""
-    target = next((row for row in reported if row["model"] == "student_distilled"), None)
-    accuracy, recall = distilled.get("accuracy_vs_teacher"), distilled.get("recall_vs_teacher")
+def _target_sentences(distilled: ModelRow, published: Sequence[PublishedRow]) -> Iterator[str]:
+    """Yield a sentence on whether the published accuracy and recall are reached.
+
+    Both are compared in whole percent, as they are published.
+    """
+    target = next((row for row in published if row.model == distilled.model), None)
+    accuracy = distilled.shares.get("accuracy_vs_teacher")
+    recall = distilled.shares.get("recall_vs_teacher")
     if target is None or accuracy is None or recall is None:
         return
-    pairs = (("accuracy", accuracy), ("recall", recall))
-    reached = [name for name, share in pairs if round(100 * share) >= round(100 * target[name])]
+    triples = (("accuracy", accuracy, target.accuracy), ("recall", recall, target.recall))
+    reached = [name for name, share, goal in triples if round(100 * share) >= round(100 * goal)]
     outcome = {0: "it reaches neither", 2: "it reaches both"}.get(len(reached))
     if outcome is None:
         missed = "recall" if reached == ["accuracy"] else "accuracy"
         outcome = f"it reaches the {reached[0]} but not the {missed}"
     yield (
-        f"The published report gives its distilled student {target['accuracy']:.0%} accuracy and "
-        f"{target['recall']:.0%} recall against the teacher; this one has {_percent(accuracy)} "
+        f"The published distilled student has {target.accuracy:.0%} accuracy and "
+        f"{target.recall:.0%} recall against the teacher; this one has {_percent(accuracy)} "
         f"and {_percent(recall)}: {outcome}."
     )
 
 
-def _context(
-    folder: Path, results: Mapping[str, Any], figures: Sequence[FigureFile]
-) -> dict[str, Any]:
-    """Return what both templates read; everything is formatted but not escaped."""
-    rows, data = results["table1"], results["data"]
+def _context(folder: Path, results: Results, figures: Sequence[FigureFile]) -> dict[str, Any]:
+    """Return the values that both templates use, formatted but not escaped."""
+    rows, data = results.table1, results.data
     details: dict[str, Mapping[str, Any]] = {
-        "Data": {key: value for key, value in data.items() if key != "labels_asked"},
-        "Gap between train and test": results.get("gap") or {},
-        "Settings": {"seeds": results["seeds"], **results["settings"]},
-        "Environment": results["environment"],
+        "Data": {key: value for key, value in asdict(data).items() if key != "labels_asked"},
+        "Gap between train and test": results.gap,
+        "Settings": {"seeds": list(results.seeds), **results.settings},
+        "Environment": results.environment,
     }
     return {
-        "summary": _summary(data, len(results["seeds"])),
-        "meaning": [*_MEANING, f"Labels offered to every model: {data['labels_asked']}"],
-        "models": [_model_name(row["model"]) for row in rows],
+        "summary": _summary(data, len(results.seeds)),
+        "meaning": [*_MEANING, f"Labels offered to every model: {data.labels_asked}."],
+        "models": [_model_name(row.model) for row in rows],
         "readings": list(_READINGS.values()),
         "measures": [
             (name, [_share_cells(rows, f"{key}_vs_{suffix}") for suffix in _READINGS])
@@ -238,13 +248,13 @@ def _context(
         "beside": _beside(results),
         "footnote": _footnote(rows),
         "verdict": verdict(results),
-        "probe": results.get("probe"),
+        "probe": results.probe,
         "figures": [
             {
                 "number": figure.number,
                 "title": figure.title,
                 "caption": figure.caption,
-                "png": figure.png_path.relative_to(folder).as_posix(),
+                "png": figure.as_json(folder)["png"],
                 "svg_base64": base64.b64encode(figure.svg_path.read_bytes()).decode("ascii"),
             }
             for figure in figures
@@ -255,8 +265,8 @@ def _context(
     }
 
 
-def _summary(data: Mapping[str, Any], n_seeds: int) -> str:
-    """Return one paragraph on what was done."""
+def _summary(data: DataSummary, n_seeds: int) -> str:
+    """Return one paragraph on the experiment."""
     seeds = (
         f"Each was trained with {n_seeds} seeds; the tables give the mean ± the sample standard "
         "deviation over them."
@@ -264,17 +274,17 @@ def _summary(data: Mapping[str, Any], n_seeds: int) -> str:
         else "Each was trained with one seed."
     )
     return (
-        "Two students of the same architecture were trained for the same steps on "
-        f"{data['n_train']:,} passages of {data['source']}: one on gold labels alone, the other "
-        f"on gold mixed with the soft labels of the teacher {data['teacher']}. All were then "
-        f"compared on {data['n_test']:,} passages that no student was trained on. {seeds}"
+        "Two students of the same architecture were trained for the same number of steps on "
+        f"{data.n_train:,} passages of {data.source}: one only on gold labels, the other on gold "
+        f"mixed with the soft labels of the teacher {data.teacher}. All three models were then "
+        f"compared on {data.n_test:,} passages that no student was trained on. {seeds}"
     )
 
 
-def _beside(results: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return, for each column of the published Table 1, each model's (here, published) cells."""
-    published = {row["model"]: row for row in results["reported"]}
-    rows = results["table1"]
+def _beside(results: Results) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return each model's (here, published) cells for each column of the published Table 1."""
+    published = {row.model: row for row in results.published}
+    rows = results.table1
     columns: list[tuple[str, list[str], str]] = [
         ("Accuracy", _share_cells(rows, "accuracy_vs_teacher"), "accuracy"),
         ("Recall", _share_cells(rows, "recall_vs_teacher"), "recall"),
@@ -284,7 +294,7 @@ def _beside(results: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]
         (
             name,
             [
-                (here, _published_cell(published.get(row["model"], {}).get(key)))
+                (here, _published_cell(getattr(published.get(row.model), key, None)))
                 for here, row in zip(cells, rows, strict=True)
             ],
         )
@@ -292,9 +302,9 @@ def _beside(results: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]
     ]
 
 
-def _published(results: Mapping[str, Any], key: str) -> str:
-    """Return the published report's values of all models, or nothing where it gives none."""
-    values = [row.get(key) for row in results["reported"]]
+def _published_cells(results: Results, key: str) -> str:
+    """Return the published values of all models, or "" if there are none."""
+    values = [getattr(row, key, None) for row in results.published]
     return " / ".join(map(_published_cell, values)) if any(values) else ""
 
 
@@ -304,11 +314,11 @@ def _published_cell(value: float | str | None) -> str:
     return value if isinstance(value, str) else f"{value:.0%}"
 
 
-def _share_cells(rows: Sequence[Mapping[str, Any]], column: str) -> list[str]:
-    """Return each model's mean, with ± its standard deviation where there is one, in per cent."""
+def _share_cells(rows: Sequence[ModelRow], column: str) -> list[str]:
+    """Return each model's mean in percent, with ± its standard deviation if there is one."""
     cells = []
     for row in rows:
-        mean, spread = row.get(column), row.get(f"{column}_sd")
+        mean, spread = row.shares.get(column), row.spreads.get(column)
         if mean is None:
             cells.append(DASH)
         else:
@@ -317,9 +327,10 @@ def _share_cells(rows: Sequence[Mapping[str, Any]], column: str) -> list[str]:
 
 
 def _cost_cells(
-    rows: Sequence[Mapping[str, Any]], key: str, format_cost: Callable[[float], str]
+    rows: Sequence[ModelRow], key: str, format_cost: Callable[[float], str]
 ) -> list[str]:
-    return [DASH if row.get(key) is None else format_cost(row[key]) for row in rows]
+    costs = [getattr(row, key) for row in rows]
+    return [DASH if cost is None else format_cost(cost) for cost in costs]
 
 
 def _percent(share: float) -> str:
@@ -330,21 +341,22 @@ def _model_name(model: str) -> str:
     return MODEL_NAMES.get(model, model)
 
 
-def _footnote(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return what a dash means in this table, or nothing where there is none."""
+def _footnote(rows: Sequence[ModelRow]) -> str:
+    """Return an explanation of the dashes in the table, or "" if it has none."""
     keys = [f"{key}_vs_{suffix}" for key in _MEASURES for suffix in _READINGS]
-    if any(row["model"] == "gliner" and row.get(key) is None for row in rows for key in _COSTS):
+    lacks_cost = {row.model: any(getattr(row, key) is None for key in _COSTS) for row in rows}
+    if lacks_cost.get("gliner"):
         return (
-            f"{DASH} not measured. The teacher was not run live here: its answers come from the "
-            "stored soft labels."
+            f"{DASH} not measured. The teacher was not run live: its answers come from the stored "
+            "soft labels."
         )
-    if any(row.get(key) is None for row in rows for key in [*keys, *_COSTS]):
+    if any(lacks_cost.values()) or any(row.shares.get(key) is None for row in rows for key in keys):
         return f"{DASH} not measured."
     return ""
 
 
 def _flat_items(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the leaves of nested settings as (dotted name, text)."""
+    """Yield the leaves of nested settings as pairs of a dotted name and a text."""
     for key, value in values.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
@@ -362,5 +374,5 @@ def _plain(value: Any) -> str:
 
 
 def _escape_markdown(text: object) -> str:
-    """Return text that Markdown shows as it is, on one line, also inside a table."""
+    """Return a text on one line that Markdown shows unchanged, also inside a table."""
     return _MARKDOWN_SYNTAX.sub(r"\\\1", " ".join(str(text).split()))
