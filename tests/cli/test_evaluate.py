@@ -34,3 +34,16 @@ def test_evaluate_asks_for_a_list_of_labels(run_cli, world):
     assert run_cli(*args).code == 0
     figures = json.loads(Path("f.json").read_text(encoding="utf-8"))
     assert set(figures["span_by_label_vs_gold"]) == {"city"}
+
+
+def test_evaluate_takes_the_threshold_that_predict_takes(run_cli, world):
+    corpus = write_corpus("corpus.json", make_passages(5))
+    args = ("evaluate", world / "run", corpus, "--json", "f.json", "--threshold")
+    n_found = []
+    for threshold in (0.5, 1):
+        assert run_cli(*args, threshold).code == 0
+        figures = json.loads(Path("f.json").read_text(encoding="utf-8"))
+        assert figures["threshold"] == threshold
+        n_found.append(figures["recall_vs_gold"])
+    assert n_found[0] > 0.9
+    assert n_found[1] == 0.0

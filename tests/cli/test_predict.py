@@ -161,7 +161,7 @@ def test_predict_reads_labels_and_descriptions_from_a_file(run_cli, world):
     Path("labels.txt").write_text("place: city\n\nPerson\n", encoding="utf-8")
     args = ("predict", "-m", world / "run", "in mary saw the paris on 7", "--labels")
     (found,) = map(json.loads, run_cli(*args, "labels.txt").out.splitlines())
-    assert [(one["text"], one["label"]) for one in found["entities"]] == [
+    assert [(entity["text"], entity["label"]) for entity in found["entities"]] == [
         ("mary", "person"),
         ("paris", "place"),
     ]
@@ -175,8 +175,8 @@ def test_predict_reads_labels_and_descriptions_from_a_file(run_cli, world):
 
 def test_predict_threshold_is_the_score_to_exceed(run_cli, world):
     args = ("predict", "-m", world / "run", "in paris", "-l", "city")
-    [[one]] = [json.loads(run_cli(*args).out)["entities"]]
-    for threshold, n_found in ((one["score"] - 0.001, 1), (one["score"] + 0.001, 0)):
+    [[entity]] = [json.loads(run_cli(*args).out)["entities"]]
+    for threshold, n_found in ((entity["score"] - 0.001, 1), (entity["score"] + 0.001, 0)):
         found = json.loads(run_cli(*args, "--threshold", threshold, "--threads", 1).out)
         assert len(found["entities"]) == n_found
 
@@ -190,9 +190,9 @@ def test_predict_with_a_gliner_has_the_same_options(run_cli, gliner_folder):
     assert finished.code == 0
     answer = json.loads(finished.out)
     assert (answer["text"], answer["id"]) == ("mary saw \ud800 paris", 1)
-    spans = [(one["start"], one["end"]) for one in answer["entities"]]
+    spans = [(entity["start"], entity["end"]) for entity in answer["entities"]]
     assert len(set(spans)) < len(spans)  # several labels
-    assert {one["label"] for one in answer["entities"]} == {"place", "person"}
+    assert {entity["label"] for entity in answer["entities"]} == {"place", "person"}
     flat = json.loads(run_cli(*args, *options[:4], stdin=line).out)["entities"]
     assert 0 < len(flat) < len(spans)
 
@@ -245,16 +245,22 @@ def test_predict_holds_little_of_a_long_input(world):
     """In a process of its own, which may take far less memory than its input has bytes."""
     script = f"""
 import resource, sys
-from gliner_distill.evaluation.models import load_model
-from gliner_distill.runtime.ner import StudentNER
+from gliner_distill.evaluation import models
 
-load_model()
-StudentNER.inference = lambda model, texts, *args, **options: [[] for _ in texts]
+class Nobody:
+    def inference(self, texts, *args, **options):
+        return [[] for _ in texts]
+
+models.load_model = lambda *args, **options: Nobody()
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000, resource.RLIM_INFINITY))
 {MAIN}"""
     process = start_process(
-        script, "predict", "-l", "city", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        script,
+        *("predict", "-l", "city"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env={"MALLOC_ARENA_MAX": "1"},  # each arena reserves 64 MB that nobody uses
     )
     block = ("word " * 2000 + "\n") * 100
     for _ in range(300):

@@ -7,7 +7,14 @@ import pytest
 
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.evaluation import evaluate as evaluation
-from gliner_distill.evaluation.evaluate import Speed, evaluate, measure_speed
+from gliner_distill.evaluation.evaluate import (
+    Speed,
+    evaluate,
+    measure_model,
+    measure_speed,
+    score_entities,
+)
+from gliner_distill.evaluation.models import TeacherNER
 
 
 class FixedPredictor:
@@ -79,7 +86,7 @@ class TestEvaluate:
             zip([*names, *(f"span_{name}" for name in names[1:])], map(float, shares), strict=True)
         )
 
-    def test_equals_brute_force_against_gold_and_teacher(self):
+    def test_evaluate_equals_brute_force_against_gold_and_teacher(self):
         scores = self.evaluate(teacher_entities=self.teacher)
         asked_gold = (list(self.passages[0].entities[:2]), list(self.passages[1].entities), [])
         expected = {
@@ -89,7 +96,7 @@ class TestEvaluate:
         }
         assert {key: value for key, value in scores.items() if "by_label" not in key} == expected
 
-    def test_has_rows_by_label_of_what_was_asked(self):
+    def test_evaluate_has_rows_per_label_that_was_asked(self):
         scores = self.evaluate(teacher_entities=self.teacher)
         # The gold entity of label x was not asked for.
         assert scores["span_by_label_vs_gold"] == {
@@ -102,12 +109,51 @@ class TestEvaluate:
             "person": [0.0, 0.0, 0.0, 0],
         }
 
-    def test_leaves_the_teacher_out_where_there_is_none(self):
+    def test_evaluation_as_json_leaves_out_a_missing_teacher(self):
         assert not any("teacher" in key for key in self.evaluate())
 
 
+class TestScoreEntities:
+    def test_score_entities_finds_perfect_agreement_of_the_gold_with_itself(self):
+        passages = [Passage(("mary", "left"), (Entity(0, 1, "person"),))]
+        evaluation = score_entities([passages[0].entities], passages, [["person"]])
+        assert evaluation.gold.spans.f1 == evaluation.gold.words.f1 == 1.0
+        assert evaluation.gold.spans.n_reference == 1
+        assert evaluation.teacher is None
+
+    def test_score_entities_refuses_passages_without_labels(self):
+        with pytest.raises(ValueError, match="shorter"):
+            score_entities([[]], [Passage(("mary",))], [])
+
+
+class TestMeasureModel:
+    passages = (
+        Passage(("mary", "left"), (Entity(0, 1, "person"),)),
+        Passage(("paris",), (Entity(0, 1, "city"),)),
+    )
+
+    def measure(self, lexicon_teacher, labels, **options):
+        teacher = lexicon_teacher({"mary": "person", "paris": "city"})
+        return measure_model(TeacherNER(teacher), self.passages, labels, **options), teacher
+
+    def test_measure_model_asks_each_passage_for_its_own_labels(self, lexicon_teacher):
+        measured, teacher = self.measure(lexicon_teacher, None)
+        assert teacher.asked[:2] == [(("mary", "left"), ("person",)), (("paris",), ("city",))]
+        figures = measured.as_json()
+        assert (figures["n_passages"], figures["n_words"], figures["n_entities"]) == (2, 3, 2)
+        assert figures["span_f1_vs_gold"] == 1.0
+        assert figures["words_per_second"] > 0
+
+    def test_measure_model_asks_for_fixed_labels_above_a_threshold(self, lexicon_teacher):
+        measured, teacher = self.measure(lexicon_teacher, ["city"])
+        assert {labels for _, labels in teacher.asked} == {("city",)}
+        assert measured.evaluation.gold.spans.n_reference == 1
+        strict, _ = self.measure(lexicon_teacher, ["city"], threshold=0.99)
+        assert strict.evaluation.gold.spans.n_predicted == 0
+
+
 class TestMeasureSpeed:
-    def test_asks_one_to_warm_up_then_each_then_all(self):
+    def test_measure_speed_warms_up_then_asks_each_then_all(self):
         passages = [Passage(("a", "b")), Passage(("c",))]
         labels = [("city",), ("river", "person")]
         predictor = FixedPredictor({passage.words: [] for passage in passages})
@@ -121,7 +167,7 @@ class TestMeasureSpeed:
         assert speed.as_json().keys() == {"ms_per_passage", "words_per_second"}
         assert all(value > 0 and math.isfinite(value) for value in speed.as_json().values())
 
-    def test_is_the_median_of_passages_and_the_words_of_all_by_the_clock(self, monkeypatch):
+    def test_measure_speed_divides_by_the_clock(self, monkeypatch):
         # Three passages take 1, 2 and 9 seconds; all of them, 4 words, take 2.
         ticks = iter([0.0, 1.0, 10.0, 12.0, 20.0, 29.0, 30.0, 32.0])
         monkeypatch.setattr(evaluation.time, "perf_counter", lambda: next(ticks))

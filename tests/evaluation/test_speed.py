@@ -15,6 +15,7 @@ from gliner_distill.evaluation.speed import (
     measure_latency,
     measure_rates,
     measure_start,
+    peak_memory_mb,
 )
 from gliner_distill.runtime.locate import bundled_student_path
 
@@ -137,6 +138,10 @@ class TestMeasureStart:
         with pytest.raises(StudentError, match=str(tmp_path)):
             measure_start(str(tmp_path), num_threads=1, n_starts=1)
 
-    def test_answer_once_falls_back_to_ru_maxrss(self, monkeypatch, tmp_path):
+
+class TestPeakMemory:
+    def test_peak_memory_mb_falls_back_to_ru_maxrss(self, monkeypatch):
         monkeypatch.setattr(speed.Path, "is_file", lambda path: False)
-        assert speed._peak_memory()[1] == "ru_maxrss"
+        peak, source = peak_memory_mb()
+        assert source == "ru_maxrss"
+        assert peak > 1

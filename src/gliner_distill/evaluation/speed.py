@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count, product
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -154,7 +155,7 @@ def compare_speed(
     Args:
         models: Folders or hub ids; None for the student that comes with the package.
         num_threads: The number of threads of each model.
-        settings: What is measured, and how often.
+        settings: The texts, the labels and the number of repetitions.
         progress: Told before each step how many steps are done; its note names the next one.
 
     Raises:
@@ -166,31 +167,48 @@ def compare_speed(
         for name, model in names.items()
     }
     words, labels = sample_words()
-    cases = [(size, count) for size in settings.text_words for count in settings.label_counts]
-    n_steps = len(cases) + 1 + len(names)
-    rates: dict[str, list[CaseRate]] = {name: [] for name in names}
-    for step, (size, count) in enumerate(cases):
-        progress("measuring", step, n_steps, f"texts of {size} words, {count} labels")
-        texts = make_texts(words, size, settings.total_words)
-        for name, rounds in measure_rates(
-            readers,
-            texts,
-            labels[:count],
-            rounds=settings.rounds,
-            slow_seconds=settings.slow_seconds,
-        ).items():
-            rates[name].append(CaseRate(size, count, median(rounds), min(rounds), max(rounds)))
-    progress("measuring", len(cases), n_steps, "one text at a time")
+    n_steps = len(settings.text_words) * len(settings.label_counts) + 1 + len(names)
+    steps = count()
+
+    def report(note: str) -> None:
+        progress("measuring", next(steps), n_steps, note)
+
+    rates = _measure_cases(readers, words, labels, settings, report)
+    report("one text at a time")
     short_texts = make_texts(words, 25, settings.total_words)[: settings.latency_texts]
     latencies = {
         name: measure_latency(read, short_texts, labels[:5]) for name, read in readers.items()
     }
     speeds = {}
-    for step, (name, model) in enumerate(names.items(), start=len(cases) + 1):
-        progress("measuring", step, n_steps, f"first answer of {name}")
+    for name, model in names.items():
+        report(f"first answer of {name}")
         start = measure_start(model, num_threads=num_threads, n_starts=settings.n_starts)
         speeds[name] = ModelSpeed(rates[name], *latencies[name], **asdict(start))
     return SpeedComparison(describe_machine(), num_threads, settings.rounds, speeds)
+
+
+def _measure_cases(
+    readers: Mapping[str, Inference],
+    words: Sequence[str],
+    labels: list[str],
+    settings: SpeedSettings,
+    report: Callable[[str], None],
+) -> dict[str, list[CaseRate]]:
+    """Return the words per second of each model in each case."""
+    rates: dict[str, list[CaseRate]] = {name: [] for name in readers}
+    for text_words, n_labels in product(settings.text_words, settings.label_counts):
+        report(f"texts of {text_words} words, {n_labels} labels")
+        by_model = measure_rates(
+            readers,
+            make_texts(words, text_words, settings.total_words),
+            labels[:n_labels],
+            rounds=settings.rounds,
+            slow_seconds=settings.slow_seconds,
+        )
+        for name, rounds in by_model.items():
+            case = CaseRate(text_words, n_labels, median(rounds), min(rounds), max(rounds))
+            rates[name].append(case)
+    return rates
 
 
 def measure_rates(
@@ -273,8 +291,26 @@ def answer_once(model: str | None, num_threads: int) -> dict[str, float | str]:
     """
     read = _inference_of(load_model(model, num_threads=num_threads))
     read(["Marie Curie was born in Warsaw in 1867."], ["person", "city", "year"])
-    memory_mb, source = _peak_memory()
+    memory_mb, source = peak_memory_mb()
     return {"memory_mb": memory_mb, "memory_source": source}
+
+
+def peak_memory_mb() -> tuple[float, str]:
+    """Return the peak memory of this process in MB, and where it was read.
+
+    Returns:
+        The peak, and `VmHWM` or `ru_maxrss`; see `Start`.
+    """
+    if _STATUS_FILE.is_file():
+        for line in _STATUS_FILE.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "VmHWM":
+                return int(value.split()[0]) / 1024, name
+    # On Linux a child's ru_maxrss begins at its parent's, so it is only the second choice.
+    import resource  # does not exist on every system
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1024), "ru_maxrss"
 
 
 def make_texts(
@@ -361,17 +397,3 @@ def _texts_in_time(read: Inference, texts: list[str], labels: list[str], seconds
     if n_texts == len(texts):
         read(texts, labels)  # the model is fast enough to be warmed up on all of them
     return n_texts
-
-
-def _peak_memory() -> tuple[float, str]:
-    """Return the peak memory of this process in MB, and where it was read."""
-    if _STATUS_FILE.is_file():
-        for line in _STATUS_FILE.read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name == "VmHWM":
-                return int(value.split()[0]) / 1024, name
-    # On Linux a child's ru_maxrss begins at its parent's, so it is only the second choice.
-    import resource  # does not exist on every system
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1024), "ru_maxrss"
