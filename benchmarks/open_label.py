@@ -127,7 +127,7 @@ def ask_student(source: str, one: TestSet) -> Decode:
         return lambda threshold: StudentPredictor(
             student, vocabulary, threshold=threshold
         ).predict_words(words, labels)
-    logits = StudentPredictor(student, vocabulary).score(words, labels)
+    logits = StudentPredictor(student, vocabulary).logits(words, labels)
     probs = [1 / (1 + np.exp(-np.clip(one, -80, 80))) for one in logits]
     return lambda threshold: [
         decode_entities(array, one.labels, threshold=threshold) for array in probs

@@ -14,7 +14,9 @@ from pathlib import Path
 from statistics import median
 
 from gliner_distill.corpus.reader import sample_path
+from gliner_distill.runtime.heads import SOFTMAX
 from gliner_distill.store.store import SoftLabelStore
+from gliner_distill.student.heads import torch_head
 from gliner_distill.student.initialization import load_or_train_vocabulary
 from gliner_distill.training.data import collate_examples, make_example
 
@@ -34,6 +36,8 @@ def main() -> None:
         given.store if own.exists() else sample / "subword_vectors", list(store)
     )
 
+    head = torch_head(SOFTMAX)
+
     def read() -> None:
         for _ in store:
             pass
@@ -47,7 +51,7 @@ def main() -> None:
         for item in store:
             batch.append(make_example(item, vocabulary))
             if len(batch) == BATCH:
-                collate_examples(batch, vocabulary)
+                collate_examples(batch, vocabulary, head)
                 batch.clear()
 
     n_words = store.manifest.n_words

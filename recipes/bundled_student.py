@@ -31,6 +31,7 @@ import numpy as np
 from calibration import (
     Calibration,
     ScoredGroup,
+    calibrate_student,
     calibration_error,
     fit_calibration,
     mean_f1,
@@ -53,7 +54,6 @@ from gliner_distill.student.bundling import make_bundle, quantize_graph, student
 from gliner_distill.student.export import check_answers
 from gliner_distill.student.files import load_student, save_student
 from gliner_distill.student.initialization import initialize_student, load_or_train_vocabulary
-from gliner_distill.student.model import calibrate_student
 from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.teacher.gliner import GLiNERTeacher
 from gliner_distill.training.loop import train_student
@@ -202,7 +202,7 @@ def score_set(predictor: StudentPredictor, corpora: Path, name: str) -> ScoredGr
     asked = tuple(read_labels(corpora, name))
     labels = [asked] * len(chosen)
     return ScoredGroup(
-        logits=predictor.score([passage.words for passage in chosen], labels),
+        logits=predictor.logits([passage.words for passage in chosen], labels),
         labels=labels,
         gold=[[one for one in passage.entities if one.label in asked] for passage in chosen],
     )

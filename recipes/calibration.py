@@ -2,19 +2,23 @@
 
 In: a student's logits on annotated passages, in groups that count alike (data sets, for example).
 Out: a `Calibration`, which subtracts one number from the logits of each tag (start, end, inside)
-and multiplies the result by another; and the effect that it has. Needs only numpy, so it works
-for anything that computes such logits.
+and multiplies the result by another; and the effect that it has. `calibrate_student` puts it into
+the weights of a student.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from gliner_distill.decoding import decode_entities, sigmoid
 from gliner_distill.entities import Entity
+from gliner_distill.errors import StudentError
 from gliner_distill.metrics import expected_calibration_error, score_spans
+from gliner_distill.runtime.heads import BOUNDARY
+from gliner_distill.student.model import Student
 
 # Ordered by size, so that the smallest of several shifts that are equally good is chosen.
 _SHIFTS = sorted(np.arange(-3.0, 1.51, 0.1).tolist(), key=abs)
@@ -130,3 +134,28 @@ def _decode(
 ) -> Iterator[list[Entity]]:
     for logits, labels in zip(group.logits, group.labels, strict=True):
         yield decode_entities(sigmoid(calibration.apply(logits)), labels, threshold=threshold)
+
+
+def calibrate_student(student: Student, *, shift: Sequence[float], scale: float) -> None:
+    """Change the weights of a boundary student so that its logits become `scale * (logit - shift)`.
+
+    Args:
+        student: The student, changed in place.
+        shift: The shifts of start, end and inside.
+        scale: A number above 0.
+
+    Raises:
+        StudentError: The student does not have a boundary head.
+    """
+    if student.config.head != BOUNDARY:
+        raise StudentError(
+            f"the head of the student is {student.config.head}; only a student with a "
+            f"{BOUNDARY} head can be calibrated"
+        )
+    # The logits are linear in the last layer of the label tower, apart from the bias of the head.
+    *_, last_layer = student.label_tower.modules()
+    bias = student.get_parameter("bias")
+    with torch.no_grad():
+        for parameter in last_layer.parameters():
+            parameter.mul_(scale)
+        bias.copy_(scale * (bias - torch.tensor(shift, device=bias.device)))

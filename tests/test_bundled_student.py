@@ -82,25 +82,25 @@ class TestAnswers:
 
     def test_do_not_depend_on_the_order_of_labels(self, predictor):
         words = [TEXT.split()]
-        one = predictor.score(words, [LABELS])[0]
-        other = predictor.score(words, [LABELS[::-1]])[0]
+        one = predictor.logits(words, [LABELS])[0]
+        other = predictor.logits(words, [LABELS[::-1]])[0]
         torch.testing.assert_close(
             torch.from_numpy(one), torch.from_numpy(other[:, ::-1].copy()), rtol=0, atol=1e-5
         )
 
     def test_do_not_depend_on_what_else_is_asked(self, predictor):
         words = [TEXT.split()]
-        alone = predictor.score(words, [LABELS[:1]])[0]
-        among = predictor.score(words, [LABELS])[0][:, :1]
+        alone = predictor.logits(words, [LABELS[:1]])[0]
+        among = predictor.logits(words, [LABELS])[0][:, :1]
         torch.testing.assert_close(
             torch.from_numpy(alone), torch.from_numpy(among.copy()), rtol=0, atol=1e-5
         )
 
     def test_are_the_same_alone_and_in_a_padded_batch(self, predictor):
         words = [TEXT.split()[:4], TEXT.split() * 9, TEXT.split()]
-        together = predictor.score(words, [LABELS] * 3)
+        together = predictor.logits(words, [LABELS] * 3)
         for passage, scores in zip(words, together, strict=True):
-            [alone] = predictor.score([passage], [LABELS])
+            [alone] = predictor.logits([passage], [LABELS])
             torch.testing.assert_close(
                 torch.from_numpy(alone), torch.from_numpy(scores), rtol=0, atol=1e-4
             )
@@ -108,6 +108,6 @@ class TestAnswers:
     @pytest.mark.parametrize("form", [str.upper, str.title])
     def test_do_not_depend_on_the_case_of_labels(self, predictor, form):
         words = [TEXT.split()]
-        clean = predictor.score(words, [LABELS])[0]
-        shouted = predictor.score(words, [tuple(map(form, LABELS))])[0]
+        clean = predictor.logits(words, [LABELS])[0]
+        shouted = predictor.logits(words, [tuple(map(form, LABELS))])[0]
         torch.testing.assert_close(torch.from_numpy(clean), torch.from_numpy(shouted))

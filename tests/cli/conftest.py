@@ -13,16 +13,16 @@ def world(tmp_path_factory, lexicon_teacher):
     """A folder with a store and a run folder of a student that learned it: do not change them."""
     from gliner_distill.runtime.config import StudentConfig
     from gliner_distill.training.settings import TrainingSettings
-    from gliner_distill.training.train import train_on_store
+    from gliner_distill.training.train import train
 
     folder = tmp_path_factory.mktemp("world")
     passages = make_passages()
     label_corpus(passages, lexicon_teacher(LEXICON), folder / "store", policy=LabelPolicy(2))
-    train_on_store(
+    train(
         folder / "store",
         folder / "run",
         TrainingSettings(epochs=20, batch_size=4),
-        make_config=lambda n_pieces: StudentConfig(n_pieces, embedding_width=16, hidden_width=16),
+        config=StudentConfig(embedding_width=16, hidden_width=16),
         progress=no_progress,
     )
     return folder

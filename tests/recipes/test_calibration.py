@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import END, INSIDE, START, Entity
+from gliner_distill.errors import StudentError
 from gliner_distill.metrics import score_spans
+from gliner_distill.student.batch import make_batch
+from gliner_distill.student.files import load_student, save_student
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 if not RECIPES.is_dir():
@@ -21,11 +25,18 @@ with pytest.MonkeyPatch.context() as patch:
     from calibration import (
         Calibration,
         ScoredGroup,
+        calibrate_student,
         calibration_error,
         fit_calibration,
         mean_f1,
     )
 
+PASSAGES = [
+    (["mary", "saw", "Paris", "-", "unheard", "2"], ("person", "city")),
+    (["Rhine"], ("river", "place name", "city", "company")),
+    (["the", "bank", "of", "the", "old", "Thames", "in", "London", "left", "acme", "."], ("city",)),
+    (["north", "of", "globex"], ("company", "person", "river")),
+]
 NOTHING = -6.0
 UNCHANGED = Calibration((0.0, 0.0, 0.0))
 LABELS = ("city", "person")
@@ -257,3 +268,78 @@ class TestEdges:
         calibration = fit_calibration([one_word_group(answers)])
         assert calibration.shift == (0, 0, 0)
         assert 0.25 <= calibration.scale <= 1.0
+
+
+def score_boundaries(student, vocabulary, passages):
+    """Return each passage's logits, shape `(words, labels, 3)`."""
+    words = [vocabulary.encode_words(words) for words, _ in passages]
+    batch = make_batch(words, [labels for _, labels in passages], vocabulary)
+    with torch.inference_mode():
+        logits = student(batch)
+    assert logits.shape == (*batch.word_mask.shape, batch.label_mask.shape[1], 3)
+    is_masked = ~batch.label_mask[:, None, :, None].expand_as(logits)
+    assert logits[is_masked].eq(-torch.inf).all()
+    return [
+        logits[row, : len(words), : len(labels)].numpy()
+        for row, (words, labels) in enumerate(passages)
+    ]
+
+
+@pytest.fixture(params=[0, 12], ids=["one layer for labels", "two layers for labels"])
+def label_hidden_width(request):
+    return request.param
+
+
+@pytest.fixture
+def boundary_student(build_student, label_hidden_width):
+    return build_student(head="boundary", label_hidden_width=label_hidden_width)
+
+
+class TestCalibrateStudent:
+    SHIFT, SCALE = (-1.25, 0.5, 2.0), 0.4
+
+    def test_calibrate_student_shifts_and_scales_the_logits(
+        self, boundary_student, small_vocabulary
+    ):
+        before = score_boundaries(boundary_student, small_vocabulary, PASSAGES)
+        calibrate_student(boundary_student, shift=self.SHIFT, scale=self.SCALE)
+        after = score_boundaries(boundary_student, small_vocabulary, PASSAGES)
+        for raw, calibrated in zip(before, after, strict=True):
+            expected = self.SCALE * (raw - np.array(self.SHIFT, np.float32))
+            np.testing.assert_allclose(calibrated, expected, rtol=0, atol=1e-6)
+
+    def test_calibrate_student_adds_up_when_called_twice(self, boundary_student, small_vocabulary):
+        before = score_boundaries(boundary_student, small_vocabulary, PASSAGES)
+        for shift, scale in (((1.0, 1.0, 1.0), 2.0), (self.SHIFT, self.SCALE)):
+            calibrate_student(boundary_student, shift=shift, scale=scale)
+        after = score_boundaries(boundary_student, small_vocabulary, PASSAGES)
+        for raw, calibrated in zip(before, after, strict=True):
+            expected = self.SCALE * (2 * (raw - 1) - np.array(self.SHIFT, np.float32))
+            np.testing.assert_allclose(calibrated, expected, rtol=0, atol=1e-5)
+
+    def test_calibrate_student_without_shift_and_scale_changes_nothing(
+        self, boundary_student, build_student
+    ):
+        calibrate_student(boundary_student, shift=(0.0, 0.0, 0.0), scale=1.0)
+        width = boundary_student.config.label_hidden_width
+        as_built = build_student(head="boundary", label_hidden_width=width).state_dict()
+        found = boundary_student.state_dict()
+        assert all(torch.equal(found[name], values) for name, values in as_built.items())
+
+    def test_calibrate_student_is_saved_with_the_student(
+        self, boundary_student, small_vocabulary, tmp_path
+    ):
+        calibrate_student(boundary_student, shift=self.SHIFT, scale=self.SCALE)
+        save_student(tmp_path, boundary_student, small_vocabulary, metadata={})
+        loaded, _ = load_student(tmp_path)
+        found = score_boundaries(loaded, small_vocabulary, PASSAGES)
+        expected = score_boundaries(boundary_student, small_vocabulary, PASSAGES)
+        assert all(map(np.array_equal, found, expected))
+
+    def test_calibrate_student_refuses_a_softmax_student(self, build_student):
+        student = build_student()
+        with pytest.raises(StudentError, match="only a student with a boundary head"):
+            calibrate_student(student, shift=self.SHIFT, scale=self.SCALE)
+        as_built = build_student().state_dict()
+        found = student.state_dict()
+        assert all(torch.equal(found[name], values) for name, values in as_built.items())

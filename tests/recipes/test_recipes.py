@@ -456,7 +456,7 @@ class TestFinish:
 
         config = json.loads((finished / "student_config.json").read_text())
         assert config["runtime"]["precision"] == StudentNER.from_pretrained(finished).precision
-        assert {"student", "calibration", "runtime"} <= set(config)
+        assert {"architecture", "calibration", "runtime"} <= set(config)
 
 
 class TestCard:

@@ -67,9 +67,9 @@ def threads_that_switch_often():
 def embed_with_torch(student, vocabulary, passages):
     words = [vocabulary.encode_words(words) for words in passages]
     batch = make_batch(words, [()] * len(words), vocabulary)
-    rows = student.pool_pieces(batch)[0] + student.shapes(batch["word_shapes"])
-    padded = torch.zeros(*batch["word_mask"].shape, rows.shape[1])
-    padded[batch["word_mask"]] = rows
+    rows = student.pool_pieces(batch)[0] + student.shapes(batch.word_shapes)
+    padded = torch.zeros(*batch.word_mask.shape, rows.shape[1])
+    padded[batch.word_mask] = rows
     return padded.numpy()
 
 

@@ -1,10 +1,8 @@
-"""Exported students answer as torch does; what does not is not written."""
+"""The export of a student answers as torch does, or is not written."""
 
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
@@ -16,7 +14,6 @@ from gliner_distill.runtime.config import GRAPH_FILE, RUNTIME_WEIGHTS_FILE
 from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES
 from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.runtime.ner import StudentNER
-from gliner_distill.runtime.scorer import StudentScorer
 from gliner_distill.student import bundling, export
 from gliner_distill.student.bundling import (
     make_bundle,
@@ -35,16 +32,6 @@ from gliner_distill.student.onnx_graph import build_graph
 from gliner_distill.student.predictor import StudentPredictor
 
 LABELS = ("person", "city", "river")
-SHAPES = [
-    {"head": head, "n_layers": n_layers, "bidirectional": both, "label_hidden_width": hidden}
-    for head, n_layers, both, hidden in product(
-        ("boundary", "softmax"), (1, 2), (True, False), (0, 6)
-    )
-]
-
-
-def name_of(shape):
-    return " ".join(str(value) for value in shape.values())
 
 
 def answer_with_torch(student, vocabulary, passages, **options):
@@ -85,11 +72,6 @@ def scramble_gates(monkeypatch):
     monkeypatch.setattr(bundling, "build_graph", build_wrong_graph)
 
 
-@pytest.fixture(params=SHAPES, ids=name_of)
-def student(request, build_finder):
-    return build_finder(**request.param)
-
-
 @pytest.fixture(params=["boundary", "softmax"])
 def small(request, build_finder):
     """A student of each head."""
@@ -101,86 +83,8 @@ def passages(small, small_vocabulary, draw_words):
     return annotate(small, small_vocabulary, draw_words(1, 30))
 
 
-class TestGraph:
-    @pytest.mark.parametrize("batch_size", [1, 2, 7])
-    def test_gives_torchs_logits(self, student, batch_size, small_vocabulary, draw_words):
-        scorer = StudentScorer(make_bundle(student, small_vocabulary), num_threads=1)
-        labels = scorer.encode(tuple((label, label) for label in LABELS))
-        torch_scorer = StudentPredictor(student, small_vocabulary)
-        passages = draw_words(batch_size, 14, longest=30)
-        assert len({len(words) for words in passages}) > 5
-        for first in range(0, 14, batch_size):
-            batch = passages[first : first + batch_size]
-            expected = torch_scorer.score(batch, [LABELS] * len(batch))
-            for one, other in zip(scorer.logits(batch, labels), expected, strict=True):
-                assert one.shape == other.shape
-                np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
-                assert np.ptp(other) > 0.1
-
-    def test_scores_a_passage_alone_as_in_a_padded_batch(
-        self, student, small_vocabulary, draw_words
-    ):
-        runtime = StudentNER(make_bundle(student, small_vocabulary), num_threads=1)
-        passages = [*draw_words(0, 6), ["mary"], draw_words(2, 1, longest=300)[0] * 20]
-        passages[-1] = passages[-1][:384]
-        together = runtime.word_logits(passages, LABELS)
-        for words, logits in zip(passages, together, strict=True):
-            (alone,) = runtime.word_logits([words], LABELS)
-            np.testing.assert_allclose(logits, alone, rtol=0, atol=1e-5)
-
-    def test_products_with_labels_are_those_of_the_word_vectors(self, student, small_vocabulary):
-        # Only spans use the second output, so that a difference would not show in the logits.
-        bundle = make_bundle(student, small_vocabulary)
-        session = onnxruntime.InferenceSession(bundle.graph, providers=["CPUExecutionProvider"])
-        draws = np.random.default_rng(0)
-        n_states = 16 if student.config.bidirectional else 8
-        labels = draws.normal(size=(n_states, 5)).astype(np.float32)
-        feeds = {
-            "embedded": draws.normal(size=(3, 4, 8)).astype(np.float32),
-            "n_words": np.array([4, 2, 1], np.int32),
-            "labels": labels,
-        }
-        words, scores = session.run(["words", "scores"], feeds)
-        np.testing.assert_allclose(scores, words @ labels, rtol=0, atol=1e-5)
-
-    def test_finds_what_torch_finds(self, student, small_vocabulary, draw_words):
-        passages = [*draw_words(3, 60), []]
-        expected = answer_with_torch(student, small_vocabulary, passages)
-        assert sum(map(len, expected)) > 30
-        runtime = StudentNER(make_bundle(student, small_vocabulary), num_threads=1)
-        found = runtime.predict_words(passages, [LABELS] * len(passages))
-        assert as_tuples(found) == as_tuples(expected)
-
-
-class TestTables:
-    def test_are_in_half_precision_only_where_nothing_is_lost(self, build_finder, small_vocabulary):
-        student = build_finder(head="boundary")
-        with torch.no_grad():
-            student.pieces.weight.copy_(student.pieces.weight.half())
-            student.bias.copy_(torch.tensor([1e6, 0.5, 0.25]))  # too large for half precision
-        weights = make_bundle(student, small_vocabulary).weights
-        assert weights[PIECES].dtype == np.float16
-        assert weights["shapes.weight"].dtype == np.float32
-        assert weights["bias"].dtype == np.float32
-        state = student.state_dict()
-        for name, table in weights.items():
-            np.testing.assert_array_equal(table.astype(np.float32), state[name].numpy())
-
-    def test_and_graph_do_not_depend_on_projections_to_a_teachers_features(
-        self, build_student, small_vocabulary
-    ):
-        with_them, without = (
-            make_bundle(build_student(feature_width=width), small_vocabulary) for width in (6, 0)
-        )
-        assert with_them.config == without.config
-        assert with_them.graph == without.graph
-        assert with_them.weights.keys() == without.weights.keys()
-        for name, table in without.weights.items():
-            np.testing.assert_array_equal(with_them.weights[name], table)
-
-
 class TestExport:
-    def test_in_single_precision_answers_as_torch(
+    def test_export_student_in_single_precision_answers_as_torch(
         self, small, passages, small_vocabulary, tmp_path, draw_words
     ):
         figures = export_student(
@@ -200,7 +104,7 @@ class TestExport:
         assert as_tuples(runtime.predict_words(texts, [LABELS] * 40)) == as_tuples(expected)
         assert sum(map(len, expected)) > 20
 
-    def test_in_eight_bits_has_a_fitted_threshold_and_says_how_far_it_agrees(
+    def test_export_student_in_8_bits_fits_a_threshold_and_reports_agreement(
         self, small, passages, small_vocabulary, tmp_path
     ):
         figures = export_student(
@@ -226,7 +130,7 @@ class TestExport:
         assert 0.8 < figures.agreement_f1 <= 1
         assert figures.max_logit_difference > 1e-4
 
-    def test_fits_the_threshold_at_which_answers_agree_best(
+    def test_fit_threshold_finds_the_threshold_of_best_agreement(
         self, passages, small, small_vocabulary
     ):
         words = [passage.words for passage in passages]
@@ -248,7 +152,7 @@ class TestExport:
         own = answer_with_torch(small, small_vocabulary, words)
         assert fit_threshold(bundle, words, labels, own).threshold == bundle.threshold
 
-    def test_replaces_an_earlier_export(
+    def test_export_student_replaces_an_earlier_export(
         self, small, passages, small_vocabulary, tmp_path, build_finder, draw_words
     ):
         other = build_finder(head="boundary", seed=5)
@@ -261,7 +165,7 @@ class TestExport:
         assert read_bundle(tmp_path).config == small.config
 
     @pytest.mark.parametrize("precision", ["fp32", "int8"])
-    def test_is_not_written_when_the_graph_is_wrong(
+    def test_export_student_writes_nothing_if_the_graph_is_wrong(
         self, precision, small, passages, small_vocabulary, tmp_path, monkeypatch
     ):
         scramble_gates(monkeypatch)
@@ -276,7 +180,7 @@ class TestExport:
         assert "nothing was written" in str(error.value)
         assert not (tmp_path / "out").exists()
 
-    def test_leaves_an_earlier_one_alone_when_it_fails(
+    def test_export_student_leaves_an_earlier_export_alone_if_it_fails(
         self, small, passages, small_vocabulary, tmp_path, monkeypatch
     ):
         export_student(small, small_vocabulary, tmp_path, precision="fp32", passages=passages)
@@ -286,7 +190,7 @@ class TestExport:
             export_student(small, small_vocabulary, tmp_path, precision="fp32", passages=passages)
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
-    def test_is_not_written_when_logits_are_no_numbers(
+    def test_export_student_writes_nothing_if_logits_are_not_numbers(
         self, small, passages, small_vocabulary, tmp_path
     ):
         with torch.no_grad():
@@ -297,7 +201,7 @@ class TestExport:
             )
         assert not (tmp_path / "out").exists()
 
-    def test_is_not_written_when_it_finds_less(
+    def test_export_student_writes_nothing_if_too_much_f1_is_lost(
         self, small, passages, small_vocabulary, tmp_path, monkeypatch
     ):
         def forget_pieces(bundle):
@@ -311,7 +215,9 @@ class TestExport:
             )
         assert not (tmp_path / "out").exists()
 
-    def test_may_lose_half_a_point_of_f1_and_no_more(self, small, passages, small_vocabulary):
+    def test_check_answers_allows_a_loss_of_half_a_point_of_f1(
+        self, small, passages, small_vocabulary
+    ):
         # Gold that torch finds and a bundle that misses some of it.
         bundle = replace(make_bundle(small, small_vocabulary), threshold=0.6)
         own = [passage.words for passage in passages], [LABELS] * len(passages)
@@ -347,13 +253,13 @@ def test_check_answers_refuses_a_wrong_graph_in_8_bits(
         check_answers(bundle, small, small_vocabulary, passages)
 
 
-def test_passages_without_words_or_entities_are_no_hindrance(small, small_vocabulary, tmp_path):
+def test_export_student_takes_passages_without_words_or_entities(small, small_vocabulary, tmp_path):
     passages = [Passage(()), Passage(("mary",)), Passage(("in", "paris"), (Entity(1, 2, "city"),))]
     figures = export_student(small, small_vocabulary, tmp_path, precision="fp32", passages=passages)
     assert figures.n_passages == 3
 
 
-def test_bundled_student_in_eight_bits_is_small_and_loses_no_half_point(tmp_path):
+def test_export_student_of_the_bundled_student_is_small_and_loses_little(tmp_path):
     torch.set_num_threads(1)
     student, vocabulary = load_student(bundled_student_path())
     passages = list(read_passages(sample_path("dev")))
@@ -365,7 +271,7 @@ def test_bundled_student_in_eight_bits_is_small_and_loses_no_half_point(tmp_path
     assert read_bundle(tmp_path).weights[PIECES].dtype == np.int8
 
 
-def test_bundled_graph_is_that_of_the_bundled_weights():
+def test_bundled_graph_matches_the_bundled_weights():
     torch.set_num_threads(1)
     student, vocabulary = load_student(bundled_student_path())
     exported = quantize_graph(make_bundle(student, vocabulary))
@@ -378,12 +284,12 @@ def test_bundled_graph_is_that_of_the_bundled_weights():
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-3)
 
 
-class TestSmallest:
+class TestExportSmallest:
     @pytest.mark.parametrize(
         ("n_entities", "loss", "precision"),
         [(10, 0.29, "int8"), (10, 0.31, "fp32"), (1000, 0.004, "int8"), (1000, 0.006, "fp32")],
     )
-    def test_is_in_eight_bits_where_they_lose_little(
+    def test_export_smallest_takes_8_bits_if_they_lose_little(
         self, tmp_path, monkeypatch, n_entities, loss, precision
     ):
         def refuse(*args, precision, max_f1_loss, **options):
@@ -395,7 +301,7 @@ class TestSmallest:
         passages = [Passage(("a",), (Entity(0, 1, "x"),))] * n_entities
         assert export_smallest(None, None, tmp_path, passages=passages) == precision
 
-    def test_says_so_where_neither_will_do(self, tmp_path, monkeypatch):
+    def test_export_smallest_fails_if_neither_precision_will_do(self, tmp_path, monkeypatch):
         def refuse(*args, **options):
             raise ExportError("too much is lost")
 

@@ -1,14 +1,16 @@
-"""Where a student starts: with the store's pieces, or with pieces trained on its passages."""
+"""The start of a student: its vocabulary and its first weights."""
 
 import numpy as np
 import pytest
 import torch
 
+from gliner_distill.errors import StudentError
 from gliner_distill.runtime.config import StudentConfig
 from gliner_distill.store.subword_vectors import SubwordVectors, subword_vector_files
 from gliner_distill.student import initialization as initialization
 from gliner_distill.student.initialization import (
     EMBEDDING_SPREAD,
+    initialize_embeddings,
     initialize_student,
     load_or_train_vocabulary,
 )
@@ -25,8 +27,10 @@ def narrow(vocabulary):
     return StudentConfig(len(vocabulary), embedding_width=8, hidden_width=8)
 
 
-class TestFindVocabulary:
-    def test_returns_the_stores_own(self, tmp_path, pieces, five_passages):
+class TestLoadOrTrainVocabulary:
+    def test_load_or_train_vocabulary_loads_that_of_the_store(
+        self, tmp_path, pieces, five_passages
+    ):
         for name, content in subword_vector_files(pieces).items():
             (tmp_path / name).write_bytes(content)
         vocabulary, found = load_or_train_vocabulary(tmp_path, five_passages)
@@ -34,20 +38,22 @@ class TestFindVocabulary:
         assert vocabulary.to_json() == pieces.vocabulary.to_json()
         np.testing.assert_allclose(found.vectors, pieces.vectors, atol=0.02)
 
-    def test_trains_one_on_words_and_labels_where_the_store_has_none(self, tmp_path, five_passages):
+    def test_load_or_train_vocabulary_trains_on_words_and_labels(self, tmp_path, five_passages):
         vocabulary, found = load_or_train_vocabulary(tmp_path, five_passages)
         assert found is None
         words = {word for item in five_passages for word in item.passage.words}
         assert words | {"person", "company"} <= set(vocabulary.pieces())
 
-    def test_trains_the_same_one_each_time(self, tmp_path, five_passages, monkeypatch):
+    def test_load_or_train_vocabulary_trains_the_same_one_each_time(
+        self, tmp_path, five_passages, monkeypatch
+    ):
         monkeypatch.setattr(initialization, "_N_PIECES", 60)
         trained = {load_or_train_vocabulary(tmp_path, five_passages)[0].to_json() for _ in range(5)}
         assert len(trained) == 1
 
 
-class TestStartStudent:
-    def test_draws_everything_from_the_seed(self, small_vocabulary, pieces):
+class TestInitializeStudent:
+    def test_initialize_student_draws_everything_from_the_seed(self, small_vocabulary, pieces):
         for vectors in (None, pieces):
             first, same, other = (
                 initialize_student(small_vocabulary, vectors, narrow(small_vocabulary), seed=seed)
@@ -57,7 +63,9 @@ class TestStartStudent:
                 assert torch.equal(same.state_dict()[name], values)
             assert not torch.equal(other.none.weight, first.none.weight)
 
-    def test_takes_the_teachers_vectors_whatever_the_seed(self, small_vocabulary, pieces):
+    def test_initialize_student_takes_the_vectors_of_the_teacher_for_any_seed(
+        self, small_vocabulary, pieces
+    ):
         students = [
             initialize_student(small_vocabulary, pieces, narrow(small_vocabulary), seed=seed)
             for seed in (1, 2)
@@ -68,9 +76,33 @@ class TestStartStudent:
         correlation = np.corrcoef(found.detach().numpy().ravel(), pieces.vectors[:, :8].ravel())
         assert correlation[0, 1] == pytest.approx(1.0, abs=1e-5)
 
-    def test_starts_embeddings_at_random_without_them(self, small_vocabulary):
+    def test_initialize_student_starts_at_random_without_vectors(self, small_vocabulary):
         students = [
             initialize_student(small_vocabulary, None, narrow(small_vocabulary), seed=seed)
             for seed in (1, 2)
         ]
         assert not torch.equal(students[0].pieces.weight, students[1].pieces.weight)
+
+
+class TestInitializeEmbeddings:
+    def test_initialize_embeddings_takes_the_first_columns_at_a_fixed_spread(
+        self, build_student, small_vocabulary
+    ):
+        student = build_student()
+        draw = np.random.default_rng(0)
+        vectors = draw.standard_normal((len(small_vocabulary), 11)).astype(np.float32)
+        initialize_embeddings(student, vectors)
+        found = student.pieces.weight.detach().numpy()
+        assert found.std(ddof=1) == pytest.approx(EMBEDDING_SPREAD, abs=1e-6)
+        np.testing.assert_allclose(found / found[0, 0], vectors[:, :8] / vectors[0, 0], rtol=1e-4)
+
+    @pytest.mark.parametrize("off", [(1, 0), (-1, 0), (0, -1)])
+    def test_initialize_embeddings_refuses_other_rows_and_too_few_columns(
+        self, build_student, small_vocabulary, off
+    ):
+        student = build_student()
+        shape = (len(small_vocabulary) + off[0], 8 + off[1])
+        before = student.pieces.weight.clone()
+        with pytest.raises(StudentError, match=rf"shape \({shape[0]}, {shape[1]}\); .* \(90, 8\)"):
+            initialize_embeddings(student, np.ones(shape, np.float32))
+        assert torch.equal(student.pieces.weight, before)

@@ -1,4 +1,4 @@
-"""A student's predictions as documented, for both heads."""
+"""The entities that a torch student predicts, for both heads."""
 
 import math
 
@@ -12,7 +12,6 @@ from torch import nn
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import Entity
 from gliner_distill.runtime.config import StudentConfig
-from gliner_distill.student import predictor as student_predictor
 from gliner_distill.student.predictor import StudentPredictor
 
 LABELS = ("person", "city", "river")
@@ -30,7 +29,7 @@ class TableStudent:
         return self
 
     def __call__(self, batch):
-        n_words, n_labels = batch["n_words"].tolist(), batch["label_mask"].shape[1]
+        n_words, n_labels = batch.n_words.tolist(), batch.label_mask.shape[1]
         logits = torch.full((len(n_words), max(n_words), 1 + n_labels), 99.0)
         for row, length in enumerate(n_words):
             table = self.tables[length]
@@ -48,7 +47,7 @@ def spans(entities):
 
 
 class TestStudentPredictor:
-    def test_joins_neighbouring_words_of_one_label_and_no_others(self, small_vocabulary):
+    def test_predict_words_joins_neighboring_words_of_one_label(self, small_vocabulary):
         table = [
             [0, 5, 0, 0],
             [0, 9, 0, 0],
@@ -59,7 +58,7 @@ class TestStudentPredictor:
         found = decode(table, vocabulary=small_vocabulary)
         assert spans(found) == [(0, 2, "person"), (2, 3, "city"), (4, 5, "city")]
 
-    def test_scores_an_entity_as_its_least_certain_word(self, small_vocabulary):
+    def test_predict_words_scores_an_entity_as_its_least_certain_word(self, small_vocabulary):
         # Odds of 3 and 9 against "none", whatever the other labels have.
         table = [[0, math.log(3), 1, 0], [1, 1 + math.log(9), 2, 0]]
         (entity,) = decode(table, vocabulary=small_vocabulary)
@@ -67,7 +66,7 @@ class TestStudentPredictor:
         (entity,) = decode(table[1:], vocabulary=small_vocabulary)
         assert entity.score == pytest.approx(0.9, abs=1e-6)
 
-    def test_finds_a_word_whose_odds_against_none_exceed_the_thresholds(self, small_vocabulary):
+    def test_predict_words_compares_odds_against_none_with_the_threshold(self, small_vocabulary):
         # Probabilities against "none": 0.25, 0.5, 0.75. The runner-up label has no say.
         table = [[0, -math.log(3), -9, -1.2], [0, 0, -9, -0.1], [0, math.log(3), -9, 1.0]]
         for threshold, words in (
@@ -85,7 +84,7 @@ class TestStudentPredictor:
             assert {entity.label for entity in found} <= {"person"}
 
     @given(st.lists(st.lists(st.integers(-40, 40), min_size=4, max_size=4), min_size=1, max_size=6))
-    def test_gives_each_word_its_likeliest_answer_at_one_half(self, small_vocabulary, table):
+    def test_predict_words_gives_each_word_its_likeliest_answer(self, small_vocabulary, table):
         found = decode(table, vocabulary=small_vocabulary)
         for word, logits in enumerate(table):
             own = [entity.label for entity in found if entity.start_word <= word < entity.end_word]
@@ -95,44 +94,55 @@ class TestStudentPredictor:
             else:
                 assert own == best[:1]  # the first of equals
 
-    def test_is_sure_without_warnings_at_extreme_logits(self, small_vocabulary):
+    def test_predict_words_takes_extreme_logits(self, small_vocabulary):
         table = [[500, -500, -600, -700], [-500, 500, 0, 0]]
         (entity,) = decode(table, vocabulary=small_vocabulary)
         assert entity == Entity(1, 2, "person")
         assert entity.score == 1.0
 
-    def test_finds_nothing_without_words_or_labels(self, small_vocabulary, build_student):
+    def test_predict_words_finds_nothing_without_words_or_labels(
+        self, small_vocabulary, build_student
+    ):
         predictor = StudentPredictor(build_student(), small_vocabulary)
         assert predictor.predict_words([], []) == []
         assert predictor.predict_words([[]], [LABELS]) == [[]]
         assert predictor.predict_words([["paris"]], [()]) == [[]]
         assert predictor.predict_words([[], ["paris"], []], [(), (), LABELS]) == [[], [], []]
 
-    def test_keeps_the_order_of_passages_across_batches(
-        self, small_vocabulary, build_student, monkeypatch
+    def test_predict_words_keeps_the_order_of_passages_across_batches(
+        self, small_vocabulary, build_student
     ):
         passages = [["paris"] * 3, [], ["mary", "left"], ["the"] * 9, ["rhine"]]
         labels = [LABELS, LABELS, ("city",), LABELS[:2], ()]
         predictor = StudentPredictor(build_student(), small_vocabulary, threshold=0.2)
         whole, entities = (
-            predictor.score(passages, labels),
+            predictor.logits(passages, labels),
             predictor.predict_words(passages, labels),
         )
         assert [scores.shape for scores in whole] == [(3, 4), (0, 4), (2, 2), (9, 3), (1, 1)]
         assert any(entities)
-        monkeypatch.setattr(student_predictor, "_BATCH_WORDS", 4)
-        for scores, again in zip(whole, predictor.score(passages, labels), strict=True):
+        small = StudentPredictor(
+            build_student(), small_vocabulary, threshold=0.2, max_batch_words=4
+        )
+        for scores, again in zip(whole, small.logits(passages, labels), strict=True):
             np.testing.assert_allclose(again, scores, rtol=0, atol=1e-6)
-        assert predictor.predict_words(passages, labels) == entities
+        assert small.predict_words(passages, labels) == entities
 
-    def test_cuts_batches_at_their_size_with_padding(self, monkeypatch):
-        monkeypatch.setattr(student_predictor, "_BATCH_WORDS", 10)
-        batches = student_predictor._batches_by_words([5, 2, 0, 3, 11, 5, 3])
-        assert batches == [[1, 3, 6], [0, 5], [4]]
+    def test_logits_reads_batches_of_like_length_up_to_a_size(
+        self, small_vocabulary, build_student
+    ):
+        student, read = build_student(), []
+        student.register_forward_pre_hook(
+            lambda _, arguments: read.append(arguments[0].n_words.tolist())
+        )
+        predictor = StudentPredictor(student, small_vocabulary, max_batch_words=10)
+        lengths = [5, 2, 0, 3, 11, 5, 3]
+        predictor.logits([["the"] * length for length in lengths], [LABELS] * len(lengths))
+        assert read == [[2, 3, 3], [5, 5], [11]]
 
 
 class TestBoundaryStudent:
-    def test_decodes_as_a_teacher_with_its_probabilities_would(
+    def test_predict_words_decodes_a_boundary_student_like_a_teacher(
         self, build_student, small_vocabulary
     ):
         student = build_student(head="boundary")
@@ -141,7 +151,7 @@ class TestBoundaryStudent:
         predictor = StudentPredictor(student, small_vocabulary, threshold=0.45)
         words = [["mary", "saw", "paris"], ["rhine"], []]
         labels = [("person", "city"), ("river", "city", "company"), ("city",)]
-        logits = predictor.score(words, labels)
+        logits = predictor.logits(words, labels)
         assert [scores.shape for scores in logits] == [(3, 2, 3), (1, 3, 3), (0, 1, 3)]
         found = predictor.predict_words(words, labels)
         assert any(found)

@@ -33,7 +33,7 @@ def path(tmp_path):
 
 
 class TestCheckpoint:
-    def test_goes_on_bit_for_bit(self, path):
+    def test_checkpoint_continues_bit_for_bit(self, path):
         model, optimizer = new_model()
         take_steps(model, optimizer, range(3))
         write_checkpoint(path, Checkpoint.capture(model, optimizer, epoch=3, run=RUN))
@@ -48,7 +48,7 @@ class TestCheckpoint:
         for found, expected in zip(other.parameters(), model.parameters(), strict=True):
             assert torch.equal(found, expected)
 
-    def test_leaves_the_optimizers_rates_as_they_are(self, path):
+    def test_checkpoint_leaves_the_learning_rates_alone(self, path):
         model, optimizer = new_model()
         take_steps(model, optimizer, range(1))
         optimizer.param_groups[0]["lr"] = 0.001
@@ -57,7 +57,7 @@ class TestCheckpoint:
         read_checkpoint(path).restore(other, its_optimizer)
         assert its_optimizer.param_groups[0]["lr"] == 0.1
 
-    def test_holds_no_moments_before_the_first_step(self, path):
+    def test_checkpoint_holds_no_moments_before_the_first_step(self, path):
         model, optimizer = new_model()
         write_checkpoint(path, Checkpoint.capture(model, optimizer, epoch=0, run=RUN))
         assert all(key.startswith("model.") for key in read_checkpoint(path).tensors)
@@ -65,13 +65,13 @@ class TestCheckpoint:
 
 class TestBrokenFile:
     @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
-    def test_that_is_cut_is_no_checkpoint(self, path, share):
+    def test_read_checkpoint_refuses_a_file_that_is_cut_off(self, path, share):
         model, optimizer = new_model()
         take_steps(model, optimizer, range(1))
         write_checkpoint(path, Checkpoint.capture(model, optimizer, epoch=1, run=RUN))
         content = path.read_bytes()
         path.write_bytes(content[: int(share * len(content))])
-        with pytest.raises(StudentError, match=r"checkpoint\.safetensors: is no checkpoint: "):
+        with pytest.raises(StudentError, match=r"checkpoint\.safetensors"):
             read_checkpoint(path)
 
     @pytest.mark.parametrize(
@@ -84,21 +84,21 @@ class TestBrokenFile:
             {"epoch": "1", "run": "{"},
         ],
     )
-    def test_of_weights_alone_is_no_checkpoint(self, path, metadata):
+    def test_read_checkpoint_refuses_a_file_of_weights_alone(self, path, metadata):
         save_file({"model.weight": torch.ones(2)}, path, metadata)
-        with pytest.raises(StudentError, match=r"is no checkpoint: "):
+        with pytest.raises(StudentError, match=r"checkpoint\.safetensors"):
             read_checkpoint(path)
 
-    def test_that_is_missing_or_something_else_is_named(self, path):
-        with pytest.raises(StudentError, match=r"is no checkpoint: "):
+    def test_read_checkpoint_names_a_missing_file_or_something_else(self, path):
+        with pytest.raises(StudentError, match=r"checkpoint\.safetensors"):
             read_checkpoint(path)
         path.write_text(json.dumps(RUN))
-        with pytest.raises(StudentError, match=r"is no checkpoint: "):
+        with pytest.raises(StudentError, match=r"checkpoint\.safetensors"):
             read_checkpoint(path)
 
-    def test_that_cannot_be_written_is_named_and_leaves_nothing(self, tmp_path):
+    def test_write_checkpoint_names_a_folder_that_cannot_be_written(self, tmp_path):
         model, optimizer = new_model()
         path = tmp_path / "nowhere" / "checkpoint.safetensors"
-        with pytest.raises(StudentError, match=r"cannot be written: No such file"):
+        with pytest.raises(StudentError, match="No such file"):
             write_checkpoint(path, Checkpoint.capture(model, optimizer, epoch=1, run=RUN))
         assert list(tmp_path.iterdir()) == []

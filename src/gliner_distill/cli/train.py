@@ -137,7 +137,7 @@ def train(
     ):
         from gliner_distill.progress import StageProgress
         from gliner_distill.runtime.config import StudentConfig
-        from gliner_distill.training.train import train_on_store
+        from gliner_distill.training import train as training
 
         quiet_libraries()
         settings = TrainingSettings(
@@ -154,12 +154,11 @@ def train(
         )
         matched = _load_matched_teacher(teacher, device) if teacher is not None else None
         with StageProgress() as progress:
-            student = train_on_store(
+            student = training.train(
                 store,
                 out,
                 settings,
-                make_config=lambda n_pieces: StudentConfig(
-                    n_pieces,
+                config=StudentConfig(
                     hidden_width=hidden_width,
                     n_layers=layers,
                     bidirectional=bidirectional,

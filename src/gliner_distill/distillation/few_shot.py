@@ -29,10 +29,10 @@ from gliner_distill.runtime.config import TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.store.store import SoftLabelStore
 from gliner_distill.student.files import load_student
+from gliner_distill.student.losses import gold_boundaries
 from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.teacher.base import Probabilities
 from gliner_distill.training.loop import train_student
-from gliner_distill.training.losses import gold_boundaries
 from gliner_distill.training.run import CHECKPOINT_FILE, STUDENT_FOLDER
 from gliner_distill.training.settings import TrainingSettings
 
@@ -181,7 +181,7 @@ class StudentTeacher:
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[Probabilities]:
         """Return one array a passage, shape `(words, labels, 3)`, float32, in [0, 1]."""
-        logits = self._predictor.score(passages, labels)
+        logits = self._predictor.logits(passages, labels)
         probs = (1.0 / (1.0 + np.exp(-np.clip(each, -80.0, 80.0))) for each in logits)
         return [each.astype(np.float32) for each in probs]
 

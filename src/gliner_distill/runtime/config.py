@@ -23,7 +23,7 @@ class StudentConfig:
     """The architecture of a student.
 
     Attributes:
-        n_pieces: The number of rows of the embedding table.
+        n_pieces: The number of rows of the embedding table; 0 until a vocabulary is known.
         embedding_width: The number of columns of the embedding table.
         hidden_width: The number of LSTM units per direction.
         n_layers: The number of LSTM layers.
@@ -38,7 +38,7 @@ class StudentConfig:
             are projected during training. 0 without feature matching and in every saved student.
     """
 
-    n_pieces: int
+    n_pieces: int = 0
     embedding_width: int = 128
     hidden_width: int = 192
     n_layers: int = 1

@@ -243,7 +243,7 @@ def max_logit_difference(
     words = [passage.words[:_COMPARED_WORDS] for passage in passages if passage.words]
     pairs = zip(
         runtime.word_logits(words, labels),
-        predictor.score(words, [labels] * len(words)),
+        predictor.logits(words, [labels] * len(words)),
         strict=True,
     )
     return max((float(np.abs(ours - theirs).max()) for ours, theirs in pairs), default=0.0)

@@ -1,11 +1,13 @@
-"""Where a student starts: its vocabulary and embeddings, from the soft-label store.
+"""The start of a student: its vocabulary and its first weights.
 
-A store of a GLiNER's soft labels holds its piece vectors; a store of another teacher's does not,
-and then a vocabulary is trained on the passages and the embeddings start at random.
+A store of a GLiNER's soft labels also holds that GLiNER's subword vectors, and a student starts
+from them. For any other teacher a vocabulary is trained on the passages, and the embeddings start
+at random.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -18,30 +20,43 @@ from gliner_distill.runtime.vocabulary import Vocabulary, train_vocabulary
 from gliner_distill.store.subword_vectors import SubwordVectors, read_subword_vectors
 from gliner_distill.student.model import Student
 
+EMBEDDING_SPREAD: Final = 0.5
+"""The standard deviation of the piece embeddings at the start of training."""
+
 _N_PIECES = 8_000
 
 
 def load_or_train_vocabulary(
     folder: Path, passages: Sequence[LabeledPassage]
 ) -> tuple[Vocabulary, SubwordVectors | None]:
-    """Return a folder's vocabulary and piece vectors, or one of 8,000 pieces and none.
+    """Return the vocabulary and the subword vectors in a folder, or train a vocabulary.
 
     Args:
-        folder: Of the store, or wherever its piece vectors are.
-        passages: What to train the vocabulary on, if need be.
+        folder: The folder of a store, or any other that may hold subword vectors.
+        passages: The passages to train a vocabulary of 8,000 pieces on if there are no vectors.
+
+    Returns:
+        The vocabulary, and the vectors or None.
     """
     pieces = read_subword_vectors(folder)
     if pieces is not None:
         return pieces.vocabulary, pieces
-    words = [word for item in passages for word in item.passage.words]
-    labels = [label for item in passages for label in item.labels]
+    words = [word for labeled in passages for word in labeled.passage.words]
+    labels = [label for labeled in passages for label in labeled.labels]
     return train_vocabulary(words + labels, n_pieces=_N_PIECES), None
 
 
 def initialize_student(
     vocabulary: Vocabulary, pieces: SubwordVectors | None, config: StudentConfig, *, seed: int
 ) -> Student:
-    """Return a student as it starts: drawn from the seed, its embeddings from the teacher's."""
+    """Return a student with random weights, and embeddings from a teacher if there are any.
+
+    Args:
+        vocabulary: The subword pieces.
+        pieces: The subword vectors of a teacher; None for random embeddings.
+        config: The architecture.
+        seed: The random seed.
+    """
     torch.manual_seed(seed)
     student = Student(config)
     if pieces is not None:
@@ -50,28 +65,24 @@ def initialize_student(
 
 
 def initialize_embeddings(student: Student, vectors: NDArray[np.float32]) -> None:
-    """Start a student's piece embeddings from given vectors.
+    """Set the piece embeddings of a student to the first columns of some vectors.
 
-    They are scaled to the spread that the random start has, and cut to the embedding's width, so
-    vectors should have their most telling columns first.
+    The vectors are scaled to the spread of a random start and cut to the width of the embeddings,
+    so their most informative columns should come first.
 
     Args:
-        student: Changed in place.
+        student: The student, changed in place.
         vectors: Shape `(pieces, columns)`.
 
     Raises:
-        StudentError: The rows are not the student's pieces, or there are too few columns.
+        StudentError: The number of rows is not the number of pieces, or there are too few columns.
     """
     weight = student.pieces.weight
     if vectors.shape[0] != weight.shape[0] or vectors.shape[1] < weight.shape[1]:
         raise StudentError(
-            f"piece vectors have shape {vectors.shape}; the student's embeddings need "
-            f"{tuple(weight.shape)}"
+            f"the subword vectors have shape {vectors.shape}; the embeddings of the student need "
+            f"{tuple(weight.shape)}, or more columns"
         )
     columns = torch.from_numpy(vectors[:, : weight.shape[1]].copy())
     with torch.no_grad():
         weight.copy_(columns * (EMBEDDING_SPREAD / columns.std()))
-
-
-EMBEDDING_SPREAD = 0.5
-"""Standard deviation of the piece embeddings at the start of training."""

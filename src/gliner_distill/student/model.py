@@ -1,69 +1,62 @@
-"""The student: twin LSTM and label towers over shared subword pieces, at most 6M parameters.
+"""The student: a word tower and a label tower over shared subword pieces, at most 6M parameters.
 
-Words: pieces, averaged to a word, plus its shape, through an LSTM. Labels: the same pieces,
-averaged, through one fully connected layer, or two. A dot product scores each label against each
-word. Two heads: `softmax`, one distribution a word over its labels and "none" (the report's), and
-`boundary`, for each label the probabilities that the word starts, ends or lies inside an entity.
-Labels never see the text or each other, so their order cannot change a score.
+The vector of a word is the mean of its pieces plus an encoding of its shape, read by an LSTM. The
+vector of a label is the mean of its pieces, read by one or two fully connected layers. The dot
+product of the two, and a head, give the label its logits at the word. Labels never see the text or
+each other, so their order cannot change a score. See `runtime.heads` for the two heads.
 """
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from gliner_distill.errors import SettingsError, StudentError
+from gliner_distill.errors import SettingsError
 from gliner_distill.runtime.config import StudentConfig
-from gliner_distill.runtime.heads import BOUNDARY, HEAD_NAMES, SOFTMAX, head_named
+from gliner_distill.runtime.heads import head_named
 from gliner_distill.runtime.vocabulary import N_SHAPES
 from gliner_distill.student.batch import Batch
+from gliner_distill.student.heads import torch_head
 
 MAX_PARAMETERS = 6_000_000
 
-
-# What is asked for is mostly not there: about 1 in 20 of a GLiNER's answers is above a half.
-_BOUNDARY_BIAS = -3.0
+# Only training needs them: they map vectors to the width of a teacher's representations.
 _PROJECTIONS = ("word_projection.", "label_projection.")
 
 
 class Student(nn.Module):
-    """Twin towers: words through an LSTM, labels through one layer.
+    """The torch model of a student.
 
     Raises:
-        SettingsError: The shape needs more than 6,000,000 parameters, or there is no such head.
+        SettingsError: The architecture needs more than 6,000,000 parameters, or has no such head.
     """
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
-        if config.head not in HEAD_NAMES:
-            raise SettingsError(f"head must be one of {', '.join(HEAD_NAMES)}; got {config.head!r}")
         self.config = config
+        self.head = torch_head(config.head)
+        self._n_vectors = head_named(config.head).n_vectors
         width, hidden = config.embedding_width, config.hidden_width
-        n_directions = 2 if config.bidirectional else 1
-        out_width = hidden * n_directions
-        label_width = out_width * head_named(config.head).n_vectors
+        state_width = hidden * (2 if config.bidirectional else 1)
+        label_width = state_width * self._n_vectors
+        # The order of the layers is that of their random numbers; a change changes every seed.
         self.pieces = nn.EmbeddingBag(config.n_pieces, width, mode="mean")
         self.shapes = nn.Linear(N_SHAPES, width, bias=False)
-        self.forward_lstm = _lstm_layers(config.n_layers, width, hidden, out_width)
+        self.forward_lstm = _lstm_layers(config.n_layers, width, hidden, state_width)
         self.backward_lstm = _lstm_layers(
-            config.n_layers if config.bidirectional else 0, width, hidden, out_width
+            config.n_layers if config.bidirectional else 0, width, hidden, state_width
         )
-        self.word_tower = nn.Linear(out_width + width, out_width)
+        self.word_tower = nn.Linear(state_width + width, state_width)
         self.label_tower = _label_tower(width, config.label_hidden_width, label_width)
-        if config.head == SOFTMAX:
-            self.none = nn.Linear(out_width, 1)
-        else:
-            self.bias = nn.Parameter(torch.full((3,), _BOUNDARY_BIAS))
+        self.head.add_parameters(self, state_width)
         self.embedding_dropout = nn.Dropout(config.embedding_dropout_prob)
         self.dropout = nn.Dropout(config.dropout_prob)
-        if config.feature_width:  # last, so that all else starts as it does without
-            self.word_projection = nn.Linear(out_width, config.feature_width)
+        if config.feature_width:  # last, so that everything else starts as it does without
+            self.word_projection = nn.Linear(state_width, config.feature_width)
             self.label_projection = nn.Linear(label_width, config.feature_width)
         if self.n_parameters > MAX_PARAMETERS:
             raise SettingsError(
                 f"this student has {self.n_parameters:,} parameters "
                 f"({self.pieces.weight.numel():,} of them embeddings); at most "
-                f"{MAX_PARAMETERS:,} are allowed: make it narrower"
+                f"{MAX_PARAMETERS:,} are allowed, so make it narrower"
             )
 
     def weights_without_projections(self) -> dict[str, Tensor]:
@@ -76,7 +69,7 @@ class Student(nn.Module):
 
     @property
     def n_parameters(self) -> int:
-        """Parameters counted over everything but the projections, which stay behind in training."""
+        """The number of parameters, without the projections that only training needs."""
         return sum(
             parameter.numel()
             for name, parameter in self.named_parameters()
@@ -85,72 +78,66 @@ class Student(nn.Module):
 
     @property
     def n_parameters_without_embeddings(self) -> int:
-        """Parameters but for the table of subword pieces."""
+        """The number of parameters outside the table of subword pieces."""
         return self.n_parameters - self.pieces.weight.numel()
 
     def forward(
         self, batch: Batch, *, with_features: bool = False
     ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
-        """Return logits, and on demand the features of words and of labels.
+        """Return logits and, if asked for, the features of words and labels.
 
-        Of a `softmax` head: shape `(batch, words, 1 + labels)`, "none" first; of a `boundary` head:
-        `(batch, words, labels, 3)`, start, end, inside. Masked labels hold `-inf`; positions beyond
-        a passage's end hold numbers without meaning (`word_mask` tells them).
+        Args:
+            batch: The passages and labels.
+            with_features: Whether to return features as well; needs a `feature_width` above 0.
 
-        Features are vectors projected to a teacher's `feature_width`, which must be above 0:
-        shapes `(batch, words, feature_width)` and `(batch, labels, feature_width)`.
+        Returns:
+            The logits. A softmax head gives shape `(batch, words, 1 + labels)`, "none" first. A
+            boundary head gives shape `(batch, words, labels, 3)`: start, end, inside. Masked labels
+            hold `-inf`; positions beyond the end of a passage hold numbers without meaning
+            (`word_mask` tells them apart). The features are the word and label vectors projected to
+            the width of a teacher's representations, shapes `(batch, words, feature_width)` and
+            `(batch, labels, feature_width)`.
         """
         pooled_words, pooled_labels = self.pool_pieces(batch)
         words = self.encode_words(pooled_words, batch)
         labels = self.encode_labels(pooled_labels)
-        logits = self._score(words, labels[batch["label_index"]], batch["label_mask"])
+        products = _products(words, labels[batch.label_index], batch.label_mask)
+        logits = self.head.logits(self, words, products)
         if not with_features:
             return logits
-        label_features = self.label_projection(labels.flatten(1))[batch["label_index"]]
+        label_features = self.label_projection(labels.flatten(1))[batch.label_index]
         return logits, self.word_projection(words), label_features
 
-    def _score(self, words: Tensor, labels: Tensor, label_mask: Tensor) -> Tensor:
-        scale = words.shape[-1] ** -0.5
-        # (batch, labels, kinds, width) with the words: (batch, words, labels, kinds)
-        scores = scale * (words @ labels.flatten(1, 2).transpose(1, 2))
-        scores = scores.reshape(*words.shape[:2], *labels.shape[1:3])
-        scores = scores.masked_fill(~label_mask[:, None, :, None], -torch.inf)
-        if self.config.head == BOUNDARY:
-            biased: Tensor = scores + self.bias
-            return biased
-        return torch.cat([self.none(words), scores[..., 0]], dim=-1)
-
     def pool_pieces(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the mean piece vectors of all words and of all labels, a row each."""
-        # One look into the table for both: a backward pass fills a table of zeros for each look,
-        # which takes as long as an LSTM.
-        piece_ids = torch.cat([batch["piece_ids"], batch["label_piece_ids"]])
-        label_starts = batch["label_starts"] + len(batch["piece_ids"])
-        pooled = self.pieces(piece_ids, torch.cat([batch["word_starts"], label_starts]))
-        n_words = len(batch["word_starts"])
+        """Return the mean piece vectors of all words and of all distinct labels, one row each."""
+        # One lookup for both: the backward pass fills a table of zeros for each lookup, which takes
+        # as long as an LSTM.
+        piece_ids = torch.cat([batch.piece_ids, batch.label_piece_ids])
+        label_starts = batch.label_starts + len(batch.piece_ids)
+        pooled = self.pieces(piece_ids, torch.cat([batch.word_starts, label_starts]))
+        n_words = len(batch.word_starts)
         return pooled[:n_words], pooled[n_words:]
 
     def encode_labels(self, pooled: Tensor) -> Tensor:
-        """Return label vectors, shape `(labels, kinds, width)`; no text goes in.
+        """Return label vectors, shape `(labels, vectors, width)`; they do not depend on any text.
 
-        A `softmax` head has one kind, a `boundary` head three: start, end, inside.
+        A softmax head has one vector per label; a boundary head has three: start, end, inside.
         """
         encoded: Tensor = self.label_tower(self.embedding_dropout(pooled))
-        n_kinds = head_named(self.config.head).n_vectors
-        return encoded.reshape(len(pooled), n_kinds, encoded.shape[-1] // n_kinds)
+        return encoded.reshape(len(pooled), self._n_vectors, encoded.shape[-1] // self._n_vectors)
 
     def encode_words(self, pooled: Tensor, batch: Batch) -> Tensor:
         """Return word vectors, shape `(batch, words, width)`."""
-        embedded = self._pad_words(pooled + self.shapes(batch["word_shapes"]), batch["word_mask"])
-        reversal = _reversal(batch["n_words"], embedded.shape[1])
+        embedded = self.pad_words(pooled + self.shapes(batch.word_shapes), batch.word_mask)
+        reversal = _reversal(batch.n_words, embedded.shape[1])
         states = embedded.transpose(0, 1)
         for layer, forward_lstm in enumerate(self.forward_lstm):
             if layer:
                 states = self.dropout(states)
             outputs = [forward_lstm(states)[0]]
             if self.config.bidirectional:
-                # Reversing each passage within its own length keeps padding out of the LSTM's
-                # past, as packing would, at a third of packing's time on a CPU.
+                # Reversing each passage within its own length keeps padding out of the past of the
+                # LSTM. Packing would do the same, but takes three times as long on a CPU.
                 backward = self.backward_lstm[layer](_reorder(states, reversal))[0]
                 outputs.append(_reorder(backward, reversal))
             states = torch.cat(outputs, dim=-1)
@@ -158,31 +145,29 @@ class Student(nn.Module):
         projected: Tensor = self.word_tower(torch.cat([states, embedded], dim=-1))
         return projected
 
-    def _pad_words(self, pooled: Tensor, mask: Tensor) -> Tensor:
-        padded = pooled.new_zeros(*mask.shape, pooled.shape[-1])
-        padded = padded.masked_scatter(mask[..., None], pooled)
+    def pad_words(self, vectors: Tensor, mask: Tensor) -> Tensor:
+        """Return the vectors of all words as `(batch, words, width)`, with zeros as padding.
+
+        In training, dropout is applied to them.
+        """
+        padded = vectors.new_zeros(*mask.shape, vectors.shape[-1])
+        padded = padded.masked_scatter(mask[..., None], vectors)
         dropped: Tensor = self.embedding_dropout(padded)
         return dropped
 
 
-def calibrate_student(student: Student, *, shift: Sequence[float], scale: float) -> None:
-    """Make a boundary student's logits `scale * (logit - shift)`, by changing its weights.
+def _products(words: Tensor, labels: Tensor, label_mask: Tensor) -> Tensor:
+    """Return scaled dot products, shape `(batch, words, labels, vectors)`.
 
     Args:
-        student: Changed in place.
-        shift: Of start, end and inside.
-        scale: Above 0.
-
-    Raises:
-        StudentError: The student has no `boundary` head.
+        words: Shape `(batch, words, width)`.
+        labels: Shape `(batch, labels, vectors, width)`.
+        label_mask: Shape `(batch, labels)`, true at labels.
     """
-    if student.config.head != BOUNDARY:
-        raise StudentError("only a student with a boundary head can be calibrated")
-    *_, last = student.label_tower.modules()
-    with torch.no_grad():
-        for parameter in last.parameters():
-            parameter.mul_(scale)
-        student.bias.copy_(scale * (student.bias - torch.tensor(shift, device=student.bias.device)))
+    scale = words.shape[-1] ** -0.5
+    products = scale * (words @ labels.flatten(1, 2).transpose(1, 2))
+    products = products.reshape(*words.shape[:2], *labels.shape[1:3])
+    return products.masked_fill(~label_mask[:, None, :, None], -torch.inf)
 
 
 def _label_tower(width: int, hidden: int, out_width: int) -> nn.Module:
@@ -198,7 +183,7 @@ def _lstm_layers(n_layers: int, width: int, hidden: int, out_width: int) -> nn.M
 
 
 def _reversal(n_words: Tensor, length: int) -> Tensor:
-    """Return shape `(words, batch)`: where each position goes when its passage is reversed."""
+    """Return shape `(words, batch)`: the position of each word when its passage is reversed."""
     positions = torch.arange(length, device=n_words.device)[:, None]
     return torch.where(positions < n_words[None, :], n_words[None, :] - 1 - positions, positions)
 

@@ -1,99 +1,85 @@
-"""TODO-DOC."""
+"""The entities that a torch student predicts, for evaluation during training and for `export`."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gliner_distill.decoding import decode_entities, entities_from_word_labels
 from gliner_distill.entities import Entity
-from gliner_distill.runtime.heads import BOUNDARY, NONE
+from gliner_distill.runtime.heads import head_named
 from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.student.batch import make_batch
 from gliner_distill.student.model import Student
+from gliner_distill.windows import batches_by_length
 
-_BATCH_WORDS = 8192
+MAX_BATCH_WORDS: Final = 8192
+"""The words of a batch, padding included."""
 
 
 class StudentPredictor:
-    """A student's entities.
+    """A student in torch that finds entities; `StudentNER` does the same without torch.
 
-    Of a `softmax` head: a word's label is the likeliest of those asked, if its odds against "none"
-    exceed the threshold's: `p_c / (p_c + p_none) > threshold`. At 0.5 this is the likeliest answer
-    of all. Neighbouring words of one label are one entity; its score is the smallest of its words'.
-    Of a `boundary` head: `decode_entities` of its probabilities. Without a threshold the student's
-    own counts.
+    Args:
+        student: The student, on any device; it is switched to evaluation.
+        vocabulary: Its subword pieces.
+        threshold: The probability that an entity must exceed; None for the student's own.
+        max_batch_words: The most words, with padding, that the student reads at once.
     """
 
     def __init__(
-        self, student: Student, vocabulary: Vocabulary, *, threshold: float | None = None
+        self,
+        student: Student,
+        vocabulary: Vocabulary,
+        *,
+        threshold: float | None = None,
+        max_batch_words: int = MAX_BATCH_WORDS,
     ) -> None:
         self._student = student.eval()
         self._vocabulary = vocabulary
+        self._head = head_named(student.config.head)
         self._threshold = threshold if threshold is not None else student.config.threshold
+        self._max_batch_words = max_batch_words
 
     def predict_words(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[list[Entity]]:
-        """Return each passage's entities, flat, in order of position, with scores."""
+        """Return the entities of each passage, flat, in order of position, with scores.
+
+        Args:
+            passages: The words of each passage.
+            labels: The labels asked of each passage, each once.
+        """
         return [
-            self._decode(logits, asked)
-            for logits, asked in zip(self.score(passages, labels), labels, strict=True)
+            self._head.decode(logits, asked, threshold=self._threshold)
+            for logits, asked in zip(self.logits(passages, labels), labels, strict=True)
         ]
 
     @torch.inference_mode()
-    def score(
+    def logits(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[NDArray[np.float32]]:
-        """Return each passage's logits: see `Student.forward`, without padding."""
+        """Return the logits of each passage without padding; see `Student.forward`.
+
+        Args:
+            passages: The words of each passage.
+            labels: The labels asked of each passage, each once.
+        """
         device = self._student.pieces.weight.device
-        is_boundary = self._student.config.head == BOUNDARY
-        results = [
-            np.zeros((0, len(asked), 3) if is_boundary else (0, 1 + len(asked)), np.float32)
-            for asked in labels
+        shapes = [
+            self._head.logits_shape(len(words), len(asked))
+            for words, asked in zip(passages, labels, strict=True)
         ]
-        for rows in _batches_by_words([len(words) for words in passages]):
+        results = [np.zeros(shape, np.float32) for shape in shapes]
+        with_words = [row for row, words in enumerate(passages) if len(words)]
+        for rows in batches_by_length(
+            with_words, lambda row: len(passages[row]), max_padded=self._max_batch_words
+        ):
             encoded = [self._vocabulary.encode_words(passages[row]) for row in rows]
             batch = make_batch(encoded, [labels[row] for row in rows], self._vocabulary)
-            logits = self._student({key: value.to(device) for key, value in batch.items()})
+            logits = self._student(batch.to(device))
             for position, row in enumerate(rows):
-                n_columns = len(labels[row]) + (0 if is_boundary else 1)
-                shape = (slice(len(passages[row])), slice(n_columns))
-                results[row] = logits[position][shape].float().cpu().numpy()
+                unpadded = logits[position][tuple(map(slice, shapes[row]))]
+                results[row] = unpadded.float().cpu().numpy()
         return results
-
-    def _decode(self, logits: NDArray[np.float32], labels: Sequence[str]) -> list[Entity]:
-        if not len(logits) or not labels:
-            return []
-        if self._student.config.head == BOUNDARY:
-            probs = 1.0 / (1.0 + np.exp(-np.clip(logits, -80.0, 80.0)))
-            return decode_entities(probs, labels, threshold=self._threshold)
-        best = logits[:, 1:].argmax(axis=1)
-        margins = logits[:, 1:].max(axis=1) - logits[:, NONE]
-        word_scores = 1.0 / (1.0 + np.exp(np.minimum(-margins, 80.0)))  # float32 ends at exp(88)
-        word_labels = [
-            labels[label] if score > self._threshold else None
-            for label, score in zip(best.tolist(), word_scores.tolist(), strict=True)
-        ]
-        return [
-            Entity(
-                entity.start_word,
-                entity.end_word,
-                entity.label,
-                float(word_scores[entity.start_word : entity.end_word].min()),
-            )
-            for entity in entities_from_word_labels(word_labels)
-        ]
-
-
-def _batches_by_words(lengths: Sequence[int]) -> list[list[int]]:
-    """Return row numbers in batches of like length, at most 8,192 words with padding each."""
-    batches: list[list[int]] = []
-    for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
-        if not lengths[row]:
-            continue
-        if not batches or (len(batches[-1]) + 1) * lengths[row] > _BATCH_WORDS:
-            batches.append([])
-        batches[-1].append(row)
-    return batches

@@ -1,4 +1,4 @@
-"""A training run's checkpoint in one safetensors file: weights, optimizer, epoch, settings."""
+"""The checkpoint of a training run: weights, optimizer, epoch and identity in one file."""
 
 import json
 from collections.abc import Mapping
@@ -12,17 +12,18 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from gliner_distill.errors import StudentError
-from gliner_distill.files import replace_file
+from gliner_distill.files import reason_of, replace_file
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a run stood at the end of an epoch.
+    """The state of a run at the end of an epoch.
 
     Attributes:
-        tensors: `model.NAME` and `optimizer.INDEX.NAME`.
-        epoch: Epochs finished.
-        run: Settings and data of the run, to make sure that it is the same one that goes on.
+        tensors: The weights as `model.NAME`, and the state of the optimizer as
+            `optimizer.INDEX.NAME`, on the CPU.
+        epoch: The number of finished epochs.
+        run: The identity of the run, compared before it continues; see `run.describe_run`.
     """
 
     tensors: dict[str, Tensor]
@@ -38,7 +39,7 @@ class Checkpoint:
         epoch: int,
         run: Mapping[str, Any],
     ) -> "Checkpoint":
-        """Take a checkpoint of a model and its optimizer."""
+        """Return a checkpoint of a model and its optimizer as they are now."""
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
@@ -46,12 +47,12 @@ class Checkpoint:
         return cls(copies, epoch, run)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Put a model and its optimizer where they stood."""
+        """Put a model and its optimizer into the state of this checkpoint."""
         state: dict[int, dict[str, Tensor]] = {}
         weights = {}
         for key, value in self.tensors.items():
-            kind, name = key.split(".", 1)
-            if kind == "model":
+            owner, name = key.split(".", 1)
+            if owner == "model":
                 weights[name] = value
             else:
                 index, moment = name.split(".", 1)
@@ -62,7 +63,7 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint to a temporary name, then rename it.
+    """Write a checkpoint under a temporary name, then rename it.
 
     Raises:
         StudentError: The disk is full, or the folder cannot be written.
@@ -71,14 +72,14 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     try:
         replace_file(path, safetensors.torch.save(checkpoint.tensors, metadata))
     except OSError as error:
-        raise StudentError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise StudentError(f"{path}: cannot be written: {reason_of(error)}") from error
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        StudentError: It cannot be read, or is none.
+        StudentError: The file is missing, cannot be read, or is not a checkpoint.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -86,4 +87,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         return Checkpoint(tensors, int(metadata["epoch"]), json.loads(metadata["run"]))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise StudentError(f"{path}: is no checkpoint: {error}") from error
+        raise StudentError(
+            f"{path}: cannot be read as a checkpoint: {reason_of(error)}; to start over, use "
+            "another --out"
+        ) from error

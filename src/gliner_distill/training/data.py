@@ -1,49 +1,88 @@
-"""Passages ready for the loss: pieces and targets, and the batches of an epoch.
+"""The training data: passages with their pieces and targets, the batches of an epoch, augmentation.
 
-In: labeled passages. Out: `Example`s, the batches that a training step takes, and
-`EvaluationSplit`s to measure a student on.
+Labeled passages become `Example`s once, before training. Each epoch orders them into batches,
+augments some of them, and collates each batch with its targets. An `EvaluationSplit` holds passages
+on which the student is measured after each epoch.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import Entity, LabeledPassage, Passage
-from gliner_distill.runtime.heads import BOUNDARY, SOFTMAX
 from gliner_distill.runtime.vocabulary import EncodedWords, Vocabulary
 from gliner_distill.student.batch import Batch, make_batch
-from gliner_distill.training.losses import gold_boundaries, gold_distribution, teacher_word_logits
+from gliner_distill.student.heads import Targets, TorchHead
+from gliner_distill.windows import batches_by_length
 
-GoldTarget = Callable[[Sequence[Entity], Sequence[str], int], NDArray[np.float32]]
+# The shares of augmented passages in upper case and in lower case; the others are mistyped.
+_UPPER_SHARE, _LOWER_SHARE = 0.2, 0.4
+_MISTYPED_SHARE: Final = 0.15
+_MIN_MISTYPED_LETTERS: Final = 4
+
+# Batches per group that is sorted by length: enough for little padding, few enough to stay random.
+_SORTED_BATCHES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A passage ready to be put into a batch.
+    """A passage that is ready to be put into a batch.
 
     Attributes:
-        words: As pieces and shapes.
-        item: Labels asked, what the teacher said, and gold.
+        words: The words as pieces and shapes.
+        labeled: The passage with its labels, the teacher's probabilities, and gold.
     """
 
     words: EncodedWords
-    item: LabeledPassage
+    labeled: LabeledPassage
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBatch:
+    """A batch with its targets.
+
+    Attributes:
+        inputs: The passages, as the student reads them.
+        targets: The answers that the student should give.
+        teacher_words: The teacher's representations of the words, shape `(batch, words, width)`,
+            NaN at padding; None without feature matching.
+        teacher_labels: The teacher's representations of the labels, shape `(batch, labels, width)`,
+            NaN at padding; None without feature matching.
+    """
+
+    inputs: Batch
+    targets: Targets
+    teacher_words: Tensor | None = None
+    teacher_labels: Tensor | None = None
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "TrainingBatch":
+        """Return the batch on a device; Accelerate calls this."""
+
+        def move(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device, non_blocking=non_blocking)
+
+        return TrainingBatch(
+            self.inputs.to(device, non_blocking),
+            self.targets.to(device, non_blocking),
+            move(self.teacher_words),
+            move(self.teacher_labels),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSplit:
-    """Passages to measure a student on after each epoch.
+    """Passages on which a student is measured after each epoch.
 
     Attributes:
-        name: Such as `train`, `dev`, `test`.
-        passages: Words and gold entities.
-        labels: The labels asked of each.
-        teacher_entities: What the teacher finds, for the same labels.
+        name: The name of the split, such as `train`, `dev` or `test`.
+        passages: The words and gold entities.
+        labels: The labels asked of each passage.
+        teacher_entities: The entities that the teacher finds for the same labels.
         examples: The same passages, ready for the loss.
     """
 
@@ -54,131 +93,99 @@ class EvaluationSplit:
     examples: list[Example]
 
 
-def make_example(item: LabeledPassage, vocabulary: Vocabulary) -> Example:
-    """Return a labeled passage with its words as pieces."""
-    return Example(vocabulary.encode_words(item.passage.words), item)
+def make_example(labeled: LabeledPassage, vocabulary: Vocabulary) -> Example:
+    """Return a labeled passage with its words encoded."""
+    return Example(vocabulary.encode_words(labeled.passage.words), labeled)
 
 
 def make_split(
-    name: str, items: Sequence[LabeledPassage], vocabulary: Vocabulary
+    name: str, passages: Sequence[LabeledPassage], vocabulary: Vocabulary
 ) -> EvaluationSplit:
-    """Return passages to evaluate on, asked for the labels that the teacher was asked for."""
+    """Return an evaluation split that asks for the labels that the teacher was asked for."""
     return EvaluationSplit(
         name=name,
-        passages=[item.passage for item in items],
-        labels=[item.labels for item in items],
-        teacher_entities=[decode_entities(item.probs, item.labels) for item in items],
-        examples=[make_example(item, vocabulary) for item in items],
+        passages=[labeled.passage for labeled in passages],
+        labels=[labeled.labels for labeled in passages],
+        teacher_entities=[decode_entities(labeled.probs, labeled.labels) for labeled in passages],
+        examples=[make_example(labeled, vocabulary) for labeled in passages],
     )
 
 
 def order_batches(
     lengths: Sequence[int], batch_size: int, generator: torch.Generator
 ) -> list[list[int]]:
-    """Return an epoch's batches of row numbers: shuffled, yet of like length within a batch.
+    """Return the batches of an epoch as row numbers: shuffled, yet of like length within a batch.
 
-    Rows are shuffled, sorted by length within groups of 8 batches, cut into batches, and the
-    batches shuffled.
+    The rows are shuffled, sorted by length within groups of 8 batches and cut into batches, and the
+    batches are shuffled.
     """
     shuffled = torch.randperm(len(lengths), generator=generator).tolist()
-    batches = []
-    for first in range(0, len(shuffled), 8 * batch_size):
-        group = sorted(shuffled[first : first + 8 * batch_size], key=lambda row: lengths[row])
-        batches += [group[row : row + batch_size] for row in range(0, len(group), batch_size)]
+    group_size = _SORTED_BATCHES * batch_size
+    batches = [
+        batch
+        for first in range(0, len(shuffled), group_size)
+        for batch in batches_by_length(
+            shuffled[first : first + group_size], lambda row: lengths[row], max_items=batch_size
+        )
+    ]
     order = torch.randperm(len(batches), generator=generator).tolist()
     return [batches[position] for position in order]
 
 
 def collate_examples(
-    examples: Sequence[Example], vocabulary: Vocabulary, *, head: str = SOFTMAX
-) -> Batch:
-    """Return what `make_batch` returns and the targets of a head, padded.
-
-    Of the `softmax` head: `teacher_logits` and `gold`, shape `(batch, words, 1 + labels)`; masked
-    classes hold `-inf` and 0. Of the `boundary` head: `teacher_probs` and `gold`, shape `(batch,
-    words, labels, 3)`; what is masked has no meaning.
-    """
-    batch = make_batch(
+    examples: Sequence[Example], vocabulary: Vocabulary, head: TorchHead
+) -> TrainingBatch:
+    """Return some examples as one batch, with the targets of a head."""
+    passages = [example.labeled for example in examples]
+    inputs = make_batch(
         [example.words for example in examples],
-        [example.item.labels for example in examples],
+        [labeled.labels for labeled in passages],
         vocabulary,
     )
-    items = [example.item for example in examples]
-    n_words, n_labels = batch["word_mask"].shape[1], batch["label_mask"].shape[1]
-    if head == BOUNDARY:
-        shape = (n_words, n_labels, 3)
-        batch["teacher_probs"] = _pad([item.probs for item in items], shape, 0.5)
-        batch["gold"] = _pad([_gold_of(item, gold_boundaries) for item in items], shape, 0.0)
-    else:
-        classes = (n_words, 1 + n_labels)
-        logits = [teacher_word_logits(item.probs) for item in items]
-        batch["teacher_logits"] = _pad(logits, classes, -torch.inf)
-        batch["gold"] = _pad([_gold_of(item, gold_distribution) for item in items], classes, 0.0)
-    return batch
-
-
-def _gold_of(item: LabeledPassage, target: GoldTarget) -> NDArray[np.float32]:
-    return target(item.passage.entities, item.labels, len(item.passage.words))
-
-
-def _pad(
-    arrays: Sequence[NDArray[np.float32]], shape: tuple[int, ...], filler: float
-) -> torch.Tensor:
-    padded = np.full((len(arrays), *shape), filler, dtype=np.float32)
-    for row, array in enumerate(arrays):
-        padded[row][tuple(map(slice, array.shape))] = array
-    return torch.from_numpy(padded)
-
-
-_MISTYPED_SHARE = 0.15
-
-
-_MIN_MISTYPED_LETTERS = 4
-
-
-_UPPER_SHARE, _LOWER_SHARE = 0.2, 0.4
+    n_words, n_labels = inputs.word_mask.shape[1], inputs.label_mask.shape[1]
+    return TrainingBatch(inputs, head.targets(passages, n_words, n_labels))
 
 
 def augment_example(
-    example: Example, vocabulary: Vocabulary, *, share: float, draw: random.Random
+    example: Example, vocabulary: Vocabulary, *, prob: float, rng: random.Random
 ) -> Example:
-    """Return an example as it is, or, with a probability of `share`, with its words altered."""
-    if draw.random() >= share:
+    """Return an example with its words changed, with a probability of `prob`, or as it is."""
+    if rng.random() >= prob:
         return example
-    words = augment_words(example.item.passage.words, draw)
+    words = augment_words(example.labeled.passage.words, rng)
     return replace(example, words=vocabulary.encode_words(words))
 
 
-def augment_words(words: Sequence[str], draw: random.Random) -> list[str]:
-    """Return as many words, in lower case, in upper case, or about one in seven mistyped."""
-    kind = draw.random()
-    if kind < _UPPER_SHARE:
+def augment_words(words: Sequence[str], rng: random.Random) -> list[str]:
+    """Return the words in upper case, in lower case, or with some of them mistyped."""
+    choice = rng.random()
+    if choice < _UPPER_SHARE:
         return [word.upper() for word in words]
-    if kind < _UPPER_SHARE + _LOWER_SHARE:
+    if choice < _UPPER_SHARE + _LOWER_SHARE:
         return [word.lower() for word in words]
-    return mistype_some(words, draw)
+    return mistype_some(words, rng)
 
 
-def mistype_some(words: Sequence[str], draw: random.Random) -> list[str]:
-    """Return words with about one in seven of those of four letters or more mistyped."""
+def mistype_some(words: Sequence[str], rng: random.Random) -> list[str]:
+    """Return the words with about one in seven of those of four letters or more mistyped."""
     return [
-        mistype(word, draw)
-        if len(word) >= _MIN_MISTYPED_LETTERS and draw.random() < _MISTYPED_SHARE
+        mistype(word, rng)
+        if len(word) >= _MIN_MISTYPED_LETTERS and rng.random() < _MISTYPED_SHARE
         else word
         for word in words
     ]
 
 
-def mistype(word: str, draw: random.Random) -> str:
-    """Return a word with one letter doubled, left out, or changed with the next.
+def mistype(word: str, rng: random.Random) -> str:
+    """Return a word with one letter doubled, left out, or swapped with the next.
 
     >>> sorted({mistype("city", random.Random(seed)) for seed in range(50)})[:4]
     ['ccity', 'ciity', 'cit', 'citty']
     """
-    at = draw.randrange(len(word))
-    kind = draw.randrange(3)
-    if kind == 0:
+    at = rng.randrange(len(word))
+    choice = rng.randrange(3)
+    if choice == 0:
         return word[: at + 1] + word[at:]
-    if kind == 1 and len(word) > 1:
+    if choice == 1 and len(word) > 1:
         return word[:at] + word[at + 1 :]
     return word[:at] + word[at + 1 : at + 2] + word[at] + word[at + 2 :]

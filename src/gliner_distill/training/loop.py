@@ -1,15 +1,14 @@
-"""Training a student on soft and gold labels: one visible loop over Accelerate.
+"""The training loop: a student learns from soft and gold labels, with Accelerate.
 
-In: labeled passages and `TrainingSettings`. Out: a run folder with `student/` (weights, shape,
-tokenizer), `metrics.jsonl` (a row an epoch and split), `config.json`, `environment.json`,
-`tensorboard/` and `checkpoint.safetensors`. Everything random is drawn from (seed, epoch), so a run
-that goes on from a checkpoint ends with the same weights as one that was never stopped.
+Everything random is drawn from the seed and the number of the epoch, so a run that continues from a
+checkpoint ends with the same weights as one that was never stopped. `training.run` describes the
+folder that a run fills.
 """
 
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,8 @@ from gliner_distill.entities import LabeledPassage
 from gliner_distill.errors import SettingsError, StudentError
 from gliner_distill.evaluation.evaluate import evaluate
 from gliner_distill.runtime.vocabulary import Vocabulary
-from gliner_distill.student.batch import Batch
 from gliner_distill.student.files import load_student, save_student
+from gliner_distill.student.losses import feature_loss
 from gliner_distill.student.model import Student
 from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.teacher.gliner import GLiNERTeacher
@@ -36,34 +35,37 @@ from gliner_distill.training.checkpoint import Checkpoint, write_checkpoint
 from gliner_distill.training.data import (
     EvaluationSplit,
     Example,
+    TrainingBatch,
     augment_example,
     collate_examples,
     make_example,
     order_batches,
 )
-from gliner_distill.training.losses import boundary_loss, distillation_loss, feature_loss
 from gliner_distill.training.run import (
+    BOARD_FOLDER,
     CHECKPOINT_FILE,
     DEV,
     STUDENT_FOLDER,
-    _describe_run,
-    _log_epoch,
-    _open_run,
     best_epoch,
+    describe_run,
+    log_epoch,
+    open_run,
 )
 from gliner_distill.training.settings import TrainingSettings
+
+_EVALUATION_BATCH_SIZE = 32
 
 
 def train_student(
     student: Student,
     vocabulary: Vocabulary,
-    train: Sequence[LabeledPassage],
+    passages: Sequence[LabeledPassage],
     folder: Path,
     settings: TrainingSettings,
     *,
     splits: Sequence[EvaluationSplit] = (),
     teacher: GLiNERTeacher | None = None,
-    metadata: Mapping[str, object] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     resume: bool = False,
     progress: Progress = no_progress,
     stage: str = "training",
@@ -71,98 +73,75 @@ def train_student(
     """Train a student and write its run folder.
 
     Args:
-        student: As it starts; changed in place.
-        vocabulary: Its pieces.
-        train: The passages to learn from.
-        folder: The run folder; made where it does not exist.
-        settings: Everything that can be chosen.
-        splits: Measured after each epoch.
-        teacher: Whose representations the student's vectors are drawn to; for a `feature_weight`
-            above 0 alone.
+        student: The student as it starts; changed in place.
+        vocabulary: Its subword pieces.
+        passages: The passages to learn from.
+        folder: The run folder; it is made if it does not exist.
+        settings: The loss, the schedule and the seed.
+        splits: Passages to measure the student on after each epoch.
+        teacher: A GLiNER whose representations the vectors of the student should match; used only
+            with a `feature_weight` above 0.
         metadata: Plain JSON values to keep with the student.
-        resume: Go on from the folder's checkpoint, if there is one.
-        progress: Told after each step how many of the words of all epochs are done.
-        stage: The stage that `progress` is told.
+        resume: Whether to continue from a checkpoint in the folder.
+        progress: Called after each step with the words done and the words in all epochs.
+        stage: The name of the stage that `progress` is told.
+
+    Returns:
+        The student, ready to predict.
 
     Raises:
-        SettingsError: The settings ask for gold entities, for a teacher or for a dev split, and
-            there is none; or the student's `feature_width` is not the teacher's.
+        SettingsError: The settings need gold entities, a teacher or a dev split that is missing; or
+            the `feature_width` of the student is not the teacher's.
         TeacherError: The teacher cannot represent a passage.
-        StudentError: The folder holds a run already and `resume` is false, or a run of other
-            settings or data; or it cannot be written; or the loss is no longer a number.
+        StudentError: The folder holds a run and `resume` is false, or a run with other settings or
+            data; or it cannot be written; or the loss is no longer a finite number.
     """
-    _check_data(train, splits, settings)
-    matched = _matched_teacher(student, settings, teacher)
+    _check_data(passages, splits, settings)
+    matched_teacher = _matched_teacher(student, settings, teacher)
     accelerator = Accelerator(cpu=settings.device == "cpu")
-    examples = [make_example(item, vocabulary) for item in train]
-    run = _describe_run(student, vocabulary, train, splits, settings, matched)
-    checkpoint = _open_run(folder, run, resume=resume)
+    run = describe_run(student, vocabulary, passages, splits, settings, matched_teacher)
+    checkpoint = open_run(folder, run, resume=resume)
     model, optimizer = _prepare(accelerator, student, settings, checkpoint)
-    first_epoch = checkpoint.epoch if checkpoint is not None else 0
-    epoch_words = sum(len(item.passage.words) for item in train)
-    n_words = settings.epochs * epoch_words
-    if 0 < first_epoch < settings.epochs:
-        note = f"epoch {first_epoch}/{settings.epochs}"
-        progress(stage, first_epoch * epoch_words, n_words, note)
-    save = partial(
-        save_student, folder / STUDENT_FOLDER, student, vocabulary, metadata=metadata or {}
+    trainer = _Trainer(
+        student=student,
+        vocabulary=vocabulary,
+        examples=[make_example(labeled, vocabulary) for labeled in passages],
+        settings=settings,
+        matched_teacher=matched_teacher,
+        accelerator=accelerator,
+        model=model,
+        optimizer=optimizer,
     )
-    with SummaryWriter(str(folder / "tensorboard"), purge_step=first_epoch + 1) as board:
+
+    def save() -> None:
+        save_student(folder / STUDENT_FOLDER, student, vocabulary, metadata=metadata)
+
+    first_epoch = checkpoint.epoch if checkpoint is not None else 0
+    reporter = _Reporter(progress, stage, settings.epochs, trainer.n_words)
+    reporter.resume(first_epoch)
+    with SummaryWriter(str(folder / BOARD_FOLDER), purge_step=first_epoch + 1) as board:
         for epoch in range(first_epoch, settings.epochs):
             if 0 < settings.patience <= epoch - best_epoch(folder):
                 break
-            torch.manual_seed(settings.seed * 100_003 + epoch)
-            head = student.config.head
-            batches = _epoch_loader(examples, vocabulary, settings, epoch, head, matched)
-            loader = accelerator.prepare(batches)
-            losses = []
-            n_done = epoch * epoch_words
-            for loss, step_words in _train_epoch(
-                accelerator, model, optimizer, loader, settings, epoch=epoch
-            ):
-                losses.append(loss)
-                n_done += step_words
-                note = f"epoch {epoch + 1}/{settings.epochs}, loss {loss:.3f}"
-                progress(stage, n_done, n_words, note)
+            losses = reporter.report(trainer.steps(epoch), epoch)
             if accelerator.is_main_process:
-                rows = _measure(student, vocabulary, splits, settings, epoch + 1, losses)
-                _log_epoch(folder, rows, board)
+                log_epoch(folder, trainer.measure(splits, epoch + 1, losses), board)
+                # The student goes first: a run killed in between repeats the epoch and saves again.
                 if settings.patience and best_epoch(folder) == epoch + 1:
                     save()
                 reached = Checkpoint.capture(student, optimizer.optimizer, epoch=epoch + 1, run=run)
                 write_checkpoint(folder / CHECKPOINT_FILE, reached)
     if settings.patience:
         best, _ = load_student(folder / STUDENT_FOLDER)
-        student.load_state_dict(best.state_dict(), strict=False)  # projections stay behind
+        # Not strict, because the projections of feature matching are not saved.
+        student.load_state_dict(best.state_dict(), strict=False)
     elif accelerator.is_main_process:
         save()
     return student.eval()
 
 
-def _train_epoch(
-    accelerator: Accelerator,
-    model: nn.Module,
-    optimizer: AcceleratedOptimizer,
-    loader: DataLoader[Batch],
-    settings: TrainingSettings,
-    *,
-    epoch: int,
-) -> Iterator[tuple[float, int]]:
-    """Take a step on each batch, and yield its loss and number of words."""
-    model.train()
-    for step, batch in enumerate(loader, start=epoch * len(loader)):
-        _set_rates(optimizer, settings, step, n_steps=len(loader) * settings.epochs)
-        loss = _loss(model, batch, settings)
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        _check_loss(loss.item(), epoch + 1, settings)
-        yield loss.item(), int(batch["n_words"].sum())
-
-
 def learning_rate_factor(step: int, *, n_steps: int, warm_up: float = 0.1) -> float:
-    """Return the share of the full learning rate at a step: up from 0 and down to 0, straight.
+    """Return the share of the peak learning rate at a step: a linear rise, then a linear fall to 0.
 
     >>> [round(learning_rate_factor(step, n_steps=100), 2) for step in (0, 4, 9, 54, 99)]
     [0.1, 0.5, 1.0, 0.51, 0.01]
@@ -173,108 +152,151 @@ def learning_rate_factor(step: int, *, n_steps: int, warm_up: float = 0.1) -> fl
     return (n_steps - step) / max(1, n_steps - n_warm_up)
 
 
-def _epoch_loader(
-    examples: Sequence[Example],
-    vocabulary: Vocabulary,
-    settings: TrainingSettings,
-    epoch: int,
-    head: str,
-    teacher: GLiNERTeacher | None,
-) -> DataLoader[Batch]:
-    generator = torch.Generator().manual_seed(settings.seed * 100_003 + epoch)
-    lengths = [len(example.words.word_starts) for example in examples]
-    batches = order_batches(lengths, settings.batch_size, generator)
+@dataclass(frozen=True, slots=True)
+class _Trainer:
+    """The parts of a run that take part in each epoch."""
 
-    def collate(rows_of_batches: list[list[int]]) -> Batch:
-        [rows] = rows_of_batches
-        chosen = [
-            augment_example(
-                examples[row],
-                vocabulary,
-                share=settings.augmentation_prob,
-                draw=random.Random(f"{settings.seed}/{epoch}/{row}"),
+    student: Student
+    vocabulary: Vocabulary
+    examples: Sequence[Example]
+    settings: TrainingSettings
+    matched_teacher: GLiNERTeacher | None
+    accelerator: Accelerator
+    model: nn.Module
+    optimizer: AcceleratedOptimizer
+
+    @property
+    def n_words(self) -> int:
+        """The number of words in an epoch."""
+        return sum(len(example.labeled.passage.words) for example in self.examples)
+
+    def steps(self, epoch: int) -> Iterator[tuple[float, int]]:
+        """Train for an epoch; yield the loss and the number of words of each step."""
+        seed = self.settings.seed * 100_003 + epoch
+        torch.manual_seed(seed)
+        loader = self.accelerator.prepare(self._loader(epoch, seed))
+        self.model.train()
+        for step, batch in enumerate(loader, start=epoch * len(loader)):
+            _set_rates(
+                self.optimizer, self.settings, step, n_steps=len(loader) * self.settings.epochs
             )
-            for row in rows
-        ]
-        batch = collate_examples(chosen, vocabulary, head=head)
-        if teacher is not None:
-            # Altered or not, an example has its passage's own words.
-            words = [example.item.passage.words for example in chosen]
-            labels = [example.item.labels for example in chosen]
-            features = teacher_features(teacher, words, labels)
-            batch["teacher_words"], batch["teacher_labels"] = features
-        return batch
+            loss = self._loss(self.model, batch)
+            self.accelerator.backward(loss)
+            self.accelerator.clip_grad_norm_(
+                self.model.parameters(), self.settings.max_gradient_norm
+            )
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            _check_loss(loss.item(), epoch + 1, self.settings)
+            yield loss.item(), int(batch.inputs.n_words.sum())
 
-    # A batch is one row of this loader, so that Accelerate deals whole batches to processes.
-    return DataLoader(batches, batch_size=1, collate_fn=collate)  # type: ignore[arg-type]
+    def measure(
+        self, splits: Sequence[EvaluationSplit], epoch: int, train_losses: Sequence[float]
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the rows of `metrics.jsonl` for an epoch: the training loss, then each split."""
+        self.student.eval()
+        yield {"epoch": epoch, "split": "training", "loss": float(np.mean(train_losses))}
+        predictor = StudentPredictor(self.student, self.vocabulary)
+        for split in splits:
+            loss = float(np.mean(list(self._evaluation_losses(split))))
+            evaluation = evaluate(
+                predictor, split.passages, split.labels, teacher_entities=split.teacher_entities
+            )
+            yield {"epoch": epoch, "split": split.name, "loss": loss} | evaluation.as_json()
 
+    @torch.inference_mode()
+    def _evaluation_losses(self, split: EvaluationSplit) -> list[float]:
+        device = self.student.pieces.weight.device
+        losses = []
+        for first in range(0, len(split.examples), _EVALUATION_BATCH_SIZE):
+            part = split.examples[first : first + _EVALUATION_BATCH_SIZE]
+            batch = collate_examples(part, self.vocabulary, self.student.head)
+            losses.append(float(self._loss(self.student, batch.to(device))))
+        return losses
 
-def _loss(model: nn.Module, batch: Batch, settings: TrainingSettings) -> Tensor:
-    is_matched = "teacher_words" in batch
-    # Not Accelerate's mixed precision, which holds for all runs of a process.
-    with torch.autocast(
-        batch["piece_ids"].device.type, torch.bfloat16, enabled=settings.precision == "bf16"
-    ):
-        answer = model(batch, with_features=True) if is_matched else (model(batch),)
-    logits, *features = (part.float() for part in answer)
-    loss = _label_loss(logits, batch, settings)
-    if is_matched:
-        words, labels = features
-        off = feature_loss(words, batch["teacher_words"])
-        off = off + feature_loss(labels, batch["teacher_labels"])
-        loss = loss + settings.feature_weight * off
-    return loss
+    def _loader(self, epoch: int, seed: int) -> DataLoader[TrainingBatch]:
+        lengths = [len(example.words.word_starts) for example in self.examples]
+        generator = torch.Generator().manual_seed(seed)
+        batches = order_batches(lengths, self.settings.batch_size, generator)
 
+        def collate(rows_of_batches: list[list[int]]) -> TrainingBatch:
+            [rows] = rows_of_batches
+            return self._collate([self._augmented(row, epoch) for row in rows])
 
-def _label_loss(logits: Tensor, batch: Batch, settings: TrainingSettings) -> Tensor:
-    mask = batch["word_mask"]
-    if "teacher_probs" in batch:
-        pairs = mask[:, :, None] & batch["label_mask"][:, None, :]
-        gold = batch["gold"][pairs]
-        return boundary_loss(
-            logits[pairs],
-            batch["teacher_probs"][pairs],
-            # A hard student takes what gold does not name for absent, as GLiNER's training does.
-            gold if settings.alpha > 0 else gold.nan_to_num(0.0),
+        # A batch is one row of this loader, so that Accelerate deals whole batches to processes.
+        return DataLoader(batches, batch_size=1, collate_fn=collate)  # type: ignore[arg-type]
+
+    def _augmented(self, row: int, epoch: int) -> Example:
+        # A generator per row, so that an example does not depend on the rows before it.
+        rng = random.Random(f"{self.settings.seed}/{epoch}/{row}")
+        prob = self.settings.augmentation_prob
+        return augment_example(self.examples[row], self.vocabulary, prob=prob, rng=rng)
+
+    def _collate(self, examples: Sequence[Example]) -> TrainingBatch:
+        batch = collate_examples(examples, self.vocabulary, self.student.head)
+        if self.matched_teacher is None:
+            return batch
+        # The teacher reads the words of the passage, even if those of the example are augmented.
+        words = [example.labeled.passage.words for example in examples]
+        labels = [example.labeled.labels for example in examples]
+        features = teacher_features(self.matched_teacher, words, labels)
+        return TrainingBatch(batch.inputs, batch.targets, *features)
+
+    def _loss(self, model: nn.Module, batch: TrainingBatch) -> Tensor:
+        settings = self.settings
+        is_matched = batch.teacher_words is not None
+        # Not the mixed precision of Accelerate, which holds for all runs of a process.
+        with torch.autocast(
+            batch.inputs.piece_ids.device.type,
+            torch.bfloat16,
+            enabled=settings.precision == "bf16",
+        ):
+            answer = model(batch.inputs, with_features=is_matched)
+        logits, *features = (
+            part.float() for part in (answer if isinstance(answer, tuple) else (answer,))
+        )
+        loss = self.student.head.loss(
+            logits,
+            batch.targets,
+            batch.inputs,
             alpha=settings.alpha,
             temperature=settings.temperature,
             positive_weight=settings.positive_weight,
         )
-    return distillation_loss(
-        logits[mask],
-        batch["teacher_logits"][mask],
-        batch["gold"][mask],
-        alpha=settings.alpha,
-        temperature=settings.temperature,
-    )
+        if batch.teacher_words is None or batch.teacher_labels is None:
+            return loss
+        words, labels = features
+        distance = feature_loss(words, batch.teacher_words)
+        distance = distance + feature_loss(labels, batch.teacher_labels)
+        return loss + settings.feature_weight * distance
 
 
-def _measure(
-    student: Student,
-    vocabulary: Vocabulary,
-    splits: Sequence[EvaluationSplit],
-    settings: TrainingSettings,
-    epoch: int,
-    train_losses: Sequence[float],
-) -> Iterator[dict[str, Any]]:
-    student.eval()
-    yield {
-        "epoch": epoch,
-        "split": "training",
-        "loss": float(np.mean(train_losses)),
-    }
-    predictor = StudentPredictor(student, vocabulary)
-    device, head = student.pieces.weight.device, student.config.head
-    for split in splits:
-        parts = _parts(split.examples, 32)
-        with torch.inference_mode():
-            batches = (collate_examples(part, vocabulary, head=head) for part in parts)
-            losses = [float(_loss(student, _to(batch, device), settings)) for batch in batches]
-        evaluation = evaluate(
-            predictor, split.passages, split.labels, teacher_entities=split.teacher_entities
-        )
-        row = {"epoch": epoch, "split": split.name, "loss": float(np.mean(losses))}
-        yield row | evaluation.as_json()
+@dataclass(frozen=True, slots=True)
+class _Reporter:
+    """The progress of a run, counted in the words of all its epochs."""
+
+    progress: Progress
+    stage: str
+    n_epochs: int
+    epoch_words: int
+
+    def resume(self, n_epochs_done: int) -> None:
+        """Report the epochs that an earlier process has finished."""
+        if 0 < n_epochs_done < self.n_epochs:
+            self._tell(n_epochs_done * self.epoch_words, f"epoch {n_epochs_done}/{self.n_epochs}")
+
+    def report(self, steps: Iterator[tuple[float, int]], epoch: int) -> list[float]:
+        """Run the steps of an epoch, report each, and return their losses."""
+        losses = []
+        n_done = epoch * self.epoch_words
+        for loss, n_words in steps:
+            losses.append(loss)
+            n_done += n_words
+            self._tell(n_done, f"epoch {epoch + 1}/{self.n_epochs}, loss {loss:.3f}")
+        return losses
+
+    def _tell(self, n_done: int, note: str) -> None:
+        self.progress(self.stage, n_done, self.n_epochs * self.epoch_words, note)
 
 
 def _prepare(
@@ -283,7 +305,7 @@ def _prepare(
     settings: TrainingSettings,
     checkpoint: Checkpoint | None,
 ) -> tuple[nn.Module, AcceleratedOptimizer]:
-    """Return the student and its optimizer on their device, where the checkpoint left them."""
+    """Return the student and its optimizer on their device, in the state of the checkpoint."""
     optimizer = torch.optim.AdamW(
         _parameter_groups(student, settings), weight_decay=settings.weight_decay, fused=True
     )
@@ -295,57 +317,60 @@ def _prepare(
 
 def _parameter_groups(student: Student, settings: TrainingSettings) -> list[dict[str, Any]]:
     pieces = list(student.pieces.parameters())
-    of_pieces = {id(parameter) for parameter in pieces}
-    others = [parameter for parameter in student.parameters() if id(parameter) not in of_pieces]
-    groups = zip((pieces, others), _full_rates(settings), strict=True)
+    piece_ids = {id(parameter) for parameter in pieces}
+    others = [parameter for parameter in student.parameters() if id(parameter) not in piece_ids]
+    groups = zip((pieces, others), _peak_rates(settings), strict=True)
     return [{"params": parameters, "lr": rate} for parameters, rate in groups]
 
 
-def _full_rates(settings: TrainingSettings) -> tuple[float, float]:
-    """Return the learning rates of the pieces and of all else, without the schedule."""
+def _peak_rates(settings: TrainingSettings) -> tuple[float, float]:
+    """Return the peak learning rates of the piece embeddings and of everything else."""
     return settings.learning_rate * settings.embedding_lr_factor, settings.learning_rate
 
 
 def _set_rates(
     optimizer: AcceleratedOptimizer, settings: TrainingSettings, step: int, *, n_steps: int
 ) -> None:
-    share = learning_rate_factor(step, n_steps=n_steps)
-    for group, rate in zip(optimizer.param_groups, _full_rates(settings), strict=True):
-        group["lr"] = rate * share
+    factor = learning_rate_factor(step, n_steps=n_steps)
+    for group, rate in zip(optimizer.param_groups, _peak_rates(settings), strict=True):
+        group["lr"] = rate * factor
 
 
 def _check_data(
-    train: Sequence[LabeledPassage],
+    passages: Sequence[LabeledPassage],
     splits: Sequence[EvaluationSplit],
     settings: TrainingSettings,
 ) -> None:
-    if not train:
-        raise SettingsError("there is no passage to train on")
-    if settings.alpha < 1 and not any(item.passage.entities for item in train):
+    if not passages:
+        raise SettingsError("there are no passages to train on; label some first")
+    if settings.alpha < 1 and not any(labeled.passage.entities for labeled in passages):
         raise SettingsError(
-            f"alpha {settings.alpha} mixes gold labels in, but the store has no gold entity; "
-            f"use --alpha 1"
+            f"alpha is {settings.alpha}, which mixes gold labels in, but no passage has a gold "
+            "entity; use --alpha 1"
         )
     if settings.patience and DEV not in [split.name for split in splits]:
-        raise SettingsError("patience goes by agreement on dev; there is no split of that name")
+        raise SettingsError(
+            f"patience is {settings.patience}, which measures agreement on the split {DEV!r}, but "
+            f"there is no such split; pass one, or set patience to 0"
+        )
 
 
 def _matched_teacher(
     student: Student, settings: TrainingSettings, teacher: GLiNERTeacher | None
 ) -> GLiNERTeacher | None:
-    """Return the teacher if its representations are to be matched, having checked that they can."""
+    """Return the teacher if its representations are to be matched, after checking the widths."""
     if not settings.feature_weight:
         return None
     if teacher is None:
         raise SettingsError(
-            f"feature_weight {settings.feature_weight} draws the student's vectors to a teacher's, "
-            f"but no teacher is given"
+            f"feature_weight is {settings.feature_weight}, which needs the representations of a "
+            "teacher; pass the teacher, or set feature_weight to 0"
         )
     width = teacher_feature_width(teacher)
     if student.config.feature_width != width:
         raise SettingsError(
-            f"feature_width must be that of the teacher's representations, {width}; "
-            f"got {student.config.feature_width}"
+            f"feature_width is {student.config.feature_width}; expected {width}, the width of the "
+            "teacher's representations"
         )
     return teacher
 
@@ -353,14 +378,6 @@ def _matched_teacher(
 def _check_loss(loss: float, epoch: int, settings: TrainingSettings) -> None:
     if not math.isfinite(loss):
         raise StudentError(
-            f"the loss became {loss} in epoch {epoch}; "
-            f"try a lower --learning-rate than {settings.learning_rate}"
+            f"the loss became {loss} in epoch {epoch}; try a lower --learning-rate than "
+            f"{settings.learning_rate}"
         )
-
-
-def _parts(items: Sequence[Example], size: int) -> Iterator[Sequence[Example]]:
-    return (items[first : first + size] for first in range(0, len(items), size))
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    return {key: value.to(device) for key, value in batch.items()}

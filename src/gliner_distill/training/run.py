@@ -1,20 +1,25 @@
-"""TODO-DOC."""
+"""The run folder: the student, its metrics, and a record of the settings and data it came from.
+
+A run folder holds `student/` (see `student.files`), `metrics.jsonl` (one row per epoch and split),
+`config.json` (settings, architecture and digests of the data), `environment.json`, `tensorboard/`
+and `checkpoint.safetensors`, from which a stopped run continues.
+"""
 
 import hashlib
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from gliner_distill.entities import LabeledPassage
 from gliner_distill.errors import StudentError
-from gliner_distill.files import replace_file
+from gliner_distill.files import reason_of, write_file, write_json
 from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.student.model import Student
 from gliner_distill.teacher.gliner import GLiNERTeacher
@@ -22,26 +27,23 @@ from gliner_distill.training.checkpoint import Checkpoint, read_checkpoint
 from gliner_distill.training.data import EvaluationSplit
 from gliner_distill.training.settings import TrainingSettings
 
-CHECKPOINT_FILE = "checkpoint.safetensors"
+CHECKPOINT_FILE: Final = "checkpoint.safetensors"
+RUN_CONFIG_FILE: Final = "config.json"
+METRICS_FILE: Final = "metrics.jsonl"
+STUDENT_FOLDER: Final = "student"
+BOARD_FOLDER: Final = "tensorboard"
 
-
-METRICS_FILE = "metrics.jsonl"
-
-
-STUDENT_FOLDER = "student"
-
-
-DEV = "dev"
-"""The split by which `patience` goes."""
+DEV: Final = "dev"
+"""The name of the split that decides which epoch is best."""
 
 
 def best_epoch(folder: Path) -> int:
-    """Return the epoch of a run at which its student agreed best with the teacher on dev.
+    """Return the epoch of a run at which the student agreed best with its teacher on dev.
 
-    The first of several that are as good; 0 before the first is measured.
+    The first of several equally good epochs counts; the result is 0 before any was measured.
 
     Raises:
-        StudentError: Its metrics cannot be read.
+        StudentError: The metrics cannot be read.
     """
     rows = [row for row in read_metrics(folder) if row["split"] == DEV]
     best = max(rows, key=lambda row: row["span_f1_vs_teacher"], default={"epoch": 0})
@@ -49,21 +51,39 @@ def best_epoch(folder: Path) -> int:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of a run folder's `metrics.jsonl`, but for half a row of a killed run.
+    """Return the rows of `metrics.jsonl`, except a last row that a killed run left incomplete.
 
     Raises:
-        StudentError: It cannot be read.
+        StudentError: The file cannot be read.
     """
     path = folder / METRICS_FILE
     try:
-        whole = path.read_bytes().rpartition(b"\n")[0].decode("utf-8")
-        return [json.loads(line) for line in whole.split("\n") if line]
+        complete = path.read_bytes().rpartition(b"\n")[0].decode("utf-8")
+        return [json.loads(line) for line in complete.split("\n") if line]
     except (OSError, ValueError) as error:
-        raise StudentError(f"{path}: cannot be read: {error}") from error
+        raise StudentError(f"{path}: cannot be read: {reason_of(error)}") from error
+
+
+def log_epoch(folder: Path, rows: Iterable[dict[str, Any]], board: SummaryWriter) -> None:
+    """Append the rows of an epoch to `metrics.jsonl`, and their numbers to TensorBoard.
+
+    Raises:
+        StudentError: The file cannot be written.
+    """
+    path = folder / METRICS_FILE
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            for row in rows:
+                stream.write(_as_line(row))
+                for key, value in row.items():
+                    if isinstance(value, float):
+                        board.add_scalar(f"{row['split']}/{key}", value, row["epoch"])
+    except OSError as error:
+        raise StudentError(f"{path}: cannot be written: {reason_of(error)}") from error
 
 
 def describe_environment() -> dict[str, object]:
-    """Return versions, machine and thread count."""
+    """Return the versions, the machine and the number of threads of this process."""
     names = ("gliner-distill", "torch", "accelerate", "numpy", "tokenizers", "pyarrow", "gliner")
     versions = {}
     for name in names:
@@ -79,69 +99,78 @@ def describe_environment() -> dict[str, object]:
     }
 
 
-def _log_epoch(folder: Path, rows: Iterator[dict[str, Any]], board: SummaryWriter) -> None:
-    path = folder / METRICS_FILE
-    try:
-        with path.open("a", encoding="utf-8") as stream:
-            for row in rows:
-                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-                for key, value in row.items():
-                    if isinstance(value, float):
-                        board.add_scalar(f"{row['split']}/{key}", value, row["epoch"])
-    except OSError as error:
-        raise StudentError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-
-def _describe_run(
+def describe_run(
     student: Student,
     vocabulary: Vocabulary,
-    train: Sequence[LabeledPassage],
+    passages: Sequence[LabeledPassage],
     splits: Sequence[EvaluationSplit],
     settings: TrainingSettings,
-    matched: GLiNERTeacher | None,
+    matched_teacher: GLiNERTeacher | None,
 ) -> dict[str, Any]:
-    """Return what makes a run the same one, for `config.json` and the checkpoint."""
+    """Return the identity of a run: two runs with the same one end with the same weights.
+
+    It goes into `config.json` and into each checkpoint.
+    """
     return {
         "training": asdict(settings),
         "architecture": asdict(student.config),
-        "data": _digest(train),
+        "data": _digest_passages(passages),
         "vocabulary": hashlib.sha256(vocabulary.to_json().encode()).hexdigest(),
         "splits": {split.name: _digest_split(split) for split in splits},
-        "matched_teacher": matched.fingerprint if matched is not None else None,
+        "matched_teacher": matched_teacher.fingerprint if matched_teacher is not None else None,
     }
 
 
-def _open_run(folder: Path, run: Mapping[str, Any], *, resume: bool) -> Checkpoint | None:
+def open_run(folder: Path, run: Mapping[str, Any], *, resume: bool) -> Checkpoint | None:
+    """Prepare a run folder; return the checkpoint to continue from, or None for a new run.
+
+    Rows of epochs that no checkpoint covers are removed from `metrics.jsonl`: these epochs are
+    trained again.
+
+    Args:
+        folder: The run folder; it is made if it does not exist.
+        run: The identity of the run; see `describe_run`.
+        resume: Whether to continue a run that the folder holds.
+
+    Raises:
+        StudentError: The folder holds a run and `resume` is false, or a run with another identity;
+            or it cannot be read or written.
+    """
     path = folder / CHECKPOINT_FILE
     if path.exists() and not resume:
-        raise StudentError(f"{folder}: holds a run already; --resume goes on with it")
+        raise StudentError(
+            f"{folder}: this folder holds a training run; add --resume to continue it, or choose "
+            "another folder"
+        )
+    checkpoint = read_checkpoint(path) if path.exists() else None
+    if checkpoint is not None and checkpoint.run != json.loads(json.dumps(run)):
+        raise StudentError(
+            f"{folder}: the checkpoint in this folder comes from other settings or data; use the "
+            "same ones to continue, or choose another --out"
+        )
     try:
-        (folder / "tensorboard").mkdir(parents=True, exist_ok=True)
-        checkpoint = read_checkpoint(path) if path.exists() else None
-        if checkpoint is not None and checkpoint.run != json.loads(json.dumps(run)):
-            raise StudentError(
-                f"{folder}: its checkpoint is of a run with other settings or data; "
-                f"choose another --out"
-            )
-        replace_file(folder / "config.json", (json.dumps(run, indent=1) + "\n").encode())
-        environment = json.dumps(describe_environment(), indent=1) + "\n"
-        replace_file(folder / "environment.json", environment.encode())
-        if checkpoint is None:
-            replace_file(folder / METRICS_FILE, b"")
-            return None
-        kept = [row for row in read_metrics(folder) if row["epoch"] <= checkpoint.epoch]
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
-        replace_file(folder / METRICS_FILE, text.encode())
-        return checkpoint
+        (folder / BOARD_FOLDER).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StudentError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise StudentError(f"{folder}: cannot be written: {reason_of(error)}") from error
+    write_json(folder / RUN_CONFIG_FILE, run, error=StudentError)
+    write_json(folder / "environment.json", describe_environment(), error=StudentError)
+    n_epochs = 0 if checkpoint is None else checkpoint.epoch
+    rows = read_metrics(folder) if n_epochs else []
+    kept = [_as_line(row) for row in rows if row["epoch"] <= n_epochs]
+    write_file(folder / METRICS_FILE, "".join(kept), error=StudentError)
+    return checkpoint
 
 
-def _digest(train: Sequence[LabeledPassage]) -> str:
+def _as_line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _digest_passages(passages: Sequence[LabeledPassage]) -> str:
     digest = hashlib.sha256()
-    for item in train:
-        digest.update(repr((item.passage.words, item.passage.entities, item.labels)).encode())
-        digest.update(item.probs.tobytes())
+    for labeled in passages:
+        passage = labeled.passage
+        digest.update(repr((passage.words, passage.entities, labeled.labels)).encode())
+        digest.update(labeled.probs.tobytes())
     return digest.hexdigest()
 
 

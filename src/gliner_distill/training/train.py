@@ -1,10 +1,9 @@
-"""One student from one store: what `gliner-distill train` does."""
+"""Train one student on one soft-label store: the function behind `gliner-distill train`."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from gliner_distill.callbacks import Progress
+from gliner_distill.callbacks import Progress, no_progress
 from gliner_distill.runtime.config import StudentConfig
 from gliner_distill.store.store import SoftLabelStore
 from gliner_distill.student.initialization import initialize_student, load_or_train_vocabulary
@@ -13,44 +12,53 @@ from gliner_distill.teacher.gliner import GLiNERTeacher
 from gliner_distill.teacher.representations import teacher_feature_width
 from gliner_distill.training.data import make_split
 from gliner_distill.training.loop import train_student
+from gliner_distill.training.run import DEV
 from gliner_distill.training.settings import TrainingSettings
 
 _PROBE_PASSAGES = 100
 
 
-def train_on_store(
-    store: Path,
-    out: Path,
-    settings: TrainingSettings,
+def train(
+    store: str | Path,
+    out: str | Path,
+    settings: TrainingSettings | None = None,
     *,
-    make_config: Callable[[int], StudentConfig],
-    dev: Path | None = None,
+    config: StudentConfig | None = None,
+    dev: str | Path | None = None,
     teacher: GLiNERTeacher | None = None,
     resume: bool = False,
-    progress: Progress,
+    progress: Progress = no_progress,
 ) -> Student:
-    """Train a student on a store; measure it on the first 100 passages and on `dev`.
+    """Train a student on a soft-label store and write its run folder.
+
+    After each epoch the student is measured on the first 100 passages of the store and on `dev`.
 
     Args:
-        store: A finished soft-label store.
-        out: The run folder.
-        settings: Loss, schedule and seed.
-        make_config: Returns the student's shape for a number of pieces.
-        dev: Another finished store.
-        teacher: Whose representations to match, with a `feature_weight` above 0.
-        resume: Go on from the run folder's checkpoint.
-        progress: Called with a stage's name, words done, words in all, and a short text.
+        store: The folder of a finished soft-label store.
+        out: The run folder; it is made if it does not exist.
+        settings: The loss, the schedule and the seed; None for the defaults.
+        config: The architecture; None for the default. The number of pieces is filled in.
+        dev: The folder of another finished store.
+        teacher: A GLiNER whose representations the vectors of the student should match; used only
+            with a `feature_weight` above 0.
+        resume: Whether to continue from a checkpoint in the run folder.
+        progress: Called after each step with the words done and the words in all epochs.
+
+    Returns:
+        The student, ready to predict.
 
     Raises:
-        DistillError: Whatever is wrong with the stores, the settings or the folder.
+        DistillError: A store is missing or broken; see `train_student` for the other reasons.
     """
+    store, out = Path(store), Path(out)
+    settings = settings or TrainingSettings()
     opened = SoftLabelStore(store)
     passages = list(opened)
     vocabulary, pieces = load_or_train_vocabulary(store, passages)
     splits = [make_split("train", passages[:_PROBE_PASSAGES], vocabulary)]
     if dev is not None:
-        splits.append(make_split("dev", list(SoftLabelStore(dev)), vocabulary))
-    config = make_config(len(vocabulary))
+        splits.append(make_split(DEV, list(SoftLabelStore(Path(dev))), vocabulary))
+    config = replace(config or StudentConfig(), n_pieces=len(vocabulary))
     if teacher is not None and settings.feature_weight:
         config = replace(config, feature_width=teacher_feature_width(teacher))
     student = initialize_student(vocabulary, pieces, config, seed=settings.seed)

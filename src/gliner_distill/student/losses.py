@@ -1,9 +1,9 @@
-"""What a student is taught: targets a word, and Hinton's mix of soft and hard labels.
+"""The targets per word, and the distillation loss of Hinton et al. (2015) for both heads.
 
-In: the teacher's start/end/inside probabilities and the gold entities of a passage. Out: the
-targets of the `softmax` head (one distribution a word over the labels and "none") and of the
-`boundary` head (start, end and inside of each label), and each head's loss; and the distance of the
-student's features to the teacher's.
+The targets come from the start, end and inside probabilities of the teacher and from the gold
+entities of a passage. For the softmax head they are distributions over the labels and "none" per
+word; for the boundary head they are start, end and inside per word and label. A third loss measures
+how far the vectors of a student point away from those of its teacher.
 """
 
 from collections.abc import Sequence
@@ -19,27 +19,27 @@ from gliner_distill.runtime.heads import NONE
 
 
 def teacher_word_logits(probs: NDArray[np.float32]) -> NDArray[np.float32]:
-    r"""Return the teacher's distribution of each word over its labels and "none", as logits.
+    r"""Return the teacher's distribution over the labels and "none" for each word, as logits.
 
-    A GLiNER says for each label by itself how likely it is that the word lies inside an entity of
-    that label: `p_c`, the inside probability (for a span GLiNER the best of all spans that cover
-    the word; starts and ends add nothing to it, since a word that starts or ends an entity lies
-    inside it). A softmax over labels allows one answer only. We take the labels to be independent
-    and condition on at most one of them being true:
+    A GLiNER gives each label its own probability `p_c` that the word lies inside an entity of that
+    label (for a span GLiNER, the best of all spans that cover the word; starts and ends add nothing
+    to it, since a word that starts or ends an entity lies inside it). A softmax over labels allows
+    one answer only. We assume that the labels are independent, and condition on at most one of them
+    being true:
 
         q_c = o_c / (1 + sum_j o_j),   q_none = 1 / (1 + sum_j o_j),   o_c = p_c / (1 - p_c).
 
     So `q = softmax([0, logit(p_1), ..., logit(p_n)])`: "none" has logit 0 and each label its own
-    logit, the teacher's raw score. A label is the likeliest answer exactly when its probability is
-    the largest and above 1/2, which is how GLiNER decodes at threshold 0.5. Two labels at 0.9
-    share the word (0.47, 0.47, none 0.05); with none above 1/2, "none" wins.
+    logit, the raw score of the teacher. A label is the likeliest answer exactly when its
+    probability is the largest and above 1/2, which is how GLiNER decodes at threshold 0.5. Two
+    labels at 0.9 share the word (0.47, 0.47, none 0.05); if no label is above 1/2, "none" wins.
 
     Args:
         probs: Shape `(words, labels, 3)`: start, end, inside probabilities.
 
     Returns:
-        Shape `(words, 1 + labels)`, float32, "none" first. Probabilities are kept 1/512 away from
-        0 and 1, the resolution of the store, so logits lie within ±6.24.
+        Shape `(words, 1 + labels)`, float32, "none" first. Probabilities are clipped to 1/512 from
+        0 and 1, the resolution of the store, so that logits lie within ±6.24.
     """
     inside = np.clip(probs[:, :, INSIDE], 1 / 512, 1 - 1 / 512)
     logits = np.log(inside) - np.log1p(-inside)
@@ -49,10 +49,10 @@ def teacher_word_logits(probs: NDArray[np.float32]) -> NDArray[np.float32]:
 def gold_distribution(
     entities: Sequence[Entity], labels: Sequence[str], n_words: int
 ) -> NDArray[np.float32]:
-    """Return the gold distribution of each word over the labels and "none".
+    """Return the gold distribution over the labels and "none" for each word.
 
-    A word inside entities of several of the labels has them in equal parts; a word inside none of
-    them is "none". Entities of labels that are not asked are left out.
+    A word inside entities of several labels has them in equal parts; a word outside all of them is
+    "none". Entities of labels that are not asked are ignored.
 
     Returns:
         Shape `(words, 1 + labels)`, float32, rows sum to 1, "none" first.
@@ -68,7 +68,7 @@ def gold_distribution(
 
 
 def soft_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
-    """Return `T² · KL(teacher_T || student_T)` of each word (Hinton et al. 2015, section 2).
+    """Return `T² · KL(teacher_T || student_T)` for each word (Hinton et al. 2015, section 2).
 
     Args:
         student_logits: Shape `(words, classes)`; masked classes hold `-inf`.
@@ -112,7 +112,7 @@ def distillation_loss(
         student_logits: Shape `(words, classes)`, "none" first; masked classes hold `-inf`.
         teacher_logits: Shape `(words, classes)`.
         gold: Shape `(words, classes)`, rows sum to 1.
-        alpha: Weight of the soft part, in [0, 1]; 0 is the hard student.
+        alpha: The weight of the soft part, in [0, 1]; 0 trains on the gold labels alone.
         temperature: T, above 0.
     """
     loss = student_logits.new_zeros(())
@@ -127,13 +127,13 @@ def distillation_loss(
 def gold_boundaries(
     entities: Sequence[Entity], labels: Sequence[str], n_words: int
 ) -> NDArray[np.float32]:
-    """Return what the gold annotation says of start, end and inside, where it says anything.
+    """Return start, end and inside according to the gold annotation, NaN where it is silent.
 
-    Of a label with an entity in the passage it says 1 or 0 of each word; of the others nothing:
-    an annotation of open labels names what it found, not what it looked for.
+    The annotation decides every word for a label that has an entity in the passage. It is silent
+    about the other labels: an annotation of open labels names what was found, not what was sought.
 
     Returns:
-        Shape `(words, labels, 3)`, float32: 1, 0, or NaN where it says nothing.
+        Shape `(words, labels, 3)`, float32: 1, 0, or NaN where the annotation is silent.
     """
     target = np.full((n_words, len(labels), 3), np.nan, dtype=np.float32)
     index = {label: position for position, label in enumerate(labels)}
@@ -159,16 +159,17 @@ def boundary_loss(
 ) -> Tensor:
     r"""Return `alpha · T² · BCE(student_T, teacher_T) + (1 - alpha) · BCE(student, gold)`.
 
-    The scores are sigmoids, each a yes-or-no of its own, so the distance is binary cross-entropy,
-    not the KL divergence of a softmax over them; the temperature divides the logit of both. Where
-    gold says nothing the teacher counts whole. A target `t` has weight `1 + (w - 1) t`: nearly
-    all targets are near 0. Mean over (word, label) pairs and their three probabilities.
+    Each probability is a sigmoid, a separate yes or no, so the distance is binary cross-entropy and
+    not the KL divergence of a softmax; the temperature divides the logits of both. Where the gold
+    annotation is silent, the teacher has the whole weight. A target `t` has weight `1 + (w - 1) t`,
+    because nearly all targets are near 0. The result is the mean over (word, label) pairs and their
+    three probabilities.
 
     Args:
         student_logits: Shape `(pairs, 3)`.
         teacher_probs: Shape `(pairs, 3)`, in (0, 1).
         gold: Shape `(pairs, 3)`, 1, 0 or NaN (see `gold_boundaries`).
-        alpha: Weight of the teacher where gold says something, in [0, 1].
+        alpha: The weight of the teacher where there is gold, in [0, 1].
         temperature: T, above 0.
         positive_weight: w, above 0.
     """
@@ -182,15 +183,15 @@ def boundary_loss(
 
 
 def feature_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
-    """Return `1 - cos(student, teacher)`, mean over rows; 0 where there is none to match.
+    """Return the mean over rows of `1 - cos(student, teacher)`, or 0 without rows to match.
 
-    A hint in the sense of FitNets (Romero et al. 2015): the student's vectors, projected to the
-    teacher's width, are drawn to the teacher's; by their cosine, as in DistilBERT (Sanh et al.
-    2019), so that only directions count.
+    This is a hint in the sense of FitNets (Romero et al. 2015): it pulls the vectors of the
+    student, projected to the teacher's width, toward those of the teacher. It uses their cosine, as
+    DistilBERT does (Sanh et al. 2019), so that only directions count.
 
     Args:
         student_features: Shape `(..., width)`.
-        teacher_features: Shape `(..., width)`; a row with NaN in it is not matched.
+        teacher_features: Shape `(..., width)`; a row that contains NaN is not matched.
     """
     is_known = ~teacher_features.isnan().any(-1)
     cosines = F.cosine_similarity(student_features[is_known], teacher_features[is_known], dim=-1)
