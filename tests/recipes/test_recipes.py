@@ -402,7 +402,7 @@ class TestGather:
     def test_takes_neither_what_may_not_ship_nor_half_a_folder(self, tmp_path, gather):
         assert not any("secret" in word for word in all_words(gather()))
         shutil.rmtree(tmp_path / "open")
-        with pytest.raises(Exception, match=r"train\.json: no such file"):
+        with pytest.raises(Exception, match=r"train\.json"):
             gather()
 
 

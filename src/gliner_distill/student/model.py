@@ -167,7 +167,8 @@ def _products(words: Tensor, labels: Tensor, label_mask: Tensor) -> Tensor:
     scale = words.shape[-1] ** -0.5
     products = scale * (words @ labels.flatten(1, 2).transpose(1, 2))
     products = products.reshape(*words.shape[:2], *labels.shape[1:3])
-    return products.masked_fill(~label_mask[:, None, :, None], -torch.inf)
+    masked: Tensor = products.masked_fill(~label_mask[:, None, :, None], -torch.inf)
+    return masked
 
 
 def _label_tower(width: int, hidden: int, out_width: int) -> nn.Module:
