@@ -11,7 +11,7 @@ from gliner_distill.cli.terminal import quiet_libraries, when_stopped
 Models = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[MODEL]...",
+        metavar="MODEL",
         help="The models to compare: the folders or hub ids of students and GLiNERs. Without any, "
         "the student that comes with the package is measured.",
         show_default=False,
@@ -19,7 +19,7 @@ Models = Annotated[
 ]
 
 Rounds = Annotated[
-    int, option("--rounds", metavar="N", text="How often each case is timed.", min=1)
+    int, option("--rounds", metavar="N", text="The number of times that each case is timed.", min=1)
 ]
 
 

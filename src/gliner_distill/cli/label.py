@@ -103,8 +103,8 @@ Quantization = Annotated[
     option(
         "--quantization",
         metavar="CODE",
-        text="How probabilities are stored: uniform keeps them within 1/512; compact does so from "
-        "1/8 upward and is coarser below, in half the space.",
+        text="The form in which probabilities are stored: uniform keeps them within 1/512; compact "
+        "does so from 1/8 upward and is coarser below, in half the space.",
     ),
 ]
 

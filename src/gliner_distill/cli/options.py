@@ -80,7 +80,7 @@ JsonFile = Annotated[
     option(
         "--json",
         metavar="FILE",
-        text="Write all measurements, also those per label, to this file.",
+        text="Write all measurements to this file, as JSON.",
         callback=_check_folder,
     ),
 ]
