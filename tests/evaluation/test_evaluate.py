@@ -121,6 +121,33 @@ class TestScoreEntities:
         assert evaluation.gold.spans.n_reference == 1
         assert evaluation.teacher is None
 
+    def test_agreement_as_json_names_every_share_after_its_reference(self):
+        passages = [Passage(tuple("abcd"), (Entity(0, 2, "city"),))]
+        nothing = score_entities([[]], [Passage(("a",))], [["city"]], teacher_entities=[[]])
+        scores = score_entities([[Entity(0, 1, "city")]], passages, [["city"]])
+        assert scores.gold.as_json("gold") == {
+            "accuracy_vs_gold": 0.75,
+            "precision_vs_gold": 1.0,
+            "recall_vs_gold": 0.5,
+            "f1_vs_gold": pytest.approx(2 / 3),
+            "span_precision_vs_gold": 0.0,
+            "span_recall_vs_gold": 0.0,
+            "span_f1_vs_gold": 0.0,
+            "span_by_label_vs_gold": {"city": [0.0, 0.0, 0.0, 1]},
+        }
+        shares = nothing.teacher.as_json("teacher")
+        assert shares.pop("span_by_label_vs_teacher") == {}
+        assert set(shares.values()) == {1.0}
+
+    def test_agreement_as_json_rounds_rows_per_label_for_storage(self):
+        predicted = [[Entity(0, 1, "city"), Entity(1, 2, "city"), Entity(2, 3, "city")]]
+        passages = [Passage(tuple("abcde"), (Entity(0, 1, "city"), Entity(4, 5, "river")))]
+        scores = score_entities(predicted, passages, [["city", "river"]])
+        assert scores.as_json()["span_by_label_vs_gold"] == {
+            "city": [0.3333, 1.0, 0.5, 1],
+            "river": [0.0, 0.0, 0.0, 1],
+        }
+
     def test_score_entities_refuses_passages_without_labels(self):
         with pytest.raises(ValueError, match="shorter"):
             score_entities([[]], [Passage(("mary",))], [])
