@@ -1,4 +1,4 @@
-"""The metrics against hand-computed numbers, brute force, seqeval and nervaluate."""
+"""The metrics, compared with hand-computed numbers, brute force, seqeval and nervaluate."""
 
 import random
 import statistics
@@ -15,8 +15,6 @@ from gliner_distill.entities import Entity
 from gliner_distill.metrics import (
     SpanScores,
     WordScores,
-    agreement,
-    by_label_rows,
     expected_calibration_error,
     mean_and_spread,
     score_spans,
@@ -120,7 +118,7 @@ def entities_of_bio(tags):
     return entities
 
 
-def test_word_scores_by_hand():
+def test_score_words_equals_numbers_computed_by_hand():
     predicted = [[Entity(0, 2, "person"), Entity(3, 4, "city")], []]
     reference = [[Entity(0, 1, "person"), Entity(3, 5, "city")], [Entity(0, 1, "river")]]
     scores = score_words(predicted, reference, [6, 2])
@@ -131,7 +129,7 @@ def test_word_scores_by_hand():
     assert scores.f1 == pytest.approx(4 / 7)
 
 
-def test_span_scores_by_hand():
+def test_score_spans_equals_numbers_computed_by_hand():
     predicted = [[Entity(0, 2, "person"), Entity(3, 4, "city")], [Entity(0, 1, "river")]]
     reference = [[Entity(0, 2, "person"), Entity(3, 5, "city"), Entity(3, 4, "river")], []]
     assert score_spans(predicted, reference) == SpanScores(1 / 3, 1 / 3, 1 / 3, 1, 3, 3)
@@ -142,33 +140,33 @@ def test_span_scores_by_hand():
     }
 
 
-def test_overlapping_predictions_leave_each_word_to_the_first_then_the_longer():
+def test_score_words_gives_overlapped_words_to_the_first_then_the_longer_entity():
     predicted = [[Entity(1, 3, "late"), Entity(0, 1, "short"), Entity(0, 2, "long")]]
     as_read = [[Entity(0, 2, "long"), Entity(2, 3, "late")]]
     assert score_words(predicted, as_read, [3]).accuracy == 1.0
 
 
-def test_a_word_may_agree_with_any_of_its_reference_labels():
+def test_score_words_accepts_any_of_the_reference_labels_of_a_word():
     reference = [[Entity(0, 2, "person"), Entity(0, 2, "author"), Entity(1, 2, "name")]]
     assert score_words([[Entity(0, 2, "author")]], reference, [2]).f1 == 1.0
     assert score_words([[Entity(0, 2, "name")]], reference, [2]).recall == 0.5
 
 
-def test_the_same_words_agree_though_their_spans_differ():
+def test_score_words_agrees_on_the_same_words_in_different_spans():
     predicted, reference = [[Entity(0, 2, "city")]], [[Entity(0, 1, "city"), Entity(1, 2, "city")]]
     assert score_words(predicted, reference, [2]).f1 == 1.0
     assert score_spans(predicted, reference).f1 == 0.0
 
 
 @pytest.mark.parametrize("n_words", [[], [0], [3]])
-def test_both_sides_empty_is_perfect_agreement(n_words):
+def test_scores_are_perfect_if_both_sides_are_empty(n_words):
     empty = [[] for _ in n_words]
     assert score_words(empty, empty, n_words) == WordScores(1.0, 1.0, 1.0, 1.0)
     assert score_spans(empty, empty) == SpanScores(1.0, 1.0, 1.0, 0, 0, 0)
     assert score_spans_by_label(empty, empty) == {}
 
 
-def test_one_side_empty_scores_nothing():
+def test_scores_are_0_if_one_side_is_empty():
     some, none = [[Entity(0, 1, "city")]], [[]]
     assert score_words(some, none, [4]) == WordScores(0.75, 0.0, 0.0, 0.0)
     assert score_words(none, some, [4]) == WordScores(0.75, 0.0, 0.0, 0.0)
@@ -176,20 +174,20 @@ def test_one_side_empty_scores_nothing():
     assert score_spans(none, some) == SpanScores(0.0, 0.0, 0.0, 0, 0, 1)
 
 
-def test_scores_of_entities_are_not_compared_and_repeats_count_once():
+def test_score_spans_ignores_entity_scores_and_counts_repeats_once():
     predicted = [[Entity(0, 1, "city", 0.6), Entity(0, 1, "city", 0.7)]]
     assert score_spans(predicted, [[Entity(0, 1, "city")]]) == SpanScores(1.0, 1.0, 1.0, 1, 1, 1)
 
 
 @pytest.mark.parametrize("entity", [Entity(2, 4, "city"), Entity(-1, 1, "city"), Entity(2, 2, "x")])
-def test_entity_outside_its_passage_is_an_error(entity):
+def test_score_words_refuses_an_entity_outside_its_passage(entity):
     with pytest.raises(ValueError, match="3 words"):
         score_words([[entity]], [[]], [3])
     with pytest.raises(ValueError, match="3 words"):
         score_words([[]], [[entity]], [3])
 
 
-def test_sides_of_different_length_are_an_error():
+def test_scores_refuse_sides_of_different_lengths():
     with pytest.raises(ValueError, match="longer"):
         score_spans([[]], [[], []])
     with pytest.raises(ValueError, match="longer"):
@@ -197,14 +195,14 @@ def test_sides_of_different_length_are_an_error():
 
 
 @given(passages_of_both_sides())
-def test_word_scores_equal_brute_force(sides):
+def test_score_words_equals_brute_force(sides):
     scores = score_words(*sides)
     expected = slow_word_scores(*sides)
     assert (scores.accuracy, scores.precision, scores.recall, scores.f1) == pytest.approx(expected)
 
 
 @given(passages_of_both_sides())
-def test_span_scores_equal_brute_force(sides):
+def test_score_spans_equals_brute_force(sides):
     predicted, reference, _ = sides
     assert _numbers(score_spans(predicted, reference)) == pytest.approx(
         slow_span_scores(predicted, reference)
@@ -216,14 +214,14 @@ def test_span_scores_equal_brute_force(sides):
 
 
 @given(passages_of_both_sides())
-def test_a_side_agrees_with_itself(sides):
+def test_scores_are_perfect_for_a_side_and_itself(sides):
     predicted, _, n_words = sides
     assert score_words(predicted, predicted, n_words) == WordScores(1.0, 1.0, 1.0, 1.0)
     assert score_spans(predicted, predicted).f1 == 1.0
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_span_scores_equal_seqeval(seed):
+def test_score_spans_equals_seqeval(seed):
     predicted_tags, reference_tags = flat_bio_passages(seed)
     predicted = [entities_of_bio(tags) for tags in predicted_tags]
     reference = [entities_of_bio(tags) for tags in reference_tags]
@@ -243,7 +241,7 @@ def test_span_scores_equal_seqeval(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_span_scores_equal_nervaluate_strict(seed):
+def test_score_spans_equals_nervaluate_strict(seed):
     predicted_tags, reference_tags = flat_bio_passages(seed)
     evaluator = Evaluator(reference_tags, predicted_tags, tags=LABELS, loader="list")
     results = evaluator.evaluate()
@@ -260,80 +258,61 @@ def test_span_scores_equal_nervaluate_strict(seed):
         assert scores.f1 == pytest.approx(theirs.f1)
 
 
-def test_agreement_names_every_share_after_its_reference():
-    predicted, reference = [[Entity(0, 1, "city")]], [[Entity(0, 2, "city")]]
-    assert agreement(predicted, reference, [4], "gold") == {
-        "accuracy_vs_gold": 0.75,
-        "precision_vs_gold": 1.0,
-        "recall_vs_gold": 0.5,
-        "f1_vs_gold": pytest.approx(2 / 3),
-        "span_precision_vs_gold": 0.0,
-        "span_recall_vs_gold": 0.0,
-        "span_f1_vs_gold": 0.0,
-    }
-    assert set(agreement([], [], [], "teacher").values()) == {1.0}
-
-
-def test_by_label_rows_are_rounded_for_storage():
-    predicted = [[Entity(0, 1, "city"), Entity(1, 2, "city"), Entity(2, 3, "city")]]
-    reference = [[Entity(0, 1, "city"), Entity(4, 5, "river")]]
-    assert by_label_rows(predicted, reference) == {
-        "city": [0.3333, 1.0, 0.5, 1],
-        "river": [0.0, 0.0, 0.0, 1],
-    }
-
-
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6))
-def test_mean_and_spread_equal_the_standard_library(values):
+def test_mean_and_spread_equals_the_standard_library(values):
     mean, spread = mean_and_spread(values)
     assert mean == pytest.approx(statistics.mean(values))
     assert spread == pytest.approx(statistics.stdev(values))
 
 
-def test_one_value_has_no_spread_and_none_no_mean():
+def test_mean_and_spread_has_no_spread_for_one_value_and_no_mean_for_none():
     assert mean_and_spread([0.25]) == (0.25, None)
     with pytest.raises(ValueError, match="no values"):
         mean_and_spread([])
 
 
-class TestExpectedCalibrationError:
-    def error(self, outcomes, **arguments):
-        scores, correct = zip(*outcomes, strict=True)
-        return expected_calibration_error(np.array(scores), np.array(correct), **arguments)
+def calibration_error(outcomes, **arguments):
+    scores, correct = zip(*outcomes, strict=True)
+    return expected_calibration_error(np.array(scores), np.array(correct), **arguments)
 
-    def test_is_0_where_each_score_is_the_share_that_is_right(self):
-        outcomes = [(tenths / 10 + 0.05, False) for tenths in range(10) for _ in range(20)]
-        for tenths in range(10):
-            n_right = 2 * tenths + 1  # of 20: as tenths + a half of 10
-            first = 20 * tenths
-            outcomes[first : first + n_right] = [(tenths / 10 + 0.05, True)] * n_right
-        assert self.error(outcomes) == pytest.approx(0.0, abs=1e-12)
-        # The order of answers has no part in it.
-        assert self.error(outcomes[::-1]) == pytest.approx(0.0, abs=1e-12)
 
-    def test_is_as_counted_by_hand(self):
-        # In three parts: 0.62 and 0.68, mean 0.65, half right; 0.95, right; 0.15 and 0.11, mean
-        # 0.13, both wrong. Distances 0.15, 0.05 and 0.13, weighted by 2, 1 and 2 of 5.
-        outcomes = [(0.62, True), (0.15, False), (0.95, True), (0.68, False), (0.11, False)]
-        expected = (2 * 0.15 + 1 * 0.05 + 2 * 0.13) / 5
-        assert self.error(outcomes) == pytest.approx(expected)
+def test_expected_calibration_error_is_0_if_scores_are_the_shares_of_right_answers():
+    outcomes = [(tenths / 10 + 0.05, False) for tenths in range(10) for _ in range(20)]
+    for tenths in range(10):
+        n_right = 2 * tenths + 1  # of 20, which is tenths + 0.5 of 10
+        first = 20 * tenths
+        outcomes[first : first + n_right] = [(tenths / 10 + 0.05, True)] * n_right
+    assert calibration_error(outcomes) == pytest.approx(0.0, abs=1e-12)
+    # The order of the answers does not matter.
+    assert calibration_error(outcomes[::-1]) == pytest.approx(0.0, abs=1e-12)
 
-    def test_lets_errors_of_a_part_cancel_and_of_two_parts_add_up(self):
-        one_part, two_parts = [(0.92, True), (0.98, False)], [(0.82, True), (0.98, False)]
-        assert self.error(one_part) == pytest.approx((0.92 + 0.98 - 1) / 2)
-        assert self.error(two_parts) == pytest.approx((0.18 + 0.98) / 2)
-        assert self.error(two_parts, n_bins=1) == pytest.approx((0.82 + 0.98 - 1) / 2)
-        assert self.error(two_parts, n_bins=5) == pytest.approx((0.82 + 0.98 - 1) / 2)
 
-    def test_counts_a_score_of_1_in_the_last_part_and_of_0_in_the_first(self):
-        # In parts of their own the two errors would add up, to 1.05 of 2.
-        assert self.error([(1.0, False), (0.95, True)]) == pytest.approx(0.95 / 2)
-        assert self.error([(0.0, True), (0.05, False)]) == pytest.approx(0.95 / 2)
-        assert self.error([(1.0, True), (0.0, False)]) == 0.0
+def test_expected_calibration_error_equals_a_number_computed_by_hand():
+    # In three bins: 0.62 and 0.68, mean 0.65, half right; 0.95, right; 0.15 and 0.11, mean
+    # 0.13, both wrong. Distances 0.15, 0.05 and 0.13, weighted by 2, 1 and 2 of 5.
+    outcomes = [(0.62, True), (0.15, False), (0.95, True), (0.68, False), (0.11, False)]
+    expected = (2 * 0.15 + 1 * 0.05 + 2 * 0.13) / 5
+    assert calibration_error(outcomes) == pytest.approx(expected)
 
-    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    def test_of_nothing_is_0(self, dtype):
-        assert expected_calibration_error(np.zeros(0, dtype), np.zeros(0, bool)) == 0.0
+
+def test_expected_calibration_error_cancels_within_bins_and_adds_up_over_bins():
+    one_part, two_parts = [(0.92, True), (0.98, False)], [(0.82, True), (0.98, False)]
+    assert calibration_error(one_part) == pytest.approx((0.92 + 0.98 - 1) / 2)
+    assert calibration_error(two_parts) == pytest.approx((0.18 + 0.98) / 2)
+    assert calibration_error(two_parts, n_bins=1) == pytest.approx((0.82 + 0.98 - 1) / 2)
+    assert calibration_error(two_parts, n_bins=5) == pytest.approx((0.82 + 0.98 - 1) / 2)
+
+
+def test_expected_calibration_error_puts_1_into_the_last_and_0_into_the_first_bin():
+    # In bins of their own the two errors would add up to 1.05 of 2.
+    assert calibration_error([(1.0, False), (0.95, True)]) == pytest.approx(0.95 / 2)
+    assert calibration_error([(0.0, True), (0.05, False)]) == pytest.approx(0.95 / 2)
+    assert calibration_error([(1.0, True), (0.0, False)]) == 0.0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_expected_calibration_error_of_no_answers_is_0(dtype):
+    assert expected_calibration_error(np.zeros(0, dtype), np.zeros(0, bool)) == 0.0
 
 
 def _numbers(scores):

@@ -1,24 +1,23 @@
-"""How far predicted entities agree with reference entities, by word and by exact span.
+"""Measure how far predicted entities agree with reference entities, by word and by exact span.
 
-In: the entities of each passage, predicted and reference, and how many words each passage has.
-Out: accuracy, precision, recall and F1. The reference may be a teacher's output ("agreement") or
-the gold annotation. Nothing here decodes probabilities or reads files; needs numpy alone.
+In: the predicted and the reference entities of each passage, and the number of words of each. Out:
+accuracy, precision, recall and F1. The reference may be a teacher's output ("agreement") or the
+gold annotation. Nothing here decodes probabilities or reads files; this module needs only numpy.
 
-Two readings of the same entities:
+The same entities are read in two ways:
 
-- By word. The predicted side has at most one label a word: where predicted entities overlap, a
-  word takes the label of the one that starts first, then of the longer one. The reference side
-  gives each word a set of labels, since gold entities may nest or share a span.
-- By span. Each side is a set of (start, end, label) a passage, and only exact matches count.
+- By word. On the predicted side each word has at most one label: where predicted entities overlap,
+  a word takes the label of the entity that starts first, then of the longer one. On the reference
+  side each word has a set of labels, since gold entities may nest or share a span.
+- By span. Each side of a passage is a set of (start, end, label), and only exact matches count.
 
-Empty sides mean the same everywhere. Nothing predicted where nothing is expected is perfect
-agreement: precision, recall and F1 are 1. With one side empty all three are 0.
+An empty side means the same everywhere. If both sides are empty they agree perfectly: precision,
+recall and F1 are 1. If one side is empty, all three are 0.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +27,15 @@ from gliner_distill.entities import Entity
 
 @dataclass(frozen=True, slots=True)
 class WordScores:
-    """Agreement over words, each in [0, 1].
+    """The agreement of the words' labels, as shares in [0, 1].
 
     Attributes:
-        accuracy: Share of words whose predicted label is among the reference's, or where neither
-            side has one; 1 where there are no words. Words without entity dominate it.
-        precision: Of the words with a predicted label, the share whose label is in the reference.
-        recall: Of the words with a reference label, the share whose predicted label is among them.
-        f1: Harmonic mean of precision and recall.
+        accuracy: The share of words whose predicted label is among the reference labels, or that
+            have a label on neither side; 1 if there are no words. Words without an entity dominate
+            it.
+        precision: The share of the words with a predicted label whose label is in the reference.
+        recall: The share of the words with reference labels whose predicted label is among them.
+        f1: The harmonic mean of precision and recall.
     """
 
     accuracy: float
@@ -46,15 +46,15 @@ class WordScores:
 
 @dataclass(frozen=True, slots=True)
 class SpanScores:
-    """Agreement over exact spans, shares in [0, 1], with the counts they come from.
+    """The agreement of exact spans, as shares in [0, 1], with the counts that they come from.
 
     Attributes:
         precision: `n_correct / n_predicted`.
         recall: `n_correct / n_reference`.
-        f1: Harmonic mean of precision and recall.
-        n_correct: Spans that both sides have, with the same label.
-        n_predicted: Distinct spans predicted.
-        n_reference: Distinct spans of the reference.
+        f1: The harmonic mean of precision and recall.
+        n_correct: The number of spans that both sides have with the same label.
+        n_predicted: The number of distinct predicted spans.
+        n_reference: The number of distinct spans in the reference.
     """
 
     precision: float
@@ -73,12 +73,12 @@ def score_words(
     """Return the agreement of the words' labels, over the words of all passages together.
 
     Args:
-        predicted: Entities of each passage; scores are not looked at.
-        reference: Entities of the same passages, in the same order.
-        n_words: Number of words of each passage.
+        predicted: The entities of each passage; their scores are ignored.
+        reference: The entities of the same passages, in the same order.
+        n_words: The number of words of each passage.
 
     Raises:
-        ValueError: The three differ in length, or an entity ends beyond its passage.
+        ValueError: The arguments differ in length, or an entity ends beyond its passage.
 
     >>> score_words([[Entity(0, 1, "city")]], [[Entity(0, 2, "city")]], [4])
     WordScores(accuracy=0.75, precision=1.0, recall=0.5, f1=0.6666666666666666)
@@ -102,9 +102,9 @@ def score_words(
 def score_spans(
     predicted: Sequence[Sequence[Entity]], reference: Sequence[Sequence[Entity]]
 ) -> SpanScores:
-    """Return the exact-match agreement of the spans of all passages together (micro).
+    """Return the agreement of exact spans over all passages together (micro average).
 
-    Repeated spans count once.
+    A span that is repeated within a passage counts once.
 
     Raises:
         ValueError: The two sides differ in length.
@@ -116,7 +116,7 @@ def score_spans(
 def score_spans_by_label(
     predicted: Sequence[Sequence[Entity]], reference: Sequence[Sequence[Entity]]
 ) -> dict[str, SpanScores]:
-    """Return `score_spans` of each label that either side has, in alphabetical order.
+    """Return `score_spans` for each label that either side has, in alphabetical order.
 
     Raises:
         ValueError: The two sides differ in length.
@@ -128,64 +128,19 @@ def score_spans_by_label(
     }
 
 
-def agreement(
-    predicted: Sequence[Sequence[Entity]],
-    reference: Sequence[Sequence[Entity]],
-    n_words: Sequence[int],
-    suffix: Literal["teacher", "gold"],
-) -> dict[str, float]:
-    """Return all shares under the flat keys of `metrics.jsonl` and `results.json`.
-
-    The keys are `accuracy_vs_X`, `precision_vs_X`, `recall_vs_X`, `f1_vs_X` (by word) and
-    `span_precision_vs_X`, `span_recall_vs_X`, `span_f1_vs_X`, where X is the suffix.
-
-    Raises:
-        ValueError: As `score_words`.
-    """
-    words = score_words(predicted, reference, n_words)
-    spans = score_spans(predicted, reference)
-    return {
-        f"accuracy_vs_{suffix}": words.accuracy,
-        f"precision_vs_{suffix}": words.precision,
-        f"recall_vs_{suffix}": words.recall,
-        f"f1_vs_{suffix}": words.f1,
-        f"span_precision_vs_{suffix}": spans.precision,
-        f"span_recall_vs_{suffix}": spans.recall,
-        f"span_f1_vs_{suffix}": spans.f1,
-    }
-
-
-def by_label_rows(
-    predicted: Sequence[Sequence[Entity]], reference: Sequence[Sequence[Entity]]
-) -> dict[str, list[float]]:
-    """Return `[precision, recall, f1, n_reference]` of each label, to 4 decimals, for storage.
-
-    Raises:
-        ValueError: The two sides differ in length.
-    """
-    return {
-        label: [
-            round(scores.precision, 4),
-            round(scores.recall, 4),
-            round(scores.f1, 4),
-            scores.n_reference,
-        ]
-        for label, scores in score_spans_by_label(predicted, reference).items()
-    }
-
-
 def expected_calibration_error(
     scores: NDArray[np.floating], correct: NDArray[np.bool_], *, n_bins: int = 10
 ) -> float:
-    """Return how far scores are from the share that is right (Naeini et al. 2015).
+    """Return the expected calibration error of scores (Naeini et al. 2015), in [0, 1].
 
-    Scores are sorted into equal parts of [0, 1]; the distance between a part's mean score and its
-    share of right answers, weighted by how many there are. 0 where there are none.
+    Scores are sorted into bins, which are equal parts of [0, 1]. The error is the mean over bins of
+    the distance between the mean score and the share of correct answers, weighted by the number of
+    answers in the bin. It is 0 if there are no answers.
 
     Args:
         scores: Shape `(answers,)`, in [0, 1].
-        correct: Shape `(answers,)`.
-        n_bins: Parts of [0, 1].
+        correct: Shape `(answers,)`; whether each answer is correct.
+        n_bins: The number of bins.
 
     >>> expected_calibration_error(np.array([0.9, 0.9]), np.array([True, False]))
     0.4
@@ -199,7 +154,7 @@ def expected_calibration_error(
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return the mean and the sample standard deviation (n - 1), None for a single value.
+    """Return the mean and the sample standard deviation (n - 1), which is None for one value.
 
     Raises:
         ValueError: There are no values.
@@ -216,10 +171,10 @@ def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def _single_labels(entities: Sequence[Entity], length: int) -> list[str | None]:
-    """Return each word's label: of the entities over it, the first by start, then the longer."""
+    """Return the label of each word, or None; see the top of this module for overlaps."""
     _check_inside(entities, length)
     labels: list[str | None] = [None] * length
-    # The winner is written last. Between labels of one span the first by alphabet wins.
+    # The winner is written last. Of several labels of one span the alphabetically first one wins.
     order = sorted(entities, key=lambda entity: (entity.start_word, -entity.end_word, entity.label))
     for entity in reversed(order):
         n_covered = entity.end_word - entity.start_word
@@ -246,12 +201,12 @@ def _check_inside(entities: Sequence[Entity], length: int) -> None:
 def _count_spans(
     predicted: Sequence[Sequence[Entity]], reference: Sequence[Sequence[Entity]]
 ) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """Return how many spans of each label are correct, predicted and expected."""
+    """Return for each label how many spans are correct, predicted and in the reference."""
     n_correct: Counter[str] = Counter()
     n_predicted: Counter[str] = Counter()
     n_reference: Counter[str] = Counter()
     for entities, reference_entities in zip(predicted, reference, strict=True):
-        # Entities are equal whatever their scores.
+        # Entities with different scores are equal.
         spans, reference_spans = set(entities), set(reference_entities)
         n_correct.update(entity.label for entity in spans & reference_spans)
         n_predicted.update(entity.label for entity in spans)
@@ -265,7 +220,7 @@ def _span_scores(n_correct: int, n_predicted: int, n_reference: int) -> SpanScor
 
 
 def _shares(n_correct: int, n_predicted: int, n_reference: int) -> tuple[float, float, float]:
-    """Return precision, recall and F1; all 1 where both sides are empty, 0 where one is."""
+    """Return precision, recall and F1; all are 1 if both sides are empty, and 0 if one is."""
     if not n_predicted and not n_reference:
         return 1.0, 1.0, 1.0
     precision = n_correct / n_predicted if n_predicted else 0.0
