@@ -1,24 +1,23 @@
-"""The report's claims about distillation, measured: `python benchmarks/claims.py OUT [--seeds N]`.
+"""Measure two claims of Xu et al. on distillation: `python benchmarks/claims.py OUT [--seeds N]`.
 
-Overfitting: both students trained on the first 100, 300 and 1,000 passages; the gap between the
-training passages and test at the end. Label errors: gold of the 1,000 training passages
-corrupted at 0, 10, 20 and 40% (each hit entity is dropped, given another label of its passage, or
-moved by a word, a third each); the teacher's soft labels stay as they are. All on the embedded soft
-labels, same steps an epoch for both students. Writes OUT/claims.json and prints a Markdown table;
-runs that are finished in OUT are not done again.
+Overfitting: both students are trained on the first 100, 300 and 1,000 passages; the measure is the
+gap between the training passages and test at the end. Label errors: in the gold of the 1,000
+training passages, 0, 10, 20 and 40% of the entities are corrupted (a third each is dropped, given
+another label of its passage, or moved by a word), while the teacher's soft labels stay as they are.
+All runs use the soft labels of the sample and the same number of steps per epoch for both students.
+Writes OUT/claims.json and prints a Markdown table; finished runs in OUT are not repeated.
 """
 
 import argparse
-import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gliner_distill.corpus.reader import sample_path
 from gliner_distill.entities import Entity, LabeledPassage
-from gliner_distill.files import replace_file
+from gliner_distill.files import write_json
 from gliner_distill.metrics import mean_and_spread
 from gliner_distill.runtime.config import StudentConfig
 from gliner_distill.store.store import SoftLabelStore
@@ -28,12 +27,13 @@ from gliner_distill.training.loop import train_student
 from gliner_distill.training.run import read_metrics
 from gliner_distill.training.settings import TrainingSettings
 
+TRAINING = TrainingSettings()
 MEASURES = ("accuracy_vs_teacher", "f1_vs_teacher", "f1_vs_gold", "span_f1_vs_gold")
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Training passages, and the share of gold entities corrupted."""
+    """The number of training passages, and the share of their gold entities to corrupt."""
 
     n_train: int
     noise: float
@@ -55,8 +55,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     rows = list(measure(arguments.out, arguments.seeds))
-    text = json.dumps(rows, indent=1) + "\n"
-    replace_file(arguments.out / "claims.json", text.encode())
+    write_json(arguments.out / "claims.json", rows)
     print("| passages | label errors | student | " + " | ".join(MEASURES) + " | F1 gap to train |")
     print("|---" * (4 + len(MEASURES)) + "|")
     for row in rows:
@@ -64,55 +63,64 @@ def main() -> None:
         print(f"| {row['n_train']:,} | {row['noise']:.0%} | {row['student']} | {numbers} |")
 
 
-def measure(out: Path, n_seeds: int) -> Iterator[dict[str, Any]]:
+def measure(
+    out: Path,
+    n_seeds: int,
+    *,
+    conditions: Sequence[Condition] = CONDITIONS,
+    training: TrainingSettings = TRAINING,
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each condition and student, with means and spreads over seeds."""
     stores = sample_path("train").parent / "soft_labels"
     train = list(SoftLabelStore(stores / "train"))
-    vocabulary, pieces = load_or_train_vocabulary(stores.parent / "subword_vectors", train)
+    vocabulary, vectors = load_or_train_vocabulary(stores.parent / "subword_vectors", train)
     test = make_split("test", list(SoftLabelStore(stores / "test")), vocabulary)
     probe = make_split("train", train[:100], vocabulary)
-    for condition in CONDITIONS:
+    for condition in conditions:
         items = [corrupt(item, condition.noise) for item in train[: condition.n_train]]
-        for student, alpha in (("hard", 0.0), ("distilled", TrainingSettings().alpha)):
+        for student, alpha in (("hard", 0.0), ("distilled", training.alpha)):
             runs = []
             for seed in range(n_seeds):
-                name = f"{student}-{condition.n_train}-{condition.noise:.0%}-seed-{seed}"
-                started = initialize_student(
-                    vocabulary, pieces, StudentConfig(len(vocabulary)), seed=seed
-                )
-                settings = replace(TrainingSettings(), alpha=alpha, seed=seed)
-                splits = [probe, test]
-                folder = out / name
+                folder = out / f"{student}-{condition.n_train}-{condition.noise:.0%}-seed-{seed}"
+                config = StudentConfig(len(vocabulary))
                 train_student(
-                    started, vocabulary, items, folder, settings, splits=splits, resume=True
+                    initialize_student(vocabulary, vectors, config, seed=seed),
+                    vocabulary,
+                    items,
+                    folder,
+                    replace(training, alpha=alpha, seed=seed),
+                    splits=[probe, test],
+                    resume=True,
                 )
                 runs.append({row["split"]: row for row in read_metrics(folder)})
             gap = [run["train"]["f1_vs_teacher"] - run["test"]["f1_vs_teacher"] for run in runs]
-            scores = {key: mean_and_spread([run["test"][key] for run in runs]) for key in MEASURES}
             yield {
                 "n_train": condition.n_train,
                 "noise": condition.noise,
                 "student": student,
-                **scores,
+                **{key: mean_and_spread([run["test"][key] for run in runs]) for key in MEASURES},
                 "gap": mean_and_spread(gap),
             }
 
 
 def corrupt(item: LabeledPassage, noise: float) -> LabeledPassage:
-    draw = random.Random(" ".join(item.passage.words))
+    """Return a passage in which a share of the gold entities is corrupted, the same each time."""
+    rng = random.Random(" ".join(item.passage.words))
     entities = [
         corrupted
         for entity in item.passage.entities
-        for corrupted in (corrupt_entity(entity, item, draw) if draw.random() < noise else [entity])
+        for corrupted in (corrupt_entity(entity, item, rng) if rng.random() < noise else [entity])
     ]
     return replace(item, passage=replace(item.passage, entities=tuple(entities)))
 
 
-def corrupt_entity(entity: Entity, item: LabeledPassage, draw: random.Random) -> list[Entity]:
-    kind = draw.choice(("drop", "relabel", "move"))
+def corrupt_entity(entity: Entity, item: LabeledPassage, rng: random.Random) -> list[Entity]:
+    """Return the entity under another label or moved by a word, or nothing."""
+    kind = rng.choice(("drop", "relabel", "move"))
     others = [label for label in item.labels if label != entity.label]
     if kind == "relabel" and others:
-        return [replace(entity, label=draw.choice(others))]
-    step = draw.choice((-1, 1))
+        return [replace(entity, label=rng.choice(others))]
+    step = rng.choice((-1, 1))
     start, end = entity.start_word + step, entity.end_word + step
     if kind == "move" and start >= 0 and end <= len(item.passage.words):
         return [replace(entity, start_word=start, end_word=end)]
@@ -120,6 +128,7 @@ def corrupt_entity(entity: Entity, item: LabeledPassage, draw: random.Random) ->
 
 
 def show(pair: tuple[float, float | None]) -> str:
+    """Return a mean in percent, with ± its spread if there is one."""
     mean, spread = pair
     return f"{100 * mean:.1f}" + (f" ± {100 * spread:.1f}" if spread is not None else "")
 

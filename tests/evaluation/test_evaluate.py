@@ -202,3 +202,28 @@ class TestMeasureSpeed:
         predictor = FixedPredictor({passage.words: [] for passage in passages})
         speed = measure_speed(predictor, passages, [("city",)] * 3)
         assert speed == Speed(ms_per_passage=2000.0, words_per_second=2.0)
+
+
+def test_evaluation_as_json_names_every_share_after_its_reference():
+    passage = Passage(("a", "b", "c", "d"), (Entity(0, 2, "city"),))
+    scores = score_entities([[Entity(0, 1, "city")]], [passage], [("city",)]).as_json()
+    assert scores.pop("span_by_label_vs_gold") == {"city": [0.0, 0.0, 0.0, 1]}
+    assert scores == {
+        "accuracy_vs_gold": 0.75,
+        "precision_vs_gold": 1.0,
+        "recall_vs_gold": 0.5,
+        "f1_vs_gold": pytest.approx(2 / 3),
+        "span_precision_vs_gold": 0.0,
+        "span_recall_vs_gold": 0.0,
+        "span_f1_vs_gold": 0.0,
+    }
+
+
+def test_evaluation_as_json_rounds_the_scores_of_each_label_for_storage():
+    predicted = [[Entity(0, 1, "city"), Entity(1, 2, "city"), Entity(2, 3, "city")]]
+    passage = Passage(tuple("abcde"), (Entity(0, 1, "city"), Entity(4, 5, "river")))
+    scores = score_entities(predicted, [passage], [("city", "river")]).as_json()
+    assert scores["span_by_label_vs_gold"] == {
+        "city": [0.3333, 1.0, 0.5, 1],
+        "river": [0.0, 0.0, 0.0, 1],
+    }
