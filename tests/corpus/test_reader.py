@@ -91,7 +91,7 @@ def test_read_passages_refuses_a_file_without_passages(tmp_path: Path, text: str
 def test_read_passages_refuses_missing_files_folders_and_odd_paths_at_the_call(
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(CorpusError, match=r"a\.json: .*no such file"):
+    with pytest.raises(CorpusError, match=r"a\.json: .*does not exist"):
         read_passages(tmp_path / "a.json")
     with pytest.raises(CorpusError, match=f"{tmp_path}: .*folder"):
         read_passages(tmp_path)
@@ -224,7 +224,7 @@ def test_corpus_file_raises_for_bad_records_unless_they_are_left_out(
     assert caplog.messages == []  # the notes have them
 
 
-@pytest.mark.parametrize(("name", "reason"), [("none", "no such file"), (".", "is a folder")])
+@pytest.mark.parametrize(("name", "reason"), [("none", "does not exist"), (".", "is a folder")])
 def test_corpus_file_refuses_a_source_that_is_not_a_file_at_once(
     tmp_path: Path, name: str, reason: str
 ) -> None:

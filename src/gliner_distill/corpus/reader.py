@@ -98,7 +98,7 @@ def _find_source(source: str | Path) -> Path:
     except FileNotFoundError:
         if not looks_like_hub_id(str(source)):
             raise CorpusError(
-                f"{source}: there is no such file; expected the path of a corpus file or the "
+                f"{source}: this file does not exist; expected the path of a corpus file or the "
                 "owner/name of a hub data set"
             ) from None
     except (OSError, ValueError) as error:
@@ -111,7 +111,7 @@ def _find_source(source: str | Path) -> Path:
         return download_dataset_file(str(source))
     except HubError as error:
         raise HubError(
-            f"{source}: there is no such file, and as the name of a hub data set: {error}"
+            f"{source}: this file does not exist, and as the name of a hub data set: {error}"
         ) from error
 
 

@@ -29,7 +29,7 @@ class RawRecord:
     Attributes:
         place: The position in the file: "record 17", with a line number in formats with lines.
         content: The JSON value; for other formats, a dictionary with the same keys.
-        problem: The reason why there is no content, or None.
+        problem: The reason why the content is missing, or None.
     """
 
     place: str

@@ -60,7 +60,7 @@ def table_texts(
                 names = rows.fieldnames or ()
                 if column not in names:
                     has = ", ".join(map(repr, names)) or "none"
-                    raise CorpusError(f"{path}: there is no column {column!r}; the columns: {has}")
+                    raise CorpusError(f"{path}: the column {column!r} is missing; the columns: {has}")
                 for row in rows:
                     fits = None not in row and row[column] is not None
                     text = row[column] if fits else _describe_ragged(row, len(names))
@@ -111,7 +111,7 @@ def _read_field(line: bytes, name: str) -> str | ValueError:
         return ValueError(f"the line is {name_kind(record)}; expected an object with {name!r}")
     if name not in record:
         has = ", ".join(map(repr, list(record)[:8])) or "none"
-        return ValueError(f"there is no field {name!r}; the fields: {has}")
+        return ValueError(f"the field {name!r} is missing; the fields: {has}")
     text = record[name]
     if not isinstance(text, str):
         return ValueError(f"field {name!r} is {name_kind(text)}; expected a string")

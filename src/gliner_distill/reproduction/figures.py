@@ -2,8 +2,8 @@
 
 In: the rows of each run's `metrics.jsonl`, one list per seed, by model. Out: a PNG and an SVG file
 per figure, with a title and a caption. Lines are means over seeds; bands reach from the lowest seed
-to the highest. Only matplotlib's `Figure` objects are used, never pyplot, so there is no window and
-no global state. The same curves give the same bytes.
+to the highest. Only matplotlib's `Figure` objects are used, never pyplot, so no window opens and no
+global state changes. The same curves give the same bytes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -98,7 +98,7 @@ class _Plan:
 
 
 _BAND = "Lines are means over {seeds}; bands reach from the lowest seed to the highest."
-_ONE_SEED = "One seed was run, so there is no band."
+_ONE_SEED = "One seed was run, so the figure has no band."
 
 _READINGS = (
     "Solid lines: agreement with the teacher, which the published experiment reports. Thin dashed "
