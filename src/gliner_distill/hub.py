@@ -20,7 +20,6 @@ _DATA_FILE = "data.json"
 _DATA_SUFFIXES = (".json", ".jsonl")
 _METADATA_FILES = {"dataset_info.json", "dataset_infos.json"}
 _FILE_SUFFIXES = (*_DATA_SUFFIXES, ".txt", ".tsv", ".csv", ".conll", ".bio", ".iob", ".gz")
-_STORE_MANIFEST = "manifest.json"
 _MODEL_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model", "*.onnx"]
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _RepoType = Literal["dataset", "model"]
@@ -85,8 +84,13 @@ def download_model(repo_id: str) -> Path:
     return _fetch(repo_id, "model", download)
 
 
-def download_store(repo_id: str, patterns: Sequence[str]) -> Path:
+def download_store(repo_id: str, patterns: Sequence[str], *, manifest: str) -> Path:
     """Download the files of a soft-label store that match patterns, and return their folder.
+
+    Args:
+        repo_id: The data set.
+        patterns: Which files to download.
+        manifest: The file that a soft-label store must have.
 
     Raises:
         HubError: The hub and its cache cannot provide the data set, or it is not a soft-label
@@ -95,10 +99,10 @@ def download_store(repo_id: str, patterns: Sequence[str]) -> Path:
     names = _list_files(repo_id, "dataset")
     if isinstance(names, HubError):
         folder = _cached_snapshot(repo_id, "dataset", patterns, why_no_hub=names)
-        if not (folder / _STORE_MANIFEST).is_file():
+        if not (folder / manifest).is_file():
             raise names
         return folder
-    _check_manifest(repo_id, names)
+    _check_manifest(repo_id, names, manifest)
 
     def download() -> str:
         from huggingface_hub import snapshot_download
@@ -114,12 +118,24 @@ def download_store(repo_id: str, patterns: Sequence[str]) -> Path:
 
 
 def upload_store(
-    folder: Path, repo_id: str, patterns: Sequence[str], *, private: bool = False
+    folder: Path,
+    repo_id: str,
+    patterns: Sequence[str],
+    *,
+    manifest: str,
+    private: bool = False,
 ) -> str:
     """Upload the files of a folder that match patterns as a hub data set, and return its URL.
 
     A new data set is public, unless `private` is set or its owner keeps new ones private. In an
     existing data set, files that match the patterns but are not in the folder are deleted.
+
+    Args:
+        folder: The store's folder.
+        repo_id: The data set, as owner/name.
+        patterns: Which files to upload.
+        manifest: The file by which an existing data set is known to be a soft-label store.
+        private: Whether a new data set is visible only to its owner.
 
     Raises:
         HubError: The hub cannot be reached or refuses the upload, or `private` is set but the data
@@ -130,7 +146,7 @@ def upload_store(
             f"{repo_id!r} is not the name of a hub data set; expected owner/name, such as "
             "me/my-labels"
         )
-    _check_target(repo_id, private=private)
+    _check_target(repo_id, manifest=manifest, private=private)
     from huggingface_hub import HfApi
 
     try:
@@ -152,7 +168,7 @@ def upload_store(
     return str(url)
 
 
-def _check_target(repo_id: str, *, private: bool) -> None:
+def _check_target(repo_id: str, *, manifest: str, private: bool) -> None:
     """Check that an upload would not overwrite other data or make private data public.
 
     Raises:
@@ -169,7 +185,7 @@ def _check_target(repo_id: str, *, private: bool) -> None:
     except Exception as error:  # see _list_files
         raise HubError(_explain_upload(repo_id, error)) from error
     names = [sibling.rfilename for sibling in info.siblings or []]
-    if _STORE_MANIFEST not in names and any(name.endswith(".parquet") for name in names):
+    if manifest not in names and any(name.endswith(".parquet") for name in names):
         raise HubError(
             f"data set {repo_id} holds Parquet files but is not a soft-label store; the upload "
             "would delete them, so choose another name"
@@ -252,10 +268,10 @@ def _check_weights(repo_id: str, names: list[str]) -> None:
         )
 
 
-def _check_manifest(repo_id: str, names: list[str]) -> None:
-    if _STORE_MANIFEST not in names:
+def _check_manifest(repo_id: str, names: list[str], manifest: str) -> None:
+    if manifest not in names:
         raise HubError(
-            f"data set {repo_id} has no {_STORE_MANIFEST}, so it is not a soft-label store (its "
+            f"data set {repo_id} has no {manifest}, so it is not a soft-label store (its "
             f"files: {_enumerate(sorted(names))}); check the name"
         )
 

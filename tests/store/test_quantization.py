@@ -85,7 +85,7 @@ def test_companded_has_the_bins_that_are_documented():
 
 
 def test_a_byte_that_is_no_bin_is_an_error():
-    with pytest.raises(ValueError, match=r"^bin 227, but compact has 227$"):
+    with pytest.raises(ValueError, match=r"^bin 227, but compact has 227 bins$"):
         COMPACT.decode(np.array([0, 227], dtype=np.uint8))
 
 

@@ -116,7 +116,7 @@ scores alone       SCORES
 labels             3: person (2), city (1), company (1)
 
 word-label pairs by inside probability, with the means of start and end
-(bars on a log scale: 6 # for each tenfold above 0.01%)
+(bars on a log scale: 6 # per factor of ten above 0.01%)
   inside               pairs    share  start    end
   0 - 1/32                 9   75.00%  0.021  0.021  #######################
   1/32 - 1/16              0    0.00%      -      -
@@ -130,8 +130,8 @@ word-label pairs by inside probability, with the means of start and end
 teacher's entities 3 (threshold 0.5)
 gold entities      4 of labels asked
 teacher on gold    precision 0.667, recall 0.500, F1 0.571 (exact spans)
-agreement          0.6667 of the pairs (teacher: inside > 0.5; gold: within an entity)
-Cohen's kappa      0.273 of the same
+agreement          0.6667 of the pairs (teacher: inside > 0.5; gold: inside an entity)
+Cohen's kappa      0.273 on the same pairs
 
 most confident disagreements of teacher and gold
   passage  conf.  what              label: words
@@ -168,7 +168,7 @@ def test_scores_are_measured_apart_with_those_of_each_teacher(tmp_path):
     item = LabeledPassage(Passage(("word",) * 200), tuple(map(str, range(10))), mean, tuple(each))
     folder = make_store(tmp_path, [item], individual_teachers=["large", "small"])
     found = facts_of(folder)
-    assert found["each teacher"] == "large, small"
+    assert found["teachers kept"] == "large, small"
     n_bytes, a_pair = found["scores alone"].split(" bytes, ")
     # Evenly spread random bytes do not compress: 3 teachers' 3 probabilities of 2,000 pairs.
     assert int(n_bytes.replace(",", "")) == pytest.approx(3 * 3 * 2000, rel=0.05)
@@ -282,12 +282,12 @@ def test_without_gold_nothing_is_compared(tmp_path):
     items = [labeled("acme here", ["company"], teacher=[(0, 1, "company", 0.9)])]
     assert describe_store(make_store(tmp_path / "none", items))[-2:] == [
         "teacher's entities 1 (threshold 0.5)",
-        "no gold entity",
+        "gold entities      none",
     ]
     items = [labeled("acme here", ["company"], gold=[(0, 1, "person")])]
     assert describe_store(make_store(tmp_path / "others", items))[-2:] == [
         "teacher's entities 0 (threshold 0.5)",
-        "no gold entity of a label asked, 1 of others",
+        "gold entities      none of a label asked, 1 of other labels",
     ]
 
 
@@ -295,14 +295,14 @@ def test_a_store_of_nothing_is_described_without_dividing_by_zero(tmp_path):
     items = [labeled("nothing asked", []), labeled("", ["city"])]
     lines = describe_store(make_store(tmp_path / "store", items))
     assert facts_of(tmp_path / "store")["labels"] == "1: city (1)"
-    assert lines[-1] == "no gold entity"
-    assert describe_store(make_store(tmp_path / "empty", []))[-1] == "no gold entity"
+    assert lines[-1] == "gold entities      none"
+    assert describe_store(make_store(tmp_path / "empty", []))[-1] == "gold entities      none"
 
 
 def test_full_agreement_leaves_no_disagreement(tmp_path):
     lines = describe_store(make_store(tmp_path, THREE[:1]))
-    assert lines[-1] == "no disagreement of teacher and gold"
-    assert facts_of(tmp_path)["Cohen's kappa"] == "1.000 of the same"
+    assert lines[-1] == "teacher and gold do not disagree anywhere"
+    assert facts_of(tmp_path)["Cohen's kappa"] == "1.000 on the same pairs"
 
 
 @pytest.mark.parametrize(
@@ -419,15 +419,15 @@ def test_control_characters_are_made_harmless(tmp_path):
 
 
 def test_something_else_and_a_broken_shard_are_named(tmp_path):
-    with pytest.raises(StoreError, match="this is no soft-label store"):
+    with pytest.raises(StoreError, match=r"manifest\.json is missing"):
         describe_store(tmp_path)
     folder = make_store(tmp_path / "store", THREE)
     (folder / shard_name(1)).write_bytes(b"")
-    with pytest.raises(StoreError, match=r"shard-000001\.parquet: is not what was written"):
+    with pytest.raises(StoreError, match=r"shard-000001\.parquet: .*SHA-256"):
         describe_store(folder)
     (folder / shard_name(1)).unlink()
-    with pytest.raises(StoreError, match=r"shard-000001\.parquet: listed in the manifest but not"):
+    with pytest.raises(StoreError, match=r"shard-000001\.parquet: is missing"):
         describe_store(folder)
     (folder / MANIFEST).unlink()
-    with pytest.raises(StoreError, match="this is no soft-label store"):
+    with pytest.raises(StoreError, match=r"manifest\.json is missing"):
         describe_store(folder)

@@ -91,7 +91,7 @@ class TestRoundTrip:
     def test_of_a_store_of_nothing(self, tmp_path, make_store):
         make_store(tmp_path, [], [])
         assert list(SoftLabelStore(tmp_path)) == []
-        with pytest.raises(IndexError, match=f"^passage 0, but {tmp_path} has 0$"):
+        with pytest.raises(IndexError, match=rf"^{tmp_path}: passage 0 .* 0 passages$"):
             SoftLabelStore(tmp_path)[0]
 
     def test_counts_its_bytes(self, store_folder):
@@ -124,14 +124,14 @@ class TestOnePassage:
     def test_that_there_is_not_is_an_index_error(self, store_folder, position):
         store = SoftLabelStore(store_folder)
         for read in (store.__getitem__, store.read_scores):
-            with pytest.raises(IndexError, match=f"^passage {position}, but .*store has 4$"):
+            with pytest.raises(IndexError, match=rf"store: passage {position} .* 4 passages$"):
                 read(position)
 
     def test_needs_no_other_shard(self, store_folder):
         (store_folder / shard_name(0)).unlink()
         store = SoftLabelStore(store_folder)
         assert store[3].passage.words == ("Rhine",)
-        missing = r"shard-000000\.parquet: listed in the manifest but not there; `label --repair`"
+        missing = r"shard-000000\.parquet: is missing.*--repair"
         for read in (store.__getitem__, store.read_scores):
             with pytest.raises(StoreError, match=missing):
                 read(0)
@@ -154,12 +154,11 @@ class TestOnePassage:
     ):
         first, second = store_folder / shard_name(0), store_folder / shard_name(1)
         first.write_bytes(second.read_bytes())
-        reason = "cannot be read: it is another shard than was written there"
-        with pytest.raises(StoreError, match=rf"000000\.parquet: {reason}$"):
+        with pytest.raises(StoreError, match=r"000000\.parquet: .*another shard.*--repair"):
             SoftLabelStore(store_folder)[0]
         make_store(tmp_path / "b", mixed_passages, [3, 1], teacher_fingerprint="0" * 64)
         first.write_bytes((tmp_path / "b" / shard_name(0)).read_bytes())
-        with pytest.raises(StoreError, match=rf"000000\.parquet: {reason}$"):
+        with pytest.raises(StoreError, match=r"000000\.parquet: .*another shard.*--repair"):
             SoftLabelStore(store_folder).read_scores(0)
 
 
@@ -275,21 +274,14 @@ class TestShards:
     def test_that_changed_are_named(self, store_folder):
         path = store_folder / shard_name(1)
         flip_byte(path, 200)
-        changed = (
-            f"{path}: is not what was written (its SHA-256 differs); `inspect --verify` says what "
-            f"is broken, `label --repair` labels it again"
-        )
-        with pytest.raises(StoreError) as error:
+        with pytest.raises(StoreError, match=rf"^{path}: .*SHA-256.*--verify.*--repair"):
             list(SoftLabelStore(store_folder))
-        assert str(error.value) == changed
 
     def test_that_are_missing_are_named(self, store_folder):
         path = store_folder / shard_name(0)
         path.unlink()
-        missing = f"{path}: listed in the manifest but not there; `label --repair` labels it again"
-        with pytest.raises(StoreError) as error:
+        with pytest.raises(StoreError, match=rf"^{path}: is missing.*--repair"):
             list(SoftLabelStore(store_folder))
-        assert str(error.value) == missing
 
     def test_that_cannot_be_read_are_named_once(self, store_folder):
         path = store_folder / shard_name(0)
@@ -297,11 +289,12 @@ class TestShards:
         path.mkdir()
         with pytest.raises(StoreError) as error:
             list(SoftLabelStore(store_folder))
-        assert str(error.value) == f"{path}: cannot be read: Is a directory"
+        assert str(error.value).startswith(f"{path}: cannot be read: Is a directory; ")
+        assert str(error.value).count(str(path)) == 1
 
     def test_with_the_record_of_another_are_named(self, store_folder):
         first, second = read_manifest(store_folder).shards
-        with pytest.raises(StoreError, match=r"000000\.parquet: is not what was written"):
+        with pytest.raises(StoreError, match=r"000000\.parquet: .*SHA-256"):
             list(read_shard(store_folder, replace(second, file=first.file), COMPACT))
 
     def test_lie_in_the_order_of_their_numbers(self, store_folder):
@@ -341,10 +334,8 @@ class TestManifest:
     def test_names_a_folder_without_one(self, tmp_path):
         (tmp_path / "file").write_text("x", encoding="utf-8")
         for folder in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
-            with pytest.raises(StoreError) as error:
+            with pytest.raises(StoreError, match=rf"^{folder}: manifest\.json is missing"):
                 SoftLabelStore(folder)
-            missing = f"{folder}: no manifest.json in it, so this is no soft-label store"
-            assert str(error.value) == missing
 
     @pytest.mark.parametrize(
         ("content", "reason"),
@@ -367,7 +358,9 @@ class TestManifest:
         (tmp_path / "manifest.json").mkdir()
         with pytest.raises(StoreError) as error:
             read_manifest(tmp_path)
-        assert str(error.value) == f"{tmp_path}/manifest.json: cannot be read: Is a directory"
+        path = f"{tmp_path}/manifest.json"
+        assert str(error.value).startswith(f"{path}: cannot be read: Is a directory; ")
+        assert str(error.value).count(path) == 1
 
     @pytest.mark.parametrize(
         ("old", "new"),
@@ -386,31 +379,29 @@ class TestManifest:
         text = path.read_text(encoding="utf-8")
         assert old in text
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
-        with pytest.raises(StoreError) as error:
+        with pytest.raises(StoreError, match=rf"^{path}: .*checksum.*--repair"):
             SoftLabelStore(store_folder)
-        assert str(error.value) == f"{path}: is not what was written (its checksum differs)"
 
     @pytest.mark.parametrize(
         ("version", "advice"),
         [
-            (4, "it was written by a later gliner-distill: upgrade this one"),
-            (2, "label again with this release, or read it with the one that wrote it"),
-            (None, "label again with this release, or read it with the one that wrote it"),
-            ("3", "label again with this release, or read it with the one that wrote it"),
+            (4, "upgrade"),
+            (2, "label again"),
+            (None, "label again"),
+            ("3", "label again"),
         ],
     )
     def test_of_another_format_version_says_what_to_do(self, store_folder, version, advice):
         path = store_folder / "manifest.json"
         change_manifest(path, format_version=version)
-        with pytest.raises(FormatVersionError) as error:
+        message = rf"^{path}: .*format version {version}, .* reads 3; .*{advice}"
+        with pytest.raises(FormatVersionError, match=message):
             SoftLabelStore(store_folder)
-        reason = f"format version {version}, but this release reads 3; {advice}"
-        assert str(error.value) == f"{path}: {reason}"
 
     @pytest.mark.parametrize("content", ["[]", "1", "null", '"manifest"', "{}"])
     def test_of_another_form_has_no_format_version(self, store_folder, content):
         (store_folder / "manifest.json").write_text(content, encoding="utf-8")
-        with pytest.raises(FormatVersionError, match=r"manifest\.json: format version None, but"):
+        with pytest.raises(FormatVersionError, match=r"manifest\.json: .*format version None"):
             SoftLabelStore(store_folder)
 
     @pytest.mark.parametrize(
@@ -426,7 +417,7 @@ class TestManifest:
     )
     def test_names_the_field_that_is_wrong(self, store_folder, change, reason):
         change_manifest(store_folder / "manifest.json", **change)
-        with pytest.raises(StoreError, match=rf"not a manifest of format version 3: .*{reason}"):
+        with pytest.raises(StoreError, match=rf"manifest\.json: .*format version 3: .*{reason}"):
             SoftLabelStore(store_folder)
 
     @pytest.mark.parametrize("field", ["shards", "other_files", "teacher", "n_words"])
@@ -435,18 +426,15 @@ class TestManifest:
         raw = json.loads(path.read_text(encoding="utf-8"))
         del raw[field]
         path.write_text(json.dumps(sealed(raw)), encoding="utf-8")
-        with pytest.raises(StoreError, match=rf"not a manifest of format version 3: .*{field}"):
+        with pytest.raises(StoreError, match=rf"manifest\.json: .*format version 3: .*{field}"):
             SoftLabelStore(store_folder)
 
 
 def test_an_unfinished_store_says_how_much_is_there(tmp_path, make_store, mixed_passages):
     make_store(tmp_path, mixed_passages, n_passages=7)
     assert not read_manifest(tmp_path).is_complete
-    with pytest.raises(StoreError) as error:
+    with pytest.raises(StoreError, match=f"^{tmp_path}: 4 of 7 passages .* label command again"):
         SoftLabelStore(tmp_path)
-    assert str(error.value) == (
-        f"{tmp_path}: 4 of 7 passages are labeled; run the same label command again to finish it"
-    )
 
 
 def sealed(raw):
@@ -498,9 +486,9 @@ class TestSameOrigin:
         found, expected = new_manifest(), new_manifest(**change)
         with pytest.raises(StoreError) as error:
             check_same_origin(Path("store"), found, expected)
-        assert str(error.value) == (
-            f"store: holds soft labels from {difference}; choose another --out or remove the folder"
-        )
+        assert str(error.value).startswith("store: ")
+        assert difference in str(error.value)
+        assert "--out" in str(error.value)
         assert found.origin != expected.origin
 
     def test_names_lists_of_thousands_of_labels_from_where_they_part(self):
@@ -512,12 +500,11 @@ class TestSameOrigin:
                 new_manifest(label_policy={"fixed": labels}),
                 new_manifest(label_policy={"fixed": others}),
             )
-        assert str(error.value) == (
-            "store: holds soft labels from label policy fixed "
+        assert "label policy fixed " in str(error.value)
+        assert (
             '...98", "label 2999", "label 3000", "label 3001", "label ..., not '
             '...98", "label 2999", "名前", "label 3001", "label 3002", "...; '
-            "choose another --out or remove the folder"
-        )
+        ) in str(error.value)
 
     @pytest.mark.parametrize("others", [None, [], [f"label {number}" for number in range(4999)]])
     def test_names_a_list_of_labels_that_the_other_has_less_of_shortly(self, others):

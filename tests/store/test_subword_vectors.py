@@ -209,5 +209,5 @@ class TestFiles:
         tokenizer["model"]["vocab"]["onemore"] = len(content.vocabulary)
         other = Vocabulary.from_json(json.dumps(tokenizer))
         write_files(tmp_path, SubwordVectors(other, content.vectors))
-        with pytest.raises(StoreError, match=r"has 90 rows, tokenizer\.json has 91 pieces"):
+        with pytest.raises(StoreError, match=r"90 rows, .*tokenizer\.json has 91 pieces"):
             read_subword_vectors(tmp_path)

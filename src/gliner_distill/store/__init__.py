@@ -1,1 +1,1 @@
-"""Keep soft labels on disk: Parquet shards and a manifest."""
+"""Soft labels on disk: Parquet shards and a manifest."""

@@ -1,8 +1,9 @@
-"""How far teacher and gold agree in a soft-label store, and where they disagree most confidently.
+"""Compare the teacher with the gold annotation in a soft-label store.
 
-Gold is not always right. Where annotators did not mark everything, `only the teacher` is common and
-says more about the corpus than about the teacher; and an annotation's slips are found here too.
-Nothing here reads files.
+`GoldComparison` counts how far they agree and keeps the most confident disagreements. Gold is not
+always right: if the annotation is not exhaustive, `only the teacher` is common and says more about
+the corpus than about the teacher, and slips of the annotation show up as well. Nothing here reads
+files.
 """
 
 import heapq
@@ -22,42 +23,34 @@ Kind = Literal["only the teacher", "only gold", "other border", "other label"]
 
 
 THRESHOLD = 0.5
-"""Probability that the teacher's entities exceed."""
-
-
-_N_KEPT = 20
-
+"""The probability that an entity of the teacher exceeds."""
 
 _LINE_COLUMNS = 120
-
-
 _NAME_COLUMNS = 24
-
-
 _CONTEXT_WORDS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One entity that teacher and gold do not agree on.
+    """An entity on which teacher and gold disagree.
 
-    - `only the teacher`: an entity of the teacher, and gold has none of its label that shares a
-      word with it. The confidence is the entity's score.
-    - `other border`: an entity of the teacher, and gold has one of its label that shares a word
-      with it, but none equal to it. The confidence is the entity's score.
-    - `other label`: as `only the teacher`, but gold has just this span under another label, asked
-      or not.
-    - `only gold`: an entity of gold none of whose words the teacher finds inside an entity of its
-      label: the largest inside probability p is below 0.5. The confidence is 1 - p. A span that
-      is `other label` may be here as well, under gold's label.
+    - `only the teacher`: the teacher has an entity, and gold has no entity of that label that
+      shares a word with it. The confidence is the score of the entity.
+    - `other border`: the teacher has an entity, and gold has one of that label that shares a word
+      with it, but no equal one. The confidence is the score of the entity.
+    - `other label`: like `only the teacher`, but gold has exactly this span under another label,
+      asked or not.
+    - `only gold`: gold has an entity, and the teacher finds none of its words inside an entity of
+      that label: their largest inside probability p is below 0.5. The confidence is 1 - p. A span
+      that is `other label` may appear here as well, under gold's label.
 
     Attributes:
-        position: The passage's number in its store, from 0.
+        position: The position of the passage in its store, from 0.
         confidence: How sure the teacher is, in [0.5, 1].
-        kind: What the disagreement is.
-        entity: Gold's entity if the kind is `only gold`, else the teacher's.
-        words: Of the passage.
-        gold: What gold has instead, if the kind is `other border` or `other label`.
+        kind: How the two disagree.
+        entity: The entity of gold if the kind is `only gold`, else that of the teacher.
+        words: The words of the passage.
+        gold: The entity that gold has instead, if the kind is `other border` or `other label`.
     """
 
     position: int
@@ -70,8 +63,8 @@ class Disagreement:
     def line(self) -> str:
         """Return the disagreement as one line of at most 120 columns.
 
-        The entity stands in brackets between up to four words to its left and right, fewer where
-        the line would be too long.
+        The entity is in brackets, between up to four words to its left and right; fewer if the
+        line would be too long.
         """
         head = f"{self.position:>9,}  {self.confidence:.3f}  {self.kind:<16}  {self._names()}: "
         for n_context in range(_CONTEXT_WORDS, -1, -1):
@@ -81,7 +74,7 @@ class Disagreement:
         return clip(line, _LINE_COLUMNS)
 
     def _names(self) -> str:
-        """Return the entity's label and what gold has instead of it."""
+        """Return the label of the entity, and the label or words that gold has instead."""
         label = clip(printable(self.entity.label), _NAME_COLUMNS)
         if self.gold is None:
             return label
@@ -92,16 +85,16 @@ class Disagreement:
 
 @dataclass(slots=True)
 class PairAgreement:
-    """How often the teacher and gold say the same of a word and a label.
+    """Agreement of teacher and gold on pairs of a word and a label.
 
-    The teacher's yes is an inside probability above 0.5, gold's an entity of the label over the
-    word.
+    The teacher says yes to a pair if the inside probability is above 0.5, and gold says yes if an
+    entity of the label covers the word.
 
     Attributes:
-        n_pairs: Pairs of a word and a label asked.
-        n_teacher: Those with the teacher's yes.
-        n_gold: Those with gold's yes.
-        n_both: Those with both.
+        n_pairs: The number of pairs of a word and a label that was asked.
+        n_teacher: The number of pairs to which the teacher says yes.
+        n_gold: The number of pairs to which gold says yes.
+        n_both: The number of pairs to which both say yes.
     """
 
     n_pairs: int = 0
@@ -110,7 +103,7 @@ class PairAgreement:
     n_both: int = 0
 
     def add(self, item: LabeledPassage, gold: Sequence[Entity]) -> None:
-        """Count a passage's pairs, given its gold entities of labels asked."""
+        """Count the pairs of a passage; `gold` are its gold entities of the labels asked."""
         teacher_says = item.probs[:, :, INSIDE] > THRESHOLD
         gold_says = np.zeros_like(teacher_says)
         columns = {label: column for column, label in enumerate(item.labels)}
@@ -123,16 +116,16 @@ class PairAgreement:
 
     @property
     def rate(self) -> float:
-        """Share of the pairs on which both say the same; 1 where there are none."""
+        """The share of the pairs on which both say the same; 1 if there are no pairs."""
         return self._n_agreeing / self.n_pairs if self.n_pairs else 1.0
 
     @property
     def kappa(self) -> float:
-        """Cohen's kappa: 0 if they agree as often as by chance, 1 if always (Cohen 1960)."""
+        """Cohen's kappa (Cohen 1960): 0 for agreement as often as by chance, 1 for always."""
         n_no_no = (self.n_pairs - self.n_teacher) * (self.n_pairs - self.n_gold)
         by_chance = self.n_teacher * self.n_gold + n_no_no
         squared = self.n_pairs**2
-        if by_chance == squared:  # both always say the one thing
+        if by_chance == squared:  # both say the same to every pair
             return 1.0
         return (self._n_agreeing * self.n_pairs - by_chance) / (squared - by_chance)
 
@@ -143,18 +136,20 @@ class PairAgreement:
 
 @dataclass(slots=True)
 class GoldComparison:
-    """How teacher and gold compare, passage after passage.
+    """The comparison of teacher and gold, added up passage by passage.
 
     Attributes:
-        n_gold: Gold entities, of labels asked or not.
-        n_asked_gold: Gold entities of labels asked.
-        n_decoded: The teacher's entities at threshold 0.5.
-        n_correct: Those that gold has too.
-        pairs: Agreement word by word.
-        disagreements: The 20 most confident ones, most confident first; of equal ones the earlier
-            first.
+        n_kept: The number of disagreements to keep.
+        n_gold: The number of gold entities, of labels asked or not.
+        n_asked_gold: The number of gold entities of labels asked.
+        n_decoded: The number of the teacher's entities at threshold 0.5.
+        n_correct: The number of these that gold has, too.
+        pairs: The agreement word by word.
+        disagreements: The most confident disagreements, most confident first; of equally confident
+            ones the earlier first.
     """
 
+    n_kept: int = 20
     n_gold: int = 0
     n_asked_gold: int = 0
     n_decoded: int = 0
@@ -163,7 +158,7 @@ class GoldComparison:
     disagreements: list[Disagreement] = field(default_factory=list)
 
     def add(self, position: int, item: LabeledPassage) -> None:
-        """Compare a passage; `position` is its number in the store."""
+        """Compare a passage; `position` is its position in the store."""
         decoded = decode_entities(item.probs, item.labels, threshold=THRESHOLD)
         gold = _asked_gold(item)
         spans = score_spans([decoded], [gold])
@@ -172,12 +167,12 @@ class GoldComparison:
         self.n_decoded += spans.n_predicted
         self.n_correct += spans.n_correct
         self.pairs.add(item, gold)
-        found = chain(self.disagreements, teacher_gold_disagreements(position, item, decoded))
-        self.disagreements = heapq.nsmallest(_N_KEPT, found, key=_rank)
+        candidates = chain(self.disagreements, teacher_gold_disagreements(position, item, decoded))
+        self.disagreements = heapq.nsmallest(self.n_kept, candidates, key=_rank)
 
     @property
     def span_shares(self) -> tuple[float, float, float]:
-        """Precision, recall and F1 of the teacher's entities; of none, 0."""
+        """Precision, recall and F1 of the teacher's entities against gold; 0 if there are none."""
         precision = self.n_correct / max(self.n_decoded, 1)
         recall = self.n_correct / max(self.n_asked_gold, 1)
         return precision, recall, 2 * self.n_correct / max(self.n_decoded + self.n_asked_gold, 1)
@@ -186,12 +181,12 @@ class GoldComparison:
 def teacher_gold_disagreements(
     position: int, item: LabeledPassage, entities: Sequence[Entity]
 ) -> Iterator[Disagreement]:
-    """Yield what teacher and gold disagree on in one passage.
+    """Yield the disagreements of teacher and gold in one passage.
 
     Args:
-        position: The passage's number.
+        position: The position of the passage in its store.
         item: The passage and the teacher's probabilities.
-        entities: What `decode_entities` makes of the probabilities.
+        entities: The teacher's entities, which `decode_entities` finds in the probabilities.
     """
     words = item.passage.words
     for entity in entities:
@@ -206,7 +201,7 @@ def teacher_gold_disagreements(
 
 
 def printable(text: str) -> str:
-    """Return text that a terminal takes literally: control characters are replaced.
+    """Return a text with its control characters replaced, so that a terminal prints it literally.
 
     >>> printable("a" + chr(27) + "[2J b")
     'a\N{REPLACEMENT CHARACTER}[2J b'
@@ -215,7 +210,7 @@ def printable(text: str) -> str:
 
 
 def clip(text: str, n_columns: int) -> str:
-    """Return text that is at most so many terminal columns wide, its end left out if need be.
+    """Return a text cut to at most `n_columns` terminal columns; an ellipsis replaces a cut end.
 
     >>> clip("organization", 8)
     'organiz…'
@@ -234,7 +229,7 @@ def _rank(disagreement: Disagreement) -> tuple[float, int, Entity]:
 
 
 def _compare_with_gold(entity: Entity, gold: Sequence[Entity]) -> tuple[Kind | None, Entity | None]:
-    """Return how a teacher's entity differs from gold, None if it does not, and from which."""
+    """Return how an entity of the teacher differs from gold, and from which entity of gold."""
     shared = [
         other
         for other in gold

@@ -1,7 +1,7 @@
-"""What is broken in a soft-label store, and what of it can be kept.
+"""Find what is broken in a soft-label store, and what of it can be kept.
 
-Every file that the manifest lists is read whole and compared with what was written. Nothing here
-changes a store: `label --repair` does, by what this module says.
+Every file that the manifest lists is read whole and compared with its size and hash. Nothing here
+changes a store: `label --repair` does, guided by the results.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from gliner_distill.errors import StoreError
+from gliner_distill.files import reason_of
 from gliner_distill.store.manifest import (
     DATA_FOLDER,
     MANIFEST,
@@ -20,7 +21,6 @@ from gliner_distill.store.manifest import (
     read_manifest,
     shard_name,
 )
-from gliner_distill.store.quantization import Quantizer
 from gliner_distill.store.shards import (
     ShardOrigin,
     decode_shard,
@@ -30,13 +30,18 @@ from gliner_distill.store.shards import (
     shard_schema,
 )
 
-# What pyarrow raises of bytes that are no Parquet file, or no longer.
+# The errors that pyarrow raises for bytes that are not a Parquet file, or not a whole one.
 _UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A file of a store that is not as it should be."""
+    """A file of a store that is not as it should be.
+
+    Attributes:
+        file: The path below the store's folder.
+        problem: What is wrong with the file, as the rest of a sentence.
+    """
 
     file: str
     problem: str
@@ -46,9 +51,9 @@ class Fault:
 
 
 def find_faults(folder: Path) -> list[Fault]:
-    """Return all that is broken in a store, in the order of its files; an empty list where nothing.
+    """Return everything that is broken in a store, in the order of its files.
 
-    A store that is unfinished is not broken for that.
+    An unfinished store is not broken just because shards are missing.
 
     Raises:
         StoreError: The folder has no manifest, so nothing says what it should hold.
@@ -61,22 +66,21 @@ def find_faults(folder: Path) -> list[Fault]:
         problem = str(error).removeprefix(f"{folder / MANIFEST}: ")
         return [Fault(MANIFEST, problem)]
     faults = [
-        Fault(stored.file, found)
+        Fault(stored.file, problem)
         for stored in [*manifest.other_files, *manifest.shards]
-        if (found := find_problem(folder, stored, manifest)) is not None
+        if (problem := find_problem(folder, stored, manifest)) is not None
     ]
     return faults + (_unlisted(folder, manifest) if manifest.is_complete else [])
 
 
 def find_problem(folder: Path, stored: StoredFile, manifest: Manifest) -> str | None:
-    """Return what is wrong with one file of a store, or None."""
-    path = folder / stored.file
+    """Return what is wrong with one file of a store; None if it is whole."""
     try:
-        content = path.read_bytes()
+        content = (folder / stored.file).read_bytes()
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
+        return f"cannot be read: {reason_of(error)}"
     if hashlib.sha256(content).hexdigest() == stored.sha256:
         return None
     if isinstance(stored, Shard) and (
@@ -84,39 +88,39 @@ def find_problem(folder: Path, stored: StoredFile, manifest: Manifest) -> str | 
     ):
         return foreign
     if len(content) != stored.n_bytes:
-        cut = "is cut off" if len(content) < stored.n_bytes else "has grown"
-        return f"{cut}: {len(content):,} bytes, written were {stored.n_bytes:,}"
-    return "is not what was written: same length, but its SHA-256 differs"
+        change = "is cut off" if len(content) < stored.n_bytes else "has grown"
+        return f"{change}: it has {len(content):,} bytes, but {stored.n_bytes:,} were written"
+    return "has changed since it was written: the size is the same, but the SHA-256 differs"
 
 
 def find_size_problem(folder: Path, stored: StoredFile) -> str | None:
-    """Return what is wrong with a file as far as its size tells, or None; nothing is read."""
+    """Return what is wrong with a file, as far as its size tells; the file is not read."""
     try:
         n_bytes = (folder / stored.file).stat().st_size
     except OSError:
         return "is missing"
     if n_bytes != stored.n_bytes:
-        return f"has {n_bytes:,} bytes, written were {stored.n_bytes:,}"
+        return f"has {n_bytes:,} bytes, but {stored.n_bytes:,} were written"
     return None
 
 
 def recover_shards(folder: Path, expected: Manifest) -> list[Shard]:
-    """Return records of the shards in a folder that belong to a store whose manifest is lost.
+    """Return the records of the shards in a folder that belong to a store without a manifest.
 
-    A shard is kept when its metadata name this store and its own number, all its pages pass their
-    checksums, and its columns and counts are a shard's: a byte that changed outside the pages is
-    found so, unless nobody reads it.
+    A shard is kept if its metadata name this store and the shard's own number, all its pages pass
+    their checksums, and its columns and counts are those of a shard. This finds a byte that changed
+    outside the pages, too, unless nobody reads that byte.
 
     Args:
         folder: The store.
-        expected: What the store is made from; its own list of shards is not looked at.
+        expected: What the store is made from. Its own list of shards is ignored.
     """
-    found = (_recover(path, expected) for path in shard_paths(folder))
-    return [shard for shard in found if shard is not None]
+    recovered = (_recover(path, expected) for path in shard_paths(folder))
+    return [shard for shard in recovered if shard is not None]
 
 
 def find_other_origin(folder: Path, expected: Manifest) -> ShardOrigin | None:
-    """Return whose a shard in a folder is that belongs to another store; None where there is none.
+    """Return the origin of the first shard in a folder that belongs to another store, or None.
 
     Args:
         folder: The store.
@@ -134,11 +138,12 @@ def find_other_origin(folder: Path, expected: Manifest) -> ShardOrigin | None:
 
 
 def shard_paths(folder: Path) -> list[Path]:
-    """Return what looks like a shard in a folder, whether a manifest lists it or not."""
+    """Return the files in a folder that are named like shards, listed in a manifest or not."""
     return sorted((folder / DATA_FOLDER).glob("shard-*.parquet"))
 
 
 def _recover(path: Path, expected: Manifest) -> Shard | None:
+    """Return the record of a shard file; None if it is broken or belongs somewhere else."""
     schema = shard_schema(len(expected.individual_teachers))
     try:
         content = path.read_bytes()
@@ -146,36 +151,33 @@ def _recover(path: Path, expected: Manifest) -> Shard | None:
             origin = read_origin(opened)
             if origin is None or origin.store != expected.origin:
                 return None
-            n_words = opened.read()["n_words"].to_pylist()  # all is read, to verify all pages
+            # Everything is read, because that verifies the checksums of all pages.
+            n_words = opened.read()["n_words"].to_pylist()
             is_whole = opened.schema_arrow.equals(schema)
             is_whole &= opened.metadata.num_rows == len(n_words) > 0
         if not is_whole or shard_name(origin.index) != f"{DATA_FOLDER}/{path.name}":
             return None
-        return _describe(content, origin.index, n_words, expected.quantizer)
+        items = list(decode_shard(content, expected.quantizer))
     except _UNREADABLE:
         return None
-
-
-def _describe(content: bytes, index: int, n_words: list[int], quantizer: Quantizer) -> Shard | None:
-    items = list(decode_shard(content, quantizer))
-    if [len(item.passage.words) for item in items] != n_words:
+    if [len(item.words) for item in items] != n_words:
         return None
-    return describe_shard(items, content, index)
+    return describe_shard(items, content, origin.index)
 
 
 def _describe_foreign_shard(content: bytes, stored: Shard, manifest: Manifest) -> str | None:
-    """Say which other store or place a shard comes from; None where it is this one's or broken."""
+    """Return which other store or place a shard comes from; None if it is broken or our own."""
     try:
         with open_shard(pa.BufferReader(content)) as opened:
             origin = read_origin(opened)
     except _UNREADABLE:
         return None
     if origin is None:
-        return "is a Parquet file, but no shard of a soft-label store"
+        return "is a Parquet file, but not a shard of a soft-label store"
     if origin.store != manifest.origin:
-        same = origin.teacher == manifest.teacher
-        what = "another corpus or label policy" if same else f"teacher {origin.teacher}"
-        return f"is a shard of another store, of {what}; this one's teacher is {manifest.teacher}"
+        is_same_teacher = origin.teacher == manifest.teacher
+        what = "another corpus or label policy" if is_same_teacher else f"teacher {origin.teacher}"
+        return f"is a shard of another store, of {what}; this store's teacher is {manifest.teacher}"
     if origin.index != stored.index:
         return f"is shard {origin.index} of this store, not {stored.index}"
     return None
@@ -186,8 +188,9 @@ def _unlisted(folder: Path, manifest: Manifest) -> list[Fault]:
     names = [
         f"{DATA_FOLDER}/{path.name}" for path in sorted((folder / DATA_FOLDER).glob("*.parquet"))
     ]
+    # Other readers, such as `datasets`, open every Parquet file of the folder.
     return [
-        Fault(name, "is not in the manifest, yet whoever opens the folder reads it; remove it")
+        Fault(name, "is not in the manifest, but other programs would read it; remove it")
         for name in names
         if name not in listed
     ]

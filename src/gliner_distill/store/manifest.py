@@ -1,4 +1,8 @@
-"""TODO-DOC."""
+"""The manifest of a soft-label store: what the store holds and what it was made from.
+
+The manifest is a JSON file with a checksum of its own content. It lists every file of the store
+with its size and SHA-256, so a store that was changed, cut off or mixed up with another is noticed.
+"""
 
 import hashlib
 import json
@@ -14,17 +18,24 @@ from gliner_distill.files import reason_of, write_file
 from gliner_distill.store.quantization import COMPACT, QUANTIZERS, Quantizer
 
 FORMAT_VERSION = 3
-
+"""The version of the layout that this release writes and reads."""
 
 MANIFEST = "manifest.json"
 
-
 DATA_FOLDER = "data"
+
+_SHOWN_CHARS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file of a store as it was written; `file` is its path below the store's folder."""
+    """A file of a store as it was written.
+
+    Attributes:
+        file: The path below the store's folder.
+        n_bytes: The size.
+        sha256: The hash of the content, in hexadecimal digits.
+    """
 
     file: str
     n_bytes: int
@@ -33,7 +44,14 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class Shard(StoredFile):
-    """One Parquet file of a store: number `index`, in the order of the corpus."""
+    """The record of a Parquet file of a store.
+
+    Attributes:
+        index: The number of the shard, in the order of the corpus.
+        n_passages: The number of passages in it.
+        n_words: The number of words in it.
+        n_pairs: The number of pairs of a word and a label in it.
+    """
 
     index: int
     n_passages: int
@@ -43,23 +61,24 @@ class Shard(StoredFile):
 
 @dataclass(slots=True)
 class Manifest:
-    """What a store holds and what it was made from.
+    """The record of what a store holds and what it was made from.
 
     Attributes:
         teacher: The teacher's name.
-        teacher_fingerprint: Hash of whatever its scores depend on.
-        corpus_fingerprint: Hash of the passages to label.
-        label_policy: Which labels were asked, in plain JSON values.
-        n_passages: Passages that the finished store holds.
-        n_words: Words that the finished store holds.
-        quantization: Name of the code of the scores, one of `QUANTIZERS`.
-        individual_teachers: Names of the teachers that are kept each, beside their mean.
-        format_version: Of this layout.
-        teacher_metadata: What else is known of the teacher, such as its parameters.
-        shards: Those written so far, by index.
-        other_files: What else belongs to the store.
-        seconds: Time spent in the teacher and in writing, over all runs.
-        machine: Where the last shard was made.
+        teacher_fingerprint: The hash of everything that its scores depend on.
+        corpus_fingerprint: The hash of the passages to label.
+        label_policy: Which labels were asked, as plain JSON values.
+        n_passages: The number of passages in the finished store.
+        n_words: The number of words in the finished store.
+        quantization: The name of the quantizer of the probabilities, one of `QUANTIZERS`.
+        individual_teachers: The names of the teachers whose probabilities are kept beside their
+            mean; empty if only the mean is kept.
+        format_version: The version of this layout.
+        teacher_metadata: More about the teacher, such as its number of parameters.
+        shards: The shards written so far, by index.
+        other_files: The other files of the store.
+        seconds: The time spent on labeling, over all runs.
+        machine: The kind of machine that made the last shard.
     """
 
     teacher: str
@@ -79,7 +98,7 @@ class Manifest:
 
     @property
     def n_labeled(self) -> int:
-        """Passages labeled so far."""
+        """The number of passages labeled so far."""
         return sum(shard.n_passages for shard in self.shards)
 
     @property
@@ -89,12 +108,12 @@ class Manifest:
 
     @property
     def quantizer(self) -> Quantizer:
-        """The code of the scores."""
+        """The quantizer of the probabilities."""
         return QUANTIZERS[self.quantization]
 
     @property
     def origin(self) -> str:
-        """Hash of all that decides what the shards hold; each shard's metadata repeat it."""
+        """The hash of everything that decides what the shards hold; each shard repeats it."""
         inputs = [
             self.teacher_fingerprint,
             self.corpus_fingerprint,
@@ -105,9 +124,9 @@ class Manifest:
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
     def add_shard(self, shard: Shard) -> None:
-        """Take a shard in, in its place."""
+        """List a shard, in the order of the indices."""
         self.shards.append(shard)
-        self.shards.sort(key=lambda one: one.index)
+        self.shards.sort(key=lambda listed: listed.index)
 
 
 def shard_name(index: int) -> str:
@@ -120,75 +139,97 @@ def shard_name(index: int) -> str:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read a store's manifest.
+    """Read the manifest of a store.
 
     Raises:
-        FormatVersionError: It has another format version, or none.
-        StoreError: There is none, it is no JSON, lacks a field, or is not what was written.
+        FormatVersionError: The manifest has another format version, or none.
+        StoreError: The manifest is missing, is not JSON, lacks a field, or has changed since it was
+            written.
     """
     path = folder / MANIFEST
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise StoreError(f"{folder}: no {MANIFEST} in it, so this is no soft-label store") from None
+        raise StoreError(
+            f"{folder}: {MANIFEST} is missing; expected the folder of a soft-label store"
+        ) from None
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read: {reason_of(error)}") from error
+        raise StoreError(
+            f"{path}: cannot be read: {reason_of(error)}; `label --repair` rebuilds it"
+        ) from error
     _check_version(path, raw)
-    written = raw.pop("checksum", None)
-    if written != _checksum(raw):
-        raise StoreError(f"{path}: is not what was written (its checksum differs)")
+    if raw.pop("checksum", None) != _checksum(raw):
+        raise StoreError(
+            f"{path}: its checksum differs, so it has changed since it was written; "
+            f"`label --repair` rebuilds it"
+        )
     try:
         shards = [Shard(**shard) for shard in raw.pop("shards")]
-        others = [StoredFile(**other) for other in raw.pop("other_files")]
-        manifest = Manifest(shards=shards, other_files=others, **raw)
+        other_files = [StoredFile(**stored) for stored in raw.pop("other_files")]
+        manifest = Manifest(shards=shards, other_files=other_files, **raw)
         _ = manifest.quantizer
     except (KeyError, TypeError) as error:
         raise StoreError(
-            f"{path}: not a manifest of format version {FORMAT_VERSION}: {error}"
+            f"{path}: is not a manifest of format version {FORMAT_VERSION}: {error}"
         ) from error
     return manifest
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write a manifest to a temporary name, then rename it."""
+    """Write the manifest of a store, with its checksum.
+
+    Raises:
+        StoreError: It cannot be written. The old manifest is untouched.
+    """
     raw = asdict(manifest)
     text = json.dumps(raw | {"checksum": _checksum(raw)}, indent=1, ensure_ascii=False) + "\n"
     write_stored_file(folder, MANIFEST, text.encode())
 
 
 def write_stored_file(folder: Path, name: str, content: bytes) -> StoredFile:
-    """Write a file of a store to a temporary name, rename it, and return its record.
+    """Write a file of a store and return its record.
+
+    Args:
+        folder: The store.
+        name: The path of the file below the store's folder.
+        content: The bytes of the file.
 
     Raises:
-        StoreError: It cannot be written; what stood there before is untouched.
+        StoreError: The file cannot be written. The old file is untouched.
     """
     write_file(folder / name, content, error=StoreError)
     return StoredFile(name, len(content), hashlib.sha256(content).hexdigest())
 
 
-def check_same_origin(folder: Path, found: Manifest, expected: Manifest) -> None:
-    """Make sure that an existing store was made from the same things.
+def check_same_origin(folder: Path, present: Manifest, expected: Manifest) -> None:
+    """Make sure that an existing store was made from the same inputs.
+
+    Args:
+        folder: The store.
+        present: The manifest that the store has.
+        expected: The manifest that the store would get.
 
     Raises:
-        StoreError: Teacher, corpus, label policy or quantization differ; the message names what.
+        StoreError: The teacher, corpus, label policy or quantization differs; the message names
+            each difference.
     """
     differences = []
-    if found.teacher_fingerprint != expected.teacher_fingerprint:
+    if present.teacher_fingerprint != expected.teacher_fingerprint:
         differences.append(
-            f"teacher {found.teacher} ({found.teacher_fingerprint[:12]}), "
+            f"teacher {present.teacher} ({present.teacher_fingerprint[:12]}), "
             f"not {expected.teacher} ({expected.teacher_fingerprint[:12]})"
         )
-    if found.corpus_fingerprint != expected.corpus_fingerprint:
+    if present.corpus_fingerprint != expected.corpus_fingerprint:
         differences.append(
-            f"corpus {found.corpus_fingerprint[:12]} of {found.n_passages} passages, "
+            f"corpus {present.corpus_fingerprint[:12]} of {present.n_passages} passages, "
             f"not {expected.corpus_fingerprint[:12]} of {expected.n_passages}"
         )
-    differences += _differences(found.label_policy, expected.label_policy)
-    if found.quantization != expected.quantization:
-        differences.append(f"quantization {found.quantization}, not {expected.quantization}")
-    if len(found.individual_teachers) != len(expected.individual_teachers):
+    differences += _policy_differences(present.label_policy, expected.label_policy)
+    if present.quantization != expected.quantization:
+        differences.append(f"quantization {present.quantization}, not {expected.quantization}")
+    if len(present.individual_teachers) != len(expected.individual_teachers):
         differences.append(
-            f"{len(found.individual_teachers)} individual teachers, "
+            f"{len(present.individual_teachers)} individual teachers, "
             f"not {len(expected.individual_teachers)}"
         )
     if differences:
@@ -203,11 +244,11 @@ def _check_version(path: Path, raw: object) -> None:
     if version == FORMAT_VERSION:
         return
     if isinstance(version, int) and version > FORMAT_VERSION:
-        advice = "it was written by a later gliner-distill: upgrade this one"
+        advice = "a later gliner-distill wrote it, so upgrade this one"
     else:
-        advice = "label again with this release, or read it with the one that wrote it"
+        advice = "label again with this release, or read it with the release that wrote it"
     raise FormatVersionError(
-        f"{path}: format version {version}, but this release reads {FORMAT_VERSION}; {advice}"
+        f"{path}: has format version {version}, but this release reads {FORMAT_VERSION}; {advice}"
     )
 
 
@@ -216,25 +257,26 @@ def _checksum(raw: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    """Return what differs between two label policies, field by field, shortened."""
+def _policy_differences(present: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """Return the differences of two label policies, field by field, shortened."""
     return [
-        f"label policy {key} {_shortened(found.get(key), expected.get(key))}"
-        for key in dict.fromkeys([*found, *expected])
-        if found.get(key) != expected.get(key)
+        f"label policy {key} {_shorten_pair(present.get(key), expected.get(key))}"
+        for key in dict.fromkeys([*present, *expected])
+        if present.get(key) != expected.get(key)
     ]
 
 
-def _shortened(found: object, expected: object) -> str:
-    texts = [json.dumps(value, ensure_ascii=False) for value in (found, expected)]
-    if max(map(len, texts)) > 60:
-        # Lists of thousands of labels may begin alike: show where they part.
+def _shorten_pair(present: object, expected: object) -> str:
+    texts = [json.dumps(value, ensure_ascii=False) for value in (present, expected)]
+    if max(map(len, texts)) > _SHOWN_CHARS:
+        # Lists of thousands of labels may begin alike, so show the place where they part.
         alike = takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False))
         first = max(sum(1 for _ in alike) - 20, 0)
-        texts = [_cut(text, first) for text in texts]
+        texts = [_cut_out(text, first) for text in texts]
     return ", not ".join(texts)
 
 
-def _cut(text: str, first: int) -> str:
-    before, after = "..." * (first > 0), "..." * (len(text) > first + 54)
-    return f"{before}{text[first : first + 54]}{after}"
+def _cut_out(text: str, first: int) -> str:
+    n_chars = _SHOWN_CHARS - 6
+    before, after = "..." * (first > 0), "..." * (len(text) > first + n_chars)
+    return f"{before}{text[first : first + n_chars]}{after}"

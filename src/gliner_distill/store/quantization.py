@@ -1,10 +1,10 @@
-"""How a store keeps probabilities: one byte each, by one of two codes.
+"""Two ways to keep probabilities as one byte each.
 
-Both cut [0, 1] into bins whose borders are multiples of 1/256 and keep the number of the bin.
-`linear` has 256 bins of equal width, so nothing comes back more than 1/512 off. `compact` has the
-same bins from 1/8 up and three below it, [0, 8), [8, 16) and [16, 32) 256ths: nine in ten of a
-GLiNER's probabilities lie there, and what tells them apart costs most of the space. Thresholds from
-1/8 up cut both codes alike. Needs numpy alone.
+Both cut [0, 1] into bins whose borders are multiples of 1/256, and keep the number of the bin.
+`UNIFORM` has 256 bins of equal width, so a value that is read back is at most 1/512 off. `COMPACT`
+has the same bins from 1/8 up but only three below it: [0, 8), [8, 16) and [16, 32) 256ths. Nine
+in ten of a GLiNER's probabilities lie there, and telling them apart takes most of the space.
+Thresholds from 1/8 up separate the bins of both in the same way. This module needs numpy alone.
 """
 
 from dataclasses import dataclass, field
@@ -21,9 +21,9 @@ class Quantizer:
     """A way to keep probabilities as bytes.
 
     Attributes:
-        name: As the manifest has it.
-        borders: Where bins begin and the last one ends, in 256ths: from 0 to 256, ascending.
-        values: What a bin's probabilities are read back as, in [0, 1]; one for each bin.
+        name: The name that the manifest of a store has.
+        borders: The borders of the bins in 256ths, ascending from 0 to 256.
+        values: The value in [0, 1] that the probabilities of each bin are read back as.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Quantizer:
         object.__setattr__(self, "_value_of", np.array(self.values, dtype=np.float32))
 
     def encode(self, probs: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """Return the bin of each probability, of the same shape.
+        """Return the bin of each probability, in the same shape.
 
         >>> UNIFORM.encode(np.array([0.0, 0.5, 1.0])).tolist()
         [0, 128, 255]
@@ -51,24 +51,25 @@ class Quantizer:
         return bins
 
     def decode(self, bins: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the value of each bin, of the same shape.
+        """Return the value of each bin, in the same shape.
 
         Raises:
-            ValueError: There is no such bin.
+            ValueError: A bin has a higher number than the last one.
 
         >>> float(UNIFORM.decode(np.array([0], dtype=np.uint8))[0]) * 512
         1.0
         """
         if bins.size and int(bins.max()) >= len(self.values):
-            raise ValueError(f"bin {int(bins.max())}, but {self.name} has {len(self.values)}")
+            raise ValueError(f"bin {int(bins.max())}, but {self.name} has {len(self.values)} bins")
         return self._value_of[bins]
 
     def encode_scores(self, probs: NDArray[np.floating]) -> bytes:
-        """Return a passage's probabilities as a store's `scores` column holds them.
+        """Return the probabilities of a passage as a row of a store's `scores` column.
 
-        Three planes of bins, each in C order of `(words, labels)`: start; end; and how far inside
-        lies above the larger of the two, modulo 256. A span GLiNER's inside probability is mostly
-        equal to one of the others, so the last plane is mostly zeros and compresses well.
+        The row has three planes of bins, each in C order of `(words, labels)`: start; end; and the
+        distance of inside above the larger of the two, modulo 256. The inside probability of a
+        span GLiNER mostly equals one of the others, so the last plane is mostly zeros and
+        compresses well.
 
         Args:
             probs: Shape `(words, labels, 3)`.
@@ -80,7 +81,7 @@ class Quantizer:
         """Return the probabilities of a row of the `scores` column, shape `(words, labels, 3)`.
 
         Raises:
-            ValueError: The row has another length, or holds what is no bin.
+            ValueError: The row has another length, or holds a number that is not a bin.
         """
         planes = np.frombuffer(scores, dtype=np.uint8).reshape(3, n_words, n_labels)
         start, end, above = planes
@@ -93,18 +94,15 @@ def _middles(borders: tuple[int, ...]) -> tuple[float, ...]:
 
 
 _FINE = tuple(range(_RESOLUTION + 1))
-
-
 _COARSE = (0, 8, 16, *range(32, _RESOLUTION + 1))
 
-
 UNIFORM = Quantizer("uniform", _FINE, _middles(_FINE))
+"""256 bins of equal width."""
 
-
-# Within the wide bins the means of what a GLiNER said of the sample's training part: small
-# probabilities are commoner than larger ones, so they lie below the bins' middles.
+# The values of the three wide bins are the means of a GLiNER's probabilities in them, on the
+# training split of the sample. They lie below the middles, since small probabilities are commoner.
 COMPACT = Quantizer("compact", _COARSE, (0.0088, 0.0446, 0.0888, *_middles(_COARSE)[3:]))
-
+"""The bins of `UNIFORM` from 1/8 up, and three wide bins below; a good default."""
 
 QUANTIZERS: Final = {quantizer.name: quantizer for quantizer in (COMPACT, UNIFORM)}
-"""By name."""
+"""The quantizers by name."""

@@ -1,10 +1,11 @@
 """Shards of a soft-label store: labeled passages to Parquet bytes, and back.
 
-A shard's columns are `words` (list of string), `labels` (list of string: the labels asked),
-`entities` (list of start, end exclusive, label: the gold annotation), `n_words` and `scores`
-(binary: one byte a probability; `Quantizer.encode_scores` says in which order). A store that keeps
-each of several teachers has `scores_0`, `scores_1`, ... as well. The file names the store that it
-belongs to in its metadata, so that a shard that strayed is known. Nothing here writes to a disk.
+The columns of a shard are `words` (a list of strings), `labels` (a list of strings: the labels that
+were asked), `entities` (a list of start, exclusive end and label: the gold annotation), `n_words`,
+and `scores` (binary, one byte per probability, in the order of `Quantizer.encode_scores`). A store
+that keeps the probabilities of several teachers also has `scores_0`, `scores_1` and so on. The
+metadata of the file name the store that it belongs to, so that a shard in a wrong place is noticed.
+Nothing here writes to a disk.
 """
 
 import hashlib
@@ -22,27 +23,24 @@ from gliner_distill.entities import Entity, LabeledPassage, Passage
 from gliner_distill.store.manifest import Shard, shard_name
 from gliner_distill.store.quantization import Quantizer
 
-# One column's bytes are in reach without the others'; 17 takes half the time of 19 for 2% more.
+# Zstandard keeps each column readable by itself. Level 17 takes half the time of 19 for 2% more.
 _COMPRESSION = {"compression": "zstd", "compression_level": 17}
 
-
-_OF_FEW_STRINGS = ["labels.list.element", "entities.list.element.label"]
-
+_DICTIONARY_COLUMNS = ["labels.list.element", "entities.list.element.label"]
 
 _METADATA_KEY = b"gliner_distill"
-
 
 _SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("label", pa.string())])
 
 
 @dataclass(frozen=True, slots=True)
 class ShardOrigin:
-    """Which store a shard belongs to, as its metadata say.
+    """The store that a shard belongs to, as the metadata of its file name it.
 
     Attributes:
-        store: Hash of what the store is made from (`Manifest.origin`).
-        teacher: The teacher's name, for people.
-        index: The shard's number in the store.
+        store: The hash of everything that the store is made from (`Manifest.origin`).
+        teacher: The teacher's name.
+        index: The number of the shard in the store.
     """
 
     store: str
@@ -80,7 +78,7 @@ def describe_shard(items: Sequence[LabeledPassage], content: bytes, index: int) 
 def encode_shard(
     items: Sequence[LabeledPassage], quantizer: Quantizer, origin: ShardOrigin
 ) -> bytes:
-    """Return labeled passages as the bytes of a Parquet file, the same bytes each time."""
+    """Return labeled passages as the bytes of a Parquet file; equal passages give equal bytes."""
     columns: dict[str, list[Any]] = {
         "words": [list(item.passage.words) for item in items],
         "labels": [list(item.labels) for item in items],
@@ -104,7 +102,7 @@ def encode_shard(
     pq.write_table(
         pa.table(columns, schema=schema),
         sink,
-        use_dictionary=_OF_FEW_STRINGS,
+        use_dictionary=_DICTIONARY_COLUMNS,
         write_page_checksum=True,
         **_COMPRESSION,
     )
@@ -113,15 +111,15 @@ def encode_shard(
 
 
 def decode_shard(content: bytes, quantizer: Quantizer) -> Iterator[LabeledPassage]:
-    """Return an iterator over the labeled passages of a shard's bytes.
+    """Yield the labeled passages of a shard's bytes.
 
     Raises:
-        ValueError: The bytes are no Parquet file, or a row of scores does not fit its words and
-            labels (pyarrow's own errors are kinds of it).
+        ValueError: The bytes are not a Parquet file, or a row of scores does not fit its words and
+            labels. (The errors of pyarrow are subclasses of it.)
         KeyError: A column is missing.
     """
-    # Neither `pq.read_table` nor pyarrow's threads: a process that ends soon after they were used
-    # may abort (pyarrow 26.0.1).
+    # This uses neither `pq.read_table` nor pyarrow's threads: a process that ends soon after may
+    # abort (pyarrow 26.0.1).
     table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
     n_teachers = sum(name.startswith("scores_") for name in table.column_names)
     for row in table.to_pylist():
@@ -129,30 +127,31 @@ def decode_shard(content: bytes, quantizer: Quantizer) -> Iterator[LabeledPassag
 
 
 def open_shard(source: Any) -> pq.ParquetFile:
-    """Return a shard, opened; of what is read, the pages' checksums are verified."""
+    """Open a shard; the checksum of each page is verified when the page is read."""
     return pq.ParquetFile(source, page_checksum_verification=True)
 
 
 def read_row(shard: pq.ParquetFile, row: int, quantizer: Quantizer) -> LabeledPassage:
-    """Return one labeled passage of an opened shard."""
-    [found] = shard.read(use_threads=False).slice(row, 1).to_pylist()
-    n_teachers = sum(name.startswith("scores_") for name in found)
-    return _labeled_passage(found, n_teachers, quantizer)
+    """Return one labeled passage of an open shard."""
+    [values] = shard.read(use_threads=False).slice(row, 1).to_pylist()
+    n_teachers = sum(name.startswith("scores_") for name in values)
+    return _labeled_passage(values, n_teachers, quantizer)
 
 
 def read_scores(shard: pq.ParquetFile, row: int, quantizer: Quantizer) -> NDArray[np.float32]:
-    """Return one row's probabilities, shape `(words, labels, 3)`; words and labels are not read.
+    """Return the probabilities of one row, shape `(words, labels, 3)`, without words and labels.
 
-    So of a passage without words the shape is `(0, 0, 3)`, whatever labels were asked.
+    The shape of a passage without words is always `(0, 0, 3)`, since its labels are not read.
     """
-    [found] = shard.read(columns=["n_words", "scores"], use_threads=False).slice(row, 1).to_pylist()
-    n_words = found["n_words"]
-    n_labels = len(found["scores"]) // max(3 * n_words, 1)
-    return quantizer.decode_scores(found["scores"], n_words, n_labels)
+    table = shard.read(columns=["n_words", "scores"], use_threads=False)
+    [values] = table.slice(row, 1).to_pylist()
+    n_words = values["n_words"]
+    n_labels = len(values["scores"]) // max(3 * n_words, 1)
+    return quantizer.decode_scores(values["scores"], n_words, n_labels)
 
 
 def read_origin(shard: pq.ParquetFile) -> ShardOrigin | None:
-    """Return which store an opened shard belongs to; None where its metadata do not say."""
+    """Return the store that an open shard belongs to; None if its metadata do not name one."""
     raw = (shard.schema_arrow.metadata or {}).get(_METADATA_KEY)
     try:
         return None if raw is None else ShardOrigin(**json.loads(raw))
@@ -161,8 +160,8 @@ def read_origin(shard: pq.ParquetFile) -> ShardOrigin | None:
 
 
 def shard_schema(n_teachers: int) -> pa.Schema:
-    """Return a shard's columns; `n_teachers` are kept each."""
-    of_each = [(f"scores_{teacher}", pa.binary()) for teacher in range(n_teachers)]
+    """Return the columns of a shard that keeps the scores of `n_teachers` beside their mean."""
+    individual = [(f"scores_{teacher}", pa.binary()) for teacher in range(n_teachers)]
     return pa.schema(
         [
             ("words", pa.list_(pa.string())),
@@ -170,7 +169,7 @@ def shard_schema(n_teachers: int) -> pa.Schema:
             ("entities", pa.list_(_SPAN)),
             ("n_words", pa.int32()),
             ("scores", pa.binary()),
-            *of_each,
+            *individual,
         ]
     )
 

@@ -1,4 +1,4 @@
-"""What a soft-label store holds, for people: counts of one pass over it, and lines of text."""
+"""Describe a soft-label store to people: counts from one pass over it, as lines of text."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -23,32 +23,23 @@ from gliner_distill.store.manifest import Manifest, read_manifest
 from gliner_distill.store.store import SoftLabelStore
 
 BORDERS = tuple(map(Fraction, ("0", "1/32", "1/16", "1/8", "1/4", "1/2", "3/4", "7/8", "1")))
-"""Of the histogram's bins, each with its lower border. Every score code cuts at them."""
-
+"""The borders of the histogram's bins, which every quantizer has; a bin includes its lower one."""
 
 _N_BINS = len(BORDERS) - 1
-
-
 _N_FREQUENT_LABELS = 10
-
-
 _LABEL_COLUMNS = 40
-
-
 _SMALLEST_BAR = 1e-4
-
-
 _BAR_PER_TENFOLD = 6
 
 
 @dataclass(slots=True)
 class ProbabilityHistogram:
-    """Word-label pairs by their inside probability.
+    """A histogram of pairs of a word and a label by their inside probability.
 
     Attributes:
-        counts: Pairs of each bin.
-        start_sums: Sum of their start probabilities.
-        end_sums: Sum of their end probabilities.
+        counts: The number of pairs in each bin.
+        start_sums: The sum of their start probabilities, by bin.
+        end_sums: The sum of their end probabilities, by bin.
     """
 
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_N_BINS, np.int64))
@@ -56,7 +47,7 @@ class ProbabilityHistogram:
     end_sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(_N_BINS))
 
     def add(self, probs: NDArray[np.float32]) -> None:
-        """Count a passage's pairs; the probabilities have shape `(words, labels, 3)`."""
+        """Count the pairs of a passage; the probabilities have shape `(words, labels, 3)`."""
         pairs = probs.reshape(-1, 3)
         inner = [float(border) for border in BORDERS[1:-1]]
         bins = np.searchsorted(inner, pairs[:, INSIDE], side="right")
@@ -66,13 +57,13 @@ class ProbabilityHistogram:
 
 
 @dataclass(slots=True)
-class StoreStatistics:
-    """Counts of a store's passages.
+class _StoreStatistics:
+    """Counts over the passages of a store.
 
     Attributes:
-        labels: Passages that each label was asked of.
+        labels: The number of passages that each label was asked about.
         histogram: All pairs of a word and a label, by probability.
-        comparison: Of teacher and gold.
+        comparison: The comparison of teacher and gold.
     """
 
     labels: Counter[str] = field(default_factory=Counter)
@@ -80,41 +71,29 @@ class StoreStatistics:
     comparison: GoldComparison = field(default_factory=GoldComparison)
 
     def add(self, position: int, item: LabeledPassage) -> None:
-        """Count a passage; `position` is its number in the store."""
+        """Count a passage; `position` is its position in the store."""
         self.labels.update(item.labels)
         self.histogram.add(item.probs)
         self.comparison.add(position, item)
 
 
-def gather_statistics(store: SoftLabelStore) -> StoreStatistics:
-    """Return the counts of a store, read once and not kept.
-
-    Raises:
-        StoreError: A shard is missing or broken.
-    """
-    statistics = StoreStatistics()
-    for position, item in enumerate(store):
-        statistics.add(position, item)
-    return statistics
-
-
 def describe_store(folder: Path) -> list[str]:
-    """Return lines on a store: origin, size, labels, probabilities, where teacher and gold differ.
+    """Return lines about a store: origin, size, labels, probabilities, and gold against teacher.
 
-    An unfinished store is described by its manifest alone. What is kept in memory does not grow
-    with the number of passages. Of the disagreements, those that only the teacher sees are common
-    where the annotation is not exhaustive.
+    An unfinished store is described by its manifest alone. The memory does not grow with the number
+    of passages. Entities that only the teacher finds are common if the annotation is not
+    exhaustive.
 
     Raises:
-        StoreError: The folder is no store, or a shard is missing or broken.
+        StoreError: The folder is not a store, or a shard is missing or broken.
     """
     manifest = read_manifest(folder)
     lines = _manifest_lines(manifest)
     if not manifest.is_complete:
         return [*lines, "unfinished: run the same label command again to finish it"]
     store = SoftLabelStore(folder)
-    # First, as it finds broken shards, and reading their sizes would stumble over them.
-    statistics = gather_statistics(store)
+    # This comes first because it reports broken shards; reading the sizes would crash on them.
+    statistics = _gather_statistics(store)
     return [
         *lines,
         *_size_lines(store),
@@ -126,8 +105,15 @@ def describe_store(folder: Path) -> list[str]:
     ]
 
 
+def _gather_statistics(store: SoftLabelStore) -> _StoreStatistics:
+    statistics = _StoreStatistics()
+    for position, item in enumerate(store):
+        statistics.add(position, item)
+    return statistics
+
+
 def _policy_in_words(policy: Mapping[str, Any]) -> str:
-    """Return a manifest's label policy in words; of lists and mappings, how much they hold.
+    """Return the label policy of a manifest in words; a list or mapping is given by its length.
 
     >>> _policy_in_words({"negatives": 8, "fixed": [], "seed": 0})
     "each passage's own labels, negatives: 8, seed: 0"
@@ -151,7 +137,7 @@ def _policy_in_words(policy: Mapping[str, Any]) -> str:
 
 
 def _count(value: object) -> str:
-    """Return a number readably, of a list or mapping how many it holds, anything else as it is."""
+    """Return a number with separators; a list or mapping is counted, other values are printed."""
     if isinstance(value, list | dict):
         value = len(value)
     is_number = isinstance(value, int) and not isinstance(value, bool)
@@ -161,9 +147,9 @@ def _count(value: object) -> str:
 def _manifest_lines(manifest: Manifest) -> list[str]:
     n_words = sum(shard.n_words for shard in manifest.shards)
     seconds = manifest.seconds
-    metadata = {
+    lines = {
         "teacher": f"{manifest.teacher} ({manifest.teacher_fingerprint[:12]})",
-        "each teacher": ", ".join(manifest.individual_teachers),
+        "teachers kept": ", ".join(manifest.individual_teachers),
         "corpus": manifest.corpus_fingerprint[:12],
         "label policy": _policy_in_words(manifest.label_policy),
         "quantization": manifest.quantization,
@@ -175,7 +161,7 @@ def _manifest_lines(manifest: Manifest) -> list[str]:
         + (f", {n_words / seconds:,.0f} words per second" if seconds else ""),
     }
     title = f"soft-label store, format version {manifest.format_version}"
-    return [title, *(_fact(name, value) for name, value in metadata.items() if value)]
+    return [title, *(_line(name, value) for name, value in lines.items() if value)]
 
 
 def _size_lines(store: SoftLabelStore) -> list[str]:
@@ -184,14 +170,14 @@ def _size_lines(store: SoftLabelStore) -> list[str]:
     scores = sum(_score_bytes(store.folder / shard.file) for shard in manifest.shards)
     others = sum(other.n_bytes for other in manifest.other_files)
     lines = [
-        _fact("size", f"{store.size_bytes:,} bytes, {store.size_bytes / n_pairs:.2f} per pair"),
-        _fact("scores alone", f"{scores:,} bytes, {scores / n_pairs:.2f} per pair"),
+        _line("size", f"{store.size_bytes:,} bytes, {store.size_bytes / n_pairs:.2f} per pair"),
+        _line("scores alone", f"{scores:,} bytes, {scores / n_pairs:.2f} per pair"),
     ]
-    return [*lines, _fact("subword vectors", f"{others:,} bytes")] if others else lines
+    return [*lines, _line("subword vectors", f"{others:,} bytes")] if others else lines
 
 
 def _score_bytes(shard: Path) -> int:
-    """Return what the columns of scores take in a shard, compressed."""
+    """Return the compressed size of the columns of scores in a shard."""
     metadata = pq.read_metadata(shard)
     columns = (
         metadata.row_group(group).column(column)
@@ -210,15 +196,15 @@ def _label_line(labels: Counter[str]) -> str:
         f"{clip(printable(label), _LABEL_COLUMNS)} ({count:,})"
         for label, count in labels.most_common(_N_FREQUENT_LABELS)
     ]
-    return _fact("labels", f"{len(labels):,}: {', '.join(frequent)}")
+    return _line("labels", f"{len(labels):,}: {', '.join(frequent)}")
 
 
 def _histogram_lines(histogram: ProbabilityHistogram) -> list[str]:
-    """Return the histogram, at most 80 columns wide; its bars show shares of all sizes."""
+    """Return the lines of the histogram, at most 80 columns wide, with bars on a log scale."""
     n_pairs = max(int(histogram.counts.sum()), 1)
     lines = [
         "word-label pairs by inside probability, with the means of start and end",
-        f"(bars on a log scale: {_BAR_PER_TENFOLD} # for each tenfold above {_SMALLEST_BAR:.2%})",
+        f"(bars on a log scale: {_BAR_PER_TENFOLD} # per factor of ten above {_SMALLEST_BAR:.2%})",
         f"  {'inside':<11}{'pairs':>15}{'share':>9}{'start':>7}{'end':>7}",
     ]
     for index, count in enumerate(histogram.counts.tolist()):
@@ -238,25 +224,26 @@ def _bar(share: float) -> str:
 
 
 def _comparison_lines(comparison: GoldComparison) -> list[str]:
-    decoded = _fact("teacher's entities", f"{comparison.n_decoded:,} (threshold {THRESHOLD})")
+    decoded = _line("teacher's entities", f"{comparison.n_decoded:,} (threshold {THRESHOLD})")
     if not comparison.n_gold:
-        return [decoded, "no gold entity"]
+        return [decoded, _line("gold entities", "none")]
     if not comparison.n_asked_gold:
-        return [decoded, f"no gold entity of a label asked, {comparison.n_gold:,} of others"]
+        others = f"none of a label asked, {comparison.n_gold:,} of other labels"
+        return [decoded, _line("gold entities", others)]
     precision, recall, f1 = comparison.span_shares
     return [
         decoded,
-        _fact("gold entities", f"{comparison.n_asked_gold:,} of labels asked"),
-        _fact(
+        _line("gold entities", f"{comparison.n_asked_gold:,} of labels asked"),
+        _line(
             "teacher on gold",
             f"precision {precision:.3f}, recall {recall:.3f}, F1 {f1:.3f} (exact spans)",
         ),
-        _fact(
+        _line(
             "agreement",
             f"{comparison.pairs.rate:.4f} of the pairs (teacher: inside > {THRESHOLD}; "
-            f"gold: within an entity)",
+            f"gold: inside an entity)",
         ),
-        _fact("Cohen's kappa", f"{comparison.pairs.kappa:.3f} of the same"),
+        _line("Cohen's kappa", f"{comparison.pairs.kappa:.3f} on the same pairs"),
         "",
         *_disagreement_lines(comparison.disagreements),
     ]
@@ -264,7 +251,7 @@ def _comparison_lines(comparison: GoldComparison) -> list[str]:
 
 def _disagreement_lines(disagreements: list[Disagreement]) -> list[str]:
     if not disagreements:
-        return ["no disagreement of teacher and gold"]
+        return ["teacher and gold do not disagree anywhere"]
     return [
         "most confident disagreements of teacher and gold",
         f"{'passage':>9}  conf.  {'what':<16}  label: words",
@@ -272,5 +259,5 @@ def _disagreement_lines(disagreements: list[Disagreement]) -> list[str]:
     ]
 
 
-def _fact(name: str, value: str) -> str:
+def _line(name: str, value: str) -> str:
     return f"{name:<19}{printable(value)}"

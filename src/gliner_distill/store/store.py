@@ -1,17 +1,18 @@
-"""The soft-label store: what a teacher said, kept in Parquet shards and a manifest.
+"""The soft-label store: a teacher's probabilities, kept in Parquet shards with a manifest.
 
-A store is a folder: `manifest.json` (format version, teacher, corpus, label policy, code of the
-scores, shards with their hashes) and `data/shard-000000.parquet`, .... Shards are written to a
-temporary name and renamed, then the manifest is; so a killed run leaves a store that is whole up to
-its last shards. This module neither asks a teacher nor trains.
+A store is a folder: `manifest.json` (format version, teacher, corpus, label policy, quantization,
+and the shards with their hashes) and `data/shard-000000.parquet` and so on. A shard is written
+under a temporary name and renamed, and then the manifest is, so a killed run leaves a store that is
+whole up to its last shards. This module neither asks a teacher nor trains.
 """
 
 import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from itertools import accumulate
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from gliner_distill.entities import LabeledPassage
 from gliner_distill.errors import StoreError
 from gliner_distill.files import reason_of
-from gliner_distill.hub import download_store, upload_store
+from gliner_distill.hub import download_store, looks_like_hub_id, upload_store
 from gliner_distill.store.manifest import (
     DATA_FOLDER,
     MANIFEST,
@@ -34,14 +35,21 @@ from gliner_distill.store.quantization import Quantizer
 from gliner_distill.store.shards import decode_shard, open_shard, read_origin, read_row, read_scores
 
 HUB_FILES = (MANIFEST, f"{DATA_FOLDER}/*.parquet", "*.safetensors", "tokenizer.json", "README.md")
-"""What of a store goes to the hub and comes back."""
+"""Patterns of the files of a store that are uploaded to the hub and downloaded from it."""
 
 
 class SoftLabelStore:
-    """A finished store, read passage by passage: in order by `iter`, one by its number by `[]`.
+    """A finished store that is read passage by passage: in order, or one by its position.
+
+    `for item in store` reads all passages in the order of the corpus, and `store[position]` reads
+    one.
+
+    Attributes:
+        folder: The store's folder.
+        manifest: The record of what the store holds.
 
     Raises:
-        StoreError: The folder is no store, or its labeling was not finished.
+        StoreError: The folder is not a store, or its labeling was not finished.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -57,26 +65,30 @@ class SoftLabelStore:
 
     @classmethod
     def from_hub(cls, repo_id: str) -> "SoftLabelStore":
-        """Return a store that was pushed to the hub, from there or from the hub's cache.
+        """Return a store that was pushed to the hub, from the hub or its local cache.
 
         Raises:
-            HubError: It cannot be had.
-            StoreError: What came is no finished store.
+            HubError: The hub and its cache cannot provide it.
+            StoreError: The data set is not a finished store.
         """
-        return cls(download_store(repo_id, HUB_FILES))
+        return cls(download_store(repo_id, HUB_FILES, manifest=MANIFEST))
 
     def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
-        """Upload the store as a hub data set, which is made where there is none; return its URL.
+        """Upload the store as a hub data set and return its URL.
 
-        A data set card is written beside the shards, so that `datasets.load_dataset(repo_id)`
-        opens them.
+        The data set is created if it does not exist. A data set card is written beside the shards,
+        so that `datasets.load_dataset(repo_id)` opens them.
+
+        Args:
+            repo_id: The data set, as owner/name.
+            private: Whether a new data set is visible only to its owner.
 
         Raises:
-            HubError: The hub refuses.
+            HubError: The hub cannot be reached, or refuses the upload.
             StoreError: The card cannot be written.
         """
         write_stored_file(self.folder, "README.md", _data_set_card(self.manifest).encode())
-        return upload_store(self.folder, repo_id, HUB_FILES, private=private)
+        return upload_store(self.folder, repo_id, HUB_FILES, manifest=MANIFEST, private=private)
 
     def __len__(self) -> int:
         return self.manifest.n_passages
@@ -86,10 +98,10 @@ class SoftLabelStore:
             yield from read_shard(self.folder, shard, self.manifest.quantizer)
 
     def __getitem__(self, position: int) -> LabeledPassage:
-        """Return one passage; of the shards, only its own is read.
+        """Return one passage; only the shard that holds it is read.
 
         Raises:
-            IndexError: There is no such passage.
+            IndexError: The position is out of range.
             StoreError: The shard is missing or broken.
         """
         shard, row = self._locate(position)
@@ -97,10 +109,10 @@ class SoftLabelStore:
             return read_row(self._open(shard), row, self.manifest.quantizer)
 
     def read_scores(self, position: int) -> NDArray[np.float32]:
-        """Return one passage's probabilities, shape `(words, labels, 3)`, without its words.
+        """Return the probabilities of one passage, shape `(words, labels, 3)`, without its words.
 
         Raises:
-            IndexError: There is no such passage.
+            IndexError: The position is out of range.
             StoreError: The shard is missing or broken.
         """
         shard, row = self._locate(position)
@@ -109,41 +121,46 @@ class SoftLabelStore:
 
     @property
     def size_bytes(self) -> int:
-        """Size of all shards."""
+        """The size of all shards together."""
         return sum(shard.n_bytes for shard in self.manifest.shards)
 
     def _locate(self, position: int) -> tuple[Shard, int]:
+        """Return the shard that holds a passage, and the passage's row in it."""
         if not -len(self) <= position < len(self):
-            raise IndexError(f"passage {position}, but {self.folder} has {len(self)}")
+            raise IndexError(
+                f"{self.folder}: passage {position} is out of range; the store has {len(self)} "
+                f"passages"
+            )
         position %= len(self)
         number = bisect_right(self._ends, position)
         shard = self.manifest.shards[number]
         return shard, position - (self._ends[number] - shard.n_passages)
 
     def _open(self, shard: Shard) -> pq.ParquetFile:
+        """Return a shard's open file; the last one stays open, as passages are often neighbors."""
         if self._opened is None or self._opened[0] != shard:
             opened = open_shard(self.folder / shard.file)
             origin = read_origin(opened)
-            found = origin and (origin.store, origin.index, opened.metadata.num_rows)
-            if found != (self.manifest.origin, shard.index, shard.n_passages):
-                raise ValueError("it is another shard than was written there")
+            identity = origin and (origin.store, origin.index, opened.metadata.num_rows)
+            if identity != (self.manifest.origin, shard.index, shard.n_passages):
+                raise ValueError("it is another shard than the one that was written there")
             self._opened = shard, opened
         return self._opened[1]
 
 
 def read_shard(folder: Path, shard: Shard, quantizer: Quantizer) -> Iterator[LabeledPassage]:
-    """Read one shard, checking its content against its hash.
+    """Yield the passages of one shard, after comparing its content with its hash.
 
     Raises:
-        StoreError: The file is missing, or is not what was written.
+        StoreError: The file is missing, or has changed since it was written.
     """
     path = folder / shard.file
     with _naming(path):
         content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != shard.sha256:
         raise StoreError(
-            f"{path}: is not what was written (its SHA-256 differs); `inspect --verify` says what "
-            f"is broken, `label --repair` labels it again"
+            f"{path}: has changed since it was written (its SHA-256 differs); `inspect --verify` "
+            f"lists everything that is broken, `label --repair` labels it again"
         )
     with _naming(path):
         yield from decode_shard(content, quantizer)
@@ -151,38 +168,38 @@ def read_shard(folder: Path, shard: Shard, quantizer: Quantizer) -> Iterator[Lab
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Turn what reading a shard may raise into a StoreError that names the file."""
+    """Turn the errors of reading a shard into a StoreError that names the file."""
     try:
         yield
     except FileNotFoundError as error:
         raise StoreError(
-            f"{path}: listed in the manifest but not there; `label --repair` labels it again"
+            f"{path}: is missing, though the manifest lists it; `label --repair` labels it again"
         ) from error
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise StoreError(f"{path}: cannot be read: {reason_of(error)}") from error
+        raise StoreError(
+            f"{path}: cannot be read: {reason_of(error)}; `label --repair` labels it again"
+        ) from error
 
 
 def _data_set_card(manifest: Manifest) -> str:
-    n_pairs = sum(shard.n_pairs for shard in manifest.shards)
-    return f"""---
-configs:
-- config_name: default
-  data_files: "{DATA_FOLDER}/*.parquet"
-tags:
-- gliner-distill
-- soft-labels
-- token-classification
----
-# Soft labels of {manifest.teacher}
+    template = files("gliner_distill").joinpath("resources", "templates", "data_set_card.md")
+    return template.read_text(encoding="utf-8").format(
+        data_folder=DATA_FOLDER,
+        teacher=_public_name(manifest.teacher),
+        fingerprint=manifest.teacher_fingerprint[:12],
+        n_passages=manifest.n_passages,
+        n_words=manifest.n_words,
+        n_pairs=sum(shard.n_pairs for shard in manifest.shards),
+        format_version=manifest.format_version,
+        quantization=manifest.quantization,
+    )
 
-{manifest.n_passages:,} passages, {manifest.n_words:,} words, {n_pairs:,} (word, label) pairs,
-scored by `{manifest.teacher}` ({manifest.teacher_fingerprint[:12]}) and kept by gliner-distill,
-format version {manifest.format_version}, score code `{manifest.quantization}`.
 
-```python
-from gliner_distill import SoftLabelStore
+def _public_name(teacher: str) -> str:
+    """Return the name of a teacher without the folders of this machine.
 
-for item in SoftLabelStore.from_hub("OWNER/NAME"):
-    print(item.labels, item.probs.shape)  # (words, labels, 3): start, end, inside
-```
-"""
+    >>> _public_name("/home/ann/models/my-gliner + urchade/gliner_small-v2.1")
+    'my-gliner + urchade/gliner_small-v2.1'
+    """
+    names = teacher.split(" + ")
+    return " + ".join(name if looks_like_hub_id(name) else PurePath(name).name for name in names)

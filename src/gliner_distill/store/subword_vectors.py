@@ -1,4 +1,9 @@
-"""TODO-DOC."""
+"""Vectors of subword pieces, as a store keeps them: a student's embeddings start from them.
+
+A store has two files of them: `tokenizer.json` with the vocabulary and
+`subword_vectors.safetensors` with one byte per number. This module does not compute vectors;
+`teacher.subwords` does. It needs neither torch nor pyarrow.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,39 +14,47 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from gliner_distill.errors import StoreError, StudentError
+from gliner_distill.files import reason_of
 from gliner_distill.runtime.vocabulary import TOKENIZER_FILE, Vocabulary
 
 VECTORS_FILE = "subword_vectors.safetensors"
 
+_MAX_CODE = 127
+
 
 @dataclass(frozen=True, slots=True)
 class SubwordVectors:
-    """A vocabulary and a vector for each of its pieces.
+    """A vocabulary with a vector for each of its pieces.
 
     Attributes:
         vocabulary: The pieces.
-        vectors: Shape `(pieces, 128)`, float32, principal components, the widest first.
+        vectors: Shape `(pieces, 128)`, float32: principal components, those of the largest
+            variance first.
     """
 
     vocabulary: Vocabulary
     vectors: NDArray[np.float32]
 
 
-def subword_vector_files(piece_vectors: SubwordVectors) -> dict[str, bytes]:
-    """Return a store's files of vocabulary and vectors, eight bits a number: name to content."""
-    scale = np.abs(piece_vectors.vectors).max(axis=0) / 127 + 1e-12
-    codes = np.rint(piece_vectors.vectors / scale).astype(np.int8)
+def subword_vector_files(subword_vectors: SubwordVectors) -> dict[str, bytes]:
+    """Return the content of a store's two files of subword vectors, by file name."""
+    # The small number keeps a column of zeros from dividing by zero.
+    scale = np.abs(subword_vectors.vectors).max(axis=0) / _MAX_CODE + 1e-12
+    codes = np.rint(subword_vectors.vectors / scale).astype(np.int8)
     return {
-        TOKENIZER_FILE: piece_vectors.vocabulary.to_json().encode(),
+        TOKENIZER_FILE: subword_vectors.vocabulary.to_json().encode(),
         VECTORS_FILE: safetensors.numpy.save({"codes": codes, "scale": scale.astype(np.float32)}),
     }
 
 
 def read_subword_vectors(folder: Path) -> SubwordVectors | None:
-    """Read a store's vocabulary and vectors; None where its teacher had none.
+    """Read the subword vectors in a folder; None if there are none.
+
+    Args:
+        folder: A store, or another folder with the two files.
 
     Raises:
-        StoreError: They are there and cannot be read.
+        StoreError: The files are there but cannot be read, or do not fit each other.
     """
     path = folder / VECTORS_FILE
     if not path.exists():
@@ -53,10 +66,13 @@ def read_subword_vectors(folder: Path) -> SubwordVectors | None:
     except StudentError as error:
         raise StoreError(str(error)) from error
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read: {error}") from error
+        raise StoreError(
+            f"{path}: cannot be read: {reason_of(error)}; remove it and {TOKENIZER_FILE}, and "
+            f"label again"
+        ) from error
     if len(vectors) != len(vocabulary):
         raise StoreError(
-            f"{path}: has {len(vectors)} rows, {TOKENIZER_FILE} has {len(vocabulary)} pieces; "
-            f"remove both and label again"
+            f"{path}: has {len(vectors)} rows, but {TOKENIZER_FILE} has {len(vocabulary)} pieces; "
+            f"remove both files and label again"
         )
     return SubwordVectors(vocabulary, vectors)

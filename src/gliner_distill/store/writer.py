@@ -1,7 +1,7 @@
-"""Writing a soft-label store: one process at a time, shard by shard, whatever happens between.
+"""Write a soft-label store: one process at a time, shard by shard, safe against being stopped.
 
-A store is made or gone on with by entering a `StoreWriter`; it refuses folders that hold something
-else, stores made from other things, and a store that another process is writing.
+`open_writer` creates or resumes a store. It refuses a folder that holds something else, a store
+that was made from other inputs, and a store that another process is writing.
 """
 
 import logging
@@ -32,10 +32,9 @@ from gliner_distill.store.manifest import (
     write_stored_file,
 )
 
-_logger = logging.getLogger(__name__)
-
-
 LOCK_FILE = ".lock"
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -43,7 +42,7 @@ class StoreWriter:
     """A store that is open for writing.
 
     Attributes:
-        folder: The store.
+        folder: The store's folder.
         manifest: The record of what the store holds so far.
         seconds_between_manifests: The least time between two writes of the manifest. Many shards
             may come per second from a cluster, and the manifest of a large store is megabytes.
@@ -78,12 +77,16 @@ class StoreWriter:
             self.save()
 
     def add_file(self, name: str, content: bytes) -> None:
-        """Write a file that is no shard, and list it in the manifest."""
+        """Write a file that is not a shard, and list it in the manifest.
+
+        Raises:
+            StoreError: See `add`.
+        """
         others = [other for other in self.manifest.other_files if other.file != name]
         self.manifest.other_files = [*others, write_stored_file(self.folder, name, content)]
 
     def has_file(self, name: str) -> bool:
-        """Say whether the manifest lists a file that is no shard."""
+        """Return whether the manifest lists a file that is not a shard."""
         return any(other.file == name for other in self.manifest.other_files)
 
     def save(self) -> None:
@@ -100,19 +103,20 @@ def open_writer(
     repair: bool = False,
     seconds_between_manifests: float = 1.0,
 ) -> Iterator[StoreWriter]:
-    """Open a store for writing; make it where it does not exist.
+    """Open a store for writing; create it if it does not exist.
 
     Args:
-        folder: The store.
-        expected: What it is to be made from, without shards.
-        repair: Read every file first, and take what is broken off the manifest, so that it is
-            made again; a manifest that is broken or lost is made anew from the shards. What is
-            broken is logged as a warning.
+        folder: The store's folder.
+        expected: The inputs that the store is to be made from, without shards.
+        repair: Whether to read every file first and to take broken files off the manifest, so that
+            they are made again. A manifest that is broken or lost is rebuilt from the shards. Each
+            broken file is logged as a warning.
         seconds_between_manifests: See `StoreWriter`.
 
     Raises:
-        StoreError: The folder holds something else, or a store made from other things, or a
-            broken one and `repair` is false; another process is writing it; it cannot be written.
+        StoreError: The folder holds something else, or a store made from other inputs; or the store
+            is broken and `repair` is false; or another process is writing it; or it cannot be
+            written.
     """
     _prepare_folder(folder, repair=repair)
     busy = f"{folder}: another process is labeling into it; wait for it, or choose another --out"
@@ -123,15 +127,16 @@ def open_writer(
         try:
             yield writer
         except BaseException:
-            with suppress(StoreError):  # what stopped the work says more
+            # The error that stopped the work says more than one of saving the manifest.
+            with suppress(StoreError):
                 writer.save()
             raise
         writer.save()
 
 
 def _prepare_folder(folder: Path, *, repair: bool) -> None:
-    """Make a folder where there is none; leave one that holds something else as it is."""
-    # A run that was killed in its first write leaves half a manifest: that is no foreign file.
+    """Make a folder if it is missing, and refuse one that holds something else."""
+    # A run that was killed in its first write leaves half a manifest, which is our own file.
     ours = {LOCK_FILE, MANIFEST + PART_SUFFIX}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -141,30 +146,33 @@ def _prepare_folder(folder: Path, *, repair: bool) -> None:
     if MANIFEST in names:
         try:
             read_manifest(folder)
-        except FormatVersionError:  # no repair mends that
+        except FormatVersionError:  # a repair does not help here
             raise
         except StoreError:
-            return  # it is read again, and mended or refused, under the lock
+            return  # the manifest is read again, and repaired or refused, under the lock
     elif names - ours and not (repair and shard_paths(folder)):
-        raise StoreError(f"{folder}: is not empty and holds no soft-label store; choose another")
+        raise StoreError(
+            f"{folder}: is not empty and does not hold a soft-label store; choose another --out"
+        )
 
 
 def _open_manifest(folder: Path, expected: Manifest, *, repair: bool) -> Manifest:
+    """Return the manifest of a store, checked against the inputs; the expected one if it is new."""
     if not (folder / MANIFEST).exists() and not (repair and shard_paths(folder)):
         return expected
     try:
-        found = read_manifest(folder)
+        manifest = read_manifest(folder)
     except StoreError as error:
         if not repair:
             raise
         _logger.warning("%s", error)
         return _recover_manifest(folder, expected)
-    check_same_origin(folder, found, expected)
+    check_same_origin(folder, manifest, expected)
     if repair:
-        _drop_broken(folder, found)
+        _drop_broken(folder, manifest)
     else:
-        _check_sizes(folder, found)
-    return found
+        _check_sizes(folder, manifest)
+    return manifest
 
 
 def _recover_manifest(folder: Path, expected: Manifest) -> Manifest:
@@ -172,9 +180,9 @@ def _recover_manifest(folder: Path, expected: Manifest) -> Manifest:
     other = None if expected.shards else find_other_origin(folder, expected)
     if other is not None:
         raise StoreError(
-            f"{folder}: its {MANIFEST} is broken or lost, and its shards hold soft labels of "
-            f"teacher {other.teacher} made from another teacher, corpus or label policy than "
-            f"this; choose another --out or remove the folder"
+            f"{folder}: {MANIFEST} is broken or lost, and the shards hold soft labels of teacher "
+            f"{other.teacher} that were made from another teacher, corpus or label policy; choose "
+            f"another --out or remove the folder"
         )
     return expected
 
@@ -183,7 +191,7 @@ def _drop_broken(folder: Path, manifest: Manifest) -> None:
     def is_whole(stored: StoredFile) -> bool:
         problem = find_problem(folder, stored, manifest)
         if problem is not None:
-            _logger.warning("%s: %s; it is made again", folder / stored.file, problem)
+            _logger.warning("%s: %s; it will be made again", folder / stored.file, problem)
         return problem is None
 
     manifest.shards = [shard for shard in manifest.shards if is_whole(shard)]
