@@ -154,12 +154,12 @@ class TestSettings:
         [
             ({"negatives": -1}, r"negatives must be 0 or more; got -1"),
             ({"pool": POOL, "from_pool": -2}, r"from_pool must be 0 or more; got -2"),
-            ({"negatives": 1, "fixed": ("city",)}, r"no room for negatives or a pool"),
-            ({"fixed": ("city",), "pool": POOL, "from_pool": 1}, r"no room for negatives or a"),
-            ({"pool": POOL}, r"a pool of 6 labels and 0 to draw from it: both are needed"),
-            ({"from_pool": 3}, r"a pool of 0 labels and 3 to draw from it: both are needed"),
-            ({"fixed": ("city", "dog", "city")}, r"fixed holds a label twice"),
-            ({"pool": ("city", "city"), "from_pool": 1}, r"pool holds a label twice"),
+            ({"negatives": 1, "fixed": ("city",)}, r"fixed labels exclude negatives and a pool"),
+            ({"fixed": ("city",), "pool": POOL, "from_pool": 1}, r"fixed labels exclude negatives and a pool"),
+            ({"pool": POOL}, r"pool has 6 labels and from_pool is 0"),
+            ({"from_pool": 3}, r"pool has 0 labels and from_pool is 3"),
+            ({"fixed": ("city", "dog", "city")}, r"fixed holds the label 'city' twice"),
+            ({"pool": ("city", "city"), "from_pool": 1}, r"pool holds the label 'city' twice"),
         ],
     )
     def test_that_make_no_sense_are_refused(self, settings, message):

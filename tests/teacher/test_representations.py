@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from gliner_distill.errors import TeacherError
+from gliner_distill.student.losses import feature_loss
 from gliner_distill.teacher.gliner import GLiNERTeacher, span_to_word_probs
 from gliner_distill.teacher.representations import teacher_feature_width, teacher_features
-from gliner_distill.student.losses import feature_loss
 
 WORDS = ["mary", "saw", "the", "old", "bank", "of", "rhine", "geneva-based", "42", "x"]
 LABELS = ["person", "city", "river", "company", "place name"]

@@ -147,7 +147,7 @@ def _check_labels(scan: CorpusScan, policy: LabelPolicy) -> None:
     """Make sure that there is a label to ask about.
 
     Raises:
-        CorpusError: There is no passage, or no passage has a label and the policy names none.
+        CorpusError: The corpus is empty, or neither a passage nor the policy has a label.
     """
     if not (scan.n_passages and (scan.label_counts or policy.fixed or policy.pool)):
         raise CorpusError(

@@ -1,8 +1,8 @@
-"""Which labels are asked of a passage, and in what words.
+"""Choose the labels to ask about a passage, and their wording.
 
-In: a policy, how often each label occurs in the corpus, a passage and its position. Out: the labels
-to ask. A draw depends on the seed and the passage's position alone, so that it is the same whoever
-does it and in whatever order.
+A `LabelPolicy` with the number of passages of each label in the corpus gives a `LabelSampler`, which
+chooses the labels of a passage. The choice depends on the seed and the passage's position alone, so
+it is the same whoever makes it and in whatever order.
 """
 
 import random
@@ -19,18 +19,19 @@ from gliner_distill.labeling.synonyms import labels_overlap
 
 @dataclass(frozen=True, slots=True)
 class LabelPolicy:
-    """Which labels are asked of a passage: its own, and more; or a fixed list.
+    """The labels to ask about a passage: its own ones and more, or a fixed list.
 
     Attributes:
-        negatives: With the passage's own labels, so many others of the corpus, drawn without
-            replacement with weights of the square root of their number of passages. Labels that
-            mean nearly the same as one of its own are left out (see `near_synonyms`).
-        fixed: Ask these of every passage instead, where given.
-        pool: Labels to draw from, all alike, for students of any label.
-        from_pool: With the passage's own labels, so many of the pool.
-        descriptions: What to tell the teacher of a label. It is asked for `label: description`;
-            the store has the label alone.
-        seed: Of the draw. The draw of a passage depends on the seed and its position alone.
+        negatives: The number of labels of the corpus to ask in addition to the passage's own. They
+            are sampled without replacement, with the square root of their number of passages as
+            weights. Labels that overlap with an own label are left out (see `labels_overlap`).
+        fixed: Labels to ask about every passage instead of its own; empty for no fixed list.
+        pool: Labels to sample from with equal weights, for students that take any label.
+        from_pool: The number of labels of the pool to ask in addition to the passage's own.
+        descriptions: A description for each of some labels. The teacher is asked for `label:
+            description`, and the store has the label alone.
+        seed: The random seed for sampling labels. The labels of a passage depend on the seed and
+            its position alone.
     """
 
     negatives: int = 0
@@ -46,19 +47,21 @@ class LabelPolicy:
                 raise SettingsError(f"{name} must be 0 or more; got {count}")
         if self.fixed and (self.negatives or self.from_pool):
             raise SettingsError(
-                "a fixed label list leaves no room for negatives or a pool: give one of them"
+                "fixed labels exclude negatives and a pool, since they replace a passage's own "
+                "labels; use only one of them"
             )
         for name, labels in (("fixed", self.fixed), ("pool", self.pool)):
             if len(set(labels)) != len(labels):
-                raise SettingsError(f"{name} holds a label twice; each must differ from the others")
+                repeated = next(label for label in labels if labels.count(label) > 1)
+                raise SettingsError(f"{name} holds the label {repeated!r} twice; remove one")
         if bool(self.pool) != bool(self.from_pool):
             raise SettingsError(
-                f"a pool of {len(self.pool)} labels and {self.from_pool} to draw from it: "
-                f"both are needed, or neither"
+                f"pool has {len(self.pool)} labels and from_pool is {self.from_pool}; set both or "
+                f"neither"
             )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the policy in plain JSON values."""
+        """Return the policy as plain JSON values."""
         return {
             "negatives": self.negatives,
             "fixed": list(self.fixed),
@@ -69,7 +72,7 @@ class LabelPolicy:
         }
 
     def prompts(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """Return labels as the teacher is asked for them.
+        """Return the texts that the teacher is asked for.
 
         >>> LabelPolicy(descriptions={"drug": "a medicine"}).prompts(["drug", "city"])
         ('drug: a medicine', 'city')
@@ -78,7 +81,7 @@ class LabelPolicy:
 
 
 class LabelSampler:
-    """Chooses each passage's labels."""
+    """Chooses the labels of each passage."""
 
     def __init__(
         self,
@@ -102,44 +105,57 @@ class LabelSampler:
         self._totals = list(accumulate(self._weights))
 
     def choose(self, position: int, passage: Passage) -> tuple[str, ...]:
-        """Return the labels to ask of a passage, each once: its own first, then those drawn."""
+        """Return the labels to ask about a passage, without duplicates: first its own, then others.
+
+        Args:
+            position: The position of the passage in the corpus, from 0.
+            passage: The passage.
+        """
         policy = self._policy
         if policy.fixed:
             return policy.fixed
         own = passage.own_labels
-        drawn = random.Random(f"{policy.seed}/{position}")
-        negatives = islice(self._others(drawn, own), policy.negatives) if policy.negatives else ()
+        rng = random.Random(f"{policy.seed}/{position}")
+        negatives = islice(self._sample(rng, own), policy.negatives) if policy.negatives else ()
         asked = (*own, *negatives)
-        return (*asked, *self._from_pool(drawn, asked))
+        return (*asked, *self._sample_pool(rng, asked))
 
-    def _others(self, draw: random.Random, own: Sequence[str]) -> Iterator[str]:
-        """Yield the corpus's labels in a random order, frequent ones sooner, near-synonyms not."""
+    def _sample(self, rng: random.Random, own: Sequence[str]) -> Iterator[str]:
+        """Yield labels of the corpus in weighted random order, without those that overlap `own`."""
         seen = set(own)
         misses_left = self._misses_per_label * self._policy.negatives
         while misses_left and self._labels:
-            [label] = draw.choices(self._labels, cum_weights=self._totals)
+            [label] = rng.choices(self._labels, cum_weights=self._totals)
             if label in seen:
                 misses_left -= 1
                 continue
             seen.add(label)
-            if not any(labels_overlap(label, one) for one in own):
+            if not any(labels_overlap(label, own_label) for own_label in own):
                 yield label
-        yield from self._rest(draw, own, seen)
+        yield from self._sample_exactly(rng, own, seen)
 
-    def _rest(self, draw: random.Random, own: Sequence[str], seen: Container[str]) -> Iterator[str]:
-        # Efraimidis and Spirakis 2006: the largest u**(1/w) are a weighted draw without
-        # replacement, as is drawing again whatever was drawn before.
+    def _sample_exactly(
+        self, rng: random.Random, own: Sequence[str], seen: Container[str]
+    ) -> Iterator[str]:
+        """Yield the labels that are still unseen, in weighted random order.
+
+        This looks at every label, but does not slow down when a few labels have most of the weight.
+        """
+        # Efraimidis and Spirakis 2006: ordering by u**(1/w) is weighted sampling without
+        # replacement, just as rejecting the labels that were drawn before is.
         keys = [
-            (draw.random() ** (1 / weight), label)
+            (rng.random() ** (1 / weight), label)
             for weight, label in zip(self._weights, self._labels, strict=True)
             if label not in seen
         ]
         for _, label in sorted(keys, reverse=True):
-            if not any(labels_overlap(label, one) for one in own):
+            if not any(labels_overlap(label, own_label) for own_label in own):
                 yield label
 
-    def _from_pool(self, draw: random.Random, asked: Sequence[str]) -> list[str]:
+    def _sample_pool(self, rng: random.Random, asked: Sequence[str]) -> list[str]:
+        """Return labels of the pool that are not asked yet."""
         policy = self._policy
-        enough = min(policy.from_pool + len(asked), len(policy.pool))
-        candidates = draw.sample(policy.pool, enough) if policy.from_pool else []
+        # So many candidates are enough even if all labels asked are among them.
+        n_candidates = min(policy.from_pool + len(asked), len(policy.pool))
+        candidates = rng.sample(policy.pool, n_candidates) if policy.from_pool else []
         return [label for label in candidates if label not in asked][: policy.from_pool]

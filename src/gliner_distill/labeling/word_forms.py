@@ -22,17 +22,17 @@ _IRREGULAR = {
 _FORM_RULES = [
     (re.compile(pattern), form)
     for pattern, form in (
-        (r"(?<=\w\w\w)(?<![sui])s$", ""),  # companies: companie, buses: buse, but bus, analysis
+        (r"(?<=\w\w\w)(?<![sui])s$", ""),  # companies: companie, buses: buse; but bus, analysis
         (r"(?<=\w\w)ie$", "y"),  # companie: company
-        (r"(?<=\w\w\w)is(?=e|ing|ation)", "iz"),  # organisation: organization
-        (r"(?<=\w\w)our", "or"),  # colour: color, but hour, court
+        (r"(?<=\w\w\w)is(?=e|ing|ation)", "iz"),  # -isation: -ization
+        (r"(?<=\w\w)our", "or"),  # -our: -or; but hour, court
         (r"(?<=[bt])re$", "er"),  # theatre: theater
         (r"(?<=[cf])ence$", "ense"),  # licence: license
         (r"(?:(?<=log)ue|(?<=gram)me)$", ""),  # catalogue: catalog, programme: program
         (r"ll(?=er|or|ist|ing)", "l"),  # traveller: traveler
         (r"(?<=[a-z])ae", "e"),  # archaeologist: archeologist
         (r"(?<=\w\w)(?:(?<=[osxz])|(?<=[cs]h))e$", ""),  # buse: bus, heroe: hero, and house: hous
-        (r"sis$", "s"),  # analysis: analys, the form of analyses
+        (r"sis$", "s"),  # analysis: analys
         (r"men$", "man"),
     )
 ]
@@ -66,8 +66,8 @@ def ordered_words(phrase: str) -> list[str]:
 def word_form(word: str) -> str:
     """Return the form that a word's singular, plural and spellings share; it may not be a word.
 
-    >>> [word_form(word) for word in ("cities", "men", "organisations", "houses", "house")]
-    ['city', 'man', 'organization', 'hous', 'hous']
+    >>> [word_form(word) for word in ("cities", "men", "theatres", "houses", "house")]
+    ['city', 'man', 'theater', 'hous', 'hous']
     """
     if word in _IRREGULAR:
         return _IRREGULAR[word]

@@ -63,8 +63,7 @@ def find_faults(folder: Path) -> list[Fault]:
     except StoreError as error:
         if not (folder / MANIFEST).exists():
             raise
-        problem = str(error).removeprefix(f"{folder / MANIFEST}: ")
-        return [Fault(MANIFEST, problem)]
+        return [Fault(MANIFEST, str(error).removeprefix(f"{folder / MANIFEST}: "))]
     faults = [
         Fault(stored.file, problem)
         for stored in [*manifest.other_files, *manifest.shards]

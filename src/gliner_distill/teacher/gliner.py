@@ -271,7 +271,7 @@ class GLiNERTeacher:
         return [0] * len(labels) if self._is_bi_encoder else [count + 1 for count in counts]
 
     def _max_label_pieces(self) -> int:
-        """Return how many pieces a label may have in a bi-encoder, without the two special ones."""
+        """Return the largest length of a label in a bi-encoder, without the two special pieces."""
         limit = max_input_pieces(
             self.model.data_processor.labels_tokenizer,
             self.model.model,
