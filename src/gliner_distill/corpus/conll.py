@@ -125,6 +125,7 @@ def _is_comment(line: str, style: _ColumnStyle) -> bool:
     columns = _split_columns(line)
     has_tag = len(columns) > 1 and _tag_kind(columns[-1]) != "other"
     if style.n_columns is None:
+        # Before the first row the number of columns is unknown, but a row ends in a tag.
         return not has_tag or _KEY_VALUE.match(line) is not None
     is_row = len(columns) == style.n_columns and (has_tag or style.has_prefixes is False)
     return not is_row
@@ -182,6 +183,7 @@ def _join_tags(tags: Sequence[tuple[str, str]]) -> tuple[list[list[object]], int
     open_start, open_label = 0, None
     n_inside_starts = 0
     for position, (prefix, label) in enumerate([*tags, ("O", "")]):
+        # IOB1 begins an entity with I-, unless another one of its type comes directly before it.
         begins_inside = prefix in "IEL" and label != open_label
         begins = prefix in "BSU" or begins_inside
         n_inside_starts += begins_inside

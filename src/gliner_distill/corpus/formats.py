@@ -108,7 +108,7 @@ def _read_text(stream: BufferedReader, *, notes: CorpusNotes) -> Iterator[RawRec
 
 
 def _filled_lines(stream: BufferedReader, notes: CorpusNotes) -> Iterator[tuple[str, bytes]]:
-    """Yield the lines that are not blank, each behind its record and line number."""
+    """Yield the lines that are not blank, each with its record and line number."""
     record_number = 0
     for line_number, line in enumerate(stream, 1):
         if line.strip():

@@ -60,7 +60,9 @@ def table_texts(
                 names = rows.fieldnames or ()
                 if column not in names:
                     has = ", ".join(map(repr, names)) or "none"
-                    raise CorpusError(f"{path}: the column {column!r} is missing; the columns: {has}")
+                    raise CorpusError(
+                        f"{path}: the column {column!r} is missing; the columns: {has}"
+                    )
                 for row in rows:
                     fits = None not in row and row[column] is not None
                     text = row[column] if fits else _describe_ragged(row, len(names))

@@ -144,8 +144,8 @@ def verdict(results: Results) -> list[str]:
     teacher_f1, student_f1 = (row.shares.get("span_f1_vs_gold") for row in (teacher, distilled))
     if teacher_f1 is not None and student_f1 is not None:
         sentences.append(
-            f"Against gold, the span F1 of the teacher is {_percent(teacher_f1)} and that of the "
-            f"distilled student is {_percent(student_f1)}."
+            f"Against gold, the span F1 of the teacher is {teacher_f1:.1%} and that of the "
+            f"distilled student is {student_f1:.1%}."
         )
     if teacher.ms_per_passage and distilled.ms_per_passage:
         ratio = teacher.ms_per_passage / distilled.ms_per_passage
@@ -218,8 +218,8 @@ def _target_sentences(distilled: ModelRow, published: Sequence[PublishedRow]) ->
         outcome = f"it reaches the {reached[0]} but not the {missed}"
     yield (
         f"The published distilled student has {target.accuracy:.0%} accuracy and "
-        f"{target.recall:.0%} recall against the teacher; this one has {_percent(accuracy)} "
-        f"and {_percent(recall)}: {outcome}."
+        f"{target.recall:.0%} recall against the teacher; this one has {accuracy:.1%} "
+        f"and {recall:.1%}: {outcome}."
     )
 
 
@@ -274,7 +274,8 @@ def _summary(data: DataSummary, n_seeds: int) -> str:
         else "Each was trained with one seed."
     )
     return (
-        "Two students of the same architecture were trained for the same number of steps on "
+        'This repeats the published experiment "Knowledge Distillation targeted at GliNER" (Xu, Ma '
+        "and Wang). Two students of the same architecture were trained for the same number of steps on "
         f"{data.n_train:,} passages of {data.source}: one only on gold labels, the other on gold "
         f"mixed with the soft labels of the teacher {data.teacher}. All three models were then "
         f"compared on {data.n_test:,} passages that no student was trained on. {seeds}"
@@ -322,7 +323,7 @@ def _share_cells(rows: Sequence[ModelRow], column: str) -> list[str]:
         if mean is None:
             cells.append(DASH)
         else:
-            cells.append(_percent(mean) + (f" ± {100 * spread:.1f}" if spread is not None else ""))
+            cells.append(f"{mean:.1%}" + (f" ± {100 * spread:.1f}" if spread is not None else ""))
     return cells
 
 
@@ -331,10 +332,6 @@ def _cost_cells(
 ) -> list[str]:
     costs = [getattr(row, key) for row in rows]
     return [DASH if cost is None else format_cost(cost) for cost in costs]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}%"
 
 
 def _model_name(model: str) -> str:
