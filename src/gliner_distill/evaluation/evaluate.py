@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gliner_distill.entities import Entity, Passage
+from gliner_distill.entities import Entity, Passage, count_words
 from gliner_distill.evaluation.models import NERModel
 from gliner_distill.metrics import (
     SpanScores,
@@ -232,7 +232,7 @@ def measure_model(
     )
     return Measurements(
         n_passages=len(passages),
-        n_words=sum(len(passage.words) for passage in passages),
+        n_words=count_words(passages),
         n_entities=sum(len(passage.entities) for passage in passages),
         evaluation=score_entities(predicted, passages, asked),
         speed=measure_speed(model, passages[:_TIMED_PASSAGES], asked[:_TIMED_PASSAGES]),

@@ -275,9 +275,9 @@ def _summary(data: DataSummary, n_seeds: int) -> str:
     )
     return (
         'This repeats the published experiment "Knowledge Distillation targeted at GliNER" (Xu, Ma '
-        "and Wang). Two students of the same architecture were trained for the same number of steps on "
-        f"{data.n_train:,} passages of {data.source}: one only on gold labels, the other on gold "
-        f"mixed with the soft labels of the teacher {data.teacher}. All three models were then "
+        "and Wang). Two students of the same architecture were trained for the same number of "
+        f"steps on {data.n_train:,} passages of {data.source}: one only on gold labels, the other "
+        f"on gold mixed with the soft labels of the teacher {data.teacher}. All three models were then "
         f"compared on {data.n_test:,} passages that no student was trained on. {seeds}"
     )
 

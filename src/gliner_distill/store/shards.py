@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gliner_distill.entities import Entity, LabeledPassage, Passage
+from gliner_distill.entities import Entity, LabeledPassage, Passage, count_words
 from gliner_distill.store.manifest import Shard, shard_name
 from gliner_distill.store.quantization import Quantizer
 
@@ -70,7 +70,7 @@ def describe_shard(items: Sequence[LabeledPassage], content: bytes, index: int) 
         sha256=hashlib.sha256(content).hexdigest(),
         index=index,
         n_passages=len(items),
-        n_words=sum(len(item.passage.words) for item in items),
+        n_words=count_words(items),
         n_pairs=sum(len(item.passage.words) * len(item.labels) for item in items),
     )
 
