@@ -1,8 +1,8 @@
-"""The card and the figures of the student of any label, from what was measured of it.
+"""Write the model card and the metrics of the open-label student from its measurements.
 
-In: the folder that `bundled_student.py` fills, with what the benchmarks wrote there. Out:
-`metrics.json` and `README.md` beside the weights. Licences are those that the tables of
-DATA/corpora/SOURCES_*.md state.
+The measurements come from the folder that `bundled_student.py` fills and the benchmarks add to.
+The results are `metrics.json` and `README.md` beside the weights. The licenses are those in the
+tables of DATA/corpora/SOURCES_*.md.
 """
 
 import json
@@ -12,31 +12,32 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from gliner_distill.files import replace_file
+from gliner_distill.files import write_file, write_json
 from gliner_distill.student.files import load_student
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 WATTS = 20
-"""Assumed for the two cores that were used, with their share of the machine."""
+"""The power that the two cores and their share of the machine are assumed to draw."""
 
 
 def write_card(data: Path, out: Path) -> None:
     """Write `metrics.json` and `README.md` into `out/student`."""
     metrics = {
-        "held out": read(out / "held_out" / "open_label.json"),
-        "in domain": read(out / "in_domain_scores" / "open_label.json"),
-        "robustness": read(out / "robustness.json"),
-        "hours": read(out / "hours.json"),
+        "held out": read_json(out / "held_out" / "open_label.json"),
+        "in domain": read_json(out / "in_domain_scores" / "open_label.json"),
+        "robustness": read_json(out / "robustness.json"),
+        "hours": read_json(out / "hours.json"),
     }
     folder = out / "student"
-    replace_file(folder / "metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
-    replace_file(folder / "README.md", render(data, out, metrics).encode())
+    write_json(folder / "metrics.json", metrics)
+    write_file(folder / "README.md", render(data, out, metrics))
 
 
 def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
-    """Return the card."""
+    """Return the text of the card."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["capped"] = mean_share
+    environment.filters["mean_share"] = mean_share
+    environment.filters["share_of"] = share_of
     environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
     student, _ = load_student(out / "student")
     robustness = {
@@ -45,11 +46,11 @@ def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
         if change != "sets"
     }
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        config=read(out / "student" / "student_config.json"),
+        config=read_json(out / "student" / "student_config.json"),
         groups={name: metrics[name] for name in ("held out", "in domain")},
         robustness=robustness,
-        sets=read(out / "sets.json"),
-        licences=read_licences(data / "corpora"),
+        sets=read_json(out / "sets.json"),
+        licenses=read_licenses(data / "corpora"),
         hours=metrics["hours"],
         kilowatt_hours=WATTS * sum(metrics["hours"].values()) / 1000,
         watts=WATTS,
@@ -57,15 +58,24 @@ def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
     )
 
 
-def mean_share(figures: dict[str, Any]) -> float:
-    """Return the mean over sets of the share of the teacher's F1 kept, at most 1 of each."""
-    teacher, student = figures["teacher"]["at 0.5"], figures["student"]["at 0.5"]
-    sets = [name for name in teacher if name not in ("macro", "micro") and teacher[name]]
-    return float(np.mean([min(1.0, student[name] / teacher[name]) for name in sets]))
+def share_of(ours: float, theirs: float) -> str:
+    """Return the share of the teacher's F1 that the student keeps, or a dash if that F1 is 0."""
+    return f"{100 * ours / theirs:.1f}%" if theirs else "-"
 
 
-def read_licences(folder: Path) -> dict[str, tuple[str, str]]:
-    """Return the origin and licence of each set, from the tables of SOURCES_*.md."""
+def mean_share(metrics: dict[str, Any]) -> str:
+    """Return the mean over sets of the share of the teacher's F1 that is kept, each at most 1."""
+    teacher, student = metrics["teacher"]["at 0.5"], metrics["student"]["at 0.5"]
+    shares = [
+        min(1.0, student[name] / f1)
+        for name, f1 in teacher.items()
+        if f1 and name not in ("macro", "micro")
+    ]
+    return share_of(float(np.mean(shares)), 1.0) if shares else "-"
+
+
+def read_licenses(folder: Path) -> dict[str, tuple[str, str]]:
+    """Return the origin and license of each set from the tables in SOURCES_*.md."""
     rows = [
         [cell.strip() for cell in line.strip("| \n").split("|")]
         for path in sorted(folder.glob("SOURCES_*.md"))
@@ -75,6 +85,6 @@ def read_licences(folder: Path) -> dict[str, tuple[str, str]]:
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
-def read(path: Path) -> Any:
-    """Return a JSON file's content."""
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))

@@ -1,9 +1,9 @@
-"""Make the soft labels that ship with the sample: `python recipes/sample_soft_labels.py TEACHER`.
+"""Make the soft labels of the sample: `python recipes/sample_soft_labels.py TEACHER`.
 
-Writes `src/gliner_distill/sample/soft_labels/{train,dev,test}`, the passages asked for their own
-labels, and `sample/subword_vectors`, the teacher's vectors of its pieces. The manifests beside
-the shards keep the teacher's name and hash, the policy and the time it took. Remove both folders
-first to make them anew.
+Writes `soft_labels/{train,dev,test}` beside the sample's passages, which are asked for their own
+labels, and `subword_vectors`, the teacher's vectors of its subword pieces. The manifests keep the
+name and the fingerprint of the teacher, the policy and the time it took. Remove both folders first
+to make them anew.
 """
 
 import sys
@@ -21,7 +21,7 @@ from gliner_distill.teacher.gliner import GLiNERTeacher
 
 
 def main() -> None:
-    """Label the three parts of the sample."""
+    """Label the three splits of the sample."""
     if len(sys.argv) != 2:
         sys.exit("usage: python recipes/sample_soft_labels.py TEACHER")
     torch.manual_seed(0)
@@ -39,7 +39,7 @@ def main() -> None:
         pairs = sum(shard.n_pairs for shard in store.manifest.shards)
         print(
             f"{split}: {len(store)} passages, {pairs:,} pairs, {store.size_bytes:,} bytes, "
-            f"{store.size_bytes / pairs:.2f} bytes a pair, {store.manifest.seconds:.0f} s"
+            f"{store.size_bytes / pairs:.2f} bytes per pair, {store.manifest.seconds:.0f} s"
         )
     texts = chain.from_iterable(passage.words for passage in CorpusFile(sample_path("train")))
     (root / "subword_vectors").mkdir(exist_ok=True)

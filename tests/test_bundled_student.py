@@ -1,4 +1,4 @@
-"""The student of any label that comes with the package: what it is, and that it does its work."""
+"""The student that is installed with the package: its files, and the answers it gives."""
 
 import json
 import re
@@ -27,40 +27,43 @@ def predictor():
     return StudentPredictor(*load_student(bundled_student_path()))
 
 
-def found_in(predictor, text, labels):
+def find_entities(predictor, text, labels):
     words = split_words(text)
     [entities] = predictor.predict_words([[word.text for word in words]], [labels])
     return {
-        (text[words[one.start_word].start_char : words[one.end_word - 1].end_char], one.label)
-        for one in entities
+        (
+            text[words[entity.start_word].start_char : words[entity.end_word - 1].end_char],
+            entity.label,
+        )
+        for entity in entities
     }
 
 
 class TestFiles:
-    def test_take_at_most_13_megabytes_and_hold_no_pickle(self):
+    def test_bundled_files_take_at_most_13_megabytes_and_hold_no_pickle(self):
         files = sorted(bundled_student_path().iterdir())
         assert {file.suffix for file in files} <= {".json", ".md", ".onnx", ".safetensors"}
         assert sum(file.stat().st_size for file in files) <= MAX_BYTES
 
-    def test_hold_a_boundary_student_within_the_limit(self):
+    def test_bundled_files_hold_a_boundary_student_within_the_limit(self):
         student, vocabulary = load_student(bundled_student_path())
         assert student.config.head == BOUNDARY
         assert student.n_parameters <= MAX_PARAMETERS
         assert student.config.n_pieces == len(vocabulary)
         assert student.config.threshold == 0.5
 
-    def test_hold_weights_in_half_precision_that_are_numbers(self):
+    def test_bundled_weights_are_finite_and_in_half_precision(self):
         for weight in load_file(bundled_student_path() / TORCH_WEIGHTS_FILE).values():
             assert weight.dtype == torch.float16
             assert weight.isfinite().all()
 
-    def test_say_how_it_was_calibrated(self):
+    def test_bundled_config_says_how_the_student_was_calibrated(self):
         config = json.loads((bundled_student_path() / CONFIG_FILE).read_text(encoding="utf-8"))
         fitted = config["calibration"]
         assert len(fitted["sets"]) == 12
         assert fitted["mean F1 at 0.5"]["after"] >= fitted["mean F1 at 0.5"]["before"]
 
-    def test_card_has_the_figures_of_the_metrics(self):
+    def test_bundled_card_has_the_figures_of_the_metrics(self):
         metrics = json.loads((bundled_student_path() / "metrics.json").read_text(encoding="utf-8"))
         card = (bundled_student_path() / "README.md").read_text(encoding="utf-8")
         for group in ("held out", "in domain"):
@@ -70,17 +73,17 @@ class TestFiles:
 
 
 class TestAnswers:
-    def test_are_the_plain_ones_and_no_disease(self, predictor):
-        found = found_in(predictor, TEXT, LABELS)
+    def test_bundled_student_finds_the_obvious_entities(self, predictor):
+        found = find_entities(predictor, TEXT, LABELS)
         assert {("Marie Curie", "person"), ("Warsaw", "city"), ("1867", "year")} <= found
         assert not any(label == "disease" for _, label in found)
 
-    def test_are_those_of_the_runtime_without_a_model(self, predictor):
+    def test_bundled_student_answers_like_the_runtime(self, predictor):
         [found] = StudentNER.from_pretrained().inference([TEXT], LABELS)
-        expected = found_in(predictor, TEXT, LABELS)
-        assert {(one["text"], one["label"]) for one in found} == expected
+        expected = find_entities(predictor, TEXT, LABELS)
+        assert {(entity["text"], entity["label"]) for entity in found} == expected
 
-    def test_do_not_depend_on_the_order_of_labels(self, predictor):
+    def test_bundled_student_does_not_depend_on_the_order_of_labels(self, predictor):
         words = [TEXT.split()]
         one = predictor.logits(words, [LABELS])[0]
         other = predictor.logits(words, [LABELS[::-1]])[0]
@@ -88,7 +91,7 @@ class TestAnswers:
             torch.from_numpy(one), torch.from_numpy(other[:, ::-1].copy()), rtol=0, atol=1e-5
         )
 
-    def test_do_not_depend_on_what_else_is_asked(self, predictor):
+    def test_bundled_student_does_not_depend_on_other_labels(self, predictor):
         words = [TEXT.split()]
         alone = predictor.logits(words, [LABELS[:1]])[0]
         among = predictor.logits(words, [LABELS])[0][:, :1]
@@ -96,7 +99,7 @@ class TestAnswers:
             torch.from_numpy(alone), torch.from_numpy(among.copy()), rtol=0, atol=1e-5
         )
 
-    def test_are_the_same_alone_and_in_a_padded_batch(self, predictor):
+    def test_bundled_student_scores_a_passage_alone_as_in_a_padded_batch(self, predictor):
         words = [TEXT.split()[:4], TEXT.split() * 9, TEXT.split()]
         together = predictor.logits(words, [LABELS] * 3)
         for passage, scores in zip(words, together, strict=True):
@@ -106,7 +109,7 @@ class TestAnswers:
             )
 
     @pytest.mark.parametrize("form", [str.upper, str.title])
-    def test_do_not_depend_on_the_case_of_labels(self, predictor, form):
+    def test_bundled_student_does_not_depend_on_the_case_of_labels(self, predictor, form):
         words = [TEXT.split()]
         clean = predictor.logits(words, [LABELS])[0]
         shouted = predictor.logits(words, [tuple(map(form, LABELS))])[0]
