@@ -137,7 +137,7 @@ def train(
     ):
         from gliner_distill.progress import StageProgress
         from gliner_distill.runtime.config import StudentConfig
-        from gliner_distill.training import train as training
+        from gliner_distill.training.train import train as train_on_store
 
         quiet_libraries()
         settings = TrainingSettings(
@@ -154,7 +154,7 @@ def train(
         )
         matched = _load_matched_teacher(teacher, device) if teacher is not None else None
         with StageProgress() as progress:
-            student = training.train(
+            student = train_on_store(
                 store,
                 out,
                 settings,
