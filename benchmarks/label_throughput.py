@@ -1,27 +1,26 @@
-"""Labeling against the bare teacher: `python benchmarks/label_throughput.py TEACHER [OPTIONS]`.
+"""Measure labeling against the bare teacher: `python benchmarks/label_throughput.py TEACHER`.
 
-Rate: `label_corpus` (reading, choosing labels, batching, scoring, encoding, writing; a new store
-each time) and the teacher's forward pass alone on the same length-bucketed batches, collated
-before the clock starts, on all cores in two ways: batch after batch with all of torch's threads
-(the usual way), and several batches at once with a core each (as the teacher does it). The three
-take turns; the figure is the median of the rounds.
+Rate: `label_corpus` (reading, choosing labels, batching, scoring, encoding and writing a new store
+each time) is compared with the teacher's forward pass alone on the same batches of like length,
+collated before the clock starts. The forward pass runs on all cores in two ways: batch after batch
+with all of torch's threads (the usual way), and several batches at once with one core each (as
+`GLiNERTeacher` does it). The three take turns, and the result is the median of the rounds.
 
 Memory: the peak resident memory of a process that labels 1,000 passages and of one that labels
-20,000, with the same passages over and over, cut to --words words.
+20,000. The passages repeat, and are cut to --words words.
 
-The rest: words a second, on one core, of what happens beside scoring: counting the corpus, cutting
-it into jobs with their labels, and encoding and compressing a shard. They say from how many workers
-on one process no longer feeds them.
+The rest: the words per second, on one core, of the work beside scoring: counting the corpus,
+cutting it into jobs with their labels, and encoding and compressing a shard. They tell how many
+workers one process can feed.
 
-Prints Markdown and writes OUT as JSON. The corpus is the sample's training part; --device cuda
-measures a GPU.
+The output is Markdown; OUT gets the results as JSON. The corpus is the training split of the
+sample. --device cuda measures a GPU.
 """
 
 import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -38,7 +37,8 @@ import torch
 from gliner_distill.corpus.reader import CorpusFile, sample_path
 from gliner_distill.corpus.statistics import scan_corpus
 from gliner_distill.entities import Passage
-from gliner_distill.files import replace_file
+from gliner_distill.evaluation.speed import peak_memory_mb
+from gliner_distill.files import write_json
 from gliner_distill.labeling.jobs import ShardJob, ShardLimits, shard_jobs
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy, LabelSampler
@@ -58,22 +58,22 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--passages", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--words", type=int, default=30, help="of a passage, to measure memory")
+    parser.add_argument("--words", type=int, default=30, help="words per passage, for the memory")
     parser.add_argument("--out", type=Path, default=Path("label_throughput.json"))
-    parser.add_argument("--rates-only", action="store_true", help="leave memory out")
+    parser.add_argument("--rates-only", action="store_true", help="do not measure memory")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.memory_of:
         print(json.dumps(measure_memory_here(given.teacher, given.memory_of, given.words)))
         return
-    figures = measure_rates(given.teacher, given.device, given.passages, given.rounds)
-    figures["rest"] = measure_rest(given.rounds)
+    results = measure_rates(given.teacher, given.device, given.passages, given.rounds)
+    results["rest"] = measure_rest(given.rounds)
     counts = () if given.rates_only else COUNTS
-    figures["memory"] = [measure_memory(given.teacher, n, given.words) for n in counts]
-    figures["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
-    figures["torch"] = f"{torch.__version__}, {torch.get_num_threads()} threads"
-    replace_file(given.out, (json.dumps(figures, indent=1) + "\n").encode())
-    print_table(figures)
+    results["memory"] = [measure_memory(given.teacher, n, given.words) for n in counts]
+    results["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
+    results["torch"] = f"{torch.__version__}, {torch.get_num_threads()} threads"
+    write_json(given.out, results)
+    print_table(results)
 
 
 def measure_rates(source: str, device: str, n_passages: int, n_rounds: int) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def measure_rates(source: str, device: str, n_passages: int, n_rounds: int) -> d
     passages = list(islice(CorpusFile(sample_path("train")), n_passages))
     ways = list_ways(teacher, passages)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(n_rounds + 1):  # the first is to warm up
+    for _ in range(n_rounds + 1):  # the first one warms up
         for name, way in ways.items():
             started = time.perf_counter()
             way()
@@ -94,9 +94,11 @@ def measure_rates(source: str, device: str, n_passages: int, n_rounds: int) -> d
         "device": device if device == "cpu" else torch.cuda.get_device_name(),
         "passages": n_passages,
         "words": n_words,
-        "seconds": {name: [round(one, 3) for one in times[1:]] for name, times in seconds.items()},
-        "passages_a_second": rates,
-        "words_a_second": {name: rate * n_words / n_passages for name, rate in rates.items()},
+        "seconds": {
+            name: [round(time_s, 3) for time_s in times[1:]] for name, times in seconds.items()
+        },
+        "passages_per_second": rates,
+        "words_per_second": {name: rate * n_words / n_passages for name, rate in rates.items()},
         "share_of_forward": rates["label"] / max(rates["forward"], rates["forward, parallel"]),
     }
 
@@ -128,8 +130,8 @@ def measure_rest(n_rounds: int) -> dict[str, float]:
 
 
 def list_ways(teacher: GLiNERTeacher, passages: list[Passage]) -> dict[str, Callable[[], None]]:
-    draw = LabelSampler(POLICY, scan_corpus(passages).label_counts)
-    labels = [draw.choose(position, passage) for position, passage in enumerate(passages)]
+    sampler = LabelSampler(POLICY, scan_corpus(passages).label_counts)
+    labels = [sampler.choose(position, passage) for position, passage in enumerate(passages)]
     batches = teacher.collate([passage.words for passage in passages], labels)
 
     def forward() -> None:
@@ -153,12 +155,12 @@ def measure_memory(source: str, n_passages: int, n_words: int) -> dict[str, Any]
     ran = subprocess.run(
         [*command, "--words", str(n_words)], check=True, capture_output=True, text=True
     )
-    found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    return found
+    measured: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return measured
 
 
 class Repeated:
-    """The sample's training passages, cut short, over and over."""
+    """The training passages of the sample, cut short and repeated."""
 
     def __init__(self, n_passages: int, n_words: int) -> None:
         self._n_passages, self._n_words = n_passages, n_words
@@ -168,7 +170,9 @@ class Repeated:
         while left:
             for passage in islice(CorpusFile(sample_path("train")), left):
                 left -= 1
-                kept = tuple(one for one in passage.entities if one.end_word <= self._n_words)
+                kept = tuple(
+                    entity for entity in passage.entities if entity.end_word <= self._n_words
+                )
                 yield replace(passage, words=passage.words[: self._n_words], entities=kept)
 
 
@@ -182,19 +186,19 @@ def measure_memory_here(source: str, n_passages: int, n_words: int) -> dict[str,
         "passages": n_passages,
         "words": store.manifest.n_words,
         "seconds": round(time.perf_counter() - started, 1),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_memory_mb()[0],
     }
 
 
-def print_table(figures: dict[str, Any]) -> None:
-    print(f"{figures['device']}; {figures['machine']}; torch {figures['torch']}")
+def print_table(results: dict[str, Any]) -> None:
+    print(f"{results['device']}; {results['machine']}; torch {results['torch']}")
     print("| | passages/s | words/s |\n|---|---:|---:|")
-    for name, rate in figures["passages_a_second"].items():
-        print(f"| {name} | {rate:.1f} | {figures['words_a_second'][name]:,.0f} |")
-    print(f"\nlabel / the faster forward: {figures['share_of_forward']:.1%}")
-    for name, rate in figures["rest"].items():
+    for name, rate in results["passages_per_second"].items():
+        print(f"| {name} | {rate:.1f} | {results['words_per_second'][name]:,.0f} |")
+    print(f"\nlabel / the faster forward: {results['share_of_forward']:.1%}")
+    for name, rate in results["rest"].items():
         print(f"{name}: {rate:,.0f} words/s on one core")
-    for row in figures["memory"]:
+    for row in results["memory"]:
         print(f"{row['passages']:,} passages, {row['words']:,} words: {row['peak_mb']:,.0f} MB")
 
 

@@ -1,15 +1,15 @@
-"""What a coarser code of the scores costs: `python benchmarks/quantization.py TEACHER OUT`.
+"""Measure the cost of coarser quantization: `python benchmarks/quantization.py TEACHER OUT`.
 
-The teacher scores the sample once in full precision. Size: the training part with own labels alone
-and with 8 negatives, as shards of each code. Entities: how many of those decoded from full
-precision at 0.5 and 0.3 a code changes (dev and test, 8 negatives). Students: trained on the
-training part in full precision and as each code gives it back, same seeds and settings, measured on
-test against the teacher in full precision and against gold. Writes OUT/quantization.json and prints
-Markdown; students that are finished in OUT are not trained again.
+The teacher scores the sample once in full precision. Three things are then measured for each
+quantizer. Size: the training split as a shard, with its own labels alone and with 8 negatives.
+Entities: how many of the entities decoded from full precision at thresholds 0.5 and 0.3 change (dev
+and test, 8 negatives). Students: trained on the training split as each quantizer gives it back,
+with the same seeds and settings as in full precision, and compared on test with the teacher in full
+precision and with gold. The results go to OUT/quantization.json and are printed as Markdown.
+Students that are finished in OUT are not trained again.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from gliner_distill.corpus.reader import read_passages, sample_path
 from gliner_distill.corpus.statistics import scan_corpus
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import LabeledPassage
-from gliner_distill.files import replace_file
+from gliner_distill.files import write_json
 from gliner_distill.labeling.jobs import ShardJob, score_job
 from gliner_distill.labeling.policy import LabelPolicy, LabelSampler
 from gliner_distill.metrics import mean_and_spread
@@ -35,7 +35,7 @@ from gliner_distill.training.loop import train_student
 from gliner_distill.training.run import read_metrics
 from gliner_distill.training.settings import TrainingSettings
 
-CODES: dict[str, Quantizer | None] = {"full": None, "uniform": UNIFORM, "compact": COMPACT}
+VARIANTS: dict[str, Quantizer | None] = {"full": None, "uniform": UNIFORM, "compact": COMPACT}
 MEASURES = ("f1_vs_teacher", "span_f1_vs_teacher", "f1_vs_gold", "span_f1_vs_gold")
 
 
@@ -50,48 +50,48 @@ def main() -> None:
     train, test = score("train", 0, teacher), score("test", 0, teacher)
     more = score("train", 8, teacher)
     asked = score("dev", 8, teacher) + score("test", 8, teacher)
-    figures: dict[str, Any] = {}
-    for name, code in CODES.items():
-        figures[name] = {"students": measure_students(name, code, train, test, given)}
-        if code is not None:
-            figures[name]["bytes a pair"] = {
-                "own labels": measure_size(train, code),
-                "8 negatives": measure_size(more, code),
+    results: dict[str, Any] = {}
+    for name, quantizer in VARIANTS.items():
+        results[name] = {"students": measure_students(name, quantizer, train, test, given)}
+        if quantizer is not None:
+            results[name]["bytes per pair"] = {
+                "own labels": measure_size(train, quantizer),
+                "8 negatives": measure_size(more, quantizer),
             }
-            figures[name]["entities changed"] = {
-                threshold: count_changed(asked, code, threshold) for threshold in (0.5, 0.3)
+            results[name]["entities changed"] = {
+                threshold: count_changed(asked, quantizer, threshold) for threshold in (0.5, 0.3)
             }
-    replace_file(given.out / "quantization.json", (json.dumps(figures, indent=1) + "\n").encode())
-    print_tables(figures)
+    write_json(given.out / "quantization.json", results)
+    print_tables(results)
 
 
 def score(split: Any, negatives: int, teacher: Teacher) -> list[LabeledPassage]:
     passages = list(read_passages(sample_path(split)))
     policy = LabelPolicy(negatives=negatives)
-    draw = LabelSampler(policy, scan_corpus(passages).label_counts)
-    labels = [draw.choose(position, passage) for position, passage in enumerate(passages)]
+    sampler = LabelSampler(policy, scan_corpus(passages).label_counts)
+    labels = [sampler.choose(position, passage) for position, passage in enumerate(passages)]
     return score_job(ShardJob(0, passages, labels), teacher, policy)
 
 
-def degrade(items: Sequence[LabeledPassage], code: Quantizer | None) -> list[LabeledPassage]:
-    if code is None:
+def degrade(items: Sequence[LabeledPassage], quantizer: Quantizer | None) -> list[LabeledPassage]:
+    if quantizer is None:
         return list(items)
-    return [replace(item, probs=code.decode(code.encode(item.probs))) for item in items]
+    return [replace(item, probs=quantizer.decode(quantizer.encode(item.probs))) for item in items]
 
 
-def measure_size(items: Sequence[LabeledPassage], code: Quantizer) -> dict[str, float]:
+def measure_size(items: Sequence[LabeledPassage], quantizer: Quantizer) -> dict[str, float]:
     n_pairs = sum(len(item.passage.words) * len(item.labels) for item in items)
-    whole = encode_shard(items, code, ShardOrigin("", "", 0))
+    whole = encode_shard(items, quantizer, ShardOrigin("", "", 0))
     blank = [replace(item, probs=item.probs[:0]) for item in items]
-    rest = encode_shard(blank, code, ShardOrigin("", "", 0))
+    rest = encode_shard(blank, quantizer, ShardOrigin("", "", 0))
     return {"all": len(whole) / n_pairs, "scores": (len(whole) - len(rest)) / n_pairs}
 
 
 def count_changed(
-    items: Sequence[LabeledPassage], code: Quantizer, threshold: float
+    items: Sequence[LabeledPassage], quantizer: Quantizer, threshold: float
 ) -> dict[str, int]:
     changed = total = 0
-    for item, coded in zip(items, degrade(items, code), strict=True):
+    for item, coded in zip(items, degrade(items, quantizer), strict=True):
         exact = set(decode_entities(item.probs, item.labels, threshold=threshold))
         found = set(decode_entities(coded.probs, item.labels, threshold=threshold))
         changed += len(exact - found)
@@ -101,7 +101,7 @@ def count_changed(
 
 def measure_students(
     name: str,
-    code: Quantizer | None,
+    quantizer: Quantizer | None,
     train: Sequence[LabeledPassage],
     test: Sequence[LabeledPassage],
     given: argparse.Namespace,
@@ -111,14 +111,14 @@ def measure_students(
     )
     split = make_split("test", test, vocabulary)
     config = StudentConfig(len(vocabulary), threshold=THRESHOLDS["student_distilled"])
-    found: dict[str, list[float]] = {measure: [] for measure in MEASURES}
+    measured: dict[str, list[float]] = {measure: [] for measure in MEASURES}
     for seed in range(given.seeds):
         student = initialize_student(vocabulary, pieces, config, seed=seed)
         folder = given.out / f"{name}-seed-{seed}"
         train_student(
             student,
             vocabulary,
-            degrade(train, code),
+            degrade(train, quantizer),
             folder,
             replace(TrainingSettings(), seed=seed),
             splits=[split],
@@ -126,25 +126,28 @@ def measure_students(
         )
         last = read_metrics(folder)[-1]
         for measure in MEASURES:
-            found[measure].append(last[measure])
-    return found
+            measured[measure].append(last[measure])
+    return measured
 
 
-def print_tables(figures: dict[str, Any]) -> None:
-    print("| code | own labels: all / scores | 8 negatives: all / scores | entities changed |")
+def print_tables(results: dict[str, Any]) -> None:
+    print(
+        "| quantization | own labels: all / scores | 8 negatives: all / scores | entities changed |"
+    )
     print("|---|---:|---:|---|")
-    for name, row in figures.items():
-        if "bytes a pair" in row:
+    for name, row in results.items():
+        if "bytes per pair" in row:
             sizes = [
-                f"{one['all']:.2f} / {one['scores']:.2f}" for one in row["bytes a pair"].values()
+                f"{size['all']:.2f} / {size['scores']:.2f}"
+                for size in row["bytes per pair"].values()
             ]
             changed = ", ".join(
-                f"{one['changed']} of {one['of']:,} at {threshold}"
-                for threshold, one in row["entities changed"].items()
+                f"{count['changed']} of {count['of']:,} at {threshold}"
+                for threshold, count in row["entities changed"].items()
             )
             print(f"| {name} | {sizes[0]} | {sizes[1]} | {changed} |")
     print("\n| students | " + " | ".join(MEASURES) + " |\n|---" + "|---:" * len(MEASURES) + "|")
-    for name, row in figures.items():
+    for name, row in results.items():
         cells = []
         for measure in MEASURES:
             mean, spread = mean_and_spread(row["students"][measure])

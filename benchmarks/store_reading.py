@@ -1,9 +1,10 @@
-"""How fast training reads a store: `python benchmarks/store_reading.py [STORE] [--rounds N]`.
+"""Measure how fast training reads a store: `python benchmarks/store_reading.py [STORE]`.
 
-By default the sample's training part. Three stages, each with the ones before it, in one thread:
-passages with their probabilities; examples (words as pieces, targets); padded batches of 8, as the
-training loop takes them. And random access: one passage's scores alone, one whole passage. Prints
-Markdown: the median of the rounds.
+The store is the training split of the sample by default. The reading is measured in three stages,
+each of which includes the one before it, in one thread: passages with their probabilities; examples
+(words as pieces, with targets); and padded batches of 8, as the training loop takes them. Random
+access is measured for the scores of one passage and for one whole passage. The output is Markdown
+with the medians of the rounds.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from statistics import median
 from gliner_distill.corpus.reader import sample_path
 from gliner_distill.runtime.heads import SOFTMAX
 from gliner_distill.store.store import SoftLabelStore
+from gliner_distill.store.subword_vectors import VECTORS_FILE
 from gliner_distill.student.heads import torch_head
 from gliner_distill.student.initialization import load_or_train_vocabulary
 from gliner_distill.training.data import collate_examples, make_example
@@ -28,13 +30,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     sample = sample_path("train").parent
     parser.add_argument("store", nargs="?", type=Path, default=sample / "soft_labels" / "train")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=7, help="timed rounds per stage")
     given = parser.parse_args()
     store = SoftLabelStore(given.store)
-    own = given.store / "subword_vectors.safetensors"
-    vocabulary, _ = load_or_train_vocabulary(
-        given.store if own.exists() else sample / "subword_vectors", list(store)
-    )
+    has_vectors = (given.store / VECTORS_FILE).exists()
+    vectors = given.store if has_vectors else sample / "subword_vectors"
+    vocabulary, _ = load_or_train_vocabulary(vectors, list(store))
 
     head = torch_head(SOFTMAX)
 
@@ -60,8 +61,8 @@ def main() -> None:
     for name, stage in (("passages", read), ("examples", make_examples), ("batches", make_batches)):
         print(f"| {name} | {n_words / time_median(stage, given.rounds):,.0f} |")
 
-    draw = random.Random(0)
-    positions = [draw.randrange(len(store)) for _ in range(LOOKS)]
+    rng = random.Random(0)
+    positions = [rng.randrange(len(store)) for _ in range(LOOKS)]
 
     def look_at_scores() -> None:
         for position in positions:
@@ -78,7 +79,7 @@ def main() -> None:
 
 def time_median(work: Callable[[], None], n_rounds: int) -> float:
     times = []
-    for _ in range(n_rounds + 1):  # the first is to warm up
+    for _ in range(n_rounds + 1):  # the first one warms up
         started = time.perf_counter()
         work()
         times.append(time.perf_counter() - started)

@@ -1,12 +1,12 @@
 """Teach with a dictionary: `python examples/label_with_a_dictionary.py FOLDER`.
 
-A teacher is any object with a name, a fingerprint and `score_passages`. This one looks words up, as
-a gazetteer does, and labels three passages into a soft-label store in FOLDER. What finds entities
-in another way differs in `find_entities` alone. With spaCy (3.2 or later), its tokens being our
-words:
+A teacher is any object with a name, a fingerprint and `score_passages`. This one looks words up in
+a dictionary and labels three passages into a soft-label store in FOLDER. A teacher that finds
+entities in another way needs only another `find_entities`. With spaCy (3.2 or later), whose tokens
+are then our words:
 
     doc = nlp(spacy.tokens.Doc(nlp.vocab, words=list(words)))
-    for span in doc.ents:  # it gives no scores, so they are 1.0
+    for span in doc.ents:  # spaCy gives no scores, so they are 1.0
         yield Entity(span.start, span.end, span.label_)
 """
 
@@ -35,11 +35,11 @@ TEXTS = (
 
 
 class DictionaryTeacher:
-    """Finds surface forms, the longest first, each with a confidence for its labels."""
+    """A teacher that looks up names, the longest first, with a confidence for each label."""
 
     def __init__(self, forms: dict[str, dict[str, float]]) -> None:
         self.name = "dictionary"
-        # It must change whenever the scores may: a store is not continued by another teacher.
+        # The fingerprint changes with the dictionary, so that a store never mixes two versions.
         self.fingerprint = hashlib.sha256(json.dumps(forms, sort_keys=True).encode()).hexdigest()
         self._forms = {words_of(form): labels for form, labels in forms.items()}
         self._max_words = max(map(len, self._forms))
@@ -47,14 +47,14 @@ class DictionaryTeacher:
     def score_passages(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[Probabilities]:
-        """Return one array a passage, shape `(words, labels, 3)`."""
+        """Return one array per passage, shape `(words, labels, 3)`."""
         return [
             entities_to_probs(self.find_entities(words), asked, len(words))
             for words, asked in zip(passages, labels, strict=True)
         ]
 
     def find_entities(self, words: Sequence[str]) -> Iterator[Entity]:
-        """Yield the entities of a passage: one for each label of a form that it holds."""
+        """Yield the entities of a passage: one for each label of each name in it."""
         start = 0
         while start < len(words):
             ends = range(min(start + self._max_words, len(words)), start, -1)
@@ -65,7 +65,7 @@ class DictionaryTeacher:
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """Return a text's words as a passage holds them."""
+    """Return the words of a text, as a passage holds them."""
     return tuple(word.text for word in split_words(text))
 
 

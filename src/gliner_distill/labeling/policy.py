@@ -1,8 +1,8 @@
 """Choose the labels to ask about a passage, and their wording.
 
-A `LabelPolicy` with the number of passages of each label in the corpus gives a `LabelSampler`, which
-chooses the labels of a passage. The choice depends on the seed and the passage's position alone, so
-it is the same whoever makes it and in whatever order.
+A `LabelPolicy` and the number of passages that have each label give a `LabelSampler`, which chooses
+the labels of a passage. The choice depends on the seed and the passage's position alone, so it is
+the same whoever makes it and in whatever order.
 """
 
 import random
