@@ -1,6 +1,8 @@
 """Passages and words: the labels of a passage, and the words of a text."""
 
 import numpy as np
+import pytest
+from gliner.data_processing.tokenizer import WhitespaceTokenSplitter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,3 +50,23 @@ def test_count_words_counts_plain_and_labeled_passages() -> None:
     labeled = LabeledPassage(passage, ("person",), np.zeros((2, 1, 3), np.float32))
     assert count_words([]) == 0
     assert count_words([passage, labeled]) == 4
+
+
+class TestSplitWords:
+    @given(st.text(max_size=60))
+    def test_split_words_equals_gliner_on_any_text(self, text: str) -> None:
+        expected = list(WhitespaceTokenSplitter()(text))
+        assert [
+            (word.text, word.start_char, word.end_char) for word in split_words(text)
+        ] == expected
+
+    @given(st.text(alphabet="aB1-_ .,'é漢\u200b\t\n", max_size=30))
+    def test_split_words_equals_gliner_around_hyphens_and_underscores(self, text: str) -> None:
+        expected = list(WhitespaceTokenSplitter()(text))
+        assert [
+            (word.text, word.start_char, word.end_char) for word in split_words(text)
+        ] == expected
+
+    @pytest.mark.parametrize("text", ["", " ", "\n\t\u00a0"])
+    def test_split_words_of_blank_text_is_empty(self, text: str) -> None:
+        assert split_words(text) == []
