@@ -1,4 +1,4 @@
-"""Words' and labels' vectors in numpy against torch, and what keeping them may not change."""
+"""The vectors of words and labels in numpy against torch, with and without their caches."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from gliner_distill.runtime import embeddings as word_vectors
 from gliner_distill.runtime.embeddings import (
     PIECE_SCALES,
     PIECES,
@@ -29,7 +28,7 @@ PASSAGES = [
 
 
 class CountingVocabulary:
-    """A vocabulary that keeps what it was asked."""
+    """A vocabulary that records what it was asked."""
 
     def __init__(self, vocabulary):
         self._vocabulary = vocabulary
@@ -44,13 +43,19 @@ class CountingVocabulary:
         return self._vocabulary.encode_label(label)
 
 
-def make_word_vectors(bundle, vocabulary=None):
-    return WordVectors(vocabulary or bundle.vocabulary, PieceTable(bundle.weights), bundle.weights)
-
-
-def make_label_vectors(bundle, vocabulary=None, *, n_kinds=3):
+def make_word_vectors(bundle, vocabulary=None, **limits):
     table = PieceTable(bundle.weights)
-    return LabelVectors(vocabulary or bundle.vocabulary, table, bundle.weights, n_kinds=n_kinds)
+    return WordVectors(vocabulary or bundle.vocabulary, table, bundle.weights, **limits)
+
+
+def make_label_vectors(bundle, vocabulary=None, *, n_vectors=3, **limits):
+    return LabelVectors(
+        vocabulary or bundle.vocabulary,
+        PieceTable(bundle.weights),
+        bundle.weights,
+        n_vectors=n_vectors,
+        **limits,
+    )
 
 
 @contextmanager
@@ -90,7 +95,9 @@ def bundle(student, small_vocabulary):
 
 
 class TestWords:
-    def test_have_torchs_vectors_padded_with_zeros(self, student, bundle, small_vocabulary):
+    def test_word_vectors_equal_torch_and_are_padded_with_zeros(
+        self, student, bundle, small_vocabulary
+    ):
         embedded, n_words = make_word_vectors(bundle).embed(PASSAGES)
         assert embedded.dtype == np.float32
         assert n_words.tolist() == [10, 1, 4]
@@ -99,59 +106,52 @@ class TestWords:
         np.testing.assert_allclose(embedded, expected, rtol=0, atol=1e-6)
         assert not embedded[1, 1:].any()
 
-    def test_have_the_same_vectors_when_asked_again_and_elsewhere(self, bundle):
+    def test_word_vectors_do_not_depend_on_position_or_earlier_calls(self, bundle):
         vectors = make_word_vectors(bundle)
         first, _ = vectors.embed(PASSAGES)
         again, _ = vectors.embed([["new", *PASSAGES[0]]])
         np.testing.assert_array_equal(again[0, 1:], first[0])
 
-    def test_are_looked_up_once_but_those_of_more_than_100_characters(
-        self, bundle, small_vocabulary
-    ):
+    def test_word_vectors_caches_words_of_up_to_100_characters(self, bundle, small_vocabulary):
         vocabulary = CountingVocabulary(small_vocabulary)
         vectors = make_word_vectors(bundle, vocabulary)
         for _ in range(2):
             vectors.embed([["mary", "x" * 100, "x" * 101], ["mary"]])
         assert sorted(vocabulary.asked) == sorted(["mary", "x" * 100, "x" * 101, "x" * 101])
 
-    def test_have_the_same_vectors_when_more_come_than_are_kept(
-        self, bundle, small_vocabulary, monkeypatch
-    ):
+    def test_word_vectors_stay_the_same_when_the_cache_is_emptied(self, bundle, small_vocabulary):
         passages = [[f"word{number % 23}" for number in range(at, at + 9)] for at in range(40)]
         expected = [make_word_vectors(bundle).embed([words])[0] for words in passages]
-        monkeypatch.setattr(word_vectors, "_MAX_KEPT_WORDS", 12)
         vocabulary = CountingVocabulary(small_vocabulary)
-        vectors = make_word_vectors(bundle, vocabulary)
+        vectors = make_word_vectors(bundle, vocabulary, max_words=12)
         for words, right in zip(passages, expected, strict=True):
             np.testing.assert_allclose(vectors.embed([words])[0], right, rtol=0, atol=1e-6)
         assert len(vocabulary.asked) > 23  # some were forgotten
 
-    def test_may_be_more_at_once_than_are_kept(self, bundle, monkeypatch):
+    def test_word_vectors_embeds_more_words_than_the_cache_holds(self, bundle):
         words = [f"word{number}" for number in range(3000)]
         expected, _ = make_word_vectors(bundle).embed([words])
-        monkeypatch.setattr(word_vectors, "_MAX_KEPT_WORDS", 12)
-        vectors = make_word_vectors(bundle)
+        vectors = make_word_vectors(bundle, max_words=12)
         for _ in range(2):
             np.testing.assert_allclose(vectors.embed([words])[0], expected, rtol=0, atol=1e-6)
 
-    def test_have_the_same_vectors_from_several_threads(self, bundle, monkeypatch):
+    def test_word_vectors_are_the_same_from_several_threads(self, bundle):
         draws = np.random.default_rng(0)
         passages = [
             [f"word{number}" for number in draws.integers(0, 60, 20)] + ["x" * 120]
             for _ in range(200)
         ]
         expected = [make_word_vectors(bundle).embed([words])[0] for words in passages]
-        monkeypatch.setattr(word_vectors, "_MAX_KEPT_WORDS", 40)
-        vectors = make_word_vectors(bundle)
+        vectors = make_word_vectors(bundle, max_words=40)
         with threads_that_switch_often(), ThreadPoolExecutor(8) as threads:
             found = list(threads.map(lambda words: vectors.embed([words])[0], passages))
-        for one, right in zip(found, expected, strict=True):
-            np.testing.assert_allclose(one, right, rtol=0, atol=1e-6)
+        for embedded, right in zip(found, expected, strict=True):
+            np.testing.assert_allclose(embedded, right, rtol=0, atol=1e-6)
 
-    def test_have_the_vectors_of_pieces_in_eight_bits(self, build_student, small_vocabulary):
+    def test_word_vectors_of_int8_pieces_equal_torch(self, build_student, small_vocabulary):
         student = build_student(seed=3)
         with torch.no_grad():
-            student.pieces.weight[5] = 0  # of which no scale can be taken
+            student.pieces.weight[5] = 0  # a row without a scale
         quantized = quantize_weights(make_bundle(student, small_vocabulary))
         codes, scales = quantized.weights[PIECES], quantized.weights[PIECE_SCALES]
         assert codes.dtype == np.int8
@@ -171,42 +171,41 @@ class TestWords:
 class TestLabels:
     @pytest.mark.parametrize("head", ["boundary", "softmax"])
     @pytest.mark.parametrize("hidden", [0, 16])
-    def test_have_torchs_vectors(self, head, hidden, build_student, small_vocabulary):
+    def test_label_vectors_equal_torch(self, head, hidden, build_student, small_vocabulary):
         student = build_student(head=head, label_hidden_width=hidden, seed=1)
         with torch.no_grad():  # so that GELU is asked beyond where it is a straight line
             student.pieces.weight.mul_(6)
         bundle = make_bundle(student, small_vocabulary)
-        n_kinds = 3 if head == "boundary" else 1
-        encoded = make_label_vectors(bundle, n_kinds=n_kinds).encode(LABELS)
-        assert encoded.shape == (len(LABELS), n_kinds, 16)
+        n_vectors = 3 if head == "boundary" else 1
+        encoded = make_label_vectors(bundle, n_vectors=n_vectors).encode(LABELS)
+        assert encoded.shape == (len(LABELS), n_vectors, 16)
         expected = encode_labels_with_torch(student, small_vocabulary, LABELS)
         np.testing.assert_allclose(encoded, expected, rtol=0, atol=1e-5)
         assert len(np.unique(encoded[:, 0, 0])) == len(LABELS)
 
-    def test_may_be_none_or_given_twice(self, bundle):
+    def test_label_vectors_of_no_labels_and_of_duplicates(self, bundle):
         vectors = make_label_vectors(bundle)
         assert vectors.encode([]).shape == (0, 3, 16)
         twice = vectors.encode(["city", "person", "city"])
         np.testing.assert_array_equal(twice[0], twice[2])
         assert (twice[0] != twice[1]).any()
 
-    def test_are_looked_up_once(self, bundle, small_vocabulary):
+    def test_label_vectors_caches_labels(self, bundle, small_vocabulary):
         vocabulary = CountingVocabulary(small_vocabulary)
         vectors = make_label_vectors(bundle, vocabulary)
         for labels in (["city", "city"], ["person", "city"]):
             vectors.encode(labels)
         assert vocabulary.asked == ["city", "person"]
 
-    def test_have_the_same_vectors_when_more_come_than_are_kept(self, bundle, monkeypatch):
+    def test_label_vectors_stay_the_same_when_the_cache_is_emptied(self, bundle):
         sets = [[f"label {number % 11}" for number in range(at, at + 4)] for at in range(30)]
         expected = [make_label_vectors(bundle).encode(labels) for labels in sets]
-        monkeypatch.setattr(word_vectors, "_MAX_KEPT_LABELS", 3)
-        vectors = make_label_vectors(bundle)
+        vectors = make_label_vectors(bundle, max_labels=3)
         for labels, right in zip(sets, expected, strict=True):
             np.testing.assert_allclose(vectors.encode(labels), right, rtol=0, atol=1e-5)
 
 
-def test_gelu_is_torchs_within_a_millionth():
+def test_gelu_equals_torch_within_a_millionth():
     x = np.linspace(-8, 8, 100_001, dtype=np.float32)
     expected = torch.nn.functional.gelu(torch.from_numpy(x).double()).numpy()
     assert np.abs(gelu(x) - expected).max() <= 1e-6

@@ -1,4 +1,4 @@
-"""Labels as users give them: what is read, and that what is refused is named."""
+"""Labels as users give them: every form that is read, and the naming of what is refused."""
 
 import numpy as np
 import pytest
@@ -28,58 +28,58 @@ class TestReadLabelSet:
         ],
         ids=["list", "tuple", "mapping", "keys", "array", "duplicates"],
     )
-    def test_reads_each_label_once_in_order(self, labels):
+    def test_read_label_set_returns_each_label_once_in_order(self, labels):
         assert read_label_set(labels) == TWO
 
-    def test_reads_a_generator(self):
+    def test_read_label_set_takes_a_generator(self):
         assert read_label_set(label for label in ("person", "city")) == TWO
 
-    def test_reads_one_string_as_one_label(self):
+    def test_read_label_set_takes_one_string_as_one_label(self):
         assert read_label_set("place name") == (("place name", "place name"),)
 
-    def test_reads_descriptions_in_place_of_names(self):
+    def test_read_label_set_pairs_labels_with_descriptions(self):
         assert read_label_set({"per": "name of a person"}) == (("per", "name of a person"),)
 
     @pytest.mark.parametrize("labels", [[], (), {}])
-    def test_reads_nothing_as_no_labels(self, labels):
+    def test_read_label_set_of_nothing_is_empty(self, labels):
         assert read_label_set(labels) == ()
 
-    def test_gives_encoded_labels_back(self):
+    def test_read_label_set_takes_encoded_labels(self):
         encoded = EncodedLabels(("per",), ("a person",), np.zeros((1, 3, 4), np.float32))
         assert read_label_set(encoded) == (("per", "a person"),)
 
     @pytest.mark.parametrize(
         ("labels", "said"),
         [
-            (None, r"labels is None; expected a list of strings"),
-            (b"city", r"labels is b'city'; expected a list of strings"),
-            (5, r"labels is 5; expected a list of strings"),
-            (["city", None], r"labels holds None; expected strings alone"),
-            (["city", b"person"], r"labels holds b'person'; expected strings alone"),
-            (["city", 3], r"labels holds 3; expected strings alone"),
+            (None, r"labels is None"),
+            (b"city", r"labels is b'city'"),
+            (5, r"labels is 5"),
+            (["city", None], r"labels holds None"),
+            (["city", b"person"], r"labels holds b'person'"),
+            (["city", 3], r"labels holds 3"),
             (["city", ""], r"labels holds a blank label"),
             (["city", " \t\n"], r"labels holds a blank label"),
             ("", r"labels holds a blank label"),
-            ({"city": None}, r"labels holds None; expected strings alone"),
+            ({"city": None}, r"labels holds None"),
             ({"city": " "}, r"labels holds a blank label"),
-            ({7: "city"}, r"labels holds 7; expected strings alone"),
-            (["x" * 3, ["y" * 100]], r"labels holds \['yyy.*\.\.\.; expected strings alone"),
+            ({7: "city"}, r"labels holds 7"),
+            (["x" * 3, ["y" * 100]], r"labels holds \['yyy.*\.\.\."),
         ],
     )
-    def test_refuses_what_is_no_label_and_says_what_it_is(self, labels, said):
+    def test_read_label_set_refuses_and_shows_a_wrong_value(self, labels, said):
         with pytest.raises(InputError, match=said):
             read_label_set(labels)
 
-    def test_refuses_with_an_error_that_is_also_a_value_error(self):
+    def test_read_label_set_raises_a_value_error_too(self):
         with pytest.raises(ValueError, match="labels is None") as error:
             read_label_set(None)
         assert isinstance(error.value, DistillError)
 
-    def test_calls_the_labels_as_it_is_told(self):
+    def test_read_label_set_names_the_argument_as_told(self):
         with pytest.raises(InputError, match=r"^labels\[3\] holds 1; expected"):
             read_label_set([1], where="labels[3]")
 
-    def test_reads_ten_thousand_labels_and_no_more(self):
+    def test_read_label_set_takes_at_most_10000_labels(self):
         labels = [f"label {number}" for number in range(MAX_LABELS)]
         assert len(read_label_set([*labels, *labels])) == MAX_LABELS
         with pytest.raises(InputError, match="labels holds more than 10,000 labels"):
@@ -102,22 +102,22 @@ class TestPerText:
             (None, False),
         ],
     )
-    def test_is_told_by_a_list_or_mapping_among_them(self, labels, expected):
+    def test_is_per_text_looks_for_a_list_or_mapping(self, labels, expected):
         assert is_per_text(labels) is expected
 
-    def test_sets_are_read_each_by_itself(self):
+    def test_read_per_text_reads_each_set_on_its_own(self):
         read = read_per_text([["city", "city"], (), {"per": "a person"}, ("person", "city")])
         assert read == [(("city", "city"),), (), (("per", "a person"),), TWO]
 
     @pytest.mark.parametrize(
         ("labels", "said"),
         [
-            ([["city"], "person"], r"labels\[1\] is 'person'; where one text has a list"),
-            ([["city"], None], r"labels\[1\] is None; where one text has a list"),
-            ([["city"], ["person", 3]], r"labels\[1\] holds 3; expected strings alone"),
+            ([["city"], "person"], r"labels\[1\] is 'person'"),
+            ([["city"], None], r"labels\[1\] is None"),
+            ([["city"], ["person", 3]], r"labels\[1\] holds 3"),
             ([{"city": ""}], r"labels\[0\] holds a blank label"),
         ],
     )
-    def test_sets_that_are_refused_are_named_by_their_place(self, labels, said):
+    def test_read_per_text_names_the_position_of_a_wrong_set(self, labels, said):
         with pytest.raises(InputError, match=said):
             read_per_text(labels)

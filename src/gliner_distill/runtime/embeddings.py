@@ -1,7 +1,7 @@
-"""Vectors of words and labels from a student's tables, in numpy: what a `Student` computes.
+"""Compute the vectors of words and labels from a student's weights, in numpy, as `Student` does.
 
-In: words, labels. Out: what goes into the graph of `words.onnx`. A word's vector is the mean of its
-pieces' plus that of its shape; each is computed once and kept, up to a bound.
+In: words and labels. Out: the inputs of the graph in `words.onnx`. The vector of a word is the mean
+of its pieces' vectors plus a vector of its shape. Each vector is computed once and then cached.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,37 +17,41 @@ from gliner_distill.runtime.vocabulary import Vocabulary
 Array = NDArray[np.float32]
 
 
-_MAX_KEPT_WORDS: Final = 65_536
+_MAX_CACHED_WORDS: Final = 65_536
+_MAX_CACHED_LABELS: Final = 8_192
 
+# The vocabulary reads no more of a word. Longer words are rare and their keys large.
+_MAX_CACHED_CHARS = 100
 
-_MAX_KEPT_CHARS = 100
-
-
-_MAX_KEPT_LABELS = 8_192
-
-
-PIECES, PIECE_SCALES, SHAPES = "pieces.weight", "pieces.scale", "shapes.weight"
+PIECES: Final = "pieces.weight"
+PIECE_SCALES: Final = "pieces.scale"
+SHAPES: Final = "shapes.weight"
 
 
 class PieceTable:
-    """Subword pieces' vectors, in the precision of their file.
+    """The vectors of subword pieces, in the precision of their file.
 
     Args:
-        tables: `pieces.weight`, shape `(pieces, width)`, and, where that is int8, `pieces.scale`,
+        weights: `pieces.weight`, shape `(pieces, width)`, and, if that is int8, `pieces.scale`,
             shape `(pieces, 1)`.
     """
 
-    def __init__(self, tables: Mapping[str, NDArray[Any]]) -> None:
-        self._pieces = tables[PIECES]
-        self._scales = tables.get(PIECE_SCALES)
+    def __init__(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        self._pieces = weights[PIECES]
+        self._scales = weights.get(PIECE_SCALES)
 
     @property
     def width(self) -> int:
-        """Columns of the table."""
+        """The number of columns of the table."""
         return int(self._pieces.shape[1])
 
     def pool(self, piece_ids: NDArray[np.int64], starts: NDArray[np.int64]) -> Array:
-        """Return mean vectors of runs of pieces, shape `(runs, width)`; no run may be empty."""
+        """Return the mean vector of each run of pieces, shape `(runs, width)`.
+
+        Args:
+            piece_ids: Shape `(pieces,)`: the pieces of all runs, one run after the other.
+            starts: Shape `(runs,)`: the position of each run's first piece. No run may be empty.
+        """
         vectors = self._pieces[piece_ids].astype(np.float32)
         if self._scales is not None:
             vectors *= self._scales[piece_ids]
@@ -58,14 +62,27 @@ class PieceTable:
 
 
 class WordVectors:
-    """Words' vectors, each computed once; safe to call from several threads."""
+    """A cache of the vectors of words; safe to call from several threads.
+
+    Args:
+        vocabulary: The subword pieces.
+        pieces: Their vectors.
+        weights: The student's weights by name.
+        max_words: The number of words at which the cache is emptied.
+    """
 
     def __init__(
-        self, vocabulary: Vocabulary, pieces: PieceTable, tables: Mapping[str, NDArray[Any]]
+        self,
+        vocabulary: Vocabulary,
+        pieces: PieceTable,
+        weights: Mapping[str, NDArray[Any]],
+        *,
+        max_words: int = _MAX_CACHED_WORDS,
     ) -> None:
+        self._max_words = max_words
         self._vocabulary = vocabulary
         self._pieces = pieces
-        self._shapes = tables[SHAPES].astype(np.float32).T
+        self._shapes = weights[SHAPES].astype(np.float32).T
         self._lock = Lock()
         self._row_of: dict[str, int]
         self._too_long: list[str]
@@ -77,7 +94,7 @@ class WordVectors:
         """Return word vectors padded with zeros, shape `(batch, words, width)`, and the lengths.
 
         Args:
-            passages: The words of each; together at least one word.
+            passages: The words of each passage; together at least one word.
         """
         n_words = np.fromiter(map(len, passages), np.int32, len(passages))
         words = list(chain.from_iterable(passages))
@@ -96,7 +113,7 @@ class WordVectors:
     def _add(self, missing: set[str], needed: set[str]) -> None:
         if not missing:
             return
-        if self._n_rows + len(missing) > _MAX_KEPT_WORDS:
+        if self._n_rows + len(missing) > self._max_words:
             self._forget()
             missing = needed
         words = sorted(missing)
@@ -105,55 +122,66 @@ class WordVectors:
         vectors += encoded.word_shapes @ self._shapes
         end = self._n_rows + len(words)
         if end > len(self._vectors):
+            # Doubling keeps the cost of growing proportional to the number of words.
             larger = np.zeros((max(end, 2 * len(self._vectors)), self._pieces.width), np.float32)
             larger[: self._n_rows] = self._vectors[: self._n_rows]
             self._vectors = larger
         self._vectors[self._n_rows : end] = vectors
         self._row_of.update(zip(words, range(self._n_rows, end), strict=True))
         self._n_rows = end
-        self._too_long = [word for word in words if len(word) > _MAX_KEPT_CHARS]
+        self._too_long = [word for word in words if len(word) > _MAX_CACHED_CHARS]
 
     def _forget(self) -> None:
         self._row_of = {}
         self._too_long = []
-        self._n_rows = 1  # row 0 stays zero: padding
+        self._n_rows = 1  # row 0 stays zero, as padding
         self._vectors = np.zeros((1024, self._pieces.width), dtype=np.float32)
 
 
 class LabelVectors:
-    """The label tower; each label's vectors are computed once."""
+    """The label tower with a cache; safe to call from several threads.
+
+    Args:
+        vocabulary: The subword pieces.
+        pieces: Their vectors.
+        weights: The student's weights by name.
+        n_vectors: The number of vectors per label.
+        max_labels: The number of labels at which the cache is emptied.
+    """
 
     def __init__(
         self,
         vocabulary: Vocabulary,
         pieces: PieceTable,
-        tables: Mapping[str, NDArray[Any]],
+        weights: Mapping[str, NDArray[Any]],
         *,
-        n_kinds: int,
+        n_vectors: int,
+        max_labels: int = _MAX_CACHED_LABELS,
     ) -> None:
+        self._max_labels = max_labels
         self._vocabulary = vocabulary
         self._pieces = pieces
         self._layers = [
-            (tables[f"{name}.weight"].astype(np.float32).T, tables[f"{name}.bias"])
-            for name in label_layers(tables)
+            (weights[f"{name}.weight"].astype(np.float32).T, weights[f"{name}.bias"])
+            for name in label_layers(weights)
         ]
-        self._n_kinds = n_kinds
+        self._n_vectors = n_vectors
         self._lock = Lock()
-        self._kept: dict[str, Array] = {}
+        self._cached: dict[str, Array] = {}
 
     def encode(self, labels: Sequence[str]) -> Array:
-        """Return labels' vectors, shape `(labels, kinds, width)`."""
+        """Return the vectors of labels, shape `(labels, vectors per label, width)`."""
         if not labels:
             n_columns = self._layers[-1][0].shape[1]
-            return np.zeros((0, self._n_kinds, n_columns // self._n_kinds), dtype=np.float32)
+            return np.zeros((0, self._n_vectors, n_columns // self._n_vectors), dtype=np.float32)
         with self._lock:
-            missing = [label for label in dict.fromkeys(labels) if label not in self._kept]
-            if len(self._kept) + len(missing) > _MAX_KEPT_LABELS:
-                self._kept = {}
+            missing = [label for label in dict.fromkeys(labels) if label not in self._cached]
+            if len(self._cached) + len(missing) > self._max_labels:
+                self._cached = {}
                 missing = list(dict.fromkeys(labels))
             if missing:
-                self._kept.update(zip(missing, self._compute(missing), strict=True))
-            return np.stack([self._kept[label] for label in labels])
+                self._cached.update(zip(missing, self._compute(missing), strict=True))
+            return np.stack([self._cached[label] for label in labels])
 
     def _compute(self, labels: Iterable[str]) -> Array:
         pieces = [self._vocabulary.encode_label(label) for label in labels]
@@ -162,13 +190,13 @@ class LabelVectors:
         states = self._pieces.pool(ids, np.cumsum(lengths) - lengths)
         for position, (weight, bias) in enumerate(self._layers):
             states = (gelu(states) if position else states) @ weight + bias
-        return states.reshape(len(pieces), self._n_kinds, -1).astype(np.float32)
+        return states.reshape(len(pieces), self._n_vectors, -1).astype(np.float32)
 
 
-def label_layers(tables: Iterable[str]) -> list[str]:
-    """Return the names of the label tower's layers, in order: one, or two with a hidden one."""
+def label_layers(weights: Iterable[str]) -> list[str]:
+    """Return the names of the label tower's layers: one, or two if it has a hidden layer."""
     return (
-        ["label_tower.0", "label_tower.2"] if "label_tower.0.weight" in tables else ["label_tower"]
+        ["label_tower.0", "label_tower.2"] if "label_tower.0.weight" in weights else ["label_tower"]
     )
 
 

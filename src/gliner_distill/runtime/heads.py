@@ -1,4 +1,4 @@
-"""The two heads of a student, without torch: what its logits mean and how they become entities.
+"""The two heads of a student, without torch: the meaning of its logits and how they are decoded.
 
 A `softmax` head gives each word one distribution over its labels and "none"; it is the head of
 Xu et al. A `boundary` head gives, for each label on its own, the probabilities that a word starts,
@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gliner_distill.decoding import decode_entities, entities_from_word_labels, sigmoid
+from gliner_distill.decoding import decode_entities, decode_words, sigmoid
 from gliner_distill.entities import Entity
 from gliner_distill.errors import SettingsError
 
@@ -22,15 +22,18 @@ NONE: Final = 0
 
 
 class Head(Protocol):
-    """What distinguishes the heads.
+    """The properties by which the heads differ.
 
     Attributes:
-        name: As a configuration file has it.
-        n_vectors: Label vectors per label.
+        name: The name in a configuration file.
+        n_vectors: The number of vectors per label.
+        has_independent_labels: Whether the scores of a label do not depend on the other labels, so
+            that each label can have a threshold of its own.
     """
 
     name: str
     n_vectors: int
+    has_independent_labels: bool
 
     def logits_shape(self, n_words: int, n_labels: int) -> tuple[int, ...]:
         """Return the shape of the logits of one passage."""
@@ -48,9 +51,9 @@ class Head(Protocol):
         """Return the entities of one passage, flat, in order of position, with scores.
 
         Args:
-            logits: Shape as `logits_shape` gives it.
-            labels: The labels asked, each once.
-            threshold: Probability that an entity must exceed.
+            logits: Shape as in `logits_shape`.
+            labels: The labels that are asked, each once.
+            threshold: The probability that an entity must exceed.
         """
         ...
 
@@ -60,6 +63,7 @@ class SoftmaxHead:
 
     name = "softmax"
     n_vectors = 1
+    has_independent_labels = False
 
     def logits_shape(self, n_words: int, n_labels: int) -> tuple[int, ...]:
         """Return the shape of the logits of one passage."""
@@ -72,34 +76,23 @@ class SoftmaxHead:
     def decode(self, logits: Array, labels: Sequence[str], *, threshold: float) -> list[Entity]:
         """Return the entities of one passage.
 
-        A word has the likeliest label if its odds against "none" exceed those of the threshold:
-        `p_c / (p_c + p_none) > threshold`. Neighboring words of one label are one entity; its
-        score is the smallest of its words' scores.
+        A word has its likeliest label if that label's odds against "none" exceed those of the
+        threshold: `p_c / (p_c + p_none) > threshold`. Neighboring words of one label are one
+        entity, whose score is the smallest of its words' scores.
         """
         if not len(logits) or not labels:
             return []
         best = logits[:, 1:].argmax(axis=1)
         scores = sigmoid(logits[:, 1:].max(axis=1) - logits[:, NONE])
-        word_labels = [
-            labels[label] if score > threshold else None
-            for label, score in zip(best.tolist(), scores.tolist(), strict=True)
-        ]
-        return [
-            Entity(
-                entity.start_word,
-                entity.end_word,
-                entity.label,
-                float(scores[entity.start_word : entity.end_word].min()),
-            )
-            for entity in entities_from_word_labels(word_labels)
-        ]
+        return decode_words(best, scores, labels, threshold=threshold)
 
 
 class BoundaryHead:
-    """Start, end and inside probabilities of each label on its own; logits `(words, labels, 3)`."""
+    """Start, end and inside probabilities per word and label; logits `(words, labels, 3)`."""
 
     name = "boundary"
     n_vectors = 3
+    has_independent_labels = True
 
     def logits_shape(self, n_words: int, n_labels: int) -> tuple[int, ...]:
         """Return the shape of the logits of one passage."""
@@ -122,10 +115,10 @@ HEAD_NAMES: Final = (SOFTMAX, BOUNDARY)
 
 
 def head_named(name: str) -> Head:
-    """Return the head of a name.
+    """Return the head with a name.
 
     Raises:
-        SettingsError: There is no such head.
+        SettingsError: No head has this name.
     """
     if name == BOUNDARY:
         return BoundaryHead()

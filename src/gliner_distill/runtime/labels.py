@@ -1,4 +1,4 @@
-"""The labels that users give: a list, a mapping to descriptions, or one of these for each text."""
+"""The labels that users ask for: a list, a mapping to descriptions, or one of these per text."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ MAX_LABELS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class EncodedLabels:
-    """Labels as a student's label tower sees them; `StudentNER.encode_labels` makes them.
+    """Labels with their vectors, as `StudentNER.encode_labels` returns them.
 
     Attributes:
-        names: What an entity's `label` says.
-        prompts: What the student reads: the name, or its description.
-        vectors: Shape `(labels, kinds, width)`, float32.
+        names: The labels, as in an entity's `label`.
+        prompts: The texts that the student reads, each a name or its description.
+        vectors: Shape `(labels, vectors per label, width)`, float32.
     """
 
     names: tuple[str, ...]
@@ -28,16 +28,14 @@ class EncodedLabels:
 
 LabelSet = Sequence[str] | Mapping[str, str] | str | EncodedLabels
 
-
 Labels = LabelSet | Sequence[Sequence[str]] | Sequence[Mapping[str, str]]
 
-
 Prompts = tuple[tuple[str, str], ...]
-"""Names with what the student reads of each."""
+"""Pairs of a label and the text that the student reads for it."""
 
 
 def is_per_text(labels: Labels) -> bool:
-    """Say whether labels are given for each text by itself, as GLiNER tells it."""
+    """Return whether labels hold one set per text, by GLiNER's rule."""
     return isinstance(labels, list | tuple) and any(
         isinstance(item, list | tuple | Mapping) for item in labels
     )
@@ -47,27 +45,27 @@ def read_label_set(labels: object, *, where: str = "labels") -> Prompts:
     """Return the labels of one set, each once, in order.
 
     Args:
-        labels: Strings; or a mapping from label to the description that the student reads in its
-            place, as in GLiNER; or one string.
-        where: How to call it in an error.
+        labels: Strings; or, as in GLiNER, a mapping from each label to a description that the
+            student reads in its place; or a single string.
+        where: The name of the argument, for messages.
 
     Raises:
-        InputError: It is something else, or holds blank labels, or more than 10,000.
+        InputError: It is something else, or it holds blank labels or more than 10,000 labels.
     """
     if isinstance(labels, EncodedLabels):
         return tuple(zip(labels.names, labels.prompts, strict=True))
     if isinstance(labels, str):
         labels = [labels]
     if isinstance(labels, bytes) or not isinstance(labels, Iterable):
-        raise InputError(f"{where} is {_shown(labels)}; expected a list of strings")
+        raise InputError(f"{where} is {abbreviate(labels)}; expected a list of strings")
     pairs = labels.items() if isinstance(labels, Mapping) else ((label, label) for label in labels)
     prompts: dict[str, str] = {}
     for name, prompt in pairs:
         for text in (name, prompt):
             if not isinstance(text, str):
-                raise InputError(f"{where} holds {_shown(text)}; expected strings alone")
+                raise InputError(f"{where} holds {abbreviate(text)}; expected only strings")
             if not text.strip():
-                raise InputError(f"{where} holds a blank label; a label must say what to find")
+                raise InputError(f"{where} holds a blank label; a label must name what to find")
         prompts.setdefault(name, prompt)
         if len(prompts) > MAX_LABELS:
             raise InputError(
@@ -80,17 +78,18 @@ def read_per_text(labels: Sequence[object]) -> list[Prompts]:
     """Return the label sets of several texts.
 
     Raises:
-        InputError: One of them is no list or mapping, or `read_label_set` refuses it.
+        InputError: One of them is neither a list nor a mapping, or `read_label_set` refuses it.
     """
     for position, item in enumerate(labels):
         if not isinstance(item, list | tuple | Mapping):
             raise InputError(
-                f"labels[{position}] is {_shown(item)}; where one text has a list of labels of "
-                "its own, all must"
+                f"labels[{position}] is {abbreviate(item)}; expected a list or a mapping, as "
+                "for the other texts"
             )
     return [read_label_set(item, where=f"labels[{row}]") for row, item in enumerate(labels)]
 
 
-def _shown(value: object) -> str:
+def abbreviate(value: object) -> str:
+    """Return the representation of a wrong value for a message, at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

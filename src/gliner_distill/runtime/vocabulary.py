@@ -1,8 +1,8 @@
-"""Words and labels as numbers: subword pieces and word shapes. Needs no torch.
+"""Turn words and labels into numbers: subword pieces and word shapes. Needs no torch.
 
-A `Vocabulary` wraps a Hugging Face `tokenizers` tokenizer, the teacher's own or one trained on the
-training passages; it is stored with the student. A word is a bag of pieces, so no word is unknown;
-a label is the bag of its words' pieces.
+A `Vocabulary` wraps a Hugging Face `tokenizers` tokenizer, either the teacher's or one trained on
+the training passages; it is stored with the student. A word is a bag of pieces, so no word is
+unknown, and a label is the bag of its words' pieces.
 """
 
 import json
@@ -22,19 +22,12 @@ from gliner_distill.errors import StudentError
 
 TOKENIZER_FILE: Final = "tokenizer.json"
 
-
 N_SHAPES: Final = 8
-
+"""The number of properties in `word_shape`."""
 
 _MAX_WORD_CHARS = 100
-
-
 _MAX_WORD_PIECES = 8
-
-
 _MAX_LABEL_PIECES = 32
-
-
 _CACHED_WORDS = 200_000
 
 
@@ -43,9 +36,9 @@ class EncodedWords:
     """Words as pieces and shapes.
 
     Attributes:
-        piece_ids: Shape `(pieces,)`, int64: the pieces of all words, one after the other.
-        word_starts: Shape `(words,)`, int64: where each word's pieces begin.
-        word_shapes: Shape `(words, 8)`, float32, each 0 or 1: see `word_shape`.
+        piece_ids: Shape `(pieces,)`, int64: the pieces of all words, one word after the other.
+        word_starts: Shape `(words,)`, int64: the position of each word's first piece.
+        word_shapes: Shape `(words, 8)`, float32, each 0 or 1; see `word_shape`.
     """
 
     piece_ids: NDArray[np.int64]
@@ -54,7 +47,11 @@ class EncodedWords:
 
 
 class Vocabulary:
-    """Subword pieces of words and labels."""
+    """The subword pieces of words and labels.
+
+    Args:
+        tokenizer: The tokenizer; its padding and truncation are switched off.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         tokenizer.no_padding()
@@ -67,19 +64,19 @@ class Vocabulary:
         """Read a tokenizer's JSON.
 
         Raises:
-            StudentError: It is no tokenizer.
+            StudentError: The text is not a tokenizer.
         """
         try:
             return cls(Tokenizer.from_str(text))
         except Exception as error:  # the library raises bare Exception
-            raise StudentError(f"{TOKENIZER_FILE}: is no tokenizer: {error}") from error
+            raise StudentError(f"{TOKENIZER_FILE}: this is not a tokenizer: {error}") from error
 
     @classmethod
     def from_file(cls, path: Path) -> "Vocabulary":
         """Read `tokenizer.json`.
 
         Raises:
-            StudentError: It cannot be read, or is no tokenizer.
+            StudentError: The file cannot be read, or it is not a tokenizer.
         """
         try:
             return cls.from_json(path.read_text(encoding="utf-8"))
@@ -94,12 +91,12 @@ class Vocabulary:
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
 
     def pieces(self) -> list[str]:
-        """Return the pieces as text, in the order of their numbers."""
+        """Return the pieces as text, in the order of their ids."""
         by_piece = self._tokenizer.get_vocab(with_added_tokens=True)
         return sorted(by_piece, key=lambda piece: by_piece[piece])
 
     def encode_words(self, words: Sequence[str]) -> EncodedWords:
-        """Return the pieces and shapes of words; a word has at least one piece, at most 8."""
+        """Return the pieces and shapes of words; a word has between 1 and 8 pieces."""
         pieces = [self._word_pieces(word) for word in words]
         lengths = np.fromiter((len(word) for word in pieces), dtype=np.int64, count=len(pieces))
         return EncodedWords(
@@ -111,23 +108,27 @@ class Vocabulary:
         )
 
     def encode_label(self, label: str) -> list[int]:
-        """Return a label's pieces, at least one, at most 32; `first_name` is `first name`."""
+        """Return the pieces of a label, between 1 and 32; underscores count as spaces."""
         words = [word.text for word in split_words(label.replace("_", " "))]
         pieces = [piece for word in words for piece in self._word_pieces(word)]
         return pieces[:_MAX_LABEL_PIECES] or [0]
 
     def _encode_word(self, word: str) -> tuple[int, ...]:
-        # The library takes no half of a surrogate pair, Python's stand-in for undecodable bytes.
+        # The library refuses half of a surrogate pair, which Python uses for undecodable bytes.
         text = word[:_MAX_WORD_CHARS].encode("utf-8", "replace").decode("utf-8")
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         return tuple(encoding.ids[:_MAX_WORD_PIECES]) or (0,)
 
 
 def word_shape(word: str) -> tuple[bool, ...]:
-    """Return eight yes-or-no facts about how a word is written.
+    """Return eight properties of a word's spelling.
 
-    First letter upper case; all upper case and longer than one character; all digits; some digit;
-    first character neither letter nor digit; all lower case; a hyphen in it; one character long.
+    They are: the first letter is upper case; all letters are, in a word longer than one character;
+    all characters are digits; some character is a digit; the first character is neither a letter
+    nor a digit; all letters are lower case; the word has a hyphen; it is one character long.
+
+    >>> [number for number, holds in enumerate(word_shape("Mary-Ann")) if holds]
+    [0, 6]
     """
     return (
         word[:1].isupper(),
@@ -145,13 +146,14 @@ def train_vocabulary(texts: Iterable[str], *, n_pieces: int) -> Vocabulary:
     """Return a vocabulary of lower-cased WordPieces trained on words and labels.
 
     Args:
-        texts: Words and labels, as often as they occur.
-        n_pieces: Size of the vocabulary; more only where the texts have so many characters.
+        texts: Words and labels, each as often as it occurs.
+        n_pieces: The size of the vocabulary; it is exceeded only if the texts have more distinct
+            characters.
     """
     counts = Counter(texts)
     trained = _lower_cased_word_pieces(models.WordPiece(unk_token="[UNK]"))
-    # The trainer numbers the characters within words in the order of a hash map that is seeded
-    # anew each time, and decides ties by number. Naming them beforehand gives one order.
+    # The trainer numbers the characters inside words in the order of a hash map with a random
+    # seed, and breaks ties by number. Naming the characters beforehand fixes their order.
     within = sorted(
         {char for text in counts for word in _split(trained, text) for char in word[1:]}
     )
@@ -161,7 +163,7 @@ def train_vocabulary(texts: Iterable[str], *, n_pieces: int) -> Vocabulary:
         show_progress=False,
     )
     trained.train_from_iterator(counts.elements(), trainer)
-    # A fresh tokenizer, in which those are pieces like others.
+    # In a fresh tokenizer, the characters named above are ordinary pieces.
     model = models.WordPiece(trained.get_vocab(), unk_token="[UNK]")
     return Vocabulary(_lower_cased_word_pieces(model))
 
