@@ -1,11 +1,26 @@
-"""Thresholds per label, against every possible cut."""
+"""Thresholds per label, against every possible cut, and the candidates that they cut."""
 
+from collections import Counter
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliner_distill.entities import Entity
-from gliner_distill.runtime.thresholds import fit_label_thresholds
+from gliner_distill.decoding import decode_entities
+from gliner_distill.entities import INSIDE, Entity
+from gliner_distill.runtime.thresholds import (
+    MIN_SCORE,
+    GoldPassage,
+    fit_label_thresholds,
+    gather_candidates,
+    plan_tuning,
+)
+from gliner_distill.spans import TagScores
+
+
+def gold_of(*spans):
+    return GoldPassage(frozenset(spans))
 
 
 def f1_of_cut(outcomes, n_gold, cut):
@@ -18,8 +33,8 @@ class TestLabelThresholds:
     def passages(outcomes, n_missed=0, label="city"):
         """Return a passage for each `(score, right)`, and some whose entity has no candidate."""
         candidates = [[Entity(0, 1, label, score)] for score, _ in outcomes] + [[]] * n_missed
-        gold = [{(0, 1, label)} if right else set() for _, right in outcomes]
-        return candidates, gold + [{(0, 1, label)}] * n_missed
+        gold = [gold_of((0, 1, label)) if right else gold_of() for _, right in outcomes]
+        return candidates, gold + [gold_of((0, 1, label))] * n_missed
 
     def test_fit_label_thresholds_cuts_midway_between_right_and_wrong(self):
         right = [(score, True) for score in (0.9, 0.85, 0.8, 0.75, 0.7)]
@@ -54,7 +69,7 @@ class TestLabelThresholds:
         assert fitted["city"] == 0.75
         assert fitted["river"] == fitted["unseen"] == 0.4
         candidates_few.append([Entity(0, 1, "river", 0.5)])
-        gold_few.append({(0, 1, "river")})  # the fifth
+        gold_few.append(gold_of((0, 1, "river")))  # the fifth
         fitted = fit_label_thresholds(
             candidates + candidates_few, gold + gold_few, dict.fromkeys(labels, 0.5)
         )
@@ -67,12 +82,112 @@ class TestLabelThresholds:
 
     def test_fit_label_thresholds_counts_only_gold_of_its_labels(self):
         candidates, gold = self.passages([(0.9, True)] * 5 + [(0.4, False)])
-        gold[0] = gold[0] | {(0, 1, "person")}
+        gold[0] = gold_of((0, 1, "city"), (0, 1, "person"))
         assert fit_label_thresholds(candidates, gold, {"city": 0.5}) == {"city": 0.65}
 
     def test_fit_label_thresholds_moves_only_for_a_gain(self):
         candidates = [[Entity(0, 1, "city", 0.6)]] * 9 + [[Entity(0, 1, "city", 0.7)]]
-        gold = [{(0, 1, "city")}] * 9 + [set()]
+        gold = [gold_of((0, 1, "city"))] * 9 + [gold_of()]
         own = {"city": 0.55}
         assert fit_label_thresholds(candidates, gold, own, min_gain=0.01) == own
         assert fit_label_thresholds(candidates, gold, {"city": 0.65}, min_gain=0.01)["city"] < 0.6
+
+    def test_fit_label_thresholds_counts_unaligned_gold_as_missed(self):
+        outcomes = [(0.9, True)] * 5 + [(0.5, False)] * 4 + [(0.4, True)]
+        candidates, gold = self.passages(outcomes)
+        unaligned = [GoldPassage(passage.spans, {"city": 2}) for passage in gold]
+        _, missed = self.passages([], n_missed=20)
+        with_missed = fit_label_thresholds(
+            [*candidates, *[[]] * 20], [*gold, *missed], {"city": 0.5}
+        )
+        assert fit_label_thresholds(candidates, unaligned, {"city": 0.5}) == with_missed
+        assert with_missed != fit_label_thresholds(candidates, gold, {"city": 0.5})
+
+
+def test_gold_passage_counts_labels_of_aligned_and_unaligned_entities():
+    gold = GoldPassage(frozenset({(0, 1, "city"), (1, 2, "city")}), {"city": 2, "river": 1})
+    assert gold.count_labels() == Counter(city=4, river=1)
+    entities = [Entity(0, 1, "city", 0.3), Entity(0, 1, "city", 0.9)]
+    assert GoldPassage.from_entities(entities) == gold_of((0, 1, "city"))
+
+
+class TestPlanTuning:
+    @given(
+        st.lists(st.integers(0, 9), max_size=9), st.integers(1, 7), st.sampled_from([1, 5, 20, 999])
+    )
+    def test_plan_tuning_covers_each_passage_with_each_label_once(self, n_words, n_labels, cells):
+        parts = list(plan_tuning(n_words, n_labels, max_cells=cells))
+        covered = Counter(
+            (label, passage)
+            for part in parts
+            for label in range(n_labels)[part.labels]
+            for passage in range(len(n_words))[part.passages]
+        )
+        pairs = [(label, passage) for label in range(n_labels) for passage in range(len(n_words))]
+        assert covered == Counter(pairs)
+        for part in parts:
+            lengths = n_words[part.passages]
+            n_cells = sum(lengths) * len(range(n_labels)[part.labels])
+            assert n_cells <= cells or (
+                len(lengths) == 1 and part.labels.stop - part.labels.start == 1
+            )
+
+    def test_plan_tuning_takes_usual_passages_in_one_part(self):
+        (part,) = plan_tuning([119] * 300, 100)
+        assert (part.labels, part.passages) == (slice(0, 100), slice(0, 300))
+
+    def test_plan_tuning_splits_the_labels_for_a_long_text(self):
+        parts = list(plan_tuning([100_000], 100))
+        assert len({part.labels.start for part in parts}) > 1
+
+
+def scores_of(probs):
+    """Return the triples of several passages at the minimum score, in reading order."""
+    parts = [TagScores.from_probs(array, MIN_SCORE) for array in probs]
+    for number, part in enumerate(parts):
+        part.passage[:] = number
+    return TagScores.concatenate(parts)
+
+
+class TestGatherCandidates:
+    LABELS = ("city", "river", "person")
+
+    @given(
+        st.lists(st.integers(0, 9), min_size=1, max_size=4),
+        st.sampled_from([1, 3, 2_000_000]),
+        st.integers(0, 10**6),
+    )
+    def test_gather_candidates_equals_decoding_each_label_alone(self, lengths, total, seed):
+        rng = np.random.default_rng(seed)
+        probs = [rng.uniform(0, 1, (n_words, 3, 3)).astype(np.float32) for n_words in lengths]
+        candidates = gather_candidates(scores_of(probs), self.LABELS, len(probs), max_total=total)
+        expected = [
+            [
+                entity
+                for label, name in enumerate(self.LABELS)
+                for entity in decode_entities(array[:, [label]], [name], threshold=MIN_SCORE)
+            ]
+            for array in probs
+        ]
+        assert candidates == expected
+        assert [[e.score for e in entities] for entities in candidates] == [
+            [e.score for e in entities] for entities in expected
+        ]
+
+    def test_gather_candidates_raises_the_minimum_of_a_crowded_label_alone(self):
+        # 20 words that all may start, end and continue an entity have 210 spans per label.
+        probs = np.full((20, 2, 3), 0.15, np.float32)
+        probs[3, 0] = 0.9
+        probs[:, 1, INSIDE] = 0.05
+        probs[4, 1] = 0.3
+        assert len(gather_candidates(scores_of([probs]), ("city", "river"), 1)[0]) > 2
+        (candidates,) = gather_candidates(scores_of([probs]), ("city", "river"), 1, max_spans=200)
+        assert candidates == [Entity(3, 4, "city"), Entity(4, 5, "river")]
+
+    def test_gather_candidates_ends_for_certain_words_without_end(self):
+        probs = np.ones((20, 1, 3), np.float32)
+        assert gather_candidates(scores_of([probs]), ("city",), 1, max_spans=5) == [[]]
+
+    def test_gather_candidates_of_no_scores_is_empty(self):
+        probs = [np.zeros((3, 1, 3), np.float32)] * 2
+        assert gather_candidates(scores_of(probs), ("city",), 2) == [[], []]

@@ -1,30 +1,57 @@
-"""TODO-DOC."""
+"""Texts, labels and options on their way in, and entities on their way out of `StudentNER`.
 
+Everything that a caller can get wrong is checked here, and each message says which argument is
+wrong and what was expected.
+"""
+
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gliner_distill.entities import Entity, word_bounds, word_texts
 from gliner_distill.errors import InputError
-from gliner_distill.runtime.labels import Prompts
+from gliner_distill.runtime.labels import Prompts, abbreviate
 from gliner_distill.runtime.scorer import WINDOW_WORDS
+from gliner_distill.runtime.thresholds import GoldPassage
+from gliner_distill.spans import SpanBounds
 
 _CHUNK_CHARS = 1_000_000
 
-
 OnLong = Literal["window", "truncate", "error"]
 
+CharSpan = tuple[int, int, str]
+"""An annotated entity: first character, end character, label."""
 
-EntityDict = dict[str, Any]
-"""An entity: `start`, `end` (characters), `text`, `label`, `score`; on demand `class_probs`."""
+
+class EntityDict(TypedDict):
+    """An entity as GLiNER returns it; plain JSON.
+
+    Attributes:
+        start: The first character.
+        end: The character after the last one.
+        text: The characters between them.
+        label: The label.
+        score: The probability, which exceeds the threshold.
+        class_probs: The scores of the labels that are likeliest for the span; only on demand.
+    """
+
+    start: int
+    end: int
+    text: str
+    label: str
+    score: float
+    class_probs: NotRequired[dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class InferenceOptions:
+    """The options of `StudentNER.inference`, which explains them."""
+
     flat_ner: bool = True
     multi_label: bool = False
     threshold: float = 0.5
@@ -34,7 +61,7 @@ class _Request:
     on_long: OnLong = "window"
 
     def check(self) -> None:
-        """Raise an `InputError` for what is out of its range."""
+        """Raise an `InputError` for an option that is out of its range."""
         _check_probability("threshold", self.threshold)
         if self.thresholds is not None and not isinstance(self.thresholds, Mapping):
             raise InputError(f"thresholds is {self.thresholds!r}; expected {{label: probability}}")
@@ -49,15 +76,62 @@ class _Request:
                 f"on_long is {self.on_long!r}; expected 'window', 'truncate' or 'error'"
             )
 
-    def of_labels(self, names: Sequence[str]) -> NDArray[np.float32]:
-        """Return each label's threshold, shape `(labels,)`."""
-        given = self.thresholds or {}
-        return np.array([given.get(name, self.threshold) for name in names], dtype=np.float32)
+    def thresholds_for(self, names: Sequence[str]) -> NDArray[np.float32]:
+        """Return the threshold of each label, shape `(labels,)`."""
+        own = self.thresholds or {}
+        return np.array([own.get(name, self.threshold) for name in names], dtype=np.float32)
 
 
-def _words_of(text: object, number: int, on_long: OnLong) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class SpanLimits:
+    """The numbers of candidate spans up to which memory suffices.
+
+    Attributes:
+        per_text: The most candidates in one text.
+        total: The most candidates in all texts that are read at once.
+    """
+
+    per_text: int = 100_000
+    total: int = 2_000_000
+
+    def check(self, bounds: SpanBounds, threshold: float) -> None:
+        """Refuse candidates whose number exceeds a limit.
+
+        Args:
+            bounds: The candidates, before they are written out.
+            threshold: The lowest threshold that the caller set, for the message.
+
+        Raises:
+            InputError: There are too many candidates in a text or in all texts together.
+        """
+        counts = bounds.count_by_passage()
+        largest, n_spans = int(counts.max(initial=0)), int(counts.sum())
+        if largest > self.per_text:
+            raise InputError(
+                f"threshold {threshold:g} leaves {largest:,} candidate spans in one text, more "
+                f"than {self.per_text:,}; raise the threshold"
+            )
+        if n_spans > self.total:
+            raise InputError(
+                f"threshold {threshold:g} leaves {n_spans:,} candidate spans in "
+                f"{np.count_nonzero(counts)} texts, more than {self.total:,}; raise the "
+                "threshold, or lower batch_size"
+            )
+
+
+def read_words(text: object, number: int, on_long: OnLong) -> list[str]:
+    """Return the words of a text.
+
+    Args:
+        text: The text.
+        number: Its position among the texts, for messages.
+        on_long: See `StudentNER.inference`.
+
+    Raises:
+        InputError: It is not a string, or it is too long and `on_long` is `error`.
+    """
     if not isinstance(text, str):
-        raise InputError(f"texts[{number}] is {_shown(text)}; expected a string")
+        raise InputError(f"texts[{number}] is {abbreviate(text)}; expected a string")
     words = word_texts(text)
     if on_long != "window" and len(words) > WINDOW_WORDS:
         if on_long == "error":
@@ -69,23 +143,61 @@ def _words_of(text: object, number: int, on_long: OnLong) -> list[str]:
     return words
 
 
+def chunk_texts(
+    texts: Iterable[str], n_texts: int, *, max_chars: int = _CHUNK_CHARS
+) -> Iterator[list[str]]:
+    """Yield texts in chunks, without reading further ahead than the chunk at hand.
+
+    Args:
+        texts: The texts.
+        n_texts: The most texts in a chunk.
+        max_chars: The number of characters at which a chunk is full.
+    """
+    chunk: list[str] = []
+    n_chars = 0
+    for text in texts:
+        chunk.append(text)
+        n_chars += len(text) if isinstance(text, str) else 0  # `read_words` refuses it later
+        if len(chunk) == n_texts or n_chars >= max_chars:
+            yield chunk
+            chunk, n_chars = [], 0
+    if chunk:
+        yield chunk
+
+
+def merge_label_sets(label_sets: Sequence[Prompts]) -> tuple[Prompts, NDArray[np.bool_] | None]:
+    """Return all labels of several sets, each once, and which of them each set has.
+
+    Returns:
+        The labels, and a mask of shape `(sets, labels)`, or None if every set has all labels.
+    """
+    if all(prompts == label_sets[0] for prompts in label_sets):
+        return (label_sets[0] if label_sets else ()), None
+    merged = dict.fromkeys(prompt for prompts in label_sets for prompt in prompts)
+    column = {prompt: place for place, prompt in enumerate(merged)}
+    mask = np.zeros((len(label_sets), len(column)), dtype=np.bool_)
+    for row, prompts in enumerate(label_sets):
+        mask[row, [column[prompt] for prompt in prompts]] = True
+    return tuple(column), mask
+
+
 def describe_entities(
     text: str, entities: Sequence[Entity], probs: Sequence[dict[str, float]] = ()
 ) -> list[EntityDict]:
-    """Return entities of a text's words as dictionaries with characters; see `inference`.
+    """Return entities of a text's words as dictionaries with character positions.
 
     Args:
         text: The text.
         entities: Spans of its words.
-        probs: The `class_probs` of each, where wanted.
+        probs: The `class_probs` of each entity; empty if they are not wanted.
     """
     if not entities:
         return []
     bounds = word_bounds(text)
-    found: list[EntityDict] = []
+    described: list[EntityDict] = []
     for entity in entities:
         start, end = bounds[entity.start_word][0], bounds[entity.end_word - 1][1]
-        found.append(
+        described.append(
             {
                 "start": start,
                 "end": end,
@@ -94,82 +206,64 @@ def describe_entities(
                 "score": entity.score,
             }
         )
-    for described, of_labels in zip(found, probs, strict=False):
-        described["class_probs"] = of_labels
-    return found
+    for entity_dict, class_probs in zip(described, probs, strict=False):
+        entity_dict["class_probs"] = class_probs
+    return described
 
 
-def _union(asked: list[Prompts]) -> tuple[Prompts, NDArray[np.bool_] | None]:
-    """Return all labels of several sets, and which of them each set has; None where all do."""
-    if all(one == asked[0] for one in asked):
-        return (asked[0] if asked else ()), None
-    column = {
-        prompt: place for place, prompt in enumerate(dict.fromkeys(p for s in asked for p in s))
-    }
-    mask = np.zeros((len(asked), len(column)), dtype=np.bool_)
-    for row, prompts in enumerate(asked):
-        mask[row, [column[prompt] for prompt in prompts]] = True
-    return tuple(column), mask
-
-
-def _chunks(texts: Iterable[str], n_texts: int) -> Iterator[list[str]]:
-    """Yield texts, some at a time: at most so many, and few where they are long."""
-    chunk: list[str] = []
-    n_chars = 0
-    for text in texts:
-        chunk.append(text)
-        n_chars += len(text) if isinstance(text, str) else 0
-        if len(chunk) == n_texts or n_chars >= _CHUNK_CHARS:
-            yield chunk
-            chunk, n_chars = [], 0
-    if chunk:
-        yield chunk
-
-
-def _read_gold(
+def read_gold(
     texts: Sequence[str], entities: Sequence[Sequence[Mapping[str, Any]]]
-) -> list[set[tuple[int, int, str]]]:
-    for name, given in (("texts", texts), ("entities", entities)):
-        if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-            raise InputError(f"{name} is {_shown(given)}; expected a list")
+) -> list[GoldPassage]:
+    """Return the annotation of texts, by words.
+
+    Args:
+        texts: The texts.
+        entities: The entities of each text, with `start` and `end` (characters) and `label`.
+
+    Raises:
+        InputError: An argument is not a list, the lengths differ, or an entity lacks a field.
+    """
+    for name, value in (("texts", texts), ("entities", entities)):
+        if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+            raise InputError(f"{name} is {abbreviate(value)}; expected a list")
     if len(texts) != len(entities):
         raise InputError(f"there are {len(texts)} texts and {len(entities)} lists of entities")
     for number, text in enumerate(texts):
         if not isinstance(text, str):
-            raise InputError(f"texts[{number}] is {_shown(text)}; expected a string")
-    gold: list[set[tuple[int, int, str]]] = []
-    for number, found in enumerate(entities):
-        try:
-            gold.append({(one["start"], one["end"], one["label"]) for one in found})
-        except (KeyError, TypeError) as error:
-            raise InputError(
-                f"entities[{number}] is {_shown(found)}; an entity must have start, end and label"
-            ) from error
-        for *_, label in gold[-1]:
-            if not isinstance(label, str):
-                raise InputError(f"entities[{number}] has the label {label!r}; expected a string")
-    return gold
+            raise InputError(f"texts[{number}] is {abbreviate(text)}; expected a string")
+    spans = [_read_char_spans(number, annotated) for number, annotated in enumerate(entities)]
+    return [_align(text, of_text) for text, of_text in zip(texts, spans, strict=True)]
 
 
-def _in_words(text: str, gold: set[tuple[int, int, str]]) -> list[Entity]:
-    """Return entities by words; one that does not end where words do is a span of no words."""
+def _read_char_spans(number: int, annotated: Sequence[Mapping[str, Any]]) -> set[CharSpan]:
+    try:
+        spans = {(entity["start"], entity["end"], entity["label"]) for entity in annotated}
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"entities[{number}] is {abbreviate(annotated)}; an entity must have start, end and "
+            "label"
+        ) from error
+    for *_, label in spans:
+        if not isinstance(label, str):
+            raise InputError(f"entities[{number}] has the label {label!r}; expected a string")
+    return spans
+
+
+def _align(text: str, spans: set[CharSpan]) -> GoldPassage:
+    """Return annotated spans by words; those that do not begin and end with words are counted."""
     bounds = word_bounds(text)
-    first = {start: word for word, (start, _) in enumerate(bounds)}
-    last = {end: word for word, (_, end) in enumerate(bounds)}
-    return [
-        Entity(first[start], last[end] + 1, label)
-        if start in first and end in last
-        else Entity(-1 - place, -1 - place, label)
-        for place, (start, end, label) in enumerate(sorted(gold))
-    ]
+    first_words = {start: word for word, (start, _) in enumerate(bounds)}
+    end_words = {end: word for word, (_, end) in enumerate(bounds, 1)}
+    aligned, unaligned = set(), Counter[str]()
+    for start, end, label in spans:
+        if start in first_words and end in end_words:
+            aligned.add((first_words[start], end_words[end], label))
+        else:
+            unaligned[label] += 1
+    return GoldPassage(frozenset(aligned), unaligned)
 
 
 def _check_probability(name: str, value: object) -> None:
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= 1:  # type: ignore[operator]
         raise InputError(f"{name} is {value!r}; expected a number from 0 to 1")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

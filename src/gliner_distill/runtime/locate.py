@@ -72,11 +72,11 @@ def _local_folder(name: str | Path) -> Path:
     if path.exists():
         raise StudentError(f"{name}: this is a file, not a folder; {_EXPECTED}")
     if not looks_like_hub_id(str(name)):
-        raise StudentError(f"{name}: there is no such folder; {_EXPECTED}")
+        raise StudentError(f"{name}: this folder does not exist; {_EXPECTED}")
     try:
         return download_model(str(name))
     except HubError as error:
-        raise HubError(f"{name}: there is no such folder, and as a hub id: {error}") from error
+        raise HubError(f"{name}: this folder does not exist, and as a hub id: {error}") from error
 
 
 def _identify(name: str | Path, folder: Path) -> LocatedModel:

@@ -1,90 +1,76 @@
-"""`StudentNER`: a student behind GLiNER's own methods, on numpy and onnxruntime alone.
+"""`StudentNER`: a student with GLiNER's own methods, on numpy and onnxruntime.
 
-In: texts and labels. Out: entities as dictionaries, with character positions. Words, labels and
-overlaps follow GLiNER; unlike a GLiNER it reads texts of any length to their end.
+In: texts and labels. Out: entities as dictionaries with character positions. Words, labels and
+overlaps follow GLiNER; unlike a GLiNER, a student reads texts of any length to their end.
 
 A score is the student's probability, moved so that 0.5 is the threshold that was fitted for the
 student or for the label (`Bundle.threshold`, `Bundle.label_thresholds`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gliner_distill.decoding import find_spans, join_words, pick_entities
 from gliner_distill.entities import Entity, word_texts
 from gliner_distill.errors import InputError, StudentError
 from gliner_distill.runtime.bundle import Bundle, read_bundle, write_bundle
 from gliner_distill.runtime.config import GRAPH_FILE
-from gliner_distill.runtime.heads import BOUNDARY
+from gliner_distill.runtime.finder import EntityFinder
 from gliner_distill.runtime.inputs import (
     EntityDict,
+    InferenceOptions,
     OnLong,
-    _chunks,
-    _in_words,
-    _read_gold,
-    _Request,
-    _shown,
-    _union,
-    _words_of,
+    chunk_texts,
     describe_entities,
+    read_gold,
+    read_words,
 )
 from gliner_distill.runtime.labels import (
     EncodedLabels,
     Labels,
     LabelSet,
     Prompts,
+    abbreviate,
     is_per_text,
     read_label_set,
     read_per_text,
 )
 from gliner_distill.runtime.locate import locate_model
-from gliner_distill.runtime.scorer import (
-    LabelColumns,
-    StudentScorer,
-    WordVectorsKept,
-    count_processors,
-)
-from gliner_distill.runtime.thresholds import fit_label_thresholds
+from gliner_distill.runtime.scorer import count_parameters, count_processors
+from gliner_distill.runtime.thresholds import GoldPassage
 
+# An iterator of texts is read this many batches ahead.
 _CHUNK_BATCHES = 8
-
-
-_KEPT_LABEL_SETS = 64
-
-
-_TOP_LABELS = 5
-
-
-_CALIBRATED_FROM = 0.1
-
-
-_CALIBRATED_TOGETHER = 512
 
 
 class StudentNER:
     """A student that finds entities of any label; several threads may share one.
 
     Args:
-        bundle: The student's weights, graph and vocabulary.
-        num_threads: Threads of the graph; None for one for each processor that this process may
-            use.
+        bundle: The student.
+        num_threads: The number of threads of the graph; None for one per processor that this
+            process may use.
+        name: The student's name in its `repr`, such as its folder.
+
+    Attributes:
+        report: The path of the report of the distillation that made this student; None if
+            `distill` did not make it in this process.
 
     Raises:
-        StudentError: The graph cannot be loaded, or is not a student's.
+        StudentError: The graph cannot be loaded, or it does not fit the student.
         InputError: `num_threads` is below 1.
     """
 
-    def __init__(self, bundle: Bundle, *, num_threads: int | None = None) -> None:
-        self._bundle = bundle
+    def __init__(
+        self, bundle: Bundle, *, num_threads: int | None = None, name: str | None = None
+    ) -> None:
+        self.report: Path | None = None
+        self._name = name
         n_threads = num_threads if num_threads is not None else count_processors()
-        self._scorer = StudentScorer(bundle, num_threads=n_threads)
-        self._columns = lru_cache(_KEPT_LABEL_SETS)(self._compute_columns)
+        self._finder = EntityFinder(bundle, num_threads=n_threads)
 
     @classmethod
     def from_pretrained(
@@ -98,26 +84,38 @@ class StudentNER:
             num_threads: See `StudentNER`.
 
         Raises:
-            StudentError: There is no student of that name, or its files are broken.
+            StudentError: The name does not lead to a student, or its files are broken.
             HubError: The hub id cannot be downloaded and is not in the cache.
         """
         located = locate_model(model)
+        folder = located.folder
         if located.kind == "gliner":
             raise StudentError(
                 f"{model}: this is a GLiNER, not a student; distill a student from it "
                 f"(`gliner-distill distill`), or use `gliner_distill.load_model`"
             )
-        if not (located.folder / GRAPH_FILE).is_file():
+        if not (folder / GRAPH_FILE).is_file():
             raise StudentError(
-                f"{located.folder}: there is no {GRAPH_FILE}, which the runtime needs; write it "
-                f"with `gliner-distill export {located.folder} --out FOLDER`"
+                f"{folder}: {GRAPH_FILE} is missing, which the runtime needs; write it with "
+                f"`gliner-distill export {folder} --out FOLDER`"
             )
-        return cls(read_bundle(located.folder), num_threads=num_threads)
+        name = folder.name if model is None else str(model)
+        return cls(read_bundle(folder), num_threads=num_threads, name=name)
+
+    def __repr__(self) -> str:
+        bundle = self._finder.bundle
+        facts = [
+            *([] if self._name is None else [repr(self._name)]),
+            f"{bundle.config.head} head",
+            f"{count_parameters(bundle):,} parameters",
+            bundle.precision,
+        ]
+        return f"StudentNER({', '.join(facts)})"
 
     @property
     def precision(self) -> str:
-        """`fp32` or `int8`."""
-        return self._bundle.precision
+        """The precision of the graph, `fp32` or `int8`."""
+        return self._finder.bundle.precision
 
     def predict_entities(
         self,
@@ -132,7 +130,7 @@ class StudentNER:
         on_long: OnLong = "window",
     ) -> list[EntityDict]:
         """Return the entities of one text, in order of position; see `inference`."""
-        request = _Request(
+        options = InferenceOptions(
             flat_ner,
             multi_label,
             threshold,
@@ -140,13 +138,13 @@ class StudentNER:
             return_class_probs=return_class_probs,
             on_long=on_long,
         )
-        request.check()
+        options.check()
         if is_per_text(labels) and isinstance(labels, Sequence):
             sets = read_per_text(labels)
             if len(sets) != 1:
                 raise InputError(f"labels holds {len(sets)} lists for one text")
-            return self._answer([text], sets, request, first=0)[0]
-        return self._answer([text], read_label_set(labels), request, first=0)[0]
+            return self._answer([text], sets, options, first=0)[0]
+        return self._answer([text], read_label_set(labels), options, first=0)[0]
 
     @overload
     def inference(
@@ -171,43 +169,42 @@ class StudentNER:
         thresholds: Mapping[str, float] | None = None,
         on_long: OnLong = "window",
     ) -> list[list[EntityDict]] | Iterator[list[EntityDict]]:
-        """Return the entities of several texts, a list for each, in order of position.
+        """Return the entities of several texts: one list per text, in order of position.
 
         An entity is a dictionary of `start` and `end` (characters, end exclusive), `text`, `label`
-        and `score`. No text's answer depends on the other texts or, of a student with a `boundary`
-        head, on the other labels.
+        and `score`. The entities of a text do not depend on the other texts; with a `boundary`
+        head, the scores of a label do not depend on the other labels either.
 
         Args:
-            texts: A text, a list of them or whatever has a length, or any other iterable, such as a
-                generator: the answer is then an iterator that reads ahead by some hundred texts and
-                keeps none.
-            labels: What to find in all texts: strings, or a mapping from label to the description
-                that the student reads in its place; or a list with such a list or mapping for each
-                text. A label given twice counts once.
-            flat_ner: Whether entities may not overlap; if not, one may lie inside another.
-            threshold: Score that an entity must exceed.
+            texts: One text; a list or another collection of texts; or any other iterable, such as
+                a generator. For the latter the result is an iterator, which reads a few hundred
+                texts ahead and keeps none of them.
+            labels: The labels to find in all texts, as strings or as a mapping from each label to
+                a description that the student reads in its place; or a list with one such list or
+                mapping per text. A label that is given twice counts once.
+            flat_ner: Whether entities may not overlap; if unset, one may lie inside another.
+            threshold: The score that an entity must exceed; 0.5 is a good default, since the
+                student's own threshold is moved there.
             multi_label: Whether a span may have several labels.
-            batch_size: How many texts go through the student at once, at most.
-            return_class_probs: Whether each entity has `class_probs`: the scores that its span has
-                for the five labels likeliest for it.
-            thresholds: The score that entities of some labels must exceed instead; labels that are
-                not asked do not matter.
-            on_long: What to do with a text of more than 384 words: `window` reads it all, in
-                windows that overlap; `truncate` leaves the rest out, as a GLiNER does; `error`
-                raises.
+            batch_size: The most texts that go through the student at once.
+            return_class_probs: Whether each entity has `class_probs`, the scores of the five
+                labels that are likeliest for its span.
+            thresholds: Other thresholds for some labels. Labels that are not asked are ignored.
+            on_long: The treatment of a text of more than 384 words: `window` reads all of it, in
+                overlapping windows; `truncate` drops the rest, as a GLiNER does; `error` raises.
 
         Raises:
             InputError: A text, a label or an option is not what it must be. The message says
                 which.
         """
-        request = _Request(
+        options = InferenceOptions(
             flat_ner, multi_label, threshold, thresholds, batch_size, return_class_probs, on_long
         )
-        request.check()
+        options.check()
         if isinstance(texts, str):
             texts = [texts]
         if isinstance(texts, bytes) or not isinstance(texts, Iterable):
-            raise InputError(f"texts is {_shown(texts)}; expected a string, or strings")
+            raise InputError(f"texts is {abbreviate(texts)}; expected a string or strings")
         asked: Prompts | list[Prompts]
         if is_per_text(labels) and isinstance(labels, Sequence):
             asked = read_per_text(labels)
@@ -215,21 +212,52 @@ class StudentNER:
                 raise InputError(f"labels holds {len(asked)} lists for {len(texts)} texts")
         else:
             asked = read_label_set(labels)
-        answers = self._stream(texts, asked, request)
+        answers = self._stream(texts, asked, options)
         return list(answers) if isinstance(texts, Sized) else answers
 
-    def encode_labels(self, labels: LabelSet) -> EncodedLabels:
-        """Return labels ready for use as `labels` of the other methods.
+    def predict_words(
+        self,
+        passages: Sequence[Sequence[str]],
+        labels: Sequence[Sequence[str]],
+        *,
+        threshold: float = 0.5,
+    ) -> list[list[Entity]]:
+        """Return the entities of passages that are already split into words.
 
-        The vectors of 8,192 labels are kept in any case, so this serves to look at them, or to
-        compute them before the first text comes.
+        Args:
+            passages: The words of each passage.
+            labels: The labels that are asked for each passage.
+            threshold: See `inference`.
 
         Raises:
             InputError: See `inference`.
         """
-        prompts = read_label_set(labels)
-        self._columns(prompts)
-        return self._scorer.encode(prompts)
+        options = InferenceOptions(threshold=threshold)
+        options.check()
+        asked = read_per_text([list(passage_labels) for passage_labels in labels])
+        return self._finder.find(passages, asked, options)[0]
+
+    def encode_labels(self, labels: LabelSet) -> EncodedLabels:
+        """Return labels with their vectors, for use as `labels` of the other methods.
+
+        The student keeps the vectors of 8,192 labels anyway; so this serves to look at them, or to
+        compute them before the first text arrives.
+
+        Raises:
+            InputError: See `inference`.
+        """
+        return self._finder.encode(read_label_set(labels))
+
+    def word_logits(
+        self, passages: Sequence[Sequence[str]], labels: LabelSet
+    ) -> list[NDArray[np.float32]]:
+        """Return the logits of each passage before any threshold is moved; see `Student.forward`.
+
+        Args:
+            passages: The words of each passage.
+            labels: The labels to ask of all passages.
+        """
+        return self._finder.logits(passages, read_label_set(labels))
 
     def tune_thresholds(
         self,
@@ -237,27 +265,27 @@ class StudentNER:
         entities: Sequence[Sequence[Mapping[str, Any]]],
         labels: Sequence[str] | None = None,
     ) -> dict[str, float]:
-        """Move 0.5 to where F1 is best on annotated texts, for each label by itself.
+        """Move 0.5 to where the F1 of each label is best on annotated texts.
 
-        A label with fewer than five annotated entities has the threshold that is best for all
-        together. Not safe while other threads use this student. `save_pretrained` keeps it.
+        A label with fewer than five annotated entities gets the threshold that is best for all
+        labels together. `save_pretrained` keeps the thresholds. Do not call this while other
+        threads use the student.
 
         Args:
-            texts: Some texts, best not those that the student learned from.
-            entities: The entities of each: `start`, `end` and `label`, as `inference` gives them.
-            labels: What to ask; None for the labels of the entities.
+            texts: Texts, preferably not those that the student was trained on.
+            entities: The entities of each text, with `start`, `end` and `label` as `inference`
+                returns them.
+            labels: The labels to tune; None for those of the entities.
 
         Returns:
-            The probability of each label, as the student had it, that is 0.5 from now on.
+            For each label, the student's own probability that is reported as 0.5 from now on.
 
         Raises:
-            InputError: There are no entities, or not as many lists of them as texts.
+            InputError: There are no entities, or not one list of them per text.
             StudentError: The student has no `boundary` head.
         """
-        gold = _read_gold(texts, entities)
-        passages = [word_texts(text) for text in texts]
-        by_word = [_in_words(text, of_text) for text, of_text in zip(texts, gold, strict=True)]
-        return self.tune_word_thresholds(passages, by_word, labels)
+        gold = read_gold(texts, entities)
+        return self._finder.tune([word_texts(text) for text in texts], gold, labels)
 
     def tune_word_thresholds(
         self,
@@ -267,34 +295,24 @@ class StudentNER:
         *,
         min_gain: float = 0.0,
     ) -> dict[str, float]:
-        """Do as `tune_thresholds`, with passages that are split into words already.
+        """Do the same as `tune_thresholds` with passages that are already split into words.
 
         Args:
-            passages: The words of each.
-            entities: The entities of each.
+            passages: The words of each passage.
+            entities: The entities of each passage.
             labels: See `tune_thresholds`.
-            min_gain: By how much F1 must be better for a label's threshold to be moved.
+            min_gain: The F1 that a label must gain for its threshold to move.
 
         Raises:
             InputError: See `tune_thresholds`.
             StudentError: The student has no `boundary` head.
         """
-        if self._bundle.config.head != BOUNDARY:
-            raise StudentError("only a student with a boundary head can be calibrated")
-        gold = [{(one.start_word, one.end_word, one.label) for one in found} for found in entities]
-        asked = read_label_set(
-            labels if labels is not None else sorted({label for one in gold for _, _, label in one})
-        )
-        if not asked or not any(gold):
-            raise InputError("there is no annotated entity to calibrate by")
-        names = [name for name, _ in asked]
-        own = {name: self._threshold_of(name) for name in names}
-        found = self._candidates(passages, asked)
-        fitted = fit_label_thresholds(found, gold, own, min_gain=min_gain)
-        kept = {**self._bundle.label_thresholds, **fitted}
-        self._bundle = replace(self._bundle, label_thresholds=kept)
-        self._columns.cache_clear()
-        return fitted
+        if len(passages) != len(entities):
+            raise InputError(
+                f"there are {len(passages)} passages and {len(entities)} lists of entities"
+            )
+        gold = [GoldPassage.from_entities(annotated) for annotated in entities]
+        return self._finder.tune(passages, gold, labels, min_gain=min_gain)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write this student's files, with its thresholds, for `from_pretrained`.
@@ -302,132 +320,34 @@ class StudentNER:
         Raises:
             StudentError: The folder cannot be written.
         """
-        write_bundle(Path(folder), self._bundle)
-
-    def predict_words(
-        self,
-        passages: Sequence[Sequence[str]],
-        labels: Sequence[Sequence[str]],
-        *,
-        threshold: float = 0.5,
-    ) -> list[list[Entity]]:
-        """Return the entities of passages that are split into words already.
-
-        Args:
-            passages: The words of each.
-            labels: The labels asked of each.
-            threshold: See `inference`.
-        """
-        request = _Request(threshold=threshold)
-        request.check()
-        return self._find(passages, read_per_text([list(one) for one in labels]), request)[0]
-
-    def word_logits(
-        self, passages: Sequence[Sequence[str]], labels: LabelSet
-    ) -> list[NDArray[np.float32]]:
-        """Return each passage's logits before any threshold is moved: see `Student.forward`."""
-        prompts = read_label_set(labels)
-        return self._scorer.logits(passages, self._scorer.encode(prompts))
+        write_bundle(Path(folder), self._finder.bundle)
 
     def _stream(
-        self, texts: Iterable[str], asked: Prompts | list[Prompts], request: _Request
+        self, texts: Iterable[str], asked: Prompts | list[Prompts], options: InferenceOptions
     ) -> Iterator[list[EntityDict]]:
         first = 0
-        for chunk in _chunks(texts, _CHUNK_BATCHES * request.batch_size):
+        for chunk in chunk_texts(texts, _CHUNK_BATCHES * options.batch_size):
             part = asked[first : first + len(chunk)] if isinstance(asked, list) else asked
             if isinstance(part, list) and len(part) < len(chunk):
                 raise InputError(f"labels holds {len(asked)} lists; there are more texts")
-            yield from self._answer(chunk, part, request, first=first)
+            yield from self._answer(chunk, part, options, first=first)
             first += len(chunk)
         if isinstance(asked, list) and first < len(asked):
             raise InputError(f"labels holds {len(asked)} lists for {first} texts")
 
     def _answer(
-        self, texts: Sequence[str], asked: Prompts | list[Prompts], request: _Request, *, first: int
+        self,
+        texts: Sequence[str],
+        asked: Prompts | list[Prompts],
+        options: InferenceOptions,
+        *,
+        first: int,
     ) -> list[list[EntityDict]]:
         passages = [
-            _words_of(text, number, request.on_long) for number, text in enumerate(texts, first)
+            read_words(text, number, options.on_long) for number, text in enumerate(texts, first)
         ]
-        entities, probs = self._find(passages, asked, request)
+        entities, probs = self._finder.find(passages, asked, options)
         return [
-            describe_entities(text, found, of_text)
-            for text, found, of_text in zip(texts, entities, probs, strict=True)
+            describe_entities(text, text_entities, text_probs)
+            for text, text_entities, text_probs in zip(texts, entities, probs, strict=True)
         ]
-
-    def _find(
-        self, passages: Sequence[Sequence[str]], asked: Prompts | list[Prompts], request: _Request
-    ) -> tuple[list[list[Entity]], list[list[dict[str, float]]]]:
-        """Return each passage's entities and, on demand, the likeliest labels of each entity."""
-        prompts, mask = _union(asked) if isinstance(asked, list) else (asked, None)
-        n_passages = len(passages)
-        if not prompts:
-            return [[] for _ in passages], [[] for _ in passages]
-        labels, columns = self._columns(prompts)
-        thresholds = request.of_labels(columns.names)
-        kept = WordVectorsKept() if request.return_class_probs else None
-        scores = self._scorer.score(
-            passages,
-            columns,
-            thresholds,
-            asked=mask,
-            batch_size=request.batch_size,
-            kept=kept,
-        )
-        if self._bundle.config.head != BOUNDARY:
-            scores = join_words(scores)
-        found = pick_entities(
-            find_spans(scores, thresholds),
-            columns.names,
-            n_passages,
-            flat_ner=request.flat_ner,
-            multi_label=request.multi_label,
-        )
-        if kept is None:
-            return found, [[] for _ in found]
-        return found, [
-            [self._likeliest(kept, number, entity, labels, columns, mask) for entity in entities]
-            for number, entities in enumerate(found)
-        ]
-
-    def _likeliest(
-        self,
-        kept: WordVectorsKept,
-        passage: int,
-        entity: Entity,
-        labels: EncodedLabels,
-        columns: LabelColumns,
-        mask: NDArray[np.bool_] | None,
-    ) -> dict[str, float]:
-        words = range(entity.start_word, entity.end_word)
-        states = np.stack([kept.of_word[passage, word] for word in words])
-        probs = self._scorer.label_probs(states, labels, columns.shifts)
-        asked = np.arange(len(probs)) if mask is None else np.flatnonzero(mask[passage])
-        best = asked[np.argsort(-probs[asked], kind="stable")[:_TOP_LABELS]]
-        return {columns.names[label]: float(probs[label]) for label in best.tolist()}
-
-    def _candidates(self, passages: Sequence[Sequence[str]], asked: Prompts) -> list[list[Entity]]:
-        """Return every label's own entities above a low threshold."""
-        labels = self._scorer.encode(asked)
-        columns = self._scorer.columns(labels, dict.fromkeys(labels.names, 0.5))
-        thresholds = np.full(len(labels.names), _CALIBRATED_FROM, dtype=np.float32)
-        result: list[list[Entity]] = []
-        for first in range(0, len(passages), _CALIBRATED_TOGETHER):
-            chunk = passages[first : first + _CALIBRATED_TOGETHER]
-            spans = find_spans(self._scorer.score(chunk, columns, thresholds), thresholds)
-            # Labels do not compete here: each is a passage of its own.
-            apart = replace(spans, passage=spans.passage * len(asked) + spans.label)
-            found = pick_entities(
-                apart, labels.names, len(chunk) * len(asked), flat_ner=True, multi_label=False
-            )
-            for number in range(len(chunk)):
-                own = found[number * len(asked) : (number + 1) * len(asked)]
-                result.append([entity for entities in own for entity in entities])
-        return result
-
-    def _compute_columns(self, prompts: Prompts) -> tuple[EncodedLabels, LabelColumns]:
-        labels = self._scorer.encode(prompts)
-        own = {name: self._threshold_of(name) for name in labels.names}
-        return labels, self._scorer.columns(labels, own)
-
-    def _threshold_of(self, label: str) -> float:
-        return self._bundle.label_thresholds.get(label, self._bundle.threshold)

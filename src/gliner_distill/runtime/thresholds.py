@@ -1,28 +1,160 @@
 """Choose the threshold of each label that maximizes its F1 on annotated passages.
 
-In: candidate entities with scores, and the annotation. Out: the score above which a candidate of
-a label counts. `StudentNER.tune_word_thresholds` gathers the candidates and keeps the thresholds.
+In: a student's probabilities and the annotation. Out: the score above which an entity of a label
+counts. `StudentNER.tune_word_thresholds` runs the student and keeps the thresholds.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from gliner_distill.decoding import pick_entities
 from gliner_distill.entities import Entity
+from gliner_distill.spans import SpanBounds, TagScores, find_bounds
 
-GoldSpans = Sequence[set[tuple[int, int, str]]]
-"""The annotated entities of each passage: first word, end word, label."""
+MIN_SCORE = 0.1
+"""The probability that a candidate must exceed; no threshold is fitted below it."""
 
 # A threshold that fewer entities decide is mostly chance, so such labels share one.
 _MIN_LABEL_ENTITIES = 5
 
 _THRESHOLD_RANGE = (0.02, 0.98)
 
+_MAX_PART_PASSAGES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class GoldPassage:
+    """The annotation of one passage.
+
+    Attributes:
+        spans: The annotated entities: first word, end word, label.
+        n_unaligned: The number, per label, of entities that do not begin and end where words do.
+            No candidate equals one of them, so each counts as missed.
+    """
+
+    spans: frozenset[tuple[int, int, str]] = frozenset()
+    n_unaligned: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def from_entities(cls, entities: Iterable[Entity]) -> "GoldPassage":
+        """Return the annotation that entities of words make."""
+        return cls(frozenset((e.start_word, e.end_word, e.label) for e in entities))
+
+    def count_labels(self) -> Counter[str]:
+        """Return the number of entities of each label."""
+        return Counter(label for *_, label in self.spans) + Counter(self.n_unaligned)
+
+
+@dataclass(frozen=True, slots=True)
+class TuningPart:
+    """Labels and passages that go through the student together.
+
+    Attributes:
+        labels: The positions of the labels.
+        passages: The positions of the passages.
+    """
+
+    labels: slice
+    passages: slice
+
+
+def plan_tuning(
+    n_words: Sequence[int], n_labels: int, *, max_cells: int = 4_000_000
+) -> Iterator[TuningPart]:
+    """Yield parts that cover every passage with every label, each small enough for memory.
+
+    Args:
+        n_words: The number of words of each passage.
+        n_labels: The number of labels.
+        max_cells: The most (word, label) pairs in a part, unless one word has more.
+    """
+    group = min(n_labels, max(1, max_cells // max([1, *n_words])))
+    for first_label in range(0, n_labels, group):
+        labels = slice(first_label, min(first_label + group, n_labels))
+        first, n_cells = 0, 0
+        for position, length in enumerate(n_words):
+            n_cells += length * group
+            if position > first and (n_cells > max_cells or position - first == _MAX_PART_PASSAGES):
+                yield TuningPart(labels, slice(first, position))
+                first, n_cells = position, length * group
+        if first < len(n_words):
+            yield TuningPart(labels, slice(first, len(n_words)))
+
+
+def gather_candidates(
+    scores: TagScores,
+    labels: Sequence[str],
+    n_passages: int,
+    *,
+    max_spans: int = 100_000,
+    max_total: int = 2_000_000,
+) -> list[list[Entity]]:
+    """Return the candidates of each passage; those of one label do not overlap.
+
+    The labels do not compete: each finds its candidates as if it were the only one. A passage in
+    which the minimum score leaves too many spans of a label has a higher minimum for that label,
+    since the user can neither see nor set it.
+
+    Args:
+        scores: The triples of passages `0:n_passages` at `MIN_SCORE`, in reading order.
+        labels: The labels by their number.
+        n_passages: The number of passages.
+        max_spans: The most spans of one label in one passage.
+        max_total: The most spans in memory at once, or `max_spans` if that is more.
+    """
+    # A pair of a passage and a label stands for a passage of its own, with one label.
+    pairs = scores.passage * len(labels) + scores.label
+    bounds = _bound_spans(replace(scores, passage=pairs, label=pairs), max_spans)
+    candidates: list[list[Entity]] = [[] for _ in range(n_passages)]
+    for part in _portions(bounds, max_total):
+        spans = part.spans()
+        pair_numbers, first_rows = np.unique(spans.passage, return_inverse=True)
+        numbered = replace(spans, passage=first_rows, label=spans.label % len(labels))
+        found = pick_entities(numbered, labels, len(pair_numbers))
+        for pair, entities in zip(pair_numbers.tolist(), found, strict=True):
+            candidates[pair // len(labels)] += entities
+    return candidates
+
+
+def _bound_spans(scores: TagScores, max_spans: int) -> SpanBounds:
+    """Return the bounds of spans, with minimum scores at which no passage has too many."""
+    minima = np.full(int(scores.passage.max(initial=-1)) + 1, MIN_SCORE, dtype=np.float32)
+    while True:
+        bounds = find_bounds(scores, minima)
+        crowded = np.flatnonzero(bounds.count_by_passage() > max_spans)
+        if not len(crowded):
+            return bounds
+        minima[crowded] = np.minimum(2 * minima[crowded], 1)
+        scores = scores.take(scores.inside >= minima[scores.passage])
+
+
+def _portions(bounds: SpanBounds, max_total: int) -> Iterator[SpanBounds]:
+    """Yield the bounds in portions of whole passages with at most so many spans together."""
+    passages = bounds.scores.passage[bounds.starts]
+    last_of_passage = np.flatnonzero(np.append(passages[1:] != passages[:-1], True))
+    totals = np.cumsum(bounds.n_ends)[last_of_passage[: len(passages)]]
+    first, n_before = 0, 0
+    while first < len(bounds.starts):
+        fitting = int(np.searchsorted(totals, n_before + max_total, side="right"))
+        at_least_one = int(np.searchsorted(last_of_passage, first))
+        place = max(fitting - 1, at_least_one)
+        end, n_before = int(last_of_passage[place]) + 1, int(totals[place])
+        rows = slice(first, end)
+        yield replace(
+            bounds,
+            starts=bounds.starts[rows],
+            first_ends=bounds.first_ends[rows],
+            n_ends=bounds.n_ends[rows],
+        )
+        first = end
+
 
 def fit_label_thresholds(
     candidates: Sequence[Sequence[Entity]],
-    gold: GoldSpans,
+    gold: Sequence[GoldPassage],
     current: Mapping[str, float],
     *,
     min_gain: float = 0.0,
@@ -35,7 +167,7 @@ def fit_label_thresholds(
     Args:
         candidates: The candidates of each passage, low scores included; those of one label do not
             overlap.
-        gold: The entities of each passage.
+        gold: The annotation of each passage.
         current: The labels to fit, with the threshold that each has now.
         min_gain: The F1 that a label must gain over its current threshold to be moved; it must
             gain as much on each half of the passages with the threshold of the other half. With 0,
@@ -60,15 +192,17 @@ def fit_label_thresholds(
 
 
 def _outcomes_by_label(
-    candidates: Sequence[Sequence[Entity]], gold: GoldSpans, labels: Iterable[str]
+    candidates: Sequence[Sequence[Entity]], gold: Sequence[GoldPassage], labels: Iterable[str]
 ) -> tuple[dict[str, list[tuple[float, bool]]], Counter[str]]:
     """Return each label's candidates as (score, whether gold has it), and its count in gold."""
     outcomes: dict[str, list[tuple[float, bool]]] = {label: [] for label in labels}
-    for entities, spans in zip(candidates, gold, strict=True):
+    n_gold: Counter[str] = Counter()
+    for entities, annotation in zip(candidates, gold, strict=True):
+        n_gold += annotation.count_labels()
         for entity in entities:
-            is_right = (entity.start_word, entity.end_word, entity.label) in spans
+            is_right = (entity.start_word, entity.end_word, entity.label) in annotation.spans
             outcomes[entity.label].append((entity.score, is_right))
-    return outcomes, Counter(label for spans in gold for *_, label in spans if label in outcomes)
+    return outcomes, Counter({label: n_gold[label] for label in outcomes})
 
 
 def _gain(

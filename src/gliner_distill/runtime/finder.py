@@ -1,0 +1,186 @@
+"""Words and labels to entities: a student's probabilities under its thresholds.
+
+`StudentNER` checks what its callers give and turns texts into words; this module does the rest.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from gliner_distill.decoding import pick_entities
+from gliner_distill.entities import Entity
+from gliner_distill.errors import InputError, StudentError
+from gliner_distill.runtime.bundle import Bundle
+from gliner_distill.runtime.head_scoring import Array, LabelColumns, Mask
+from gliner_distill.runtime.heads import head_named
+from gliner_distill.runtime.inputs import InferenceOptions, SpanLimits, merge_label_sets
+from gliner_distill.runtime.labels import EncodedLabels, Prompts, read_label_set
+from gliner_distill.runtime.scorer import StudentScorer, WordVectorsKept
+from gliner_distill.runtime.thresholds import (
+    MIN_SCORE,
+    GoldPassage,
+    fit_label_thresholds,
+    gather_candidates,
+    plan_tuning,
+)
+from gliner_distill.spans import find_bounds
+
+_CACHED_LABEL_SETS = 64
+_TOP_LABELS = 5
+
+
+class EntityFinder:
+    """A student that finds entities in words; several threads may share one.
+
+    Args:
+        bundle: The student.
+        num_threads: The number of threads of the graph.
+
+    Attributes:
+        bundle: The student, with the thresholds that `tune` has moved.
+
+    Raises:
+        StudentError: The graph cannot be loaded, or it does not fit the student.
+        InputError: `num_threads` is below 1.
+    """
+
+    def __init__(self, bundle: Bundle, *, num_threads: int) -> None:
+        self.bundle = bundle
+        self._scorer = StudentScorer(bundle, num_threads=num_threads)
+        self._columns = lru_cache(_CACHED_LABEL_SETS)(self._compute_columns)
+
+    def encode(self, prompts: Prompts) -> EncodedLabels:
+        """Return labels with their vectors, which are kept for the next call."""
+        return self._columns(prompts)[0] if prompts else self._scorer.encode(prompts)
+
+    def logits(self, passages: Sequence[Sequence[str]], prompts: Prompts) -> list[Array]:
+        """Return the logits of each passage, shape as in `Head.logits_shape`."""
+        return self._scorer.logits(passages, self._scorer.encode(prompts))
+
+    def find(
+        self,
+        passages: Sequence[Sequence[str]],
+        asked: Prompts | list[Prompts],
+        options: InferenceOptions,
+    ) -> tuple[list[list[Entity]], list[list[dict[str, float]]]]:
+        """Return the entities of each passage and, if wanted, the class probabilities of each.
+
+        Args:
+            passages: The words of each passage.
+            asked: The labels for all passages, or for each passage its own.
+            options: The options; `on_long` has no effect here.
+
+        Raises:
+            InputError: The threshold leaves too many candidates.
+        """
+        prompts, mask = merge_label_sets(asked) if isinstance(asked, list) else (asked, None)
+        if not prompts:
+            return [[] for _ in passages], [[] for _ in passages]
+        labels, columns = self._columns(prompts)
+        thresholds = options.thresholds_for(columns.names)
+        kept = WordVectorsKept() if options.return_class_probs else None
+        scores = self._scorer.score(
+            passages,
+            columns,
+            thresholds,
+            label_mask=mask,
+            batch_size=options.batch_size,
+            kept=kept,
+        )
+        bounds = find_bounds(scores, thresholds)
+        SpanLimits().check(bounds, float(thresholds.min()))
+        found = pick_entities(
+            bounds.spans(),
+            columns.names,
+            len(passages),
+            flat_ner=options.flat_ner,
+            multi_label=options.multi_label,
+        )
+        if kept is None:
+            return found, [[] for _ in found]
+        return found, [
+            [self._class_probs(kept, number, entity, labels, columns, mask) for entity in entities]
+            for number, entities in enumerate(found)
+        ]
+
+    def _class_probs(
+        self,
+        kept: WordVectorsKept,
+        passage: int,
+        entity: Entity,
+        labels: EncodedLabels,
+        columns: LabelColumns,
+        mask: Mask | None,
+    ) -> dict[str, float]:
+        """Return the scores of the likeliest labels for an entity's span, best first."""
+        words = range(entity.start_word, entity.end_word)
+        states = np.stack([kept.by_word[passage, word] for word in words])
+        probs = self._scorer.label_probs(states, labels, columns.shifts)
+        asked = np.arange(len(probs)) if mask is None else np.flatnonzero(mask[passage])
+        best = asked[np.argsort(-probs[asked], kind="stable")[:_TOP_LABELS]]
+        return {columns.names[label]: float(probs[label]) for label in best.tolist()}
+
+    def tune(
+        self,
+        passages: Sequence[Sequence[str]],
+        gold: Sequence[GoldPassage],
+        labels: Sequence[str] | None,
+        *,
+        min_gain: float = 0.0,
+    ) -> dict[str, float]:
+        """Move the threshold of each label to where its F1 is best; return the new thresholds.
+
+        Args:
+            passages: The words of each passage.
+            gold: The annotation of each passage.
+            labels: The labels to tune; None for those of the annotation.
+            min_gain: The F1 that a label must gain for its threshold to move.
+
+        Raises:
+            InputError: There are no labels or no annotated entities.
+            StudentError: The labels of this student compete, so they have one threshold.
+        """
+        head = head_named(self.bundle.config.head)
+        if not head.has_independent_labels:
+            raise StudentError(
+                f"thresholds per label need a boundary head; this student has a {head.name} head"
+            )
+        counts = [passage.count_labels() for passage in gold]
+        if labels is None:
+            labels = sorted({label for passage_counts in counts for label in passage_counts})
+        prompts = read_label_set(labels)
+        if not prompts or not any(counts):
+            raise InputError("there are no annotated entities to tune thresholds with")
+        current = {label: self._threshold_of(label) for label, _ in prompts}
+        candidates = self._candidates(passages, prompts)
+        fitted = fit_label_thresholds(candidates, gold, current, min_gain=min_gain)
+        label_thresholds = {**self.bundle.label_thresholds, **fitted}
+        self.bundle = replace(self.bundle, label_thresholds=label_thresholds)
+        self._columns.cache_clear()
+        return fitted
+
+    def _candidates(
+        self, passages: Sequence[Sequence[str]], prompts: Prompts
+    ) -> list[list[Entity]]:
+        """Return every label's own entities above a low score, whatever its threshold is."""
+        candidates: list[list[Entity]] = [[] for _ in passages]
+        for part in plan_tuning([len(words) for words in passages], len(prompts)):
+            labels = self._scorer.encode(prompts[part.labels])
+            columns = self._scorer.columns(labels, dict.fromkeys(labels.names, 0.5))
+            minima = np.full(len(labels.names), MIN_SCORE, dtype=np.float32)
+            chunk = passages[part.passages]
+            scores = self._scorer.score(chunk, columns, minima)
+            found = gather_candidates(scores, labels.names, len(chunk))
+            for own, entities in zip(candidates[part.passages], found, strict=True):
+                own += entities
+        return candidates
+
+    def _compute_columns(self, prompts: Prompts) -> tuple[EncodedLabels, LabelColumns]:
+        labels = self._scorer.encode(prompts)
+        own = {name: self._threshold_of(name) for name in labels.names}
+        return labels, self._scorer.columns(labels, own)
+
+    def _threshold_of(self, label: str) -> float:
+        return self.bundle.label_thresholds.get(label, self.bundle.threshold)
