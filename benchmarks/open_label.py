@@ -1,17 +1,17 @@
-"""A student of any label against its teacher, on sets that neither was taught for this.
+"""Compare an open-label student with its teacher on sets that neither was trained for.
 
 `python benchmarks/open_label.py FOLDER STUDENT TEACHER [--sets a,b] [--passages N] [--out DIR]`
 
-FOLDER holds NAME.jsonl (GLiNER's training form) and NAME.labels.json (the set's label list, which
-is asked of every passage; a set with an empty list is left out). By default the sets are all there
-are; `--sets held-out` means the twelve that the shipped student's transfer set leaves out. Of each
-set N passages count, evenly spaced. The teacher's answers are kept in a store in DIR, so a second
-run asks the student alone.
+FOLDER holds NAME.jsonl (the training format of GLiNER) and NAME.labels.json (the label list of the
+set, which every passage is asked for; a set with an empty list is left out). By default all sets
+are used; `--sets held-out` means the twelve sets that the bundled student was not trained on. N
+evenly spaced passages of each set count. The answers of the teacher are kept in a store in DIR, so
+a second run asks the student alone.
 
-Exact-match spans, F1 of each set, at 0.5 and at the one threshold, the same for all sets, at which
-the model's mean over sets is best; "macro" is the mean over sets, "micro" is over all passages
-together. Prints Markdown and writes DIR/open_label.json, with the expected calibration error of
-what is found at 0.5.
+The score is the exact-match span F1 of each set, at threshold 0.5 and at the best threshold: the
+one at which the mean over all sets is highest. "macro" is the mean over sets, "micro" counts all
+passages together. Prints Markdown tables and writes DIR/open_label.json, which also has the
+expected calibration error of the entities found at 0.5.
 """
 
 import argparse
@@ -28,10 +28,11 @@ from gliner_distill.corpus.labels import clean_label
 from gliner_distill.corpus.reader import CorpusFile
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import Entity, Passage
-from gliner_distill.files import replace_file
+from gliner_distill.files import write_json
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.metrics import expected_calibration_error, score_spans
+from gliner_distill.runtime.heads import Head, head_named
 from gliner_distill.runtime.locate import find_student
 from gliner_distill.student.files import load_student
 from gliner_distill.student.predictor import StudentPredictor
@@ -41,13 +42,15 @@ HELD_OUT = (
     *("wnut17", "multiconer2_fine", "tasteset", "stackoverflow", "bc5cdr", "ncbi_disease"),
     *("ozrock", "indian_legal", "fewnerd_b", "music_ner", "restaurant8k", "aptner"),
 )
-THRESHOLDS = tuple(step / 20 for step in range(3, 19))  # from 1/8 up both score codes decode alike
-Decode = Callable[[float], list[list[Entity]]]
+# From 1/8 upward, both quantizers of the store decode alike.
+THRESHOLDS = tuple(step / 20 for step in range(3, 19))
+Predict = Callable[[float], list[list[Entity]]]
+"""A function that returns the entities of each passage of a set at a threshold."""
 
 
 @dataclass(frozen=True)
-class TestSet:
-    """A set's passages and the labels asked of each."""
+class EvaluationSet:
+    """The passages of a set and the labels that each of them is asked for."""
 
     name: str
     passages: list[Passage]
@@ -55,126 +58,148 @@ class TestSet:
 
     @property
     def gold(self) -> list[list[Entity]]:
-        """Each passage's entities of the labels asked."""
+        """The entities of each passage that have one of the labels."""
         asked = set(self.labels)
         return [
-            [one for one in passage.entities if one.label in asked] for passage in self.passages
+            [entity for entity in passage.entities if entity.label in asked]
+            for passage in self.passages
         ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("student")
     parser.add_argument("teacher")
     parser.add_argument("--sets", default="", help="names with commas between, or held-out")
-    parser.add_argument("--passages", type=int, default=500)
+    parser.add_argument("--passages", type=int, default=500, help="passages per set")
     parser.add_argument("--out", type=Path, default=Path("open_label"))
-    given = parser.parse_args()
-    sets = [found for name in list_names(given) if (found := read_set(given, name)) is not None]
-    teacher = GLiNERTeacher.from_pretrained(given.teacher)
-    models = {
-        "teacher": [ask_teacher(teacher, one, given.out / "teacher") for one in sets],
-        "student": [ask_student(given.student, one) for one in sets],
+    options = parser.parse_args()
+    sets = read_sets(options.folder, options.sets, options.passages)
+    student, head = load_predictor(options.student)
+    teacher = GLiNERTeacher.from_pretrained(options.teacher)
+    predictors = {
+        "teacher": [ask_teacher(teacher, each, options.out / "teacher") for each in sets],
+        "student": [ask_student(student, head, each) for each in sets],
     }
-    figures = {name: measure(decoders, sets) for name, decoders in models.items()}
-    figures["passages a set"] = given.passages
-    replace_file(given.out / "open_label.json", (json.dumps(figures, indent=1) + "\n").encode())
-    print_tables(figures, [one.name for one in sets])
+    results: dict[str, Any] = {
+        model: measure(predict, sets) for model, predict in predictors.items()
+    }
+    results["passages per set"] = options.passages
+    write_json(options.out / "open_label.json", results)
+    print_tables(results, [each.name for each in sets])
 
 
-def list_names(given: argparse.Namespace) -> Sequence[str]:
-    if given.sets == "held-out":
+def read_sets(folder: Path, names: str, n_passages: int) -> list[EvaluationSet]:
+    """Return the sets with these names, without those that have no labels."""
+    read = [read_set(folder, name, n_passages) for name in list_names(folder, names)]
+    return [each for each in read if each is not None]
+
+
+def list_names(folder: Path, names: str) -> Sequence[str]:
+    """Return the names of the sets that `--sets` means."""
+    if names == "held-out":
         return HELD_OUT
-    if given.sets:
-        return str(given.sets).split(",")
-    return sorted(path.name.removesuffix(".jsonl") for path in given.folder.glob("*.jsonl"))
+    if names:
+        return names.split(",")
+    return sorted(path.name.removesuffix(".jsonl") for path in folder.glob("*.jsonl"))
 
 
-def read_set(given: argparse.Namespace, name: str) -> TestSet | None:
+def read_set(folder: Path, name: str, n_passages: int) -> EvaluationSet | None:
+    """Return evenly spaced passages of a set, or None if its label list is empty."""
     try:
-        listed = json.loads((given.folder / f"{name}.labels.json").read_text(encoding="utf-8"))
+        listed = json.loads((folder / f"{name}.labels.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SystemExit(f"{given.folder / name}.labels.json: cannot be read: {error}") from error
+        raise SystemExit(f"{folder / name}.labels.json: cannot be read: {error}") from error
     labels = tuple(dict.fromkeys(map(clean_label, listed)))
     if not labels:
-        print(f"{name}: its label list is empty, left out")
+        print(f"{name}: left out, because its label list is empty")
         return None
-    passages = list(CorpusFile(given.folder / f"{name}.jsonl", skip_bad=True))
-    n_kept = min(given.passages, len(passages))
+    passages = list(CorpusFile(folder / f"{name}.jsonl", skip_bad=True))
+    n_kept = min(n_passages, len(passages))
     chosen = np.linspace(0, len(passages) - 1, n_kept).round().astype(int)
-    return TestSet(name, [passages[position] for position in chosen], labels)
+    return EvaluationSet(name, [passages[position] for position in chosen], labels)
 
 
-def ask_teacher(teacher: GLiNERTeacher, one: TestSet, folder: Path) -> Decode:
-    policy = LabelPolicy(fixed=one.labels)
-    named = folder / f"{one.name}-{len(one.passages)}"
-    store = label_corpus(one.passages, teacher, named, policy=policy, keep_subword_vectors=False)
-    items = list(store)
+def ask_teacher(teacher: GLiNERTeacher, asked: EvaluationSet, folder: Path) -> Predict:
+    """Return the entities that a teacher finds in a set, after labeling it once into a store."""
+    store = label_corpus(
+        asked.passages,
+        teacher,
+        folder / f"{asked.name}-{len(asked.passages)}",
+        policy=LabelPolicy(fixed=asked.labels),
+        keep_subword_vectors=False,
+    )
+    labeled = list(store)
     return lambda threshold: [
-        decode_entities(item.probs, item.labels, threshold=threshold) for item in items
+        decode_entities(item.probs, item.labels, threshold=threshold) for item in labeled
     ]
 
 
-def ask_student(source: str, one: TestSet) -> Decode:
+def load_predictor(source: str) -> tuple[StudentPredictor, Head]:
+    """Return the student in a folder or a run folder, and its head."""
     folder = find_student(source)
     if folder is None:
-        raise SystemExit(f"{source}: no student in it")
+        raise SystemExit(f"{source}: this folder does not hold a student")
     student, vocabulary = load_student(folder)
-    words = [passage.words for passage in one.passages]
-    labels = [one.labels] * len(words)
-    if student.config.head == "softmax":
-        return lambda threshold: StudentPredictor(
-            student, vocabulary, threshold=threshold
-        ).predict_words(words, labels)
-    logits = StudentPredictor(student, vocabulary).logits(words, labels)
-    probs = [1 / (1 + np.exp(-np.clip(one, -80, 80))) for one in logits]
+    return StudentPredictor(student, vocabulary), head_named(student.config.head)
+
+
+def ask_student(predictor: StudentPredictor, head: Head, asked: EvaluationSet) -> Predict:
+    """Return the entities that a student finds in a set, computing its logits once."""
+    words = [passage.words for passage in asked.passages]
+    logits_by_passage = predictor.logits(words, [asked.labels] * len(words))
     return lambda threshold: [
-        decode_entities(array, one.labels, threshold=threshold) for array in probs
+        head.decode(logits, asked.labels, threshold=threshold) for logits in logits_by_passage
     ]
 
 
-def measure(decoders: Sequence[Decode], sets: Sequence[TestSet]) -> dict[str, Any]:
-    gold = [one.gold for one in sets]
-    found = {step: [decode(step) for decode in decoders] for step in THRESHOLDS}
+def measure(predictors: Sequence[Predict], sets: Sequence[EvaluationSet]) -> dict[str, Any]:
+    """Return the scores of a model over sets, at each threshold that is tried."""
+    gold = [each.gold for each in sets]
+    predicted = {step: [predict(step) for predict in predictors] for step in THRESHOLDS}
     scores = {
         step: [score_spans(*pair) for pair in zip(entities, gold, strict=True)]
-        for step, entities in found.items()
+        for step, entities in predicted.items()
     }
-    means = {step: float(np.mean([one.f1 for one in rows])) for step, rows in scores.items()}
+    means = {step: float(np.mean([share.f1 for share in row])) for step, row in scores.items()}
     best = max(means, key=lambda step: means[step])
+
+    def scores_at(step: float) -> dict[str, float]:
+        by_set = {each.name: share.f1 for each, share in zip(sets, scores[step], strict=True)}
+        together = score_spans(
+            list(chain.from_iterable(predicted[step])), list(chain.from_iterable(gold))
+        )
+        return by_set | {"macro": means[step], "micro": together.f1}
+
     return {
         "best threshold": best,
         "mean by threshold": means,
-        "calibration error": calibration_error(found[0.5], gold),
-        **{
-            key: {
-                **{one.name: share.f1 for one, share in zip(sets, scores[step], strict=True)},
-                "macro": means[step],
-                "micro": score_spans(
-                    list(chain.from_iterable(found[step])), list(chain.from_iterable(gold))
-                ).f1,
-            }
-            for key, step in (("at 0.5", 0.5), ("at best", best))
-        },
+        "calibration error": calibration_error(predicted[0.5], gold),
+        "at 0.5": scores_at(0.5),
+        "at best": scores_at(best),
     }
 
 
 def calibration_error(
-    found: Sequence[list[list[Entity]]], gold: Sequence[list[list[Entity]]]
+    predicted: Sequence[list[list[Entity]]], gold: Sequence[list[list[Entity]]]
 ) -> float:
+    """Return the expected calibration error of the entities predicted in all sets."""
     outcomes = [
         (entity.score, entity in set(reference))
-        for entities_of_set, gold_of_set in zip(found, gold, strict=True)
-        for entities, reference in zip(entities_of_set, gold_of_set, strict=True)
+        for entities_by_passage, gold_by_passage in zip(predicted, gold, strict=True)
+        for entities, reference in zip(entities_by_passage, gold_by_passage, strict=True)
         for entity in entities
     ]
     scores = np.array([score for score, _ in outcomes], dtype=np.float64)
     return expected_calibration_error(scores, np.array([right for _, right in outcomes], bool))
 
 
-def print_tables(figures: dict[str, Any], names: Sequence[str]) -> None:
-    teacher, student = figures["teacher"], figures["student"]
+def print_tables(results: dict[str, Any], names: Sequence[str]) -> None:
+    """Print a Markdown table for threshold 0.5 and one for the best thresholds."""
+    teacher, student = results["teacher"], results["student"]
     for key in ("at 0.5", "at best"):
         thresholds = f"{teacher['best threshold']} teacher, {student['best threshold']} student"
         print(f"\nThreshold {key}" + (f": {thresholds}" if key == "at best" else ""))
@@ -186,8 +211,8 @@ def print_tables(figures: dict[str, Any], names: Sequence[str]) -> None:
         shares = [student[key][name] / teacher[key][name] for name in names if teacher[key][name]]
         if shares:
             mean = np.minimum(shares, 1).mean()
-            print(f"\nMean of the shares kept, none counted above 100%: {mean:.1%}")
-    errors = [figures[model]["calibration error"] for model in ("teacher", "student")]
+            print(f"\nMean share kept, no share counted above 100%: {mean:.1%}")
+    errors = [results[model]["calibration error"] for model in ("teacher", "student")]
     print("\nExpected calibration error at 0.5: {:.3f} teacher, {:.3f} student".format(*errors))
 
 

@@ -202,7 +202,7 @@ def finish(trained: Path, corpora: Path, folder: Path, *, n_passages: int = DEV_
     metadata: dict[str, Any] = {
         "calibration": {
             "sets": list(HELD_OUT),
-            "passages a set": n_passages,
+            "passages per set": n_passages,
             "shift": fitted.shift,
             "scale": fitted.scale,
             "mean F1 at 0.5": {"before": mean_f1(groups, raw), "after": mean_f1(groups, fitted)},

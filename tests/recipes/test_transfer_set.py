@@ -1,6 +1,5 @@
 """The transfer set loses no word and contains no held-out text."""
 
-import argparse
 import doctest
 import importlib
 import json
@@ -349,10 +348,10 @@ class TestGather:
         gather()
         monkeypatch.syspath_prepend(str(BENCHMARKS))
         open_label = importlib.import_module("open_label")
-        given = argparse.Namespace(folder=tmp_path / "in_domain", passages=100, sets="")
-        assert open_label.list_names(given) == sorted(transfer_set.IN_DOMAIN)
+        folder = tmp_path / "in_domain"
+        assert open_label.list_names(folder, "") == sorted(transfer_set.IN_DOMAIN)
         for name in transfer_set.IN_DOMAIN:
-            found = open_label.read_set(given, name)
+            found = open_label.read_set(folder, name, 100)
             assert len(found.passages) == IN_DOMAIN_PASSAGES
             assert [one in world[name] for one in found.passages] == [True] * IN_DOMAIN_PASSAGES
             asked = tuple(f"{name} {rest}" for rest in ("thing", *KINDS))

@@ -62,7 +62,7 @@ def read_student_config(folder: Path) -> tuple[StudentConfig, dict[str, Any]]:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StudentError(
-            f"{folder}: there is no {CONFIG_FILE}; expected the folder of a student"
+            f"{folder}: {CONFIG_FILE} is missing; expected the folder of a student"
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise StudentError(f"{path}: cannot be read: {error}") from error

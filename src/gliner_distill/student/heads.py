@@ -195,7 +195,7 @@ def torch_head(name: str) -> TorchHead:
     """Return the torch side of the head with this name.
 
     Raises:
-        SettingsError: There is no head of this name.
+        SettingsError: No head has this name.
     """
     if name == SOFTMAX:
         return TorchSoftmaxHead()

@@ -350,8 +350,8 @@ def _check_data(
         )
     if settings.patience and DEV not in [split.name for split in splits]:
         raise SettingsError(
-            f"patience is {settings.patience}, which measures agreement on the split {DEV!r}, but "
-            f"there is no such split; pass one, or set patience to 0"
+            f"patience is {settings.patience}, which measures agreement on a split named {DEV!r}; "
+            "pass such a split, or set patience to 0"
         )
 
 
