@@ -52,9 +52,9 @@ def some_passages(draw, max_words=200):
 def texts_of(passages):
     """Return the words and label of every entity."""
     return [
-        (passage.words[one.start_word : one.end_word], one.label)
+        (passage.words[entity.start_word : entity.end_word], entity.label)
         for passage in passages
-        for one in passage.entities
+        for entity in passage.entities
     ]
 
 
@@ -108,7 +108,9 @@ class TestCut:
         parts = list(transfer_set.cut(passage))
         assert [len(part.words) for part in parts] == [200, 200, 50]
         assert all_words(parts) == list(words)
-        assert [[(one.start_word, one.end_word) for one in part.entities] for part in parts] == [
+        assert [
+            [(entity.start_word, entity.end_word) for entity in part.entities] for part in parts
+        ] == [
             [(0, 2), (198, 200)],
             [(0, 1), (199, 200)],
             [(49, 50)],
@@ -119,9 +121,9 @@ class TestCut:
         for passage in passages:
             parts = list(transfer_set.cut(passage))
             kept = [
-                one
-                for one in passage.entities
-                if one.start_word // 200 == (one.end_word - 1) // 200
+                entity
+                for entity in passage.entities
+                if entity.start_word // 200 == (entity.end_word - 1) // 200
             ]
             assert all_words(parts) == list(passage.words)
             assert all(len(part.words) <= 200 for part in parts)
@@ -144,7 +146,7 @@ class TestJoin:
 
     def test_join_stops_at_a_random_length_from_1_to_80(self, transfer_set):
         passages = [Passage((f"w{place}",)) for place in range(40_000)]
-        lengths = [len(one.words) for one in transfer_set.join(passages, random.Random(0))]
+        lengths = [len(passage.words) for passage in transfer_set.join(passages, random.Random(0))]
         assert set(lengths[:-1]) == set(range(1, 81))
         assert np.mean(lengths[:-1]) == pytest.approx(40.5, abs=3)
 
@@ -156,7 +158,8 @@ class TestJoin:
         short, long = Passage(("a",) * 10), Passage(("b",) * 195)
         for seed in range(50):
             joined = [
-                len(one.words) for one in transfer_set.join([short, long], random.Random(seed))
+                len(passage.words)
+                for passage in transfer_set.join([short, long], random.Random(seed))
             ]
             assert joined == [10, 195]
 
@@ -238,10 +241,10 @@ class TestNearestLabels:
         near = transfer_set.nearest_labels(passages, teacher, n_nearest=3)
         tokenizer = teacher.model.data_processor.transformer_tokenizer
         encoder = teacher.model.model.token_rep_layer.bert_layer.model
-        with torch.inference_mode():  # one by one, without padding
+        with torch.inference_mode():  # each by itself, without padding
             rows = [
-                encoder(**tokenizer(one, return_tensors="pt")).last_hidden_state[0].mean(0)
-                for one in labels
+                encoder(**tokenizer(label, return_tensors="pt")).last_hidden_state[0].mean(0)
+                for label in labels
             ]
         vectors = torch.stack(rows) - torch.stack(rows).mean(0)
         likeness = torch.nn.functional.cosine_similarity(vectors[:, None], vectors[None], dim=-1)
@@ -277,7 +280,10 @@ class TestGather:
         sets["more"] += [
             self.passage("leak", 0, *copied[:4], ",", *copied[4:8]),
             self.passage("near", 0, *copied[:7]),
-            *(self.passage("copy", row, *one.words) for row, one in enumerate(sets[inside[0]])),
+            *(
+                self.passage("copy", row, *passage.words)
+                for row, passage in enumerate(sets[inside[0]])
+            ),
         ]
         for name, passages in sets.items():
             listed = [f"{name}_Thing", f"{name} thing", *(f"{name} {kind}" for kind in KINDS)]
@@ -319,8 +325,10 @@ class TestGather:
         drawn = self.drawn(transfer_set, tmp_path / "in_domain")
         held = [*chain.from_iterable(drawn.values())]
         held += [passage for name in transfer_set.HELD_OUT for passage in world[name]]
-        rows_of = {one.words: row for row, one in enumerate(world[transfer_set.IN_DOMAIN[0]])}
-        rows_drawn = [rows_of[one.words] for one in drawn[transfer_set.IN_DOMAIN[0]]]
+        rows_of = {
+            passage.words: row for row, passage in enumerate(world[transfer_set.IN_DOMAIN[0]])
+        }
+        rows_drawn = [rows_of[passage.words] for passage in drawn[transfer_set.IN_DOMAIN[0]]]
         kept_copies = [row for row in range(self.N_PASSAGES) if row not in rows_drawn]
         assert len(kept_copies) == self.N_PASSAGES - IN_DOMAIN_PASSAGES
         expected = [self.passage("open", 0), self.passage("sample", 0), *world["short"]]
@@ -328,7 +336,7 @@ class TestGather:
         expected += [world["more"][self.N_PASSAGES + 1]]  # seven words alike are no leak
         expected += [world["more"][self.N_PASSAGES + 2 + row] for row in kept_copies]
         for name in transfer_set.IN_DOMAIN:
-            expected += [one for one in world[name] if one not in drawn[name]]
+            expected += [passage for passage in world[name] if passage not in drawn[name]]
         assert sorted(all_words(found)) == sorted(all_words(expected))
         assert sorted(texts_of(found)) == sorted(texts_of(expected))
         seen = set(transfer_set.grams(passage.words for passage in held))
@@ -353,7 +361,9 @@ class TestGather:
         for name in transfer_set.IN_DOMAIN:
             found = open_label.read_set(folder, name, 100)
             assert len(found.passages) == IN_DOMAIN_PASSAGES
-            assert [one in world[name] for one in found.passages] == [True] * IN_DOMAIN_PASSAGES
+            assert [passage in world[name] for passage in found.passages] == [
+                True
+            ] * IN_DOMAIN_PASSAGES
             asked = tuple(f"{name} {rest}" for rest in ("thing", *KINDS))
             assert found.labels == tuple(map(clean_label, asked))
             assert found.gold == [[Entity(1, 3, found.labels[0])]] * IN_DOMAIN_PASSAGES
@@ -366,7 +376,7 @@ class TestGather:
             listed = {clean_label(f"{of_set} {rest}") for rest in ("thing", *KINDS)}
             listed &= set(passage.labels)
             assert len(listed) == (0 if name in ("open", "sample") else 4)
-            own = listed | {one.label for one in passage.entities}
+            own = listed | {entity.label for entity in passage.entities}
             near = {label for label in passage.labels if label.startswith("near ")}
             assert 1 <= len(near) <= 4
             assert {label.removeprefix("near ") for label in near} <= own

@@ -51,8 +51,13 @@ def annotate(student, vocabulary, passages):
 def as_tuples(found):
     return [
         [
-            (one.start_word, one.end_word, one.label, pytest.approx(one.score, abs=1e-5))
-            for one in entities
+            (
+                entity.start_word,
+                entity.end_word,
+                entity.label,
+                pytest.approx(entity.score, abs=1e-5),
+            )
+            for entity in entities
         ]
         for entities in found
     ]
@@ -142,7 +147,7 @@ class TestExport:
             found = StudentNER(fitted, num_threads=1).predict_words(words, labels)
             spans = [
                 [
-                    {(one.start_word, one.end_word, one.label) for one in of_passage}
+                    {(entity.start_word, entity.end_word, entity.label) for entity in of_passage}
                     for of_passage in x
                 ]
                 for x in (found, expected)
@@ -280,8 +285,8 @@ def test_bundled_graph_matches_the_bundled_weights():
         StudentNER(bundle, num_threads=1).word_logits(words, ["person", "city"])
         for bundle in (exported, read_bundle(bundled_student_path()))
     )
-    for one, other in zip(fresh, shipped, strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-3)
+    for logits, expected in zip(fresh, shipped, strict=True):
+        np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-3)
 
 
 class TestExportSmallest:

@@ -7,7 +7,6 @@ import torch
 from gliner_distill.errors import StudentError
 from gliner_distill.runtime.config import StudentConfig
 from gliner_distill.store.subword_vectors import SubwordVectors, subword_vector_files
-from gliner_distill.student import initialization as initialization
 from gliner_distill.student.initialization import (
     EMBEDDING_SPREAD,
     initialize_embeddings,
@@ -45,11 +44,12 @@ class TestLoadOrTrainVocabulary:
         assert words | {"person", "company"} <= set(vocabulary.pieces())
 
     def test_load_or_train_vocabulary_trains_the_same_one_each_time(
-        self, tmp_path, five_passages, monkeypatch
+        self, tmp_path, five_passages
     ):
-        monkeypatch.setattr(initialization, "_N_PIECES", 60)
-        trained = {load_or_train_vocabulary(tmp_path, five_passages)[0].to_json() for _ in range(5)}
-        assert len(trained) == 1
+        trained = [
+            load_or_train_vocabulary(tmp_path, five_passages, n_pieces=60)[0] for _ in range(5)
+        ]
+        assert len({vocabulary.to_json() for vocabulary in trained}) == 1
 
 
 class TestInitializeStudent:

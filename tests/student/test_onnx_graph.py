@@ -27,8 +27,13 @@ def name_of(shape):
 def as_tuples(found):
     return [
         [
-            (one.start_word, one.end_word, one.label, pytest.approx(one.score, abs=1e-5))
-            for one in entities
+            (
+                entity.start_word,
+                entity.end_word,
+                entity.label,
+                pytest.approx(entity.score, abs=1e-5),
+            )
+            for entity in entities
         ]
         for entities in found
     ]
@@ -52,10 +57,10 @@ class TestGraph:
         for first in range(0, 14, batch_size):
             batch = passages[first : first + batch_size]
             expected = torch_scorer.logits(batch, [LABELS] * len(batch))
-            for one, other in zip(scorer.logits(batch, labels), expected, strict=True):
-                assert one.shape == other.shape
-                np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
-                assert np.ptp(other) > 0.1
+            for logits, exact in zip(scorer.logits(batch, labels), expected, strict=True):
+                assert logits.shape == exact.shape
+                np.testing.assert_allclose(logits, exact, rtol=0, atol=1e-4)
+                assert np.ptp(exact) > 0.1
 
     def test_graph_scores_a_passage_alone_as_in_a_padded_batch(
         self, student, small_vocabulary, draw_words

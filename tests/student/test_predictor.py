@@ -159,6 +159,6 @@ class TestBoundaryStudent:
             probs = 1 / (1 + np.exp(-scores.astype(np.float64)))
             expected = decode_entities(probs, asked, threshold=0.45)
             assert entities == expected
-            assert [one.score for one in entities] == pytest.approx(
-                [one.score for one in expected], abs=1e-6
+            assert [entity.score for entity in entities] == pytest.approx(
+                [entity.score for entity in expected], abs=1e-6
             )

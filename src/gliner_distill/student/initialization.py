@@ -23,17 +23,19 @@ from gliner_distill.student.model import Student
 EMBEDDING_SPREAD: Final = 0.5
 """The standard deviation of the piece embeddings at the start of training."""
 
-_N_PIECES = 8_000
+N_PIECES: Final = 8_000
+"""The size of a vocabulary that is trained on the passages."""
 
 
 def load_or_train_vocabulary(
-    folder: Path, passages: Sequence[LabeledPassage]
+    folder: Path, passages: Sequence[LabeledPassage], *, n_pieces: int = N_PIECES
 ) -> tuple[Vocabulary, SubwordVectors | None]:
     """Return the vocabulary and the subword vectors in a folder, or train a vocabulary.
 
     Args:
         folder: The folder of a store, or any other that may hold subword vectors.
-        passages: The passages to train a vocabulary of 8,000 pieces on if there are no vectors.
+        passages: The passages to train a vocabulary on if there are no vectors.
+        n_pieces: The size of that vocabulary.
 
     Returns:
         The vocabulary, and the vectors or None.
@@ -43,7 +45,7 @@ def load_or_train_vocabulary(
         return pieces.vocabulary, pieces
     words = [word for labeled in passages for word in labeled.passage.words]
     labels = [label for labeled in passages for label in labeled.labels]
-    return train_vocabulary(words + labels, n_pieces=_N_PIECES), None
+    return train_vocabulary(words + labels, n_pieces=n_pieces), None
 
 
 def initialize_student(
