@@ -127,7 +127,7 @@ class TestLoadStudentErrors:
             load_student(folder)
 
     def test_load_student_names_a_missing_folder(self, tmp_path):
-        self.refuse(tmp_path / "none", r"none: .* student_config\.json")
+        self.refuse(tmp_path / "none", r"none: student_config\.json")
 
     @pytest.mark.parametrize("name", [CONFIG_FILE, TORCH_WEIGHTS_FILE, "tokenizer.json"])
     def test_load_student_names_a_missing_file(self, folder, name):

@@ -4,6 +4,7 @@ import dataclasses
 import random
 import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -356,6 +357,29 @@ class TestPatience:
         train_short(tmp_path / "whole", self.PATIENT)
         with pytest.raises(KilledError):
             train_short(tmp_path / "run", self.PATIENT, progress=stop_after(n_steps))
+        train_short(tmp_path / "run", self.PATIENT, resume=True)
+        assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+    @pytest.mark.parametrize("name", ["words.onnx", "student.safetensors", "student_config.json"])
+    def test_train_student_with_patience_resumes_exactly_after_a_kill_while_saving(
+        self, tmp_path, train_short, monkeypatch, name
+    ):
+        renamed, saves = Path.replace, []
+
+        def kill_at_the_second_save(path, target):
+            if Path(target).name == name:
+                saves.append(target)
+                if len(saves) == 2:
+                    raise KilledError
+            return renamed(path, target)
+
+        train_short(tmp_path / "whole", self.PATIENT)
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", kill_at_the_second_save)
+            with pytest.raises(KilledError):
+                train_short(tmp_path / "run", self.PATIENT)
+        with pytest.raises(StudentError, match=r"student_config\.json"):
+            load_student(tmp_path / "run" / STUDENT_FOLDER)
         train_short(tmp_path / "run", self.PATIENT, resume=True)
         assert_same_run(tmp_path / "run", tmp_path / "whole")
 
