@@ -1,1 +1,1 @@
-"""Turn documents, labels and a teacher into a student."""
+"""Distill a teacher into a student: texts and labels in, a folder that `StudentNER` loads out."""

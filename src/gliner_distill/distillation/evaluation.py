@@ -1,242 +1,202 @@
-"""What a distilled student is worth on documents that it never saw.
-
-In: what `distil` made, and the exported students. Out: one dictionary, as it is also written to
-`results.json`: agreement with the teacher, F1 against gold, speed, size, the learning curve, the
-disagreements worth a look, and a verdict in one sentence, computed from the figures.
-"""
+"""Measure a distilled student on documents that it never saw."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Final
 
+from gliner_distill import __version__
 from gliner_distill.decoding import decode_entities
-from gliner_distill.distillation.job import Distilled
-from gliner_distill.distillation.plan import TIMED_ROUNDS, TIMED_WORDS
+from gliner_distill.distillation.job import DistillSettings
+from gliner_distill.distillation.measurements import (
+    STUDENT,
+    TEACHER,
+    Disagreement,
+    EpochFigures,
+    GoldFigures,
+    Measurements,
+    ReadingSpeed,
+    SpanFigures,
+)
+from gliner_distill.distillation.stages import Exported
+from gliner_distill.distillation.train import Splits, count_words
 from gliner_distill.entities import Entity, LabeledPassage
 from gliner_distill.evaluation.models import NERModel, TeacherNER
 from gliner_distill.evaluation.speed import describe_machine, measure_rates
-from gliner_distill.metrics import SpanScores, score_spans, score_spans_by_label
+from gliner_distill.metrics import score_spans, score_spans_by_label
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.scorer import count_processors
 from gliner_distill.teacher.base import Teacher
 from gliner_distill.training.run import read_metrics
 
-TEACHER, STUDENT = "teacher", "student"
+_CONTEXT_WORDS: Final = 12
+"""The number of words that are shown on each side of a span."""
 
 
-_MOST_DISAGREEMENTS = 30
-
-
-_CONTEXT_WORDS = 12
-
-
-# From which share of the teacher's answers, or of its F1 against gold, a student stands in for it,
-# and from which for some purposes.
-_ENOUGH_AGREEMENT, _ENOUGH_GOLD = (0.9, 0.75), (0.97, 0.9)
-
-
-_FEW_ENTITIES = 50
-
-
-def evaluate_distilled(
-    distilled: Distilled,
+def evaluate_student(
+    exported: Exported,
     students: Mapping[str, StudentNER],
     teacher: Teacher,
+    settings: DistillSettings,
     *,
-    sizes: Mapping[str, int | None],
-) -> dict[str, Any]:
-    """Return every figure of a distilled student; see the module.
+    teacher_name: str,
+    teacher_bytes: int | None,
+) -> Measurements:
+    """Return everything that the report says about a student.
 
     Args:
-        distilled: What was made.
-        students: The exported students, `student` and `student fp32`.
-        teacher: The teacher, to time it.
-        sizes: Bytes of each of them and of the teacher, None where they are not known.
+        exported: The student and the passages that it was made of.
+        students: The loaded exports, by the names of `exported.folders`.
+        teacher: The teacher, to time it. Its answers on test are known already.
+        settings: The settings of the distillation.
+        teacher_name: The name of the teacher in the report.
+        teacher_bytes: The size of the teacher; None if it is not known.
     """
-    student = students[STUDENT]
-    test = distilled.items["test"] + distilled.gold["test"]
-    train = distilled.items["train"] + distilled.gold["train"]
+    trained = exported.trained
+    text, gold = trained.labeled.text, trained.labeled.gold
+    test = [*text["test"], *gold["test"]]
+    train = [*text["train"], *gold["train"]]
     labels = list(train[0].labels)
-    expected = [decode_entities(item.probs, item.labels) for item in test]
-    found = _predict(student, test)
-    figures: dict[str, Any] = {
-        "labels": labels,
-        "passages": {part: len(items) for part, items in distilled.items.items()},
-        "gold_passages": {part: len(items) for part, items in distilled.gold.items()},
-        "words": {
-            part: sum(len(item.passage.words) for item in items)
-            for part, items in distilled.items.items()
+    reference = [decode_entities(passage.probs, passage.labels) for passage in test]
+    predicted = _predict(students[STUDENT], test)
+    by_label = score_spans_by_label(predicted, reference)
+    return Measurements(
+        labels=labels,
+        passages=_count_passages(text),
+        gold_passages=_count_passages(gold),
+        words={split: count_words(passages) for split, passages in text.items()},
+        agreement=SpanFigures.from_scores(score_spans(predicted, reference)),
+        agreement_by_label={
+            label: SpanFigures.from_scores(scores) for label, scores in sorted(by_label.items())
         },
-        "agreement": _as_dict(score_spans(found, expected)),
-        "agreement_by_label": {
-            label: _as_dict(score)
-            for label, score in sorted(score_spans_by_label(found, expected).items())
-        },
-        "gold": _against_gold(student, distilled.gold["test"]),
-        "speed": _compare_speed(students, teacher, test or train, labels),
-        "machine": describe_machine(),
-        "threads": count_processors(),
-        "size_bytes": dict(sizes),
-        "curve": _curve(distilled.run),
-        "disagreements": list(find_disagreements(test, found, expected)),
-        "notes": distilled.notes,
-        "seconds": distilled.seconds,
-        "date": time.strftime("%Y-%m-%d"),
-    }
-    return figures | {"verdict": give_verdict(figures)}
-
-
-def give_verdict(figures: Mapping[str, Any]) -> str:
-    """Return one sentence on whether the student can take the teacher's place."""
-    agreement, speed, sizes = figures["agreement"], figures["speed"], figures["size_bytes"]
-    if agreement["n_reference"] == 0:
-        return "The teacher finds nothing in the test passages, so there is nothing to compare."
-    share, limits = agreement["f1"], _ENOUGH_AGREEMENT
-    if figures["gold"] is not None:
-        gold = figures["gold"]
-        share, limits = gold["student"]["f1"] / max(gold["teacher"]["f1"], 1e-9), _ENOUGH_GOLD
-    stands = (
-        "can stand in for its teacher"
-        if share >= limits[0]
-        else "can stand in for its teacher where some misses do no harm"
-        if share >= limits[1]
-        else "is not yet a stand-in for its teacher and needs more text"
-    )
-    times = speed[STUDENT]["words_per_second"] / speed[TEACHER]["words_per_second"]
-    size = f"{sizes[STUDENT] / 1e6:.1f} MB"
-    if sizes[TEACHER]:
-        size += f" instead of {sizes[TEACHER] / 1e6:.0f}"
-    text = (
-        f"On {figures['passages']['test'] + figures['gold_passages']['test']} passages that it "
-        f"never saw the student finds what the teacher finds with an F1 "
-        f"of {100 * agreement['f1']:.1f}"
-    )
-    if figures["gold"] is not None:
-        text += (
-            f" (against gold of {figures['gold_passages']['test']} passages "
-            f"{100 * gold['student']['f1']:.1f}, the teacher {100 * gold['teacher']['f1']:.1f})"
-        )
-    doubt = ""
-    if figures["gold"] is not None and gold["student"]["n_reference"] < _FEW_ENTITIES:
-        doubt = f", as far as {gold['student']['n_reference']} annotated entities can tell"
-    return (
-        f"{text}, reads {times:.0f} times as many words a second and takes {size}: it "
-        f"{stands}{doubt}."
+        gold=_compare_with_gold(students[STUDENT], gold["test"]),
+        speed=_compare_speed(students, teacher, test or train, labels, settings),
+        machine=describe_machine(),
+        threads=count_processors(),
+        size_bytes={**exported.n_bytes, TEACHER: teacher_bytes},
+        curve=_read_curve(trained.run),
+        disagreements=student_teacher_disagreements(
+            test, predicted, reference, limit=settings.max_disagreements
+        ),
+        warnings=exported.warnings,
+        seconds=dict(trained.seconds),
+        date=time.strftime("%Y-%m-%d"),
+        teacher=teacher_name,
+        version=__version__,
     )
 
 
-def find_disagreements(
-    items: Sequence[LabeledPassage],
-    found: Sequence[Sequence[Entity]],
-    expected: Sequence[Sequence[Entity]],
-) -> Iterator[dict[str, Any]]:
-    """Yield where student and teacher differ, the surest first, at most 30.
+def student_teacher_disagreements(
+    passages: Sequence[LabeledPassage],
+    student_entities: Sequence[Sequence[Entity]],
+    teacher_entities: Sequence[Sequence[Entity]],
+    *,
+    limit: int = 30,
+) -> list[Disagreement]:
+    """Return the spans that student and teacher label differently, the surest first.
 
-    Each has `before`, `span` and `after` (text), `student` and `teacher` (the label that each gives
-    the span, or None) and `score`.
+    Args:
+        passages: The passages.
+        student_entities: The student's entities of each passage.
+        teacher_entities: The teacher's entities of each passage.
+        limit: The number of disagreements to return, at most.
     """
     differing = [
-        (one.score, number, one, whose)
-        for number, (of_student, of_teacher) in enumerate(zip(found, expected, strict=True))
-        for whose, entities, others in (
-            ("student", of_student, of_teacher),
-            ("teacher", of_teacher, of_student),
+        (entity, number, is_student)
+        for number, (student, teacher) in enumerate(
+            zip(student_entities, teacher_entities, strict=True)
         )
-        for one in set(entities) - set(others)
+        for entities, others, is_student in ((student, teacher, True), (teacher, student, False))
+        for entity in set(entities) - set(others)
     ]
-    seen = set()
-    differing.sort(key=lambda row: (-row[0], row[1], row[2]))
-    for score, number, one, whose in differing:
-        place = (number, one.start_word, one.end_word)
-        if place in seen:
+    differing.sort(key=lambda row: (-row[0].score, row[1], row[0]))
+    rows: dict[tuple[int, int, int], Disagreement] = {}
+    for entity, number, is_student in differing:
+        # A span that both label, but differently, stands there once: with the surer score.
+        place = (number, entity.start_word, entity.end_word)
+        if place in rows or len(rows) == limit:
             continue
-        seen.add(place)
-        others = expected[number] if whose == "student" else found[number]
+        others = (teacher_entities if is_student else student_entities)[number]
         other = next((x.label for x in others if (x.start_word, x.end_word) == place[1:]), None)
-        words = items[number].passage.words
-        yield {
-            "before": " ".join(words[max(0, one.start_word - _CONTEXT_WORDS) : one.start_word]),
-            "span": " ".join(words[one.start_word : one.end_word]),
-            "after": " ".join(words[one.end_word : one.end_word + _CONTEXT_WORDS]),
-            "student": one.label if whose == "student" else other,
-            "teacher": one.label if whose == "teacher" else other,
-            "score": score,
-        }
-        if len(seen) == _MOST_DISAGREEMENTS:
-            return
+        words = passages[number].passage.words
+        start, end = entity.start_word, entity.end_word
+        rows[place] = Disagreement(
+            before=" ".join(words[max(0, start - _CONTEXT_WORDS) : start]),
+            span=" ".join(words[start:end]),
+            after=" ".join(words[end : end + _CONTEXT_WORDS]),
+            student=entity.label if is_student else other,
+            teacher=other if is_student else entity.label,
+            score=entity.score,
+        )
+    return list(rows.values())
 
 
-def _predict(student: StudentNER, items: Sequence[LabeledPassage]) -> list[list[Entity]]:
+def _count_passages(splits: Splits) -> dict[str, int]:
+    return {split: len(passages) for split, passages in splits.items()}
+
+
+def _predict(student: StudentNER, passages: Sequence[LabeledPassage]) -> list[list[Entity]]:
     return student.predict_words(
-        [item.passage.words for item in items], [item.labels for item in items]
+        [passage.passage.words for passage in passages], [passage.labels for passage in passages]
     )
 
 
-def _against_gold(student: StudentNER, items: Sequence[LabeledPassage]) -> dict[str, Any] | None:
-    gold = [list(item.passage.entities) for item in items]
+def _compare_with_gold(
+    student: StudentNER, passages: Sequence[LabeledPassage]
+) -> GoldFigures | None:
+    gold = [list(passage.passage.entities) for passage in passages]
     if not any(gold):
         return None
-    of_teacher = [decode_entities(item.probs, item.labels) for item in items]
-    of_student = _predict(student, items)
-    by_label = {
-        name: score_spans_by_label(found, gold)
-        for name, found in (("student", of_student), ("teacher", of_teacher))
+    predicted = {
+        STUDENT: _predict(student, passages),
+        TEACHER: [decode_entities(passage.probs, passage.labels) for passage in passages],
     }
+    by_label = {name: score_spans_by_label(found, gold) for name, found in predicted.items()}
     labels = sorted({label for scores in by_label.values() for label in scores})
-    nothing = score_spans([], [])
-    return {
-        "student": _as_dict(score_spans(of_student, gold)),
-        "teacher": _as_dict(score_spans(of_teacher, gold)),
-        "by_label": {
-            label: {name: _as_dict(scores.get(label, nothing)) for name, scores in by_label.items()}
+    empty = score_spans([], [])
+    return GoldFigures(
+        student=SpanFigures.from_scores(score_spans(predicted[STUDENT], gold)),
+        teacher=SpanFigures.from_scores(score_spans(predicted[TEACHER], gold)),
+        by_label={
+            label: {
+                name: SpanFigures.from_scores(scores.get(label, empty))
+                for name, scores in by_label.items()
+            }
             for label in labels
         },
-    }
+    )
 
 
 def _compare_speed(
     students: Mapping[str, StudentNER],
     teacher: Teacher,
-    items: Sequence[LabeledPassage],
+    passages: Sequence[LabeledPassage],
     labels: list[str],
-) -> dict[str, dict[str, float]]:
+    settings: DistillSettings,
+) -> dict[str, ReadingSpeed]:
+    """Time all models side by side on the same texts, with all labels."""
     texts, n_words = [], 0
-    for item in items:
-        if n_words < TIMED_WORDS:
-            texts.append(" ".join(item.passage.words))
-            n_words += len(item.passage.words)
+    for passage in passages:
+        if n_words < settings.timed_words:
+            texts.append(" ".join(passage.passage.words))
+            n_words += len(passage.passage.words)
     models: dict[str, NERModel] = {**students, TEACHER: TeacherNER(teacher)}
-    readers = {name: model.inference for name, model in models.items()}
-    rates = measure_rates(readers, texts, labels, rounds=TIMED_ROUNDS)
+    rates = measure_rates(
+        {name: model.inference for name, model in models.items()},
+        texts,
+        labels,
+        rounds=settings.timed_rounds,
+        slow_seconds=settings.timed_seconds,
+    )
     return {
-        name: {
-            "words_per_second": sorted(of_rounds)[len(of_rounds) // 2],
-            "lowest": min(of_rounds),
-            "highest": max(of_rounds),
-        }
-        for name, of_rounds in rates.items()
+        name: ReadingSpeed(sorted(rounds)[len(rounds) // 2], min(rounds), max(rounds))
+        for name, rounds in rates.items()
     }
 
 
-def _curve(run: Path) -> list[dict[str, float]]:
-    """Return loss and agreement on dev after each epoch."""
+def _read_curve(run: Path) -> list[EpochFigures]:
     return [
-        {
-            "epoch": row["epoch"],
-            "loss": row["loss"],
-            "agreement_f1": row["span_f1_vs_teacher"],
-        }
+        EpochFigures(row["epoch"], row["loss"], row["span_f1_vs_teacher"])
         for row in read_metrics(run)
         if row["split"] == "dev"
     ]
-
-
-def _as_dict(scores: SpanScores) -> dict[str, float]:
-    return {
-        "precision": scores.precision,
-        "recall": scores.recall,
-        "f1": scores.f1,
-        "n_found": scores.n_predicted,
-        "n_reference": scores.n_reference,
-    }

@@ -1,83 +1,64 @@
-"""What a few annotated passages say of all the others.
+"""Refine soft labels with a few annotated passages.
 
-In: text with the teacher's soft labels, and annotated passages. Out: the text with targets that are
-a mean of two teachers: the one that was given, and the bundled student tuned on the annotated
-passages alone. Farina et al. (2023) tune the teacher before it labels; here it is a
-student, which takes seconds. How much it counts is measured on annotated passages that it
-was not tuned on. Whatever is there already is not made again.
+The targets of the other text become a weighted mean of two models: the teacher, and a student tuned
+on the annotated passages alone. Farina et al. (2023) tune the teacher before it labels; a student
+is tuned here instead, which takes seconds. Its weight is chosen by cross-validation: on annotated
+passages that it was not tuned on. Everything is kept in a folder, so a run that was stopped
+continues.
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gliner_distill.callbacks import Progress
-from gliner_distill.decoding import decode_entities
+from gliner_distill.decoding import decode_entities, sigmoid
+from gliner_distill.distillation.job import DistillSettings
+from gliner_distill.distillation.train import (
+    Splits,
+    mean_probs,
+    mix_gold_targets,
+    saved_training_settings,
+)
 from gliner_distill.entities import Entity, LabeledPassage, Passage
-from gliner_distill.errors import DistillError, SettingsError
-from gliner_distill.files import replace_file
+from gliner_distill.errors import DistillError
+from gliner_distill.files import reason_of, write_json
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.metrics import score_spans
 from gliner_distill.runtime.config import TORCH_WEIGHTS_FILE
-from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.store.store import SoftLabelStore
 from gliner_distill.student.files import load_student
-from gliner_distill.student.losses import gold_boundaries
 from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.teacher.base import Probabilities
 from gliner_distill.training.loop import train_student
 from gliner_distill.training.run import CHECKPOINT_FILE, STUDENT_FOLDER
 from gliner_distill.training.settings import TrainingSettings
 
-MIN_GOLD = 12
-"""Annotated passages with an entity of the labels asked that it takes."""
+GOLD_FOLDER: Final = "gold"
+"""The folder in a run folder that holds the tuned students, their answers and their weight."""
 
-
-TEACHER_SHARE_OF_GOLD = 0.15
-"""Weight of the teacher in an annotated passage's targets; the rest is the annotation's."""
-
-
-_FOLDS = 3
-
-
-_SHARES = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
-
-
-# Where two doubt different things their mean is seldom above 0.5.
-_THRESHOLDS = (0.5, 0.4, 0.35, 0.3, 0.25)
-
-
-# A fold is tuned on two thirds of what the student will see, so a near tie speaks for it.
-_NEAR_TIE = 0.98
-
-
-_MIN_SEEN = 3
-
-
-_PASSAGES_TO_TUNE_ON, _MIN_EPOCHS, _MAX_EPOCHS = 2_000, 6, 60
-
-
-_WEIGHT_FILE = "weight.json"
+_WEIGHT_FILE: Final = "weight.json"
 
 
 @dataclass(frozen=True, slots=True)
 class EnsembleWeight:
-    """How much the tuned student counts beside the teacher.
+    """The weight of the tuned student beside the teacher, and the measurements it rests on.
 
     Attributes:
-        share: Its weight in a target, 0 to 0.9; the rest is the teacher's.
-        threshold: Above which such a mean is an entity; targets are moved so that it lies at 0.5.
-        tuned_f1: F1 of exact spans of students tuned on two thirds of the annotated passages, on
-            the other third.
-        teacher_f1: The teacher's, on the same passages.
-        n_passages: How many those are.
+        share: The student's weight in a target, from 0 to below 1; the rest is the teacher's.
+        threshold: The probability above which the weighted mean is an entity. Targets are moved so
+            that this point lies at 0.5.
+        tuned_f1: The exact-span F1 of students tuned on all folds but one, on the fold left out.
+        teacher_f1: The teacher's F1 on the same passages.
+        n_passages: The number of these passages.
     """
 
     share: float
@@ -89,89 +70,80 @@ class EnsembleWeight:
     def mix(
         self, probs: Probabilities, tuned: Probabilities, is_known: NDArray[np.bool_]
     ) -> Probabilities:
-        """Return the targets of what a teacher and a tuned student say of a passage.
+        """Return the targets of a passage, a weighted mean whose threshold lies at 0.5.
 
         Args:
-            probs: The teacher's, shape `(words, labels, 3)`.
-            tuned: The student's, of the same shape.
-            is_known: Of each label whether it is mixed at all.
+            probs: The teacher's probabilities, shape `(words, labels, 3)`.
+            tuned: The tuned student's, of the same shape.
+            is_known: Shape `(labels,)`: whether the tuned student counts for a label at all.
         """
-        mean = np.clip(_mean(probs, tuned, self.share), 1e-4, 1 - 1e-4)
+        mean = np.clip(mean_probs(probs, tuned, self.share), 1e-4, 1 - 1e-4)
         odds = mean / (1 - mean) * (1 - self.threshold) / self.threshold
         targets = np.where(is_known[:, np.newaxis], odds / (1 + odds), probs)
         return targets.astype(np.float32)
 
-    def note(self) -> str:
-        """Return what a user should know of it."""
+    def describe(self) -> str:
+        """Return the measurements and the weight as a sentence for the user."""
         return (
-            f"on {self.n_passages} annotated passages the teacher has an F1 of "
-            f"{100 * self.teacher_f1:.1f}, students tuned on two thirds of them "
-            f"{100 * self.tuned_f1:.1f} on the rest, so in the targets of the other text a tuned "
-            f"student counts {100 * self.share:.0f}% beside the teacher"
+            f"on {self.n_passages} annotated passages the teacher reaches an F1 of "
+            f"{100 * self.teacher_f1:.1f}, and students tuned on the other annotated passages "
+            f"reach {100 * self.tuned_f1:.1f}; in the targets of the other text, a tuned student "
+            f"therefore counts {100 * self.share:.0f}% and the teacher the rest"
         )
 
 
 def refine_soft_labels(
     folder: Path,
-    items: Mapping[str, Sequence[LabeledPassage]],
+    text: Splits,
     gold: Sequence[LabeledPassage],
-    settings: TrainingSettings,
+    training: TrainingSettings,
+    settings: DistillSettings,
     *,
     progress: Progress,
 ) -> tuple[dict[str, list[LabeledPassage]], EnsembleWeight | None]:
-    """Return the passages to learn from with their targets, and the weight that was measured.
+    """Return the text with its targets, and the weight of the tuned student.
 
-    Of fewer than 12 annotated passages too little can be learned: the targets are the teacher's
-    answers, and there is no weight. So are those of a label that neither annotation nor teacher
-    has three times in the annotated passages.
+    With fewer than `min_gold_passages` annotated passages, the targets are the teacher's soft
+    labels and the weight is None. Labels that neither the annotation nor the teacher has
+    `min_label_count` times in the annotated passages keep the teacher's soft labels, too.
 
     Args:
-        folder: Where tuned students and what they answer are kept.
-        items: Text by part, with the teacher's soft labels.
-        gold: The annotated passages to learn from, with the teacher's soft labels.
-        settings: How the student will be trained; seed, rate and precision hold for tuning, too.
-        progress: Called with a stage's name, words done, words in all, and a short text.
+        folder: The folder that keeps tuned students and their answers.
+        text: The passages of `train` and `dev` with the teacher's soft labels.
+        gold: The annotated training passages with the teacher's soft labels.
+        training: The training settings of the student; seed, learning rate and precision hold for
+            tuning, too.
+        settings: The settings of the distillation.
+        progress: Told how far each stage is.
 
     Raises:
         DistillError: The folder holds other work, or cannot be written.
     """
-    learned = {part: list(items[part]) for part in ("train", "dev")}
-    if sum(bool(_entities_asked(item)) for item in gold) < MIN_GOLD:
-        return learned, None
-    weight = _weigh(folder, gold, settings, progress)
+    targets = {split: list(text[split]) for split in ("train", "dev")}
+    if sum(bool(_asked_entities(passage)) for passage in gold) < settings.min_gold_passages:
+        return targets, None
+    weight = _measure_weight(folder, gold, training, settings, progress)
     if weight.share == 0:
-        return learned, weight
-    is_known = _is_known(gold)
-    tuned = fine_tune_on_gold(folder / "tuned", gold, settings, progress=progress)
-    for part, of_part in learned.items():
-        answers = _ask(tuned, of_part, folder / f"labels-{part}", progress)
-        learned[part] = [
-            replace(item, probs=weight.mix(item.probs, answer.probs, is_known))
-            for item, answer in zip(of_part, answers, strict=True)
+        return targets, weight
+    is_known = _known_labels(gold, settings.min_label_count)
+    tuned = fine_tune_on_gold(folder / "tuned", gold, training, settings, progress=progress)
+    for split, passages in targets.items():
+        answers = _ask_tuned(tuned, passages, folder / f"labels-{split}", progress)
+        targets[split] = [
+            replace(passage, probs=weight.mix(passage.probs, answer.probs, is_known))
+            for passage, answer in zip(passages, answers, strict=True)
         ]
-    return learned, weight
-
-
-def mix_gold_targets(item: LabeledPassage) -> LabeledPassage:
-    """Return an annotated passage whose targets are 0.15 teacher, 0.85 annotation.
-
-    Cross-entropy is linear in its target, so this is Hinton's mix of both losses. Of the labels
-    asked, the annotation names every entity; what it does not name is absent.
-    """
-    passage = item.passage
-    told = gold_boundaries(passage.entities, item.labels, len(passage.words))
-    mixed = _mean(np.nan_to_num(told, nan=0.0), item.probs, TEACHER_SHARE_OF_GOLD)
-    return replace(item, passage=Passage(passage.words), probs=mixed)
+    return targets, weight
 
 
 class StudentTeacher:
-    """A student of the boundary head as a `Teacher`: it answers with its probabilities."""
+    """A student with a boundary head as a `Teacher`: it answers with its probabilities."""
 
     def __init__(self, folder: Path) -> None:
         """Load a student.
 
         Raises:
-            StudentError: The folder holds none, or a broken one.
+            StudentError: The folder does not hold a student, or a broken one.
         """
         self._predictor = StudentPredictor(*load_student(folder))
         self.name = folder.name
@@ -180,100 +152,41 @@ class StudentTeacher:
     def score_passages(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[Probabilities]:
-        """Return one array a passage, shape `(words, labels, 3)`, float32, in [0, 1]."""
-        logits = self._predictor.logits(passages, labels)
-        probs = (1.0 / (1.0 + np.exp(-np.clip(each, -80.0, 80.0))) for each in logits)
-        return [each.astype(np.float32) for each in probs]
-
-
-def _weigh(
-    folder: Path,
-    gold: Sequence[LabeledPassage],
-    settings: TrainingSettings,
-    progress: Progress,
-) -> EnsembleWeight:
-    path = folder / _WEIGHT_FILE
-    try:
-        return EnsembleWeight(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError, TypeError) as error:
-        raise DistillError(f"{path}: cannot be read: {error}; choose another --out") from error
-    unseen, answers = list[LabeledPassage](), list[Probabilities]()
-    for fold in range(_FOLDS):
-        seen = [item for place, item in enumerate(gold) if place % _FOLDS != fold]
-        rest = [item for place, item in enumerate(gold) if place % _FOLDS == fold]
-        tuned = fine_tune_on_gold(folder / f"fold-{fold}", seen, settings, progress=progress)
-        unseen += rest
-        answers += tuned.score_passages(
-            [item.passage.words for item in rest], [item.labels for item in rest]
-        )
-    weight = choose_weight(unseen, answers)
-    content = json.dumps({name: getattr(weight, name) for name in EnsembleWeight.__slots__})
-    try:
-        replace_file(path, content.encode())
-    except OSError as error:
-        raise DistillError(f"{path}: cannot be written: {error.strerror or error}") from error
-    return weight
-
-
-def choose_weight(gold: Sequence[LabeledPassage], tuned: Sequence[Probabilities]) -> EnsembleWeight:
-    """Return the largest weight of the tuned students whose F1 against gold is nearly the best.
-
-    Each weight has the threshold that is best for it, the first of those as good.
-
-    Args:
-        gold: Annotated passages with the teacher's soft labels.
-        tuned: What students say that were not tuned on them, arrays of the soft labels' shapes.
-    """
-    asked = [_entities_asked(item) for item in gold]
-
-    def f1_with(share: float, threshold: float = 0.5) -> float:
-        means = [_mean(item.probs, probs, share) for item, probs in zip(gold, tuned, strict=True)]
-        found = [
-            decode_entities(probs, item.labels, threshold=threshold)
-            for probs, item in zip(means, gold, strict=True)
-        ]
-        return score_spans(found, asked).f1
-
-    thresholds = {
-        share: max(_THRESHOLDS if share else (0.5,), key=lambda one: f1_with(share, one))
-        for share in _SHARES
-    }
-    reached = {share: f1_with(share, threshold) for share, threshold in thresholds.items()}
-    enough = _NEAR_TIE * max(reached.values())
-    share = max(share for share, f1 in reached.items() if f1 >= enough)
-    return EnsembleWeight(share, thresholds[share], f1_with(1.0), reached[0.0], len(gold))
+        """Return one array per passage, shape `(words, labels, 3)`, float32, in [0, 1]."""
+        logits = self._predictor.score(passages, labels)
+        return [sigmoid(scores).astype(np.float32) for scores in logits]
 
 
 def fine_tune_on_gold(
     folder: Path,
     gold: Sequence[LabeledPassage],
-    settings: TrainingSettings,
+    training: TrainingSettings,
+    settings: DistillSettings,
     *,
     progress: Progress,
 ) -> StudentTeacher:
-    """Return the bundled student trained on annotated passages alone, or go on with that.
+    """Return the start student after training on annotated passages alone, or continue that.
 
     Args:
-        folder: The run folder; one that was begun keeps its settings.
-        gold: Annotated passages with the teacher's soft labels.
-        settings: As in `refine_soft_labels`.
-        progress: As in `refine_soft_labels`.
+        folder: The run folder; a run in it keeps the settings that it began with.
+        gold: The annotated passages with the teacher's soft labels.
+        training: See `refine_soft_labels`.
+        settings: The settings of the distillation.
+        progress: Told how far tuning is.
 
     Raises:
-        DistillError: As `train_student`; or the folder's settings cannot be read.
+        DistillError: See `train_student`; or the settings of an earlier run cannot be read.
     """
-    # Always from the bundled student: an earlier run's has seen the passages to measure on.
-    student, vocabulary = load_student(bundled_student_path())
-    fresh = replace(settings, epochs=_n_epochs(gold), patience=0)
-    settings = started_settings(folder) or fresh
+    # Tuning never starts from the student of an earlier run, which has learned from the very
+    # passages on which the tuned student is measured.
+    student, vocabulary = load_student(settings.start_folder)
+    fresh = replace(training, epochs=tuning_epochs(len(gold), settings), patience=0)
     train_student(
         student,
         vocabulary,
-        [mix_gold_targets(item) for item in gold],
+        [mix_gold_targets(passage, settings.gold_weight) for passage in gold],
         folder,
-        settings,
+        saved_training_settings(folder) or fresh,
         resume=(folder / CHECKPOINT_FILE).exists(),
         progress=progress,
         stage=f"tuning on gold ({folder.name})",
@@ -281,67 +194,122 @@ def fine_tune_on_gold(
     return StudentTeacher(folder / STUDENT_FOLDER)
 
 
-def started_settings(run: Path) -> TrainingSettings | None:
-    """Return how a run that has a checkpoint is trained, so that it can go on.
+def tuning_epochs(n_passages: int, settings: DistillSettings) -> int:
+    """Return the number of epochs of tuning: more for fewer passages.
 
-    Another machine, or less time, would ask for others.
-
-    Raises:
-        SettingsError: They cannot be read.
+    >>> tuning_epochs(40, DistillSettings()), tuning_epochs(1000, DistillSettings())
+    (50, 6)
     """
-    if not (run / CHECKPOINT_FILE).is_file():
-        return None
-    path = run / "config.json"
-    try:
-        return TrainingSettings(**json.loads(path.read_text(encoding="utf-8"))["training"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}; choose another --out") from error
+    epochs = settings.tuning_passages // n_passages
+    return min(settings.max_tuning_epochs, max(settings.min_tuning_epochs, epochs))
 
 
-def _n_epochs(gold: Sequence[LabeledPassage]) -> int:
-    return min(_MAX_EPOCHS, max(_MIN_EPOCHS, _PASSAGES_TO_TUNE_ON // len(gold)))
+def choose_weight(
+    gold: Sequence[LabeledPassage], tuned: Sequence[Probabilities], settings: DistillSettings
+) -> EnsembleWeight:
+    """Return the largest weight of the tuned students whose F1 against gold is nearly the best.
+
+    Each weight comes with the threshold that is best for it, the first of equally good ones.
+
+    Args:
+        gold: The annotated passages with the teacher's soft labels.
+        tuned: The answers of students that were not tuned on them, of the soft labels' shapes.
+        settings: The shares and thresholds to choose from.
+    """
+    reference = [_asked_entities(passage) for passage in gold]
+
+    def f1_of(share: float, threshold: float = 0.5) -> float:
+        means = [
+            mean_probs(passage.probs, probs, share)
+            for passage, probs in zip(gold, tuned, strict=True)
+        ]
+        predicted = [
+            decode_entities(probs, passage.labels, threshold=threshold)
+            for probs, passage in zip(means, gold, strict=True)
+        ]
+        return score_spans(predicted, reference).f1
+
+    thresholds, reached = {}, {}
+    for share in settings.ensemble_shares:
+        # Without the tuned student nothing changes, so the teacher's threshold stays.
+        candidates = settings.ensemble_thresholds if share else (0.5,)
+        measured = {threshold: f1_of(share, threshold) for threshold in candidates}
+        thresholds[share] = max(measured, key=measured.__getitem__)
+        reached[share] = measured[thresholds[share]]
+    enough = settings.min_f1_share * max(reached.values())
+    share = max(share for share, f1 in reached.items() if f1 >= enough)
+    return EnsembleWeight(share, thresholds[share], f1_of(1.0), reached[0.0], len(gold))
 
 
-def _entities_asked(item: LabeledPassage) -> list[Entity]:
-    return [entity for entity in item.passage.entities if entity.label in item.labels]
-
-
-def _ask(
-    tuned: StudentTeacher,
-    items: Sequence[LabeledPassage],
-    store: Path,
+def _measure_weight(
+    folder: Path,
+    gold: Sequence[LabeledPassage],
+    training: TrainingSettings,
+    settings: DistillSettings,
     progress: Progress,
+) -> EnsembleWeight:
+    """Return the weight that cross-validation chooses, from its file if it was measured before."""
+    path = folder / _WEIGHT_FILE
+    try:
+        return EnsembleWeight(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, TypeError) as error:
+        raise DistillError(
+            f"{path}: cannot be read: {reason_of(error)}; choose another --out"
+        ) from error
+    unseen, answers = list[LabeledPassage](), list[Probabilities]()
+    n_folds = settings.n_folds
+    for fold in range(n_folds):
+        seen = [passage for place, passage in enumerate(gold) if place % n_folds != fold]
+        left_out = [passage for place, passage in enumerate(gold) if place % n_folds == fold]
+        tuned = fine_tune_on_gold(
+            folder / f"fold-{fold}", seen, training, settings, progress=progress
+        )
+        unseen += left_out
+        answers += tuned.score_passages(
+            [passage.passage.words for passage in left_out],
+            [passage.labels for passage in left_out],
+        )
+    weight = choose_weight(unseen, answers, settings)
+    write_json(path, asdict(weight))
+    return weight
+
+
+def _ask_tuned(
+    tuned: StudentTeacher, passages: Sequence[LabeledPassage], store: Path, progress: Progress
 ) -> SoftLabelStore | list[LabeledPassage]:
-    """Return what the tuned student says of passages; kept, so that a run that goes on has it."""
-    if not items:
+    """Return the tuned student's answers, kept in a store for a run that continues."""
+    if not passages:
         return []
-    passages = [Passage(item.passage.words) for item in items]
     return label_corpus(
-        passages,
+        [Passage(passage.passage.words) for passage in passages],
         tuned,
         store,
-        policy=LabelPolicy(fixed=items[0].labels),
+        policy=LabelPolicy(fixed=passages[0].labels),
         keep_subword_vectors=False,
         progress=progress,
-        stage=f"asking the tuned student, {store.name}",
+        stage=f"asking the tuned student ({store.name})",
     )
 
 
-def _is_known(gold: Sequence[LabeledPassage]) -> NDArray[np.bool_]:
-    """Return of each label asked whether annotation and teacher have it often enough in gold.
+def _asked_entities(passage: LabeledPassage) -> list[Entity]:
+    """Return the annotated entities whose labels the teacher was asked for."""
+    return [entity for entity in passage.passage.entities if entity.label in passage.labels]
 
-    What is rare in all the text may be in none of the annotated passages, and a student tuned on
-    them finds none anywhere; where the teacher found some there, none of them right, it is right.
+
+def _known_labels(gold: Sequence[LabeledPassage], min_count: int) -> NDArray[np.bool_]:
+    """Return for each label whether annotation and teacher together have it often enough in gold.
+
+    A label that is rare everywhere may be missing from the annotated passages by chance. A student
+    tuned on them would never find it, so the teacher's answers are kept for such labels.
     """
-    seen = Counter(
+    counts = Counter(
         entity.label
-        for item in gold
-        for entity in [*item.passage.entities, *decode_entities(item.probs, item.labels)]
+        for passage in gold
+        for entity in [
+            *passage.passage.entities,
+            *decode_entities(passage.probs, passage.labels),
+        ]
     )
-    return np.array([seen[label] >= _MIN_SEEN for label in gold[0].labels])
-
-
-def _mean(probs: Probabilities, other: Probabilities, share: float) -> Probabilities:
-    """Return `(1 - share) · probs + share · other`, float32."""
-    mixed: Probabilities = ((1 - share) * probs + share * other).astype(np.float32)
-    return mixed
+    return np.array([counts[label] >= min_count for label in gold[0].labels])

@@ -1,64 +1,280 @@
-"""TODO-DOC."""
+"""The job, the teacher and the settings of a distillation, as a user gives them, and its result.
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+This module does not import torch, so settings can be made before anything heavy is loaded.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from gliner_distill.entities import LabeledPassage
+from gliner_distill.corpus.labels import clean_label
+from gliner_distill.entities import Passage
+from gliner_distill.errors import InputError, SettingsError
 from gliner_distill.labeling.policy import LabelPolicy
+from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.teacher.base import Teacher
+
+if TYPE_CHECKING:
+    from gliner_distill.distillation.measurements import Measurements
+    from gliner_distill.distillation.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
 class DistillJob:
-    """What to distil.
+    """The task of a distillation.
 
     Attributes:
-        texts: Where the documents are; see `read_documents`.
-        labels: What to find, with what to tell the teacher of it, which may be empty.
-        teacher: A GLiNER's folder or hub id.
-        column: Of a CSV file, or the field of JSON lines, that holds the text.
-        gold: A corpus with annotated entities of the labels, all of them; see `read_passages`.
-        minutes: How long the whole may take; None for all documents.
-        skip_bad: Leave bad records out.
+        texts: The path of the documents (see `read_documents`), or the texts themselves.
+        labels: The labels to find, each with the description that the teacher is given, which may
+            be empty. `clean_labels` returns such a mapping.
+        column: The column of a CSV file, or the field of JSON lines, that holds the text.
+        gold: Annotated passages in which every entity of the labels is marked: the path of a
+            corpus (see `read_passages`), or the passages themselves. Each is a `Passage`, a
+            dictionary with `text` and `entities` as `StudentNER.inference` returns them, or a
+            record in GLiNER's training form.
+        minutes: The time that the whole may take; None to use all documents.
+        skip_bad: Leave out bad records instead of raising an error.
+
+    Raises:
+        SettingsError: `minutes` is not above 0, or there is a `column` but no file.
     """
 
-    texts: str
+    texts: str | Path | Iterable[str]
     labels: Mapping[str, str]
-    teacher: str
     column: str | None = None
-    gold: str | None = None
+    gold: str | Path | Sequence[Passage | Mapping[str, Any]] | None = None
     minutes: float | None = None
     skip_bad: bool = False
 
+    def __post_init__(self) -> None:
+        if self.minutes is not None and not (self.minutes > 0 and math.isfinite(self.minutes)):
+            raise SettingsError(f"minutes must be above 0; got {self.minutes}")
+        if self.column is not None and not isinstance(self.texts, str | Path):
+            raise SettingsError(
+                f"column: {self.column!r} names a column of a file, but texts is not a path; "
+                "leave column out"
+            )
 
-@dataclass(slots=True)
-class Distilled:
-    """What the stages made.
+    @property
+    def policy(self) -> LabelPolicy:
+        """The label policy: every label, with its description, is asked about every passage."""
+        described = {label: text for label, text in self.labels.items() if text}
+        return LabelPolicy(fixed=tuple(self.labels), descriptions=described)
+
+
+def clean_labels(labels: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
+    """Return labels as a corpus spells them, each with its description, which may be empty.
+
+    Args:
+        labels: Label names, or a mapping from label names to descriptions.
+
+    Raises:
+        InputError: There is no label, or a label is blank, not a string, or given twice.
+
+    >>> clean_labels(["Person", "bicycle_part"])
+    {'person': '', 'bicycle part': ''}
+    """
+    if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
+        raise InputError(
+            f"labels: got {labels!r}; expected a list of strings, or a dictionary from labels to "
+            "descriptions"
+        )
+    pairs = labels.items() if isinstance(labels, Mapping) else ((label, "") for label in labels)
+    cleaned: dict[str, str] = {}
+    for number, (label, description) in enumerate(pairs, start=1):
+        if not isinstance(label, str) or not isinstance(description or "", str):
+            raise InputError(f"labels: item {number} is {(label, description)!r}; expected strings")
+        name = clean_label(label)
+        if not name:
+            raise InputError(f"labels: item {number} is blank ({label!r}); expected a name")
+        if name in cleaned:
+            raise InputError(
+                f"labels: item {number}, {label!r}, is a label that is there already ({name!r}); "
+                "give each label once"
+            )
+        cleaned[name] = " ".join((description or "").split())
+    if not cleaned:
+        raise InputError("labels: the list is empty; expected at least one label")
+    return cleaned
+
+
+class TeacherSource:
+    """A teacher that is loaded when it is first asked something.
+
+    A finished labeling does not need the teacher again, and loading a GLiNER takes seconds.
+    """
+
+    def __init__(self, teacher: str | Path | Teacher) -> None:
+        """Remember where the teacher comes from.
+
+        Args:
+            teacher: The folder or hub id of a GLiNER, or a teacher that is loaded already.
+        """
+        self._teacher: Teacher | None = None
+        self.fingerprint: str | None = None
+        if isinstance(teacher, str | Path):
+            self.name = str(teacher)
+        else:
+            self._teacher, self.name = teacher, teacher.name
+            self.fingerprint = teacher.fingerprint
+
+    def load(self) -> Teacher:
+        """Return the teacher, which is loaded once.
+
+        Raises:
+            TeacherError: The GLiNER cannot be loaded.
+            HubError: The GLiNER cannot be downloaded.
+        """
+        if self._teacher is None:
+            from gliner_distill.teacher.gliner import GLiNERTeacher  # imports torch
+
+            self._teacher = GLiNERTeacher.from_pretrained(self.name)
+        return self._teacher
+
+    @property
+    def public_name(self) -> str:
+        """The hub id or, for a local teacher, the folder's name without the path to it."""
+        folder = Path(self.name)
+        return folder.resolve().name if folder.is_dir() else self.name
+
+    @property
+    def n_bytes(self) -> int | None:
+        """The size of the teacher's files; None if they are not in a local folder."""
+        folder = Path(self.name)
+        files = folder.glob("*") if folder.is_dir() else ()
+        return sum(file.stat().st_size for file in files if file.is_file()) or None
+
+
+@dataclass(frozen=True, slots=True)
+class DistillSettings:
+    """Everything about a distillation that can be tuned; the defaults suit most corpora.
 
     Attributes:
-        student: The trained student's folder, with torch's weights.
-        run: The run folder.
-        items: The passages of each part with the teacher's soft labels, without gold.
-        gold: The annotated passages of each part, with gold and soft labels.
-        dev: The passages of `items["dev"]` with the targets that the student learned to meet.
-        notes: What a user should know: what was left out, what is doubtful.
-        seconds: How long labeling and training took, in this run.
+        epochs: The number of passes over the training passages, at most. 8 is enough when training
+            starts from the bundled student; early stopping ends it sooner.
+        patience: The number of epochs without better agreement on dev after which training stops;
+            the best epoch is kept. 0 trains for all epochs.
+        learning_rate: The peak learning rate of training and of tuning.
+        seed: The random seed of training and of tuning.
+        precision: The arithmetic of training: `fp32`, `bf16`, or `auto` for bf16 where the
+            processor computes in it.
+        start: The folder of the student that training and tuning start from; None for the student
+            that is installed with the package.
+        gold_share: Annotated passages are repeated until there is this share of them, compared with
+            the other passages of an epoch.
+        max_gold_repeats: The number of times that an annotated passage comes in an epoch, at most.
+        gold_weight: The weight of the annotation in the targets of an annotated passage, 0 to 1;
+            the rest goes to the teacher's answers.
+        min_gold_passages: With fewer annotated training passages than this, no student is tuned on
+            them, and the soft labels stay as the teacher gave them. A dozen is the least that is
+            worth it; a hundred is a good number.
+        n_folds: The number of folds in which the weight of the tuned student is measured.
+        ensemble_shares: The weights of the tuned student to choose from, ascending, with 0.
+        ensemble_thresholds: The decision thresholds to choose from for a weighted mean, the
+            preferred ones first. The mean of two models that doubt different things is seldom
+            above 0.5.
+        min_f1_share: The largest weight is chosen whose F1 is at least this share of the best F1. A
+            student of a fold is tuned on fewer passages than the final one, so a near tie speaks
+            for it.
+        min_label_count: Labels with fewer entities than this in the annotated passages keep the
+            teacher's answers.
+        tuning_passages: The number of passages that tuning reads, over all epochs.
+        min_tuning_epochs: The number of epochs of tuning, at least.
+        max_tuning_epochs: The number of epochs of tuning, at most.
+        min_threshold_gain: A label's threshold leaves 0.5 only if its F1 on dev gains this much.
+        probe_passages: The number of passages on which the teacher's speed is measured for a plan.
+        labeling_share: The share of the time for labeling and training that labeling gets.
+        export_seconds: The time that a plan leaves for the export.
+        min_epochs: The number of epochs that a plan leaves time for, at least.
+        timed_words: The number of words on which student and teacher are timed at the end.
+        timed_rounds: The number of rounds in which they are timed; the median counts.
+        timed_seconds: The time per round that a model gets that is too slow to read all of them.
+        max_disagreements: The number of disagreements that the report lists, at most.
+
+    Raises:
+        SettingsError: A value is outside its range.
+    """
+
+    epochs: int = 8
+    patience: int = 3
+    learning_rate: float = 5e-3
+    seed: int = 0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    start: Path | None = None
+    gold_share: float = 0.2
+    max_gold_repeats: int = 8
+    gold_weight: float = 0.85
+    min_gold_passages: int = 12
+    n_folds: int = 3
+    ensemble_shares: tuple[float, ...] = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
+    ensemble_thresholds: tuple[float, ...] = (0.5, 0.4, 0.35, 0.3, 0.25)
+    min_f1_share: float = 0.98
+    min_label_count: int = 3
+    tuning_passages: int = 2_000
+    min_tuning_epochs: int = 6
+    max_tuning_epochs: int = 60
+    min_threshold_gain: float = 0.02
+    probe_passages: int = 32
+    labeling_share: float = 0.65
+    export_seconds: float = 10.0
+    min_epochs: int = 2
+    timed_words: int = 6_000
+    timed_rounds: int = 3
+    timed_seconds: float = 2.0
+    max_disagreements: int = 30
+
+    @property
+    def start_folder(self) -> Path:
+        """The folder of the student that training and tuning start from."""
+        return self.start or bundled_student_path()
+
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            _check(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        for name in _SHARES:
+            _check(0 <= getattr(self, name) <= 1, name, getattr(self, name), "from 0 to 1")
+        _check(self.patience >= 0, "patience", self.patience, "0 or more")
+        _check(self.n_folds >= 2, "n_folds", self.n_folds, "2 or more")
+        is_rate = self.learning_rate > 0 and math.isfinite(self.learning_rate)
+        _check(is_rate, "learning_rate", self.learning_rate, "above 0")
+        precisions = ("auto", "fp32", "bf16")
+        _check(self.precision in precisions, "precision", self.precision, "auto, fp32 or bf16")
+        shares = self.ensemble_shares
+        is_range = 0.0 in shares and all(0 <= share < 1 for share in shares)
+        _check(is_range, "ensemble_shares", shares, "0 and other shares below 1")
+        cuts = self.ensemble_thresholds
+        is_range = bool(cuts) and all(0 < cut < 1 for cut in cuts)
+        _check(is_range, "ensemble_thresholds", cuts, "thresholds between 0 and 1")
+
+
+_COUNTS = (
+    *("epochs", "max_gold_repeats", "min_gold_passages", "tuning_passages", "min_tuning_epochs"),
+    *("max_tuning_epochs", "probe_passages", "min_epochs", "timed_words", "timed_rounds"),
+)
+_SHARES = ("gold_share", "gold_weight", "min_f1_share", "min_threshold_gain", "labeling_share")
+
+
+def _check(holds: bool, name: str, value: object, expected: str) -> None:
+    if not holds:
+        raise SettingsError(f"{name} must be {expected}; got {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class Distilled:
+    """A finished distillation.
+
+    Attributes:
+        student: The folder of the student, which `StudentNER.from_pretrained` loads.
+        report: The path of the report, a page of HTML.
+        plan: How the time was divided; see `Plan`.
+        measurements: What the student is worth; `results.json` holds the same.
+        warnings: What a user should know: what was left out, what is doubtful.
     """
 
     student: Path
-    run: Path
-    items: dict[str, list[LabeledPassage]]
-    gold: dict[str, list[LabeledPassage]]
-    dev: list[LabeledPassage]
-    notes: list[str]
-    seconds: dict[str, float] = field(default_factory=dict)
-
-
-LoadTeacher = Callable[[], Teacher]
-"""Returns the teacher; called when it is first needed, since what is labeled needs it no more."""
-
-
-def _policy(labels: Mapping[str, str]) -> LabelPolicy:
-    described = {label: text for label, text in labels.items() if text}
-    return LabelPolicy(fixed=tuple(labels), descriptions=described)
+    report: Path
+    plan: "Plan"
+    measurements: "Measurements"
+    warnings: tuple[str, ...]

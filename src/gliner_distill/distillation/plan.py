@@ -1,108 +1,123 @@
-"""TODO-DOC."""
+"""Divide a time limit between labeling, training and the rest."""
 
+import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from gliner_distill.callbacks import no_progress
 from gliner_distill.corpus.documents import MAX_PASSAGE_WORDS, MIN_PASSAGES, read_documents
 from gliner_distill.corpus.statistics import CorpusNotes
-from gliner_distill.distillation.job import DistillJob, LoadTeacher, _policy
-from gliner_distill.distillation.train import EPOCHS, _count_words, train_on, training_settings
+from gliner_distill.distillation.job import DistillJob, DistillSettings
+from gliner_distill.distillation.train import count_words, train_on_targets, training_settings
+from gliner_distill.distillation.workspace import Workspace
 from gliner_distill.entities import LabeledPassage, Passage
 from gliner_distill.errors import SettingsError
-from gliner_distill.runtime.locate import bundled_student_path
-
-_PROBE_PASSAGES = 32
-
-
-_LABELLING_SHARE = 0.65
-"""Of the time that loading, exporting and measuring leave; the rest is for training."""
-
-
-_EXPORT_SECONDS = 10
-
-
-TIMED_WORDS, TIMED_ROUNDS = 6_000, 3
-"""What student and teacher read side by side, once all is made."""
-
-
-_MIN_EPOCHS = 2
+from gliner_distill.teacher.base import Teacher
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much of the text to take, and for how many epochs, so that the whole keeps to its time.
+    """How much text to take and how long to train, so that the whole keeps to its time.
 
     Attributes:
-        n_words: Words of text to label, at most; None for all.
-        training_ends: When training must be over, by `time.monotonic`; None for no such time.
-        words_per_second: Of training.
+        max_words: The number of words to label, at most; None for all.
+        training_ends: The time at which training must be over, by `time.monotonic`; None if there
+            is no time limit.
+        words_per_second: The speed of training.
     """
 
-    n_words: int | None = None
+    max_words: int | None = None
     training_ends: float | None = None
     words_per_second: float = 0.0
 
-    @classmethod
-    def make(cls, job: DistillJob, load_teacher: "LoadTeacher") -> "Plan":
-        """Measure the teacher and a student on the first documents, and divide the time.
+    def epochs(self, n_words: int, settings: DistillSettings) -> int:
+        """Return the number of epochs that there is time for, at least `min_epochs`.
 
-        Raises:
-            SettingsError: The time is too short to label 20 passages.
+        Args:
+            n_words: The number of words of an epoch.
+            settings: The settings of the distillation.
         """
-        seconds = 60 * (job.minutes or 0)
-        deadline = time.monotonic() + seconds
-        notes = CorpusNotes()
-        documents = read_documents(job.texts, column=job.column, skip_bad=job.skip_bad, notes=notes)
-        words = [one.words[:MAX_PASSAGE_WORDS] for one in islice(documents, _PROBE_PASSAGES)]
-        words = [one for one in words if one] or [("text",)]
-        labels = [tuple(_policy(job.labels).prompts(tuple(job.labels)))] * len(words)
-        teacher = load_teacher()
-        teacher.score_passages(words[:2], labels[:2])
-        started = time.perf_counter()
-        teacher.score_passages(words, labels)
-        n_probed = sum(map(len, words))
-        rate = n_probed / (time.perf_counter() - started)
-        training_rate = _training_rate(len(job.labels))
-        # To export and to time the teacher.
-        finishing = min(_EXPORT_SECONDS + TIMED_WORDS * (TIMED_ROUNDS + 1) / rate, seconds / 4)
-        left = deadline - finishing - time.monotonic()
-        n_words = int(_LABELLING_SHARE * left * rate)
-        if n_words < MIN_PASSAGES * n_probed / len(words):
-            raise SettingsError(
-                f"the teacher reads {rate:,.0f} words a second here, so {job.minutes:g} minutes "
-                "are too short to label enough text; give more"
-            )
-        return cls(n_words, deadline - finishing, training_rate)
-
-    def epochs(self, n_words: int) -> int:
-        """Return how many epochs of so many words there is time for, at least two."""
         if self.training_ends is None:
-            return EPOCHS
+            return settings.epochs
         left = self.training_ends - time.monotonic()
         possible = int(left * self.words_per_second / max(n_words, 1))
-        return min(EPOCHS, max(_MIN_EPOCHS, possible))
+        return min(settings.epochs, max(settings.min_epochs, possible))
 
 
-def _training_rate(n_labels: int) -> float:
-    """Return words a second of training, as measured on a few steps with the bundled student."""
-    import tempfile
+def make_plan(work: Workspace, source: str) -> Plan:
+    """Measure the teacher and a student on the first documents, and divide the time.
 
+    Args:
+        work: The workspace of a job with a time limit.
+        source: The path of the documents.
+
+    Raises:
+        SettingsError: The time is too short to label enough text.
+        CorpusError: The documents cannot be read.
+        DistillError: The teacher cannot be loaded.
+    """
+    job, settings = work.job, work.settings
+    seconds = 60 * (job.minutes or 0)
+    deadline = time.monotonic() + seconds
+    passages = _probe_passages(job, source, settings.probe_passages)
+    n_probed = sum(map(len, passages))
+    labeling_rate = _measure_labeling(work.teacher.load(), job, passages)
+    training_rate = measure_training(len(job.labels), settings)
+    # Once all is trained, the student is exported and the teacher is timed: a warm-up and rounds.
+    timing_seconds = settings.timed_words * (settings.timed_rounds + 1) / labeling_rate
+    finishing = min(settings.export_seconds + timing_seconds, seconds / 4)
+    left = deadline - finishing - time.monotonic()
+    max_words = int(settings.labeling_share * left * labeling_rate)
+    if max_words < MIN_PASSAGES * n_probed / len(passages):
+        raise SettingsError(
+            f"minutes: {job.minutes:g} is too short to label enough text, since the teacher reads "
+            f"{labeling_rate:,.0f} words per second here; give more time"
+        )
+    return Plan(max_words, deadline - finishing, training_rate)
+
+
+def _probe_passages(job: DistillJob, source: str, n_passages: int) -> list[tuple[str, ...]]:
+    """Return the beginnings of the first documents, or one word if there is no document."""
+    documents = read_documents(
+        source, column=job.column, skip_bad=job.skip_bad, notes=CorpusNotes()
+    )
+    first = [document.words[:MAX_PASSAGE_WORDS] for document in islice(documents, n_passages)]
+    return [words for words in first if words] or [("text",)]
+
+
+def _measure_labeling(teacher: Teacher, job: DistillJob, passages: list[tuple[str, ...]]) -> float:
+    """Return the words per second that the teacher labels."""
+    labels = [tuple(job.policy.prompts(tuple(job.labels)))] * len(passages)
+    teacher.score_passages(passages[:2], labels[:2])  # a warm-up
+    started = time.perf_counter()
+    teacher.score_passages(passages, labels)
+    return sum(map(len, passages)) / (time.perf_counter() - started)
+
+
+def measure_training(n_labels: int, settings: DistillSettings) -> float:
+    """Return the words per second of training, measured on a few steps on made-up passages.
+
+    Args:
+        n_labels: The number of labels.
+        settings: The settings of the distillation.
+    """
     words = tuple(f"word{number}" for number in range(40))
     labels = tuple(f"label {number}" for number in range(n_labels))
     probs = np.full((len(words), n_labels, 3), 0.1, dtype=np.float32)
-    items = [LabeledPassage(Passage(words), labels, probs)] * 160
+    passages = [LabeledPassage(Passage(words), labels, probs)] * 160
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        train_on(
+        train_on_targets(
             Path(folder),
-            {"train": items, "dev": items[:1]},
+            {"train": passages, "dev": passages[:1]},
             {"train": [], "dev": []},
-            training_settings(epochs=1),
-            start=bundled_student_path(),
-            progress=lambda *step: None,
+            replace(training_settings(settings), epochs=1),
+            settings,
+            start=settings.start_folder,
+            progress=no_progress,
         )
-        return _count_words(items) / (time.perf_counter() - started)
+        return count_words(passages) / (time.perf_counter() - started)

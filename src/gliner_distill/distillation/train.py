@@ -1,79 +1,99 @@
-"""TODO-DOC."""
+"""Train a student on soft labels, with annotated passages among them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from gliner_distill.callbacks import Progress
-from gliner_distill.distillation.few_shot import mix_gold_targets
+from gliner_distill.distillation.job import DistillSettings
 from gliner_distill.entities import LabeledPassage, Passage
+from gliner_distill.errors import SettingsError
+from gliner_distill.files import reason_of
 from gliner_distill.student.files import load_student
 from gliner_distill.student.model import Student
+from gliner_distill.teacher.base import Probabilities
 from gliner_distill.training.data import make_split
 from gliner_distill.training.loop import train_student
+from gliner_distill.training.losses import gold_boundaries
 from gliner_distill.training.run import CHECKPOINT_FILE, STUDENT_FOLDER
 from gliner_distill.training.settings import TrainingSettings
 
-EPOCHS = 8
+Splits = Mapping[str, Sequence[LabeledPassage]]
+"""The passages of each split, with the soft labels of a teacher or with targets."""
 
 
-LEARNING_RATE = 5e-3
-
-
-GOLD_FOLDER = "gold"
-"""In the folder of a run: what was tuned on annotated passages, and its answers."""
-
-
-GOLD_SHARE, MAX_GOLD_REPEATS = 0.2, 8
-"""Gold passages are repeated until they are a fifth of the others, at most eight times."""
-
-
-def training_settings(*, epochs: int = EPOCHS, seed: int = 0) -> TrainingSettings:
-    """Return how students of a domain are trained: from the soft labels, to the best on dev."""
+def training_settings(settings: DistillSettings) -> TrainingSettings:
+    """Return how a student is trained: on soft labels alone, up to the best epoch on dev."""
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bf16" if computes_in_bf16() else "fp32"
     return TrainingSettings(
         alpha=1.0,
-        epochs=epochs,
-        patience=3,
-        learning_rate=LEARNING_RATE,
-        seed=seed,
-        precision="bf16" if computes_in_bf16() else "fp32",
+        epochs=settings.epochs,
+        patience=settings.patience,
+        learning_rate=settings.learning_rate,
+        seed=settings.seed,
+        precision=precision,
     )
 
 
-def train_on(
+def saved_training_settings(run: Path) -> TrainingSettings | None:
+    """Return the settings of a run that has a checkpoint; None if it has none.
+
+    A run continues with the settings that it began with, even if another machine or less time
+    would ask for others now.
+
+    Raises:
+        SettingsError: The settings cannot be read.
+    """
+    if not (run / CHECKPOINT_FILE).is_file():
+        return None
+    path = run / "config.json"
+    try:
+        return TrainingSettings(**json.loads(path.read_text(encoding="utf-8"))["training"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"{path}: cannot be read: {reason_of(error)}; choose another --out"
+        ) from error
+
+
+def train_on_targets(
     run: Path,
-    items: Mapping[str, Sequence[LabeledPassage]],
-    gold: Mapping[str, Sequence[LabeledPassage]],
-    settings: TrainingSettings,
+    targets: Splits,
+    gold: Splits,
+    training: TrainingSettings,
+    settings: DistillSettings,
     *,
     start: Path,
     progress: Progress,
 ) -> Student:
-    """Train a student from another one's weights into a run folder, or go on with it.
+    """Train a student from the weights of another one into a run folder, or continue a run.
 
     Args:
         run: The run folder.
-        items: With their targets, by part; `dev` decides which epoch is best.
-        gold: Annotated passages by part, used as those are.
-        settings: See `training_settings`.
+        targets: The passages of text with their targets; `dev` decides which epoch is the best.
+        gold: The annotated passages with the teacher's soft labels, used in the same splits.
+        training: The settings of the training run; see `training_settings`.
+        settings: The settings of the distillation.
         start: The folder of the student to start from.
-        progress: As in `distil`.
+        progress: Told how far training is.
 
     Raises:
-        DistillError: As `train_student`.
+        DistillError: See `train_student`.
     """
     student, vocabulary = load_student(start)
-    train = gold_among(items["train"], gold["train"])
-    dev = [without_gold(item) for item in items["dev"]]
-    dev += [mix_gold_targets(item) for item in gold["dev"]]
+    dev = [without_gold(passage) for passage in targets["dev"]]
+    dev += [mix_gold_targets(passage, settings.gold_weight) for passage in gold["dev"]]
     return train_student(
         student,
         vocabulary,
-        train,
+        epoch_passages(targets["train"], gold["train"], settings),
         run,
-        settings,
+        training,
         splits=[make_split("dev", dev, vocabulary)],
         metadata={
             "started_from": start.parent.name if start.name == STUDENT_FOLDER else start.name
@@ -83,30 +103,58 @@ def train_on(
     )
 
 
-def gold_among(
-    items: Sequence[LabeledPassage], gold: Sequence[LabeledPassage]
+def epoch_passages(
+    text: Sequence[LabeledPassage], gold: Sequence[LabeledPassage], settings: DistillSettings
 ) -> list[LabeledPassage]:
-    """Return an epoch's passages: the text, and gold as often as a few need not to drown in it."""
-    wanted = GOLD_SHARE * len(items) / max(len(gold), 1)
-    repeats = min(MAX_GOLD_REPEATS, max(1, round(wanted)))
-    return [without_gold(item) for item in items] + [
-        mix_gold_targets(item) for item in gold
-    ] * repeats
+    """Return the passages of an epoch: the text, and the annotated passages several times.
+
+    A few annotated passages would not count beside thousands of others, so they are repeated until
+    they are a share of `gold_share`, at most `max_gold_repeats` times.
+    """
+    wanted = settings.gold_share * len(text) / max(len(gold), 1)
+    repeats = min(settings.max_gold_repeats, max(1, round(wanted)))
+    mixed = [mix_gold_targets(passage, settings.gold_weight) for passage in gold]
+    return [without_gold(passage) for passage in text] + mixed * repeats
 
 
-def _count_words(items: Sequence[LabeledPassage]) -> int:
-    return sum(len(item.passage.words) for item in items)
+def mix_gold_targets(passage: LabeledPassage, gold_weight: float) -> LabeledPassage:
+    """Return an annotated passage whose targets are a mean of annotation and teacher.
+
+    Cross-entropy is linear in its target, so this equals Hinton's weighted sum of both losses. The
+    annotation is complete: a label that was asked and is not annotated is absent.
+
+    Args:
+        passage: The annotated passage with the teacher's soft labels.
+        gold_weight: The weight of the annotation, 0 to 1.
+    """
+    words = passage.passage.words
+    annotated = gold_boundaries(passage.passage.entities, passage.labels, len(words))
+    mixed = mean_probs(np.nan_to_num(annotated, nan=0.0), passage.probs, 1 - gold_weight)
+    return replace(passage, passage=Passage(words), probs=mixed)
 
 
-def without_gold(item: LabeledPassage) -> LabeledPassage:
-    """Return a passage with the teacher's answers alone."""
-    return replace(item, passage=Passage(item.passage.words))
+def without_gold(passage: LabeledPassage) -> LabeledPassage:
+    """Return a passage with its targets alone, without its annotation."""
+    return replace(passage, passage=Passage(passage.passage.words))
+
+
+def mean_probs(probs: Probabilities, other: Probabilities, share: float) -> Probabilities:
+    """Return `(1 - share) · probs + share · other`, float32."""
+    mean: Probabilities = ((1 - share) * probs + share * other).astype(np.float32)
+    return mean
+
+
+def count_words(passages: Sequence[LabeledPassage]) -> int:
+    """Return the number of words of all passages."""
+    return sum(len(passage.passage.words) for passage in passages)
 
 
 def computes_in_bf16() -> bool:
-    """Say whether this processor multiplies bfloat16 by itself, so that training is quicker."""
+    """Say whether this machine computes in bfloat16 natively, which makes training faster."""
+    if torch.cuda.is_available():
+        return True
     info = Path("/proc/cpuinfo")
-    if torch.cuda.is_available() or not info.is_file():
-        return torch.cuda.is_available()
+    if not info.is_file():
+        return False
     flags = info.read_text(encoding="utf-8", errors="replace")
     return "avx512_bf16" in flags or "amx_bf16" in flags

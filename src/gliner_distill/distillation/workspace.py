@@ -1,288 +1,288 @@
-"""What a distillation works on and where it stands: the folder `work` of a student to be.
+"""The working folder of a distillation, `OUT/work`: what was asked, and what each step has made.
 
-In: a job, as the user gives it. Out: a folder of passages by part for each time that documents were
-read, and which documents those are, so that none is read twice; a job for other labels or another
-teacher is refused. What is labeled and trained goes into the same folder, by `distillation`.
+Everything that takes time is kept here, so that a run that was stopped continues and a run with
+more documents adds to the one before:
+
+- `job.json`: the labels and the teacher. A job with others is refused.
+- `.lock`: held by the process that works here.
+- `texts.jsonl`, `gold.json`: texts and annotated passages that were given as Python objects.
+- `text-N/`, `gold-N/` (N = 0, 1, ...): the passages of the documents that were new when documents
+  were read for the Nth time. `train.json`, `dev.json` and `test.json` hold the passages;
+  `documents.json`, written last, holds the number of passages per split, the hashes of the
+  documents and the warnings; `labels-train`, `labels-dev` and `labels-test` are soft-label stores.
+- `run-N/`: the training run on all of these folders, N + 1 in number. It is a run folder of
+  `train_student` with the student in `student/`, the empty file `finished` once it has ended, and
+  `gold/`: the students tuned on annotated passages (`fold-K`, `tuned`), their answers
+  (`labels-train`, `labels-dev`) and their weight beside the teacher (`weight.json`).
 """
 
 import json
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final, Literal
 
-from filelock import FileLock, Timeout
-
-from gliner_distill.corpus.documents import (
-    MIN_PASSAGES,
-    SPLITS,
-    SplitCorpus,
-    cut_document,
-    read_documents,
-    split_documents,
-)
-from gliner_distill.corpus.labels import clean_label
-from gliner_distill.corpus.reader import CorpusFile, read_passages, write_passages
-from gliner_distill.corpus.statistics import CorpusNotes
-from gliner_distill.distillation.job import DistillJob
-from gliner_distill.entities import Passage
+from gliner_distill.callbacks import Progress
+from gliner_distill.corpus.documents import SPLITS, SplitCorpus
+from gliner_distill.corpus.reader import write_passages
+from gliner_distill.distillation.job import DistillJob, DistillSettings, TeacherSource
 from gliner_distill.errors import CorpusError, DistillError, SettingsError
-from gliner_distill.files import replace_file
+from gliner_distill.files import PART_SUFFIX, exclusive_lock, reason_of, write_file, write_json
+from gliner_distill.training.run import STUDENT_FOLDER
 
-WORK_FOLDER = "work"
+Kind = Literal["text", "gold"]
+
+WORK_FOLDER: Final = "work"
+TEXTS_FILE: Final = "texts.jsonl"
+GOLD_FILE: Final = "gold.json"
+
+_JOB_FILE: Final = "job.json"
+_LOCK_FILE: Final = ".lock"
+_DOCUMENTS_FILE: Final = "documents.json"
+_FINISHED_FILE: Final = "finished"
+
+_EARLY_FILES: Final = frozenset(
+    name + suffix
+    for name in (_JOB_FILE, _LOCK_FILE, TEXTS_FILE, GOLD_FILE)
+    for suffix in ("", PART_SUFFIX)
+)
+"""The files that a run may leave in the folder if it is killed before it has written its job."""
 
 
-TEXT, GOLD = "text", "gold"
+@dataclass(frozen=True, slots=True)
+class PassageFolder:
+    """The passages of the documents that were read at one time, split by document.
+
+    Attributes:
+        path: The folder.
+        n_passages: The number of passages of each split.
+        documents: The hashes of the documents.
+        warnings: What was left out of the documents, and how they were split.
+    """
+
+    path: Path
+    n_passages: Mapping[str, int]
+    documents: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def passages_file(self, split: str) -> Path:
+        """Return the path of a split's passages."""
+        return self.path / f"{split}.json"
+
+    def store(self, split: str) -> Path:
+        """Return the folder of a split's soft labels."""
+        return self.path / f"labels-{split}"
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that have passages."""
+        return [split for split in SPLITS if self.n_passages[split]]
 
 
-FINISHED_FILE = "finished"
-"""In the folder of a run that is trained to its end."""
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """An open working folder, and all that the steps of a distillation share.
+
+    Attributes:
+        out: The folder of the student; the working folder lies in it.
+        job: The task.
+        teacher: The teacher.
+        settings: Everything that can be tuned.
+        progress: Told how far each stage is.
+    """
+
+    out: Path
+    job: DistillJob
+    teacher: TeacherSource
+    settings: DistillSettings
+    progress: Progress
+
+    @property
+    def folder(self) -> Path:
+        """The working folder."""
+        return self.out / WORK_FOLDER
+
+    def save_job(self) -> None:
+        """Write down the job, so that another one is refused.
+
+        Raises:
+            DistillError: The folder cannot be written.
+        """
+        write_json(self.folder / _JOB_FILE, _identity(self.job, self.teacher))
+
+    def passage_folders(self, kind: Kind) -> list[PassageFolder]:
+        """Return the finished folders of text or of annotated passages, in order.
+
+        Raises:
+            CorpusError: One of them cannot be read.
+        """
+        folders: list[PassageFolder] = []
+        while (path := self._passage_path(kind, len(folders)) / _DOCUMENTS_FILE).is_file():
+            folders.append(_read_passage_folder(path))
+        return folders
+
+    def add_passages(self, kind: Kind, corpus: SplitCorpus) -> None:
+        """Write a new folder of passages.
+
+        Raises:
+            DistillError: The folder cannot be written; what was written is replaced the next time.
+        """
+        self.save_job()
+        folder = self._passage_path(kind, len(self.passage_folders(kind)))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DistillError(f"{folder}: cannot be written: {reason_of(error)}") from error
+        for split, passages in corpus.passages.items():
+            write_passages(folder / f"{split}.json", passages)
+        # The last file makes the folder count, so that a killed run leaves no half of one.
+        content = {
+            "n_passages": {split: len(passages) for split, passages in corpus.passages.items()},
+            "documents": list(corpus.documents),
+            "warnings": list(corpus.warnings),
+        }
+        write_json(folder / _DOCUMENTS_FILE, content)
+
+    def run_folder(self, number: int) -> Path:
+        """Return the path of a training run."""
+        return self.folder / f"run-{number}"
+
+    def is_finished(self, number: int) -> bool:
+        """Say whether a training run has ended."""
+        return (self.run_folder(number) / _FINISHED_FILE).is_file()
+
+    def mark_finished(self, number: int) -> None:
+        """Write down that a training run has ended.
+
+        Raises:
+            DistillError: The folder cannot be written.
+        """
+        write_file(self.run_folder(number) / _FINISHED_FILE, b"")
+
+    def start_of_run(self, number: int) -> Path:
+        """Return the student that a run starts from: that of the last run before it, if any."""
+        earlier = (self.run_folder(n) / STUDENT_FOLDER for n in range(number - 1, -1, -1))
+        return next((folder for folder in earlier if folder.is_dir()), self.settings.start_folder)
+
+    def _passage_path(self, kind: Kind, number: int) -> Path:
+        return self.folder / f"{kind}-{number}"
 
 
-LOCK_FILE = ".lock"
+@contextmanager
+def open_workspace(
+    out: Path,
+    job: DistillJob,
+    teacher: TeacherSource,
+    settings: DistillSettings,
+    progress: Progress,
+) -> Iterator[Workspace]:
+    """Open the working folder of a student and keep other processes out of it.
+
+    If nothing but texts was written in the block, the folder is gone afterwards.
+
+    Raises:
+        SettingsError: The folder holds the work of another job, or something else.
+        DistillError: Another process works in the folder, or it cannot be written.
+    """
+    job = _check_same_job(out, job, teacher)
+    work = Workspace(out, job, teacher, settings, progress)
+    busy = f"{out}: another process distills into it; wait for it, or choose another --out"
+    is_locked = False
+    try:
+        with exclusive_lock(work.folder / _LOCK_FILE, busy=busy):
+            is_locked = True
+            try:
+                yield work
+            finally:
+                _discard_texts(work.folder)
+    finally:
+        if is_locked:
+            _remove_unused(work.folder)
 
 
-_JOB_FILE, _DOCUMENTS_FILE = "job.json", "documents.json"
+def _discard_texts(folder: Path) -> None:
+    """Delete copies of texts if no passages were made of them."""
+    if not (folder / _JOB_FILE).is_file():
+        for name in _EARLY_FILES - {_LOCK_FILE}:
+            (folder / name).unlink(missing_ok=True)
 
 
-def check_same_job(out: Path, job: DistillJob) -> DistillJob:
-    """Return a job with its labels in the order that its folder has them in.
+def _remove_unused(folder: Path) -> None:
+    """Remove a working folder that holds the lock file alone, and the empty folder around it."""
+    if {path.name for path in folder.iterdir()} <= {_LOCK_FILE}:
+        (folder / _LOCK_FILE).unlink(missing_ok=True)
+        folder.rmdir()
+        with suppress(OSError):  # the folder holds what was there before
+            folder.parent.rmdir()
+
+
+def _check_same_job(out: Path, job: DistillJob, teacher: TeacherSource) -> DistillJob:
+    """Return the job with its labels in the order of an earlier run.
 
     Raises:
         SettingsError: The folder is for other labels or another teacher, or holds something else.
     """
     path = out / WORK_FOLDER / _JOB_FILE
     if not path.is_file():
-        # A run that was stopped in its first write leaves an empty folder, or half of that file.
-        ours = (_JOB_FILE, LOCK_FILE)
-        others = (
-            file
-            for file in out.rglob("*")
-            if file.is_file() and not any(name in file.name for name in ours)
-        )
-        if out.is_file() or any(others):
-            problem = "is a file" if out.is_file() else "holds something else"
-            raise SettingsError(f"{out}: {problem}; choose a folder that is new or empty")
+        _check_unused(out)
         return job
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}; choose another --out") from error
-    if found != {"labels": dict(job.labels), "teacher": job.teacher}:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        labels = dict(saved["labels"])
+        is_same_teacher = _is_same_teacher(saved, teacher)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(
-            f"{out}: was distilled with other labels or another teacher; choose another --out"
+            f"{path}: cannot be read: {reason_of(error)}; choose another --out"
+        ) from error
+    # The order of labels does not matter here: that of the earlier run is used.
+    if labels != dict(job.labels) or not is_same_teacher:
+        kept = ", ".join(map(repr, labels))
+        raise SettingsError(
+            f"{out}: was distilled with other labels or another teacher (labels {kept}; teacher "
+            f"{saved['teacher']}); choose another --out"
         )
-    return replace(job, labels=found["labels"])
+    return replace(job, labels=labels)
 
 
-@contextmanager
-def alone_in(work: Path) -> Iterator[None]:
-    """Keep other processes out of a work folder; where nothing was written it is gone afterwards.
-
-    Raises:
-        DistillError: Another process works in it, or it cannot be written.
-    """
-    lock = FileLock(work / LOCK_FILE, timeout=0)
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise DistillError(
-            f"{work.parent}: another process distils into it; wait for it, or choose another --out"
-        ) from None
-    except OSError as error:
-        raise DistillError(f"{work}: cannot be written: {error.strerror or error}") from error
-    try:
-        yield
-    finally:
-        lock.release()
-        if {path.name for path in work.iterdir()} <= {LOCK_FILE}:
-            (work / LOCK_FILE).unlink(missing_ok=True)
-            work.rmdir()
-            with suppress(OSError):  # it holds what was there before
-                work.parent.rmdir()
+def _check_unused(out: Path) -> None:
+    if out.is_file():
+        raise SettingsError(f"{out}: this is a file; choose a folder that is new or empty")
+    work = out / WORK_FOLDER
+    for file in out.rglob("*"):
+        is_ours = file.parent == work and file.name in _EARLY_FILES
+        if file.is_file() and not is_ours:
+            raise SettingsError(
+                f"{out}: holds something else ({file.relative_to(out)}); choose a folder that is "
+                "new or empty"
+            )
 
 
-def collect_passages(
-    work: Path, job: DistillJob, *, max_words: int | None, notes: list[str]
-) -> dict[str, list[Path]]:
-    """Return the folders of text and of gold, passages by part; new ones for new documents.
-
-    Nothing is written before all is read.
-
-    Args:
-        work: Where they are.
-        job: Where documents come from.
-        max_words: How many words to take; a run that was stopped is then finished before more is.
-        notes: Filled with what a user should know.
-
-    Raises:
-        CorpusError: There is too little text, or it cannot be read, or gold has none of the labels.
-        DistillError: The disk is full.
-    """
-    folders = {kind: _numbered(work, kind) for kind in (GOLD, TEXT)}
-    is_stopped = bool(folders[TEXT]) and not (run_folder(work, folders) / FINISHED_FILE).exists()
-    annotated, new = _known_documents(folders[GOLD]), dict[str, SplitCorpus]()
-    if job.gold is not None:
-        new[GOLD] = _part_gold(job.gold, job, folders[GOLD], notes)
-        annotated.update(new[GOLD].documents)
-        if max_words is not None:
-            max_words = max(0, max_words - new[GOLD].n_words)
-    if max_words is None or not is_stopped:
-        new[TEXT] = _part_text(job, annotated, folders[TEXT], max_words, notes)
-    for kind, corpus in new.items():
-        if corpus.documents:
-            _note_job(work, job)
-            folders[kind].append(_write_folder(work / f"{kind}-{len(folders[kind])}", corpus))
-        else:
-            notes += corpus.warnings
-    notes += [note for kind in folders for folder in folders[kind] for note in _read_notes(folder)]
-    notes[:] = dict.fromkeys(notes)
-    return folders
-
-
-def _part_gold(
-    source: str, job: DistillJob, folders: Sequence[Path], notes: list[str]
-) -> SplitCorpus:
-    read, found = CorpusNotes(), set[str]()
-    passages = read_passages(source, skip_bad=job.skip_bad, notes=read)
-    documents = [_of_labels(passage, job.labels, found) for passage in passages]
-    corpus = split_documents(
-        documents, source=source, known=_known_documents(folders), min_passages=0
-    )
-    notes += _warn_of_changes(source, documents, folders)
-    read.long_passages = 0  # they are cut
-    notes += read.lines()
-    absent = [label for label in job.labels if clean_label(label) not in found]
-    if len(absent) == len(job.labels):
-        has = ", ".join(map(repr, sorted(found)[:8])) or "none"
-        raise CorpusError(
-            f"{source}: no annotated entity has one of the labels; it has {has}; expected "
-            f"{', '.join(map(repr, absent[:8]))}"
-        )
-    notes += [
-        f"{source}: no {label!r} is annotated, so the student learns that there is none in it"
-        for label in absent
-    ]
-    return corpus
-
-
-def _warn_of_changes(
-    source: str, documents: Iterable[Passage], folders: Sequence[Path]
-) -> list[str]:
-    """Return a warning if passages that were read before have other annotation now."""
-    before = {
-        passage.words: set(passage.entities)
-        for folder in folders
-        for part in SPLITS
-        if holds_passages(folder / f"{part}.json")
-        for passage in CorpusFile(folder / f"{part}.json")
+def _identity(job: DistillJob, teacher: TeacherSource) -> dict[str, Any]:
+    return {
+        "labels": dict(job.labels),
+        "teacher": teacher.name,
+        "teacher_fingerprint": teacher.fingerprint,
     }
-    n_changed = sum(
-        passage.words in before and set(passage.entities) != before[passage.words]
-        for document in documents
-        for passage in cut_document(document)
-    )
-    if not n_changed:
-        return []
-    return [
-        f"{source}: {n_changed:,} passages have another annotation than when they were first read, "
-        "which is still what the student learns; choose another --out for the new one"
-    ]
 
 
-def _part_text(
-    job: DistillJob,
-    annotated: set[str],
-    folders: Sequence[Path],
-    max_words: int | None,
-    notes: list[str],
-) -> SplitCorpus:
-    read = CorpusNotes()
-    passages = read_documents(job.texts, column=job.column, skip_bad=job.skip_bad, notes=read)
-    corpus = split_documents(
-        (Passage(passage.words) for passage in passages),
-        source=job.texts,
-        known=annotated | _known_documents(folders),
-        min_passages=0 if folders else MIN_PASSAGES - len(annotated),
-        max_words=max_words,
-    )
-    read.long_passages = read.passages_without_entities = 0
-    notes += read.lines()
-    return corpus
+def _is_same_teacher(saved: Mapping[str, Any], teacher: TeacherSource) -> bool:
+    """Compare fingerprints if both are known, since a teacher may be loaded from elsewhere."""
+    if saved["teacher_fingerprint"] is not None and teacher.fingerprint is not None:
+        return bool(saved["teacher_fingerprint"] == teacher.fingerprint)
+    return bool(saved["teacher"] == teacher.name)
 
 
-def _of_labels(passage: Passage, labels: Mapping[str, str], found: set[str]) -> Passage:
-    """Return a passage with the entities of some labels alone, and add all that it has to found."""
-    asked = {clean_label(label): label for label in labels}
-    found.update(clean_label(one.label) for one in passage.entities)
-    entities = tuple(
-        replace(one, label=asked[clean_label(one.label)])
-        for one in passage.entities
-        if clean_label(one.label) in asked
-    )
-    return Passage(passage.words, entities)
-
-
-def _numbered(work: Path, kind: str) -> list[Path]:
-    return sorted(work.glob(f"{kind}-*"), key=lambda path: int(path.name.split("-")[1]))
-
-
-def holds_passages(part: Path) -> bool:
-    """Say whether a part's file is more than an empty list."""
-    return part.stat().st_size >= 4
-
-
-def run_folder(work: Path, folders: Mapping[str, Sequence[Path]]) -> Path:
-    """Return the folder of the run that takes all of these folders."""
-    return work / f"run-{sum(map(len, folders.values())) - 1}"
-
-
-def _note_job(work: Path, job: DistillJob) -> None:
-    noted = {"labels": dict(job.labels), "teacher": job.teacher}
-    content = json.dumps(noted, indent=1, ensure_ascii=False) + "\n"
-    write_noted(work / _JOB_FILE, content.encode("utf-8", "replace"))
-
-
-def _write_folder(folder: Path, corpus: SplitCorpus) -> Path:
-    partial = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    noted = {"documents": corpus.documents, "notes": corpus.warnings}
-    write_noted(partial / _DOCUMENTS_FILE, json.dumps(noted).encode())
-    for part, passages in corpus.passages.items():
-        write_passages(partial / f"{part}.json", passages)
+def _read_passage_folder(path: Path) -> PassageFolder:
     try:
-        return partial.replace(folder)
-    except OSError as error:
-        raise DistillError(f"{folder}: cannot be written: {error.strerror or error}") from error
-
-
-def write_noted(path: Path, content: bytes) -> None:
-    """Write a file, and its folder where there is none.
-
-    Raises:
-        DistillError: The disk is full, or the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, content)
-    except OSError as error:
-        raise DistillError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-
-def _known_documents(folders: Sequence[Path]) -> set[str]:
-    return {digest for folder in folders for digest in _read_facts(folder)["documents"]}
-
-
-def _read_notes(folder: Path) -> list[str]:
-    return list(_read_facts(folder)["notes"])
-
-
-def _read_facts(folder: Path) -> dict[str, list[str]]:
-    path = folder / _DOCUMENTS_FILE
-    try:
-        metadata: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"{path}: cannot be read: {error}; choose another --out") from error
-    return metadata
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return PassageFolder(
+            path.parent,
+            n_passages={split: int(content["n_passages"][split]) for split in SPLITS},
+            documents=tuple(content["documents"]),
+            warnings=tuple(content["warnings"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorpusError(
+            f"{path}: cannot be read: {reason_of(error)}; choose another --out"
+        ) from error

@@ -1,0 +1,215 @@
+"""The measurements of a distilled student, which `results.json` holds, and a verdict from them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from gliner_distill.metrics import SpanScores
+
+TEACHER: Final = "teacher"
+STUDENT: Final = "student"
+STUDENT_FP32: Final = "student fp32"
+
+# The shares of the teacher's answers, or of the teacher's F1 against gold, from which on a student
+# replaces its teacher, and from which on it does so where a miss does no harm.
+_ENOUGH_AGREEMENT: Final = (0.9, 0.75)
+_ENOUGH_GOLD: Final = (0.97, 0.9)
+
+_FEW_ENTITIES: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class SpanFigures:
+    """Scores of exact spans with exact labels.
+
+    Attributes:
+        precision: The share of the entities found that are in the reference.
+        recall: The share of the reference's entities that are found.
+        f1: The harmonic mean of both.
+        n_found: The number of entities found.
+        n_reference: The number of entities in the reference.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    n_found: int
+    n_reference: int
+
+    @classmethod
+    def from_scores(cls, scores: SpanScores) -> "SpanFigures":
+        """Return the figures of scores."""
+        return cls(
+            precision=scores.precision,
+            recall=scores.recall,
+            f1=scores.f1,
+            n_found=scores.n_predicted,
+            n_reference=scores.n_reference,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GoldFigures:
+    """The scores of student and teacher against annotated test passages.
+
+    Attributes:
+        student: The student's scores.
+        teacher: The teacher's scores.
+        by_label: For each label, both scores by the names `student` and `teacher`.
+    """
+
+    student: SpanFigures
+    teacher: SpanFigures
+    by_label: Mapping[str, Mapping[str, SpanFigures]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingSpeed:
+    """The speed of a model in words per second: the median of all rounds and the range."""
+
+    words_per_second: float
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True)
+class EpochFigures:
+    """The loss of an epoch, and the F1 against the teacher's answers on dev after it."""
+
+    epoch: int
+    loss: float
+    agreement_f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A span that student and teacher label differently.
+
+    Attributes:
+        before: The words before the span.
+        span: The words of the span.
+        after: The words after the span.
+        student: The label that the student gives; None for none.
+        teacher: The label that the teacher gives; None for none.
+        score: The score of the surer of both.
+    """
+
+    before: str
+    span: str
+    after: str
+    student: str | None
+    teacher: str | None
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """Everything that was measured of a distilled student.
+
+    Attributes:
+        labels: The labels.
+        passages: The number of passages of text per split.
+        gold_passages: The number of annotated passages per split.
+        words: The number of words of text per split.
+        agreement: The student's scores on test, with the teacher's answers as the reference.
+        agreement_by_label: The same for each label.
+        gold: Scores against annotated test passages; None if there are no entities in them.
+        speed: The speed of each export and of the teacher.
+        machine: The processor and system.
+        threads: The number of threads.
+        size_bytes: The size of each export and of the teacher; None if it is not known.
+        curve: Loss and agreement per epoch.
+        disagreements: The spans that student and teacher label differently, the surest first.
+        warnings: What a user should know.
+        seconds: The time that each stage took in this process.
+        date: The day.
+        teacher: The teacher's hub id or the name of its folder.
+        version: The version of the package.
+    """
+
+    labels: Sequence[str]
+    passages: Mapping[str, int]
+    gold_passages: Mapping[str, int]
+    words: Mapping[str, int]
+    agreement: SpanFigures
+    agreement_by_label: Mapping[str, SpanFigures]
+    gold: GoldFigures | None
+    speed: Mapping[str, ReadingSpeed]
+    machine: str
+    threads: int
+    size_bytes: Mapping[str, int | None]
+    curve: Sequence[EpochFigures]
+    disagreements: Sequence[Disagreement]
+    warnings: Sequence[str]
+    seconds: Mapping[str, float]
+    date: str
+    teacher: str
+    version: str
+
+    @property
+    def n_test_passages(self) -> int:
+        """The number of test passages, the annotated ones included."""
+        return self.passages["test"] + self.gold_passages["test"]
+
+    @property
+    def verdict(self) -> tuple[str, ...]:
+        """Four lines: agreement, F1 against gold, speed and size, and a recommendation."""
+        return (
+            self._agreement_line(),
+            self._gold_line(),
+            self._cost_line(),
+            f"Recommendation: {self._recommendation()}",
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of `results.json`; its key `notes` holds the warnings."""
+        content = asdict(self)
+        content["notes"] = content.pop("warnings")
+        return content | {"verdict": list(self.verdict)}
+
+    def _agreement_line(self) -> str:
+        if not self.agreement.n_reference:
+            return (
+                "Agreement with the teacher: not measured, since the teacher finds nothing in the "
+                f"{self.n_test_passages:,} test passages."
+            )
+        return (
+            f"Agreement with the teacher: F1 {100 * self.agreement.f1:.1f} on "
+            f"{self.n_test_passages:,} test passages that the student never saw."
+        )
+
+    def _gold_line(self) -> str:
+        if self.gold is None:
+            return (
+                "Against gold: not measured, since no annotated passage is among the test passages."
+            )
+        return (
+            f"Against gold: F1 {100 * self.gold.student.f1:.1f}, the teacher's is "
+            f"{100 * self.gold.teacher.f1:.1f} ({self.gold.student.n_reference:,} entities in "
+            f"{self.gold_passages['test']:,} annotated test passages)."
+        )
+
+    def _cost_line(self) -> str:
+        times = self.speed[STUDENT].words_per_second / self.speed[TEACHER].words_per_second
+        student_bytes, teacher_bytes = self.size_bytes[STUDENT] or 0, self.size_bytes[TEACHER]
+        size = f"{student_bytes / 1e6:.1f} MB"
+        if teacher_bytes:
+            size += f" instead of {teacher_bytes / 1e6:.0f} MB"
+        return f"Speed and size: {times:.0f} times the teacher's words per second, in {size}."
+
+    def _recommendation(self) -> str:
+        if not self.agreement.n_reference:
+            return "give other labels or other text, in which the teacher finds something."
+        share, limits = self.agreement.f1, _ENOUGH_AGREEMENT
+        doubt = ""
+        if self.gold is not None:
+            n_entities = self.gold.student.n_reference
+            share = self.gold.student.f1 / max(self.gold.teacher.f1, 1e-9)
+            limits = _ENOUGH_GOLD
+            if n_entities < _FEW_ENTITIES:
+                doubt = f" {n_entities} annotated entities are too few to be sure of it."
+        if share >= limits[0]:
+            return f"use the student in place of its teacher.{doubt}"
+        if share >= limits[1]:
+            return f"use the student where a few misses do no harm.{doubt}"
+        return f"give the student more text before it replaces its teacher.{doubt}"

@@ -1,0 +1,182 @@
+"""Write texts and annotated passages that are Python objects into the working folder.
+
+A path is used as it is. Anything else is checked, and written as a file before it is used, so that
+the steps that follow read a file either way and a generator is consumed only once.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from gliner_distill.corpus.reader import write_passages
+from gliner_distill.corpus.records import RawRecord, RecordError, passage_from_record
+from gliner_distill.corpus.statistics import CorpusNotes
+from gliner_distill.distillation.workspace import GOLD_FILE, TEXTS_FILE, Workspace
+from gliner_distill.entities import Passage, word_bounds
+from gliner_distill.errors import InputError
+from gliner_distill.files import write_file
+
+_TEXTS_PER_REPORT: Final = 1_000
+_STAGE: Final = "reading texts"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file or folder to read from.
+
+    Attributes:
+        path: The path or hub id.
+        name: The name of the source in messages.
+        warnings: What was left out when the file was written.
+    """
+
+    path: str
+    name: str
+    warnings: tuple[str, ...] = ()
+
+
+def locate_texts(work: Workspace) -> Source:
+    """Return the source of a job's texts, after writing them into the folder if need be.
+
+    Raises:
+        InputError: There is no text, or one of them is not a string or holds half of a surrogate
+            pair, and `skip_bad` is not set.
+        DistillError: The folder cannot be written.
+    """
+    texts = work.job.texts
+    if isinstance(texts, str | Path):
+        return Source(str(texts), str(texts))
+    if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
+        raise InputError(f"texts: got {_shown(texts)}; expected a path, or strings")
+    problems = _Problems("texts", skip_bad=work.job.skip_bad)
+    lines: list[str] = []
+    n_blank = n_words = 0
+    for number, text in enumerate(texts):
+        if (problem := _find_problem(text)) is not None:
+            problems.add(number, problem)
+        elif not text.strip():
+            n_blank += 1
+        else:
+            lines.append(json.dumps({"text": text}) + "\n")
+            n_words += len(text.split())
+        if (number + 1) % _TEXTS_PER_REPORT == 0:
+            # The total is not known yet; a stage that is not done has more words to come.
+            work.progress(_STAGE, n_words, n_words + 1, f"{number + 1:,} texts")
+    if not lines:
+        raise InputError("texts: there is no text in it; give a fresh iterable of strings")
+    path = work.folder / TEXTS_FILE
+    write_file(path, "".join(lines))
+    work.progress(_STAGE, n_words, n_words, f"{len(lines):,} texts")
+    blank = [f"texts: blank ones left out: {n_blank:,}"] if n_blank else []
+    return Source(str(path), "texts", (*blank, *problems.warnings()))
+
+
+def locate_gold(work: Workspace) -> Source | None:
+    """Return the source of a job's annotated passages; None if the job has none.
+
+    Raises:
+        InputError: There is no passage, or one of them is not annotated as it must be, and
+            `skip_bad` is not set.
+        CorpusError: The folder cannot be written.
+    """
+    gold = work.job.gold
+    if gold is None or isinstance(gold, str | Path):
+        return None if gold is None else Source(str(gold), str(gold))
+    if isinstance(gold, bytes | Mapping | Passage) or not isinstance(gold, Iterable):
+        raise InputError(f"gold: got {_shown(gold)}; expected a path, or a list of passages")
+    problems = _Problems("gold", skip_bad=work.job.skip_bad)
+    notes = CorpusNotes()
+    passages: list[Passage] = []
+    for number, item in enumerate(gold):
+        try:
+            record = RawRecord(f"gold[{number}]", _as_record(item))
+            passages.append(passage_from_record(record, notes))
+        except RecordError as error:
+            problems.add(number, str(error))
+    if not passages:
+        raise InputError("gold: there is no annotated passage in it; leave it out, or give some")
+    path = work.folder / GOLD_FILE
+    write_passages(path, passages)
+    notes.long_passages = notes.passages_without_entities = 0  # these are counted when it is read
+    return Source(str(path), "gold", (*notes.lines(), *problems.warnings()))
+
+
+class _Problems:
+    """Bad items: the first raises an error, or all are counted if they may be left out."""
+
+    def __init__(self, name: str, *, skip_bad: bool) -> None:
+        self._name = name
+        self._skip_bad = skip_bad
+        self._notes = CorpusNotes()
+
+    def add(self, number: int, problem: str) -> None:
+        message = f"{self._name}[{number}]: {problem}"
+        if not self._skip_bad:
+            raise InputError(f"{message}; correct it, or leave bad ones out with skip_bad=True")
+        self._notes.add_bad_record(message)
+
+    def warnings(self) -> list[str]:
+        return self._notes.lines()
+
+
+def _find_problem(text: object) -> str | None:
+    if not isinstance(text, str):
+        return f"{_shown(text)} was found; expected a string"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "the text holds half of a surrogate pair, which is not a character"
+    return None
+
+
+def _as_record(item: object) -> object:
+    """Return an annotated passage in GLiNER's training form, unchecked."""
+    if isinstance(item, Passage):
+        spans = [[span.start_word, span.end_word - 1, span.label] for span in item.entities]
+        return {"tokenized_text": list(item.words), "ner": spans, "ner_labels": list(item.labels)}
+    if not isinstance(item, Mapping):
+        raise RecordError(
+            f"{_shown(item)} was found; expected a Passage, or a dictionary with text and entities"
+        )
+    if "entities" in item:
+        return _record_of_text(item)
+    try:
+        return json.loads(json.dumps(dict(item)))  # tuples become lists
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"the record cannot be written as JSON ({error})") from None
+
+
+def _record_of_text(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record of a text whose entities are given by characters."""
+    text, entities = item.get("text"), item["entities"]
+    if not isinstance(text, str):
+        raise RecordError(f"text: {_shown(text)} was found; expected a string")
+    if not isinstance(entities, list | tuple):
+        raise RecordError(f"entities: {_shown(entities)} was found; expected a list")
+    bounds = word_bounds(text)
+    first = {start: place for place, (start, _) in enumerate(bounds)}
+    last = {end: place for place, (_, end) in enumerate(bounds)}
+    spans = []
+    for place, entity in enumerate(entities):
+        try:
+            start, end, label = entity["start"], entity["end"], entity["label"]
+        except (KeyError, TypeError, IndexError):
+            raise RecordError(
+                f"entities[{place}]: {_shown(entity)} was found; expected a dictionary with start, "
+                "end and label"
+            ) from None
+        if start not in first or end not in last or first[start] > last[end]:
+            raise RecordError(
+                f"entities[{place}]: characters {start!r} to {end!r} ({label!r}) do not begin and "
+                "end where words do; start is inclusive and end is exclusive"
+            )
+        spans.append([first[start], last[end], label])
+    words = [text[start:end] for start, end in bounds]
+    return {"tokenized_text": words, "ner": spans}
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
