@@ -1,29 +1,25 @@
-"""What a distilled student is worth: figures, verdict, disagreements, and the report on them."""
+"""Measuring a student: agreement, gold, speed, the curve and disagreements."""
 
-import re
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gliner_distill.distillation import evaluation as domain_evaluation
 from gliner_distill.distillation.evaluation import (
-    STUDENT,
-    TEACHER,
-    evaluate_distilled,
-    find_disagreements,
-    give_verdict,
+    evaluate_student,
+    student_teacher_disagreements,
 )
-from gliner_distill.distillation.job import Distilled
-from gliner_distill.distillation.report import render_card, render_page
+from gliner_distill.distillation.measurements import STUDENT, STUDENT_FP32, TEACHER, EpochFigures
+from gliner_distill.distillation.plan import Plan
+from gliner_distill.distillation.stages import Exported, Labeled, Trained
 from gliner_distill.entities import Entity, LabeledPassage, Passage
-from gliner_distill.evaluation import speed
 
 LABELS = ("person", "a|b", "<c>")
 LEXICON = {"mary": "person", "john": "person", "acme": "a|b", "paris": "<c>"}
-NASTY = '<script>alert("x")</script>'
 
 
-class LookUp:
+class LexiconStudent:
     """A stand-in for `StudentNER` that looks words up."""
 
     def __init__(self, lexicon):
@@ -43,244 +39,125 @@ class LookUp:
         return [[] for _ in texts]
 
 
-def make_item(teacher, text, *entities):
+def label_text(teacher, text, *entities):
     words = tuple(text.split())
     [probs] = teacher.score_passages([words], [LABELS])
     return LabeledPassage(Passage(words, entities), LABELS, probs)
 
 
-@pytest.fixture(autouse=True)
-def quick_rates(monkeypatch):
-    monkeypatch.setattr(speed, "_SECONDS", 0.01)
-
-
 @pytest.fixture
-def evaluate(lexicon_teacher, tmp_path):
-    """A function that returns the figures of a student that knows a lexicon."""
+def evaluate(lexicon_teacher, tmp_path, settings):
+    """A function that measures a student that knows a lexicon."""
     row = '{"epoch": %d, "split": "%s", "loss": 0.5, "span_f1_vs_teacher": 0.25}\n'
     (tmp_path / "metrics.jsonl").write_text(
         "".join(row % (epoch, split) for epoch in (1, 2) for split in ("training", "dev"))
     )
     teacher = lexicon_teacher(LEXICON)
 
-    def run(test=(), *, gold=(), lexicon=LEXICON, notes=()):
-        items = {part: [make_item(teacher, "mary left")] for part in ("train", "dev")}
-        items["test"] = [make_item(teacher, text) for text in test]
-        annotated = {"train": [], "dev": [], "test": [make_item(teacher, *one) for one in gold]}
-        dev = items["dev"]
-        made = Distilled(tmp_path / "student", tmp_path, items, annotated, dev, list(notes))
-        return evaluate_distilled(
-            made,
-            {STUDENT: LookUp(lexicon), "student fp32": LookUp(lexicon)},
+    def run(test=(), *, gold=(), lexicon=LEXICON, warnings=(), settings=settings):
+        text = {split: [label_text(teacher, "mary left")] for split in ("train", "dev")}
+        text["test"] = [label_text(teacher, passage) for passage in test]
+        annotated = {"train": [], "dev": [], "test": [label_text(teacher, *row) for row in gold]}
+        labeled = Labeled(text, annotated, 0, Plan(), 1.0, ())
+        seconds = {"labeling": 1.0, "training": 2.0}
+        trained = Trained(labeled, text["dev"], tmp_path, tmp_path / "student", seconds, ())
+        exported = Exported(
+            trained,
+            folders={STUDENT: Path("out"), STUDENT_FP32: Path("out/fp32")},
+            n_bytes={STUDENT: 6_000_000, STUDENT_FP32: 12_000_000},
+            warnings=tuple(warnings),
+        )
+        return evaluate_student(
+            exported,
+            {name: LexiconStudent(lexicon) for name in exported.folders},
             teacher,
-            sizes={STUDENT: 6_000_000, "student fp32": 12_000_000, TEACHER: None},
+            settings,
+            teacher_name="a_teacher",
+            teacher_bytes=None,
         )
 
     return run
 
 
-def gold_of(student_f1, teacher_f1, n_reference=50):
-    return {
-        "student": {"f1": student_f1, "n_reference": n_reference},
-        "teacher": {"f1": teacher_f1, "n_reference": n_reference},
-    }
+class TestEvaluateStudent:
+    def test_evaluate_student_measures_the_test_passages(self, evaluate):
+        lexicon = {"mary": "person", "saw": "a|b"}
+        measured = evaluate(["mary saw acme", "john left"], lexicon=lexicon, warnings=["careful"])
+        assert measured.labels == list(LABELS)
+        assert measured.passages == {"train": 1, "dev": 1, "test": 2}
+        assert measured.n_test_passages == 2
+        assert measured.words == {"train": 2, "dev": 2, "test": 5}
+        agreement = measured.agreement
+        assert (agreement.n_found, agreement.n_reference) == (2, 3)
+        assert (agreement.precision, agreement.recall) == (0.5, pytest.approx(1 / 3))
+        assert agreement.f1 == pytest.approx(0.4)
+        by_label = measured.agreement_by_label
+        counts = {label: (row.n_found, row.n_reference) for label, row in by_label.items()}
+        assert counts == {"a|b": (1, 1), "person": (1, 2)}
+        assert measured.gold is None
+        assert measured.curve == [EpochFigures(epoch, 0.5, 0.25) for epoch in (1, 2)]
+        assert measured.warnings == ("careful",)
+        assert measured.seconds == {"labeling": 1.0, "training": 2.0}
+        assert (measured.teacher, measured.size_bytes[TEACHER]) == ("a_teacher", None)
 
+    def test_evaluate_student_times_all_models(self, evaluate, settings):
+        measured = evaluate(["mary saw acme"], settings=replace(settings, timed_rounds=2))
+        assert list(measured.speed) == [STUDENT, STUDENT_FP32, TEACHER]
+        for speed in measured.speed.values():
+            assert 0 < speed.lowest <= speed.words_per_second <= speed.highest
 
-def figures_of(*, f1=1.0, n_reference=1, gold=None, teacher_bytes=600_000_000):
-    return {
-        "agreement": {"f1": f1, "n_reference": n_reference},
-        "speed": {STUDENT: {"words_per_second": 100.0}, TEACHER: {"words_per_second": 2.0}},
-        "size_bytes": {STUDENT: 6_250_000, TEACHER: teacher_bytes},
-        "passages": {"test": 40},
-        "gold_passages": {"test": 2},
-        "gold": gold,
-    }
-
-
-class TestVerdict:
-    @pytest.mark.parametrize(
-        ("f1", "end"),
-        [
-            (0.9, "it can stand in for its teacher."),
-            (0.8999, "it can stand in for its teacher where some misses do no harm."),
-            (0.75, "it can stand in for its teacher where some misses do no harm."),
-            (0.7499, "it is not yet a stand-in for its teacher and needs more text."),
-        ],
-    )
-    def test_has_three_wordings(self, f1, end):
-        assert give_verdict(figures_of(f1=f1)) == (
-            f"On 42 passages that it never saw the student finds what the teacher finds with an F1 "
-            f"of {100 * f1:.1f}, reads 50 times as many words a second and takes 6.2 MB instead of "
-            f"600: {end}"
-        )
-
-    def test_has_gold_where_there_is_some(self):
-        gold = gold_of(0.5, 0.625)
-        assert "an F1 of 100.0 (against gold of 2 passages 50.0, the teacher 62.5), reads" in (
-            give_verdict(figures_of(gold=gold))
-        )
-
-    @pytest.mark.parametrize(
-        ("f1", "end"),
-        [
-            (0.582, "it can stand in for its teacher."),
-            (0.581, "it can stand in for its teacher where some misses do no harm."),
-            (0.54, "it can stand in for its teacher where some misses do no harm."),
-            (0.539, "it is not yet a stand-in for its teacher and needs more text."),
-        ],
-    )
-    def test_goes_by_gold_where_there_is_some(self, f1, end):
-        gold = gold_of(f1, 0.6)
-        assert give_verdict(figures_of(f1=0.1, gold=gold)).endswith(f": {end}")
-
-    @pytest.mark.parametrize(
-        ("n_reference", "end"),
-        [
-            (49, "it can stand in for its teacher, as far as 49 annotated entities can tell."),
-            (50, "it can stand in for its teacher."),
-        ],
-    )
-    def test_says_when_gold_is_too_little_to_tell(self, n_reference, end):
-        gold = gold_of(0.6, 0.6, n_reference)
-        assert give_verdict(figures_of(gold=gold)).endswith(f"takes 6.2 MB instead of 600: {end}")
-
-    def test_does_not_doubt_the_teachers_answers(self):
-        assert "as far as" not in give_verdict(figures_of(n_reference=1))
-
-    def test_has_no_size_of_a_teacher_of_the_hub(self):
-        assert "takes 6.2 MB: it can" in give_verdict(figures_of(teacher_bytes=None))
-
-    def test_compares_nothing_with_nothing(self):
-        assert give_verdict(figures_of(n_reference=0)) == (
-            "The teacher finds nothing in the test passages, so there is nothing to compare."
-        )
-
-
-class TestFigures:
-    def test_are_of_the_test_passages(self, evaluate):
-        figures = evaluate(["mary saw acme", "john left"], lexicon={"mary": "person", "saw": "a|b"})
-        assert figures["labels"] == list(LABELS)
-        assert figures["passages"] == {"train": 1, "dev": 1, "test": 2}
-        assert figures["words"] == {"train": 2, "dev": 2, "test": 5}
-        assert figures["agreement"] == {
-            "precision": 0.5,
-            "recall": pytest.approx(1 / 3),
-            "f1": pytest.approx(0.4),
-            "n_found": 2,
-            "n_reference": 3,
-        }
-        assert {
-            label: (one["n_found"], one["n_reference"])
-            for label, one in figures["agreement_by_label"].items()
-        } == {"a|b": (1, 1), "person": (1, 2)}
-        assert figures["gold"] is None
-        assert figures["curve"] == [
-            {"epoch": epoch, "loss": 0.5, "agreement_f1": 0.25} for epoch in (1, 2)
-        ]
-        for of_model in figures["speed"].values():
-            assert 0 < of_model["lowest"] <= of_model["words_per_second"] <= of_model["highest"]
-
-    def test_count_gold_for_both(self, evaluate):
+    def test_evaluate_student_compares_both_models_with_gold(self, evaluate):
         gold = [("mary saw acme", Entity(0, 1, "person"), Entity(1, 2, "a|b"))]
-        figures = evaluate(["john left"], gold=gold, lexicon={"mary": "person", "saw": "<c>"})
-        assert figures["gold_passages"]["test"] == 1
-        assert figures["agreement"]["n_reference"] == 3
-        assert figures["gold"]["student"]["f1"] == pytest.approx(0.5)
-        assert figures["gold"]["teacher"]["f1"] == pytest.approx(0.5)
-        by_label = figures["gold"]["by_label"]
+        measured = evaluate(["john left"], gold=gold, lexicon={"mary": "person", "saw": "<c>"})
+        assert measured.gold_passages["test"] == 1
+        assert measured.agreement.n_reference == 3
+        assert measured.gold.student.f1 == pytest.approx(0.5)
+        assert measured.gold.teacher.f1 == pytest.approx(0.5)
+        by_label = measured.gold.by_label
         assert list(by_label) == ["<c>", "a|b", "person"]
         # Only the student finds one, and wrongly: the teacher has nothing wrong there.
-        assert (by_label["<c>"]["student"]["f1"], by_label["<c>"]["teacher"]["f1"]) == (0.0, 1.0)
+        assert (by_label["<c>"]["student"].f1, by_label["<c>"]["teacher"].f1) == (0.0, 1.0)
         assert by_label["person"]["student"] == by_label["person"]["teacher"]
 
     @pytest.mark.parametrize("test", [[], ["nothing here", "nor here"]])
-    def test_of_nothing_divide_by_nothing(self, evaluate, test):
-        figures = evaluate(test, gold=[("nothing there",)])
-        assert figures["verdict"].startswith("The teacher finds nothing")
-        assert figures["gold"] is None
-        page = render_page(figures | {"teacher": "t"}, "title")
-        assert '<td class="text">none</tr>' in page
-        assert "| all | 100.0 | 100.0 | 100.0 |" in render_card(figures | {"teacher": "t"}, "title")
+    def test_evaluate_student_without_an_entity_divides_by_nothing(self, evaluate, test):
+        measured = evaluate(test, gold=[("nothing there",)])
+        assert measured.agreement.f1 == 1.0
+        assert measured.gold is None
+        assert measured.disagreements == []
 
 
 class TestDisagreements:
-    def rows(self, found, expected, text="a b c d"):
-        items = [
+    def rows(self, student, teacher, text="a b c d", **options):
+        passages = [
             LabeledPassage(Passage(tuple(text.split())), ("x",), np.zeros((4, 1, 3), np.float32))
-            for _ in found
+            for _ in student
         ]
-        return list(find_disagreements(items, found, expected))
+        return student_teacher_disagreements(passages, student, teacher, **options)
 
-    def test_come_the_surest_first(self):
-        found = [[Entity(0, 1, "x", 0.6), Entity(2, 3, "x", 0.7)], [Entity(1, 3, "x", 0.9)]]
-        expected = [[Entity(2, 3, "x", 0.99)], [Entity(1, 2, "x", 0.8)]]
-        rows = self.rows(found, expected)
-        assert [(row["span"], row["student"], row["teacher"], row["score"]) for row in rows] == [
+    def test_disagreements_come_the_surest_first(self):
+        student = [[Entity(0, 1, "x", 0.6), Entity(2, 3, "x", 0.7)], [Entity(1, 3, "x", 0.9)]]
+        teacher = [[Entity(2, 3, "x", 0.99)], [Entity(1, 2, "x", 0.8)]]
+        rows = self.rows(student, teacher)
+        assert [(row.span, row.student, row.teacher, row.score) for row in rows] == [
             ("b c", "x", None, 0.9),
             ("b", None, "x", 0.8),
             ("a", "x", None, 0.6),
         ]
-        assert (rows[0]["before"], rows[0]["after"]) == ("a", "d")
+        assert (rows[0].before, rows[0].after) == ("a", "d")
 
-    def test_have_a_span_with_two_labels_once(self):
+    def test_disagreements_have_a_span_with_two_labels_once(self):
         rows = self.rows([[Entity(0, 1, "x", 0.6)]], [[Entity(0, 1, "y", 0.9)]])
-        assert [(row["student"], row["teacher"], row["score"]) for row in rows] == [("x", "y", 0.9)]
+        assert [(row.student, row.teacher, row.score) for row in rows] == [("x", "y", 0.9)]
 
-    def test_are_at_most_30_with_12_words_on_each_side(self):
+    def test_disagreements_are_at_most_30_with_12_words_on_each_side(self):
         words = " ".join(f"w{place}" for place in range(100))
-        found = [[Entity(place, place + 1, "x", 0.5 + place / 1000) for place in range(100)]]
-        rows = self.rows(found, [[]], words)
-        assert [row["span"] for row in rows] == [f"w{place}" for place in range(99, 69, -1)]
-        assert len(rows[15]["before"].split()) == len(rows[15]["after"].split()) == 12
+        student = [[Entity(place, place + 1, "x", 0.5 + place / 1000) for place in range(100)]]
+        rows = self.rows(student, [[]], words)
+        assert [row.span for row in rows] == [f"w{place}" for place in range(99, 69, -1)]
+        assert len(rows[15].before.split()) == len(rows[15].after.split()) == 12
+        assert self.rows(student, [[]], words, limit=2) == rows[:2]
 
-    def test_of_the_same_are_none(self):
-        same = [[Entity(0, 1, "x", 0.6)]]
-        assert self.rows(same, [[Entity(0, 1, "x", 0.9)]]) == []
-
-
-class TestReport:
-    @pytest.fixture
-    def figures(self, evaluate, monkeypatch):
-        monkeypatch.setattr(domain_evaluation, "TIMED_WORDS", 1)
-        gold = [("john left", Entity(0, 1, "person"), Entity(1, 2, "a|b"))]
-        lexicon = LEXICON | {"acme": "<c>"}
-        figures = evaluate(
-            [f"mary {NASTY} acme"], gold=gold, lexicon=lexicon, notes=["2 < 3 & *so* on"]
-        )
-        return figures | {"teacher": "a_teacher"}
-
-    def test_stands_by_itself_and_shows_text_as_text(self, figures):
-        page = render_page(figures, f"title {NASTY}")
-        assert "http" not in page
-        assert not re.search(r"<(script|link|iframe)|<img(?! alt=\"[^\"]*\" src=\"data:)", page)
-        assert "title &lt;script&gt;" in page
-        assert "mary &lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; <mark>acme</mark>" in page
-        assert "<td>&lt;c&gt;<td>a|b<td>" in page
-        assert "2 &lt; 3 &amp; *so* on" in page
-
-    def test_has_every_figure(self, figures):
-        page = render_page(figures, "title")
-        assert figures["verdict"] in page
-        for name in (STUDENT, "student fp32", TEACHER):
-            assert f"<td>{name}<td>{figures['speed'][name]['words_per_second']:,.0f}" in page
-        assert "1 annotated passages that the student never saw" in page
-        assert "<td>6.0</tr>" in page
-        assert "<td>–</tr>" in page  # the teacher's size is not known
-        assert 'src="data:image/png;base64,iVBOR' in page
-
-    def test_is_the_same_of_the_same_figures(self, figures):
-        assert render_page(figures, "title") == render_page(figures, "title")
-
-    def test_card_shows_text_as_text(self, figures):
-        card = render_card(figures, "a <b> title")
-        assert "# a \\<b\\> title" in card
-        assert "with the labels person, a\\|b, \\<c\\> on" in card
-        assert "| a\\|b | 0.0 | 0.0 | 0.0 |" in card
-        assert "- 2 \\< 3 \\& \\*so\\* on" in card
-        assert "Taught by a\\_teacher" in card
-        [call] = re.findall(r"student\.predict_entities\(text, (.*)\)", card)
-        import ast
-
-        assert ast.literal_eval(call) == list(LABELS)
-        table = [line for line in card.splitlines() if line.startswith("|")]
-        assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {5}
+    def test_disagreements_of_the_same_answers_are_empty(self):
+        student, teacher = [[Entity(0, 1, "x", 0.6)]], [[Entity(0, 1, "x", 0.9)]]
+        assert self.rows(student, teacher) == []

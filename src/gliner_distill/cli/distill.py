@@ -93,7 +93,7 @@ def distill(
     one that comes with the package, until its agreement with the teacher on dev stops improving,
     tunes the thresholds, and exports.
 
-    Prints a verdict in one sentence and the path of the report. Writes the student into OUT (in
+    Prints a verdict in four lines and the path of the report. Writes the student into OUT (in
     int8 if that loses little; OUT/fp32 holds it in single precision), report.html, results.json
     and README.md, and the results of each step into OUT/work.
 
@@ -101,35 +101,26 @@ def distill(
     documents by then, they are added.
     """
     with when_stopped(f"{out} keeps what is finished; the same command continues from there"):
-        from functools import cache
-
         from gliner_distill.corpus.labels import read_labels
         from gliner_distill.distillation.job import DistillJob
-        from gliner_distill.distillation.pipeline import REPORT_FILE, distil_to_folder
+        from gliner_distill.distillation.pipeline import distill_from
         from gliner_distill.progress import StageProgress
-        from gliner_distill.teacher.gliner import GLiNERTeacher
 
         quiet_libraries()
         job = DistillJob(
             texts=texts,
             labels=read_labels(labels),
-            teacher=teacher,
             column=column,
             gold=gold,
             minutes=minutes,
             skip_bad=skip_bad,
         )
-
-        @cache
-        def load_teacher() -> GLiNERTeacher:
-            return GLiNERTeacher.from_pretrained(teacher)
-
         with StageProgress() as progress:
-            figures = distil_to_folder(job, out, load_teacher, progress=progress.update)
-    for note in figures["notes"]:
-        typer.echo(note, err=True)
-    typer.echo(figures["verdict"])
-    typer.echo(f"report: {out / REPORT_FILE}")
+            distilled = distill_from(job, teacher, out, progress=progress.update)
+    for warning in distilled.warnings:
+        typer.echo(warning, err=True)
+    typer.echo("\n".join(distilled.measurements.verdict))
+    typer.echo(f"report: {distilled.report}")
 
 
 DISTILL = Command(

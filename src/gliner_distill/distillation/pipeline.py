@@ -8,13 +8,18 @@ continues a run that was stopped, and a call with more documents adds them to th
 """
 
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gliner_distill.callbacks import Progress, no_progress
+from gliner_distill.decoding import decode_entities
 from gliner_distill.distillation.collect import collect
+from gliner_distill.distillation.evaluation import evaluate_student
+from gliner_distill.distillation.few_shot import GOLD_FOLDER, refine_soft_labels
 from gliner_distill.distillation.job import (
     Distilled,
     DistillJob,
@@ -22,11 +27,31 @@ from gliner_distill.distillation.job import (
     TeacherSource,
     clean_labels,
 )
-from gliner_distill.distillation.steps import evaluate, export, label, refine, report, train
-from gliner_distill.distillation.workspace import open_workspace
-from gliner_distill.entities import Passage
+from gliner_distill.distillation.label import label
+from gliner_distill.distillation.measurements import STUDENT, STUDENT_FP32
+from gliner_distill.distillation.report import render_card, render_page
+from gliner_distill.distillation.stages import Evaluated, Exported, Labeled, Refined, Trained
+from gliner_distill.distillation.train import (
+    count_words,
+    epoch_passages,
+    saved_training_settings,
+    train_on_targets,
+    training_settings,
+)
+from gliner_distill.distillation.workspace import Workspace, open_workspace
+from gliner_distill.entities import LabeledPassage, Passage
+from gliner_distill.files import write_file, write_json
+from gliner_distill.runtime.bundle import FP32
 from gliner_distill.runtime.ner import StudentNER
+from gliner_distill.student.export import export_smallest, export_student
+from gliner_distill.student.files import load_student
 from gliner_distill.teacher.base import Teacher
+from gliner_distill.training.run import STUDENT_FOLDER
+
+FP32_FOLDER: Final = FP32
+RESULTS_FILE: Final = "results.json"
+REPORT_FILE: Final = "report.html"
+CARD_FILE: Final = "README.md"
 
 _logger = logging.getLogger(__name__)
 
@@ -126,6 +151,158 @@ def distill_from(
         return report(work, evaluated)
 
 
+def refine(work: Workspace, labeled: Labeled) -> Refined:
+    """Correct the teacher's answers with annotated passages, if there are enough of them.
+
+    Raises:
+        DistillError: The folder is broken or cannot be written.
+    """
+    started = time.monotonic()
+    targets, weight = refine_soft_labels(
+        work.run_folder(labeled.run) / GOLD_FOLDER,
+        labeled.text,
+        labeled.gold["train"],
+        training_settings(work.settings),
+        work.settings,
+        progress=work.progress,
+    )
+    return Refined(
+        labeled=labeled,
+        targets=targets,
+        weight=weight,
+        seconds=time.monotonic() - started,
+        warnings=(*labeled.warnings, *([] if weight is None else [weight.describe()])),
+    )
+
+
+def train(work: Workspace, refined: Refined) -> Trained:
+    """Train a student on the targets, from the student of an earlier run if there is one.
+
+    Raises:
+        DistillError: The folder is broken or cannot be written.
+    """
+    started = time.monotonic()
+    labeled, settings = refined.labeled, work.settings
+    run = work.run_folder(labeled.run)
+    passages = epoch_passages(refined.targets["train"], labeled.gold["train"], settings)
+    epochs = labeled.plan.epochs(count_words(passages), settings)
+    training = saved_training_settings(run) or replace(training_settings(settings), epochs=epochs)
+    train_on_targets(
+        run,
+        refined.targets,
+        labeled.gold,
+        training,
+        settings,
+        start=work.start_of_run(labeled.run),
+        progress=work.progress,
+    )
+    work.mark_finished(labeled.run)
+    warnings = []
+    if training.epochs < settings.epochs:
+        warnings.append(
+            f"there is time for {training.epochs} epochs of training instead of {settings.epochs}"
+        )
+    return Trained(
+        labeled=labeled,
+        dev=refined.targets["dev"],
+        run=run,
+        student=run / STUDENT_FOLDER,
+        seconds={
+            "labeling": labeled.seconds,
+            "training": refined.seconds + time.monotonic() - started,
+        },
+        warnings=(*refined.warnings, *warnings),
+    )
+
+
+def export(work: Workspace, trained: Trained) -> Exported:
+    """Write the student into its folder, in eight bits and in single precision.
+
+    Thresholds are fitted on dev. If eight bits lose too much there, both are in single precision.
+
+    Raises:
+        ExportError: The export does not answer as the student does.
+        DistillError: The folder cannot be written.
+    """
+    student, vocabulary = load_student(trained.student)
+    gold_dev = trained.labeled.gold["dev"]
+    n_words = count_words([*trained.labeled.text["dev"], *gold_dev])
+    work.progress("exporting", 0, n_words)
+    # What the student was to learn is the reference: targets of text, annotation of gold.
+    passages = [_with_target_entities(passage) for passage in trained.dev]
+    passages += [passage.passage for passage in gold_dev]
+    metadata = {"labels": list(work.job.labels)}
+    min_gain = work.settings.min_threshold_gain
+    full = export_student(
+        student,
+        vocabulary,
+        work.out / FP32_FOLDER,
+        precision=FP32,
+        passages=passages,
+        metadata=metadata,
+        min_gain=min_gain,
+    )
+    smallest = export_smallest(
+        student, vocabulary, work.out, passages=passages, metadata=metadata, min_gain=min_gain
+    )
+    work.progress("exporting", n_words, n_words)
+    warnings = []
+    if smallest.precision == full.precision:
+        warnings.append(
+            "the student is in single precision, since it would lose too much on dev in eight bits"
+        )
+    return Exported(
+        trained=trained,
+        folders={STUDENT: work.out, STUDENT_FP32: work.out / FP32_FOLDER},
+        n_bytes={STUDENT: smallest.n_bytes, STUDENT_FP32: full.n_bytes},
+        warnings=(*trained.warnings, *warnings),
+    )
+
+
+def evaluate(work: Workspace, exported: Exported) -> Evaluated:
+    """Measure the student on the test passages, beside the teacher.
+
+    Raises:
+        DistillError: The teacher cannot be loaded.
+    """
+    labeled = exported.trained.labeled
+    n_words = count_words([*labeled.text["test"], *labeled.gold["test"]])
+    work.progress("measuring", 0, n_words)
+    students = {
+        name: StudentNER.from_pretrained(folder) for name, folder in exported.folders.items()
+    }
+    measurements = evaluate_student(
+        exported,
+        students,
+        work.teacher.load(),
+        work.settings,
+        teacher_name=work.teacher.public_name,
+        teacher_bytes=work.teacher.n_bytes,
+    )
+    work.progress("measuring", n_words, n_words)
+    return Evaluated(exported, measurements)
+
+
+def report(work: Workspace, evaluated: Evaluated) -> Distilled:
+    """Write what was measured beside the student: as JSON, as a page and as a model card.
+
+    Raises:
+        DistillError: The folder cannot be written.
+    """
+    measurements = evaluated.measurements
+    title = f"{work.out.resolve().name}: a student for {len(measurements.labels)} labels"
+    write_json(work.out / RESULTS_FILE, measurements.as_json())
+    write_file(work.out / REPORT_FILE, render_page(measurements, title))
+    write_file(work.out / CARD_FILE, render_card(measurements, title))
+    return Distilled(
+        student=work.out,
+        report=work.out / REPORT_FILE,
+        plan=evaluated.exported.trained.labeled.plan,
+        measurements=measurements,
+        warnings=tuple(measurements.warnings),
+    )
+
+
 @contextmanager
 def _shown(progress: bool | Progress) -> Iterator[Progress]:
     """Yield the function that `distill` reports its progress to."""
@@ -138,3 +315,9 @@ def _shown(progress: bool | Progress) -> Iterator[Progress]:
 
         with StageProgress() as bars:
             yield bars.update
+
+
+def _with_target_entities(passage: LabeledPassage) -> Passage:
+    """Return a passage whose entities are those of its targets."""
+    entities = tuple(decode_entities(passage.probs, passage.labels))
+    return replace(passage.passage, entities=entities, labels=passage.labels)

@@ -1,0 +1,149 @@
+"""Ask the teacher about all passages, and warn about labels that are hard to learn."""
+
+import time
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gliner_distill.corpus.documents import SPLITS
+from gliner_distill.corpus.reader import CorpusFile
+from gliner_distill.distillation.stages import Collected, Labeled
+from gliner_distill.distillation.workspace import PassageFolder, Workspace
+from gliner_distill.entities import END, INSIDE, START, LabeledPassage
+from gliner_distill.errors import SettingsError, StoreError
+from gliner_distill.labeling.pipeline import label_corpus
+from gliner_distill.labeling.synonyms import labels_overlap
+from gliner_distill.store.manifest import read_manifest
+from gliner_distill.store.store import SoftLabelStore
+
+
+def label(work: Workspace, collected: Collected) -> Labeled:
+    """Ask the teacher about all passages that it has not been asked about yet.
+
+    Raises:
+        DistillError: The teacher cannot be used, or a store is broken or cannot be written.
+    """
+    started = time.monotonic()
+    gold = _label_folders(work, collected.gold)
+    text = _label_folders(work, collected.text)
+    # Passages that were annotated after they were read as text count as annotated.
+    annotated = {passage.passage.words for split in gold.values() for passage in split}
+    text = {
+        split: [passage for passage in passages if passage.passage.words not in annotated]
+        for split, passages in text.items()
+    }
+    labels = tuple(work.job.labels)
+    warnings = [
+        *warn_about_synonyms(labels),
+        *warn_about_unseen_labels([*text["train"], *gold["train"]], labels),
+    ]
+    return Labeled(
+        text=text,
+        gold=gold,
+        run=collected.run,
+        plan=collected.plan,
+        seconds=time.monotonic() - started,
+        warnings=(*collected.warnings, *warnings),
+    )
+
+
+def warn_about_synonyms(labels: Sequence[str]) -> list[str]:
+    """Return a warning for each two labels that mean the same.
+
+    >>> warn_about_synonyms(["company", "city", "firm"])
+    ["labels 'company' and 'firm' mean the same; keep one of them, or entities of one may be found \
+as the other"]
+    """
+    return [
+        f"labels {first!r} and {second!r} mean the same; keep one of them, or entities of one may "
+        "be found as the other"
+        for first, second in combinations(labels, 2)
+        if labels_overlap(first, second)
+    ]
+
+
+def warn_about_unseen_labels(
+    passages: Sequence[LabeledPassage], labels: Sequence[str]
+) -> list[str]:
+    """Return a warning, with the best score, for each label that the teacher never finds.
+
+    A label that the passages are annotated with is learned from the annotation, so there is no
+    warning about it.
+
+    Args:
+        passages: The training passages; each was asked for `labels`, in that order.
+        labels: The labels.
+    """
+    best = np.zeros(len(labels))
+    for passage in passages:
+        missing = np.flatnonzero(best <= 0.5)
+        if not len(missing):
+            break
+        best[missing] = np.maximum(best[missing], best_span_probs(passage.probs[:, missing]))
+    annotated = {entity.label for passage in passages for entity in passage.passage.entities}
+    return [
+        f"the teacher finds no {label!r} in the training text (its best score is {score:.2f}, not "
+        "above 0.5), so the student learns to find none; choose another word for it, or leave it "
+        "out"
+        for label, score in zip(labels, best.tolist(), strict=True)
+        if score <= 0.5 and label not in annotated
+    ]
+
+
+def best_span_probs(probs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the score of each label's best span, shape `(labels,)`; 0 if there is no word.
+
+    A span's score is that of `decode_entities`: the smallest of the start probability of its first
+    word, the end probability of its last word, and the inside probabilities of all its words.
+
+    Args:
+        probs: Shape `(words, labels, 3)`.
+    """
+    # The best span that is open at a word either starts there or was open at the word before.
+    is_open = best = np.zeros(probs.shape[1], dtype=np.float32)
+    for word in probs:
+        is_open = np.minimum(word[:, INSIDE], np.maximum(word[:, START], is_open))
+        best = np.maximum(best, np.minimum(is_open, word[:, END]))
+    return best
+
+
+def _label_folders(
+    work: Workspace, folders: Sequence[PassageFolder]
+) -> dict[str, list[LabeledPassage]]:
+    """Return the soft labels of all folders by split, from their stores once these are finished."""
+    labeled: dict[str, list[LabeledPassage]] = {split: [] for split in SPLITS}
+    for folder in folders:
+        for split in folder.splits:
+            if not _is_labeled(work, folder.store(split)):
+                label_corpus(
+                    CorpusFile(folder.passages_file(split)),
+                    work.teacher.load(),
+                    folder.store(split),
+                    policy=work.job.policy,
+                    keep_subword_vectors=False,
+                    progress=work.progress,
+                    stage=f"labeling {folder.path.name} {split}",
+                )
+            labeled[split] += SoftLabelStore(folder.store(split))
+    return labeled
+
+
+def _is_labeled(work: Workspace, store: Path) -> bool:
+    """Say whether a store is finished.
+
+    Raises:
+        SettingsError: Another teacher has labeled it.
+    """
+    try:
+        manifest = read_manifest(store)
+    except StoreError:
+        return False  # there is none yet, or `label_corpus` says what is wrong with it
+    if work.teacher.fingerprint not in (None, manifest.teacher_fingerprint):
+        raise SettingsError(
+            f"{work.out}: another teacher of the name {work.teacher.name!r} has labeled its text; "
+            "choose another --out"
+        )
+    return manifest.is_complete

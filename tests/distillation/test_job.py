@@ -1,0 +1,118 @@
+"""What a user asks for: labels, the job, settings, and where the teacher comes from."""
+
+import math
+
+import pytest
+
+from gliner_distill.distillation.job import (
+    DistillJob,
+    DistillSettings,
+    TeacherSource,
+    clean_labels,
+)
+from gliner_distill.errors import InputError, SettingsError, TeacherError
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["Person", "bicycle_part"], {"person": "", "bicycle part": ""}),
+        ({"Person": " a  human ", "city": ""}, {"person": "a human", "city": ""}),
+        ((label for label in ("a", "b")), {"a": "", "b": ""}),
+        ({"city": None}, {"city": ""}),
+    ],
+)
+def test_clean_labels_takes_names_and_descriptions(labels, expected):
+    assert clean_labels(labels) == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "part"),
+    [
+        ("person", "'person'"),
+        (b"person", "b'person'"),
+        (7, "7"),
+        ([], "empty"),
+        ({}, "empty"),
+        (["person", " "], "item 2 is blank"),
+        (["person", "city", "Person"], "item 3, 'Person'"),
+        (["bicycle part", "bicycle_part"], "item 2, 'bicycle_part'"),
+        (["person", 3], "item 2"),
+        ({"person": 3}, "item 1"),
+    ],
+)
+def test_clean_labels_refuses_what_is_not_a_list_of_labels(labels, part):
+    with pytest.raises(InputError, match=part):
+        clean_labels(labels)
+
+
+@pytest.mark.parametrize("minutes", [0, -1, math.inf, math.nan])
+def test_job_refuses_minutes_that_are_not_above_zero(minutes):
+    with pytest.raises(SettingsError, match="minutes"):
+        DistillJob("texts.txt", {"person": ""}, minutes=minutes)
+
+
+def test_job_refuses_a_column_of_texts_that_are_not_in_a_file():
+    with pytest.raises(SettingsError, match="column: 'body'"):
+        DistillJob(["a text"], {"person": ""}, column="body")
+
+
+def test_job_tells_the_teacher_alone_of_descriptions():
+    policy = DistillJob("texts.txt", {"person": "a human", "city": ""}).policy
+    assert policy.fixed == ("person", "city")
+    assert tuple(policy.prompts(policy.fixed)) == ("person: a human", "city")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0),
+        ("patience", -1),
+        ("learning_rate", 0.0),
+        ("learning_rate", math.nan),
+        ("precision", "int8"),
+        ("gold_weight", 1.5),
+        ("gold_share", -0.1),
+        ("n_folds", 1),
+        ("ensemble_shares", (0.5,)),
+        ("ensemble_shares", (0.0, 1.0)),
+        ("ensemble_thresholds", ()),
+        ("ensemble_thresholds", (0.0,)),
+        ("timed_rounds", 0),
+    ],
+)
+def test_settings_refuse_a_value_outside_its_range(name, value):
+    with pytest.raises(SettingsError, match=f"^{name} must be .* got "):
+        DistillSettings(**{name: value})
+
+
+def test_settings_start_from_the_bundled_student_by_default(start_folder):
+    assert (DistillSettings().start_folder / "student_config.json").is_file()
+    assert DistillSettings(start=start_folder).start_folder == start_folder
+
+
+def test_teacher_source_loads_a_gliner_once_and_only_when_asked(gliner_folder):
+    assert TeacherSource("none").name == "none"
+    with pytest.raises(TeacherError, match="none"):
+        TeacherSource("none").load()
+    source = TeacherSource(gliner_folder)
+    assert source.fingerprint is None
+    assert source.load() is source.load()
+
+
+def test_teacher_source_knows_a_loaded_teacher_by_its_fingerprint(lexicon_teacher):
+    teacher = lexicon_teacher({})
+    source = TeacherSource(teacher)
+    assert source.load() is teacher
+    assert (source.name, source.fingerprint) == (teacher.name, teacher.fingerprint)
+    assert (source.public_name, source.n_bytes) == ("lexicon", None)
+
+
+def test_teacher_source_shows_a_local_folder_without_its_path(tmp_path):
+    folder = tmp_path / "secret" / "my teacher"
+    folder.mkdir(parents=True)
+    (folder / "weights").write_bytes(b"12345")
+    (folder / "more").mkdir()
+    source = TeacherSource(folder)
+    assert (source.public_name, source.n_bytes) == ("my teacher", 5)
+    assert TeacherSource("urchade/gliner_small-v2.1").public_name == "urchade/gliner_small-v2.1"

@@ -1,0 +1,121 @@
+"""The verdict on a student, and what `results.json` holds."""
+
+import json
+
+import pytest
+
+from gliner_distill.distillation.measurements import (
+    STUDENT,
+    TEACHER,
+    GoldFigures,
+    Measurements,
+    ReadingSpeed,
+    SpanFigures,
+)
+
+
+def spans(f1=1.0, n_reference=1):
+    return SpanFigures(f1, f1, f1, n_found=n_reference, n_reference=n_reference)
+
+
+def gold(student_f1, teacher_f1, n_reference=50):
+    student, teacher = spans(student_f1, n_reference), spans(teacher_f1, n_reference)
+    return GoldFigures(student, teacher, {"x": {STUDENT: student, TEACHER: teacher}})
+
+
+def measured(*, f1=1.0, n_reference=1, gold=None, teacher_bytes=600_000_000):
+    return Measurements(
+        labels=["x"],
+        passages={"train": 100, "dev": 40, "test": 40},
+        gold_passages={"train": 20, "dev": 2, "test": 2},
+        words={"train": 1000, "dev": 400, "test": 400},
+        agreement=spans(f1, n_reference),
+        agreement_by_label={"x": spans(f1, n_reference)},
+        gold=gold,
+        speed={STUDENT: ReadingSpeed(100.0, 90.0, 110.0), TEACHER: ReadingSpeed(2.0, 1.0, 3.0)},
+        machine="a machine",
+        threads=2,
+        size_bytes={STUDENT: 6_250_000, TEACHER: teacher_bytes},
+        curve=[],
+        disagreements=[],
+        warnings=("a warning",),
+        seconds={"labeling": 1.0, "training": 2.0},
+        date="2026-01-01",
+        teacher="teacher",
+        version="1.0",
+    )
+
+
+class TestVerdict:
+    def test_verdict_has_agreement_gold_cost_and_recommendation(self):
+        agreement, against_gold, cost, recommendation = measured(gold=gold(0.5, 0.625)).verdict
+        assert "F1 100.0" in agreement
+        assert "42 test passages" in agreement
+        for part in ("F1 50.0", "62.5", "50 entities", "2 annotated test passages"):
+            assert part in against_gold
+        for part in ("50 times", "6.2 MB", "600 MB"):
+            assert part in cost
+        assert recommendation.startswith("Recommendation: ")
+
+    @pytest.mark.parametrize(
+        ("f1", "advice"),
+        [
+            (0.9, "in place of its teacher."),
+            (0.8999, "where a few misses do no harm."),
+            (0.75, "where a few misses do no harm."),
+            (0.7499, "more text before"),
+        ],
+    )
+    def test_verdict_recommends_by_agreement_without_gold(self, f1, advice):
+        *_, against_gold, _, recommendation = measured(f1=f1).verdict
+        assert "not measured" in against_gold
+        assert advice in recommendation
+
+    @pytest.mark.parametrize(
+        ("f1", "advice"),
+        [
+            (0.582, "in place of its teacher."),
+            (0.581, "where a few misses do no harm."),
+            (0.54, "where a few misses do no harm."),
+            (0.539, "more text before"),
+        ],
+    )
+    def test_verdict_recommends_by_gold_where_there_is_some(self, f1, advice):
+        assert advice in measured(f1=0.1, gold=gold(f1, 0.6)).verdict[-1]
+
+    @pytest.mark.parametrize(("n_reference", "is_doubted"), [(49, True), (50, False)])
+    def test_verdict_doubts_few_annotated_entities(self, n_reference, is_doubted):
+        recommendation = measured(gold=gold(0.6, 0.6, n_reference)).verdict[-1]
+        assert (f"{n_reference} annotated entities are too few" in recommendation) == is_doubted
+        assert "in place of its teacher." in recommendation
+
+    def test_verdict_does_not_doubt_few_answers_of_the_teacher(self):
+        assert "too few" not in measured(n_reference=1).verdict[-1]
+
+    def test_verdict_has_no_size_of_a_teacher_of_the_hub(self):
+        assert "instead of" not in measured(teacher_bytes=None).verdict[2]
+
+    def test_verdict_compares_nothing_with_nothing(self):
+        agreement, *_, recommendation = measured(n_reference=0).verdict
+        assert "not measured" in agreement
+        assert "the teacher finds nothing in the 42 test passages" in agreement
+        assert "other labels or other text" in recommendation
+
+    def test_verdict_of_a_teacher_without_a_correct_answer_divides_by_nothing(self):
+        assert "in place of its teacher" in measured(gold=gold(0.5, 0.0)).verdict[-1]
+
+
+def test_as_json_has_the_keys_of_results_json():
+    content = measured(gold=gold(0.5, 0.6)).as_json()
+    assert json.loads(json.dumps(content)) == content | {"notes": ["a warning"]}
+    assert set(content) == {
+        *("labels", "passages", "gold_passages", "words", "agreement", "agreement_by_label"),
+        *("gold", "speed", "machine", "threads", "size_bytes", "curve", "disagreements", "notes"),
+        *("seconds", "date", "teacher", "version", "verdict"),
+    }
+    assert content["agreement"] == {
+        **{"precision": 1.0, "recall": 1.0, "f1": 1.0},
+        **{"n_found": 1, "n_reference": 1},
+    }
+    assert content["gold"]["by_label"]["x"]["student"]["f1"] == 0.5
+    assert len(content["verdict"]) == 4

@@ -1,0 +1,119 @@
+"""The report and the card: complete, and text of documents is shown as text."""
+
+import ast
+import re
+from dataclasses import replace
+
+import pytest
+
+from gliner_distill.distillation.measurements import (
+    STUDENT,
+    STUDENT_FP32,
+    TEACHER,
+    Disagreement,
+    EpochFigures,
+    GoldFigures,
+    Measurements,
+    ReadingSpeed,
+    SpanFigures,
+)
+from gliner_distill.distillation.report import render_card, render_page
+
+LABELS = ("person", "a|b", "<c>")
+NASTY = '<script>alert("x")</script>'
+
+
+def spans(f1):
+    return SpanFigures(f1, f1, f1, n_found=3, n_reference=4)
+
+
+@pytest.fixture
+def measured():
+    gold = {STUDENT: spans(0.25), TEACHER: spans(0.5)}
+    return Measurements(
+        labels=LABELS,
+        passages={"train": 1200, "dev": 10, "test": 9},
+        gold_passages={"train": 8, "dev": 1, "test": 1},
+        words={"train": 34_567, "dev": 100, "test": 90},
+        agreement=spans(0.5),
+        agreement_by_label={"<c>": spans(0.75), "a|b": spans(0.0)},
+        gold=GoldFigures(gold[STUDENT], gold[TEACHER], {"a|b": gold}),
+        speed={
+            STUDENT: ReadingSpeed(100_000.0, 90_000.0, 110_000.0),
+            STUDENT_FP32: ReadingSpeed(80_000.0, 70_000.0, 90_000.0),
+            TEACHER: ReadingSpeed(2_000.0, 1_900.0, 2_100.0),
+        },
+        machine="a machine",
+        threads=2,
+        size_bytes={STUDENT: 6_000_000, STUDENT_FP32: 12_000_000, TEACHER: None},
+        curve=[EpochFigures(1, 0.5, 0.25), EpochFigures(2, 0.4, 0.5)],
+        disagreements=[Disagreement(f"mary {NASTY}", "acme", "in", "<c>", "a|b", 0.9)],
+        warnings=("2 < 3 & *so* on",),
+        seconds={"labeling": 60.0, "training": 90.0},
+        date="2026-01-01",
+        teacher="a_teacher",
+        version="1.0",
+    )
+
+
+class TestPage:
+    def test_render_page_stands_by_itself_and_shows_text_as_text(self, measured):
+        page = render_page(measured, f"title {NASTY}")
+        assert "http" not in page
+        assert not re.search(r"<(script|link|iframe)|<img(?! alt=\"[^\"]*\" src=\"data:)", page)
+        assert "title &lt;script&gt;" in page
+        assert "mary &lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; <mark>acme</mark>" in page
+        assert "<td>&lt;c&gt;<td>a|b<td>" in page
+        assert "2 &lt; 3 &amp; *so* on" in page
+
+    def test_render_page_has_every_measurement(self, measured):
+        page = render_page(measured, "title")
+        for line in measured.verdict:
+            assert line.replace("'", "&#39;") in page
+        for name, speed in measured.speed.items():
+            assert f"<td>{name}<td>{speed.words_per_second:,.0f}" in page
+        assert "34,567 words in 1,200 passages, and 8 annotated passages" in page
+        assert "<td>6.0</tr>" in page
+        assert "<td>–</tr>" in page  # the teacher's size is not known
+        assert 'src="data:image/png;base64,iVBOR' in page
+
+    def test_render_page_reads_well_of_a_teacher_named_teacher(self, measured):
+        for render in (render_page, render_card):
+            content = render(replace(measured, teacher="teacher"), "title")
+            assert "the teacher teacher" not in content
+            assert "by teacher" not in content
+
+    def test_render_page_of_the_same_measurements_is_the_same(self, measured):
+        assert render_page(measured, "title") == render_page(measured, "title")
+
+    def test_render_page_says_that_there_are_no_disagreements(self, measured):
+        page = render_page(replace(measured, disagreements=[], gold=None), "title")
+        assert '<td class="text">none</tr>' in page
+        assert "<h2>Against gold</h2>" not in page
+
+
+class TestCard:
+    def test_render_card_shows_text_as_text(self, measured):
+        card = render_card(measured, "a <b> title")
+        assert "# a \\<b\\> title" in card
+        assert "| person, a\\|b, \\<c\\> |" in card
+        assert "| a\\|b | 0.0 | 0.0 | 0.0 |" in card
+        assert "- 2 \\< 3 \\& \\*so\\* on" in card
+        assert "| a\\_teacher |" in card
+
+    def test_render_card_has_a_call_that_is_python(self, measured):
+        card = render_card(measured, "title")
+        [call] = re.findall(r"student\.predict_entities\(text, (.*)\)", card)
+        assert ast.literal_eval(call) == list(LABELS)
+
+    def test_render_card_has_tables_whose_rows_are_of_one_length(self, measured):
+        lines = render_card(measured, "title").splitlines()
+        widths = {
+            len(re.findall(r"(?<!\\)\|", line)) for line in lines[10:] if line.startswith("|")
+        }
+        assert widths == {3, 5}
+
+    def test_render_card_begins_with_metadata_title_and_verdict(self, measured):
+        card = render_card(measured, "title")
+        assert card.startswith("---\nlibrary_name: gliner-distill\n")
+        assert f"# title\n\n- {measured.verdict[0]}\n- " in card
