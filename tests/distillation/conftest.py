@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from distillation_world import LABELS, LEXICON, make_texts, write_texts
 
 
@@ -27,6 +28,7 @@ def settings(start_folder):
         learning_rate=0.02,
         precision="fp32",
         start=start_folder,
+        shard_passages=8,
         min_tuning_epochs=2,
         max_tuning_epochs=2,
         timed_words=20,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from distillation_world import (
     LABELS,
     all_of,
@@ -13,7 +14,6 @@ from distillation_world import (
     texts_of,
     write_texts,
 )
-
 from gliner_distill.corpus.documents import SPLITS
 from gliner_distill.corpus.reader import write_passages
 from gliner_distill.entities import Entity, Passage
@@ -44,18 +44,19 @@ class TestText:
         warnings = [make_trained(texts="pile")[0].warnings for _ in range(2)]
         assert warnings[0] == warnings[1]
         [warning] = warnings[0]
-        assert warning.startswith("pile: fewer than 10 documents (1)")
+        assert warning.startswith("pile: ")
+        assert "fewer than 10 documents (1)" in warning
 
     def test_collect_refuses_too_little_text_and_writes_nothing(self, make_trained):
         write_texts(make_texts(10))
-        with pytest.raises(CorpusError, match=r"texts\.txt: 10 passages .* at least 20"):
+        with pytest.raises(CorpusError, match=r"texts\.txt: .*10 passages .* at least 20"):
             make_trained()
         assert not Path("out").exists()
         write_texts(make_texts(40))
         make_trained(labels={"person": ""})
 
     def test_collect_names_texts_of_a_list_by_their_argument(self, make_trained):
-        with pytest.raises(CorpusError, match=r"^texts: 10 passages"):
+        with pytest.raises(CorpusError, match=r"^texts: .*10 passages"):
             make_trained(texts=make_texts(10))
         assert not Path("out").exists()
 
@@ -160,7 +161,9 @@ class TestGold:
     def test_collect_warns_about_a_label_that_gold_lacks(self, make_trained, texts):
         write_passages("gold.json", make_gold(20))
         made, _ = make_trained(gold="gold.json", labels=LABELS | {"ship": ""})
-        assert any(w.startswith("gold.json: no entity is annotated as 'ship'") for w in made.warnings)
+        assert any(
+            w.startswith("gold.json: no entity is annotated as 'ship'") for w in made.warnings
+        )
 
     def test_collect_needs_no_other_text_beside_enough_gold(self, make_trained):
         write_passages("gold.json", make_gold(40, first=0))

@@ -7,12 +7,13 @@ import errno
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from distillation_world import assert_same_targets, assert_same_weights
 
+from distillation_world import assert_same_targets, assert_same_weights
 from gliner_distill.callbacks import no_progress
 from gliner_distill.decoding import entities_to_probs
 from gliner_distill.distillation import few_shot as few_shot_module
@@ -235,9 +236,7 @@ class TestTuning:
         refine(settings=replace(settings, n_folds=2, ensemble_shares=(0.0,)))
         assert list(tunings) == ["fold-0", "fold-1"]
 
-    def test_tuning_has_the_annotation_and_the_training_settings(
-        self, refine, gold, tunings, half
-    ):
+    def test_tuning_has_the_annotation_and_the_training_settings(self, refine, gold, tunings, half):
         refine(settings=replace(half, gold_weight=0.6))
         assert list(tunings) == ["fold-0", "fold-1", "fold-2", "tuned"]
         passages, settings = tunings["tuned"]
@@ -392,7 +391,7 @@ class TestFolder:
         sync = os.fsync
 
         def fail(descriptor):
-            if "weight.json" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            if "weight.json" in Path(f"/proc/self/fd/{descriptor}").readlink().name:
                 raise OSError(errno.ENOSPC, "No space left on device")
             sync(descriptor)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from distillation_world import (
     LEXICON,
     all_of,
@@ -12,7 +13,6 @@ from distillation_world import (
     texts_of,
     write_texts,
 )
-
 from gliner_distill.corpus.reader import write_passages
 from gliner_distill.decoding import decode_entities
 from gliner_distill.distillation.label import (

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from distillation_world import (
     LABELS,
     LEXICON,
@@ -24,7 +25,6 @@ from distillation_world import (
     weights_of,
     write_texts,
 )
-
 from gliner_distill import __version__
 from gliner_distill.callbacks import no_progress
 from gliner_distill.corpus.reader import write_passages
@@ -116,9 +116,7 @@ class TestTrain:
         ]
         assert starts == ["tiny_start", "run-0"]
 
-    def test_train_learns_refined_text_and_mixed_gold(
-        self, make_trained, texts, monkeypatch, half
-    ):
+    def test_train_learns_refined_text_and_mixed_gold(self, make_trained, texts, monkeypatch, half):
         write_passages("gold.json", make_gold(20))
         taken, train_student = [], train_module.train_student
 
@@ -213,7 +211,8 @@ class TestStops:
         with pytest.raises(RuntimeError, match="went away"):
             make_trained(fail_at_passage=fail_at_passage)
         made, teacher = make_trained()
-        assert 40 - fail_at_passage <= len(teacher.asked) <= 40
+        # Shards of 8 passages are kept; the one that was in work is asked again.
+        assert 40 - fail_at_passage <= len(teacher.asked) <= 40 - fail_at_passage + 8
         assert_same_weights(made.student, whole.student)
 
     def test_labeling_that_ctrl_c_stops_keeps_what_is_finished(
@@ -248,8 +247,10 @@ class TestStops:
 
     @pytest.mark.parametrize(
         "name",
-        ["job.json", "train.json", "documents.json", "manifest.json", "checkpoint.safetensors"]
-        + ["student.safetensors", "config.json", "finished"],
+        [
+            *("job.json", "train.json", "documents.json", "manifest.json"),
+            *("checkpoint.safetensors", "student.safetensors", "config.json", "finished"),
+        ],
     )
     def test_a_full_disk_is_one_error_after_which_the_run_continues(
         self, make_trained, whole, monkeypatch, name
@@ -257,8 +258,8 @@ class TestStops:
         sync, failed = os.fsync, []
 
         def fail(descriptor):
-            path = os.readlink(f"/proc/self/fd/{descriptor}")
-            if Path(path).name.startswith(name):
+            path = Path(f"/proc/self/fd/{descriptor}").readlink()
+            if path.name.startswith(name):
                 failed.append(path)
                 raise OSError(errno.ENOSPC, "No space left on device")
             sync(descriptor)
@@ -413,7 +414,7 @@ class TestDistillFrom:
         sync = os.fsync
 
         def fail(descriptor):
-            path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+            path = Path(f"/proc/self/fd/{descriptor}").readlink()
             if path.name.startswith(name) and "work" not in path.parts:
                 raise OSError(errno.ENOSPC, "No space left on device")
             sync(descriptor)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from distillation_world import LABELS, LEXICON, all_of, make_gold, make_texts, write_texts
 
+from distillation_world import LABELS, LEXICON, all_of, make_gold, make_texts, write_texts
 from gliner_distill.callbacks import no_progress
 from gliner_distill.corpus.reader import write_passages
 from gliner_distill.distillation import plan as plan_module

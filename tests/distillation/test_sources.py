@@ -162,5 +162,5 @@ class TestGold:
 
     @pytest.mark.parametrize("gold", [[], {}, b"gold.json", Passage(("a",)), 3])
     def test_locate_gold_refuses_what_is_not_a_list_of_passages(self, open_work, gold):
-        with open_work(gold=gold) as work, pytest.raises(InputError, match="^gold: "):
+        with open_work(gold=gold) as work, pytest.raises(InputError, match=r"^gold: "):
             locate_gold(work)

@@ -5,20 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from distillation_world import annotate
 
+from distillation_world import annotate
 from gliner_distill.callbacks import no_progress
 from gliner_distill.distillation import train as train_module
 from gliner_distill.distillation.job import DistillSettings
 from gliner_distill.distillation.train import (
-    count_words,
     epoch_passages,
     mix_gold_targets,
     saved_training_settings,
     train_on_targets,
     training_settings,
 )
-from gliner_distill.entities import Entity, LabeledPassage, Passage
+from gliner_distill.entities import Entity, LabeledPassage, Passage, count_words
 from gliner_distill.errors import SettingsError
 
 

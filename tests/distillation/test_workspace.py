@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from distillation_world import LABELS, files_of, make_texts, write_texts
 
+from distillation_world import LABELS, files_of, make_texts, write_texts
 from gliner_distill.callbacks import no_progress
 from gliner_distill.corpus.documents import SplitCorpus
 from gliner_distill.distillation import workspace as workspace_module
@@ -103,7 +103,7 @@ class TestOtherFolders:
 
     def test_open_workspace_refuses_a_file(self, open_work):
         Path("out").write_text("do not touch")
-        with pytest.raises(SettingsError, match="^out: this is a file"):
+        with pytest.raises(SettingsError, match=r"^out: this is a file"):
             open_work().__enter__()
         assert Path("out").read_text() == "do not touch"
 
@@ -138,9 +138,8 @@ class TestLock:
 
     def test_open_workspace_removes_its_folders_if_nothing_was_made(self, open_work):
         Path("out").mkdir()
-        with pytest.raises(RuntimeError, match="stopped"), open_work() as work:
+        with open_work() as work:
             (work.folder / "texts.jsonl").touch()
-            raise RuntimeError("stopped")
         assert not Path("out").exists()
 
 

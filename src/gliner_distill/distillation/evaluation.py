@@ -19,8 +19,8 @@ from gliner_distill.distillation.measurements import (
     SpanFigures,
 )
 from gliner_distill.distillation.stages import Exported
-from gliner_distill.distillation.train import Splits, count_words
-from gliner_distill.entities import Entity, LabeledPassage
+from gliner_distill.distillation.train import Splits
+from gliner_distill.entities import Entity, LabeledPassage, count_words
 from gliner_distill.evaluation.models import NERModel, TeacherNER
 from gliner_distill.evaluation.speed import describe_machine, measure_rates
 from gliner_distill.metrics import score_spans, score_spans_by_label
@@ -118,7 +118,7 @@ def student_teacher_disagreements(
             continue
         others = (teacher_entities if is_student else student_entities)[number]
         other = next((x.label for x in others if (x.start_word, x.end_word) == place[1:]), None)
-        words = passages[number].passage.words
+        words = passages[number].words
         start, end = entity.start_word, entity.end_word
         rows[place] = Disagreement(
             before=" ".join(words[max(0, start - _CONTEXT_WORDS) : start]),
@@ -137,7 +137,7 @@ def _count_passages(splits: Splits) -> dict[str, int]:
 
 def _predict(student: StudentNER, passages: Sequence[LabeledPassage]) -> list[list[Entity]]:
     return student.predict_words(
-        [passage.passage.words for passage in passages], [passage.labels for passage in passages]
+        [passage.words for passage in passages], [passage.labels for passage in passages]
     )
 
 
@@ -178,8 +178,8 @@ def _compare_speed(
     texts, n_words = [], 0
     for passage in passages:
         if n_words < settings.timed_words:
-            texts.append(" ".join(passage.passage.words))
-            n_words += len(passage.passage.words)
+            texts.append(" ".join(passage.words))
+            n_words += len(passage.words)
     models: dict[str, NERModel] = {**students, TEACHER: TeacherNER(teacher)}
     rates = measure_rates(
         {name: model.inference for name, model in models.items()},

@@ -30,6 +30,7 @@ from gliner_distill.distillation.train import (
 from gliner_distill.entities import Entity, LabeledPassage, Passage
 from gliner_distill.errors import DistillError
 from gliner_distill.files import reason_of, write_json
+from gliner_distill.labeling.jobs import ShardLimits
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.metrics import score_spans
@@ -128,7 +129,7 @@ def refine_soft_labels(
     is_known = _known_labels(gold, settings.min_label_count)
     tuned = fine_tune_on_gold(folder / "tuned", gold, training, settings, progress=progress)
     for split, passages in targets.items():
-        answers = _ask_tuned(tuned, passages, folder / f"labels-{split}", progress)
+        answers = _ask_tuned(tuned, passages, folder / f"labels-{split}", settings, progress)
         targets[split] = [
             replace(passage, probs=weight.mix(passage.probs, answer.probs, is_known))
             for passage, answer in zip(passages, answers, strict=True)
@@ -268,7 +269,7 @@ def _measure_weight(
         )
         unseen += left_out
         answers += tuned.score_passages(
-            [passage.passage.words for passage in left_out],
+            [passage.words for passage in left_out],
             [passage.labels for passage in left_out],
         )
     weight = choose_weight(unseen, answers, settings)
@@ -277,17 +278,22 @@ def _measure_weight(
 
 
 def _ask_tuned(
-    tuned: StudentTeacher, passages: Sequence[LabeledPassage], store: Path, progress: Progress
+    tuned: StudentTeacher,
+    passages: Sequence[LabeledPassage],
+    store: Path,
+    settings: DistillSettings,
+    progress: Progress,
 ) -> SoftLabelStore | list[LabeledPassage]:
     """Return the tuned student's answers, kept in a store for a run that continues."""
     if not passages:
         return []
     return label_corpus(
-        [Passage(passage.passage.words) for passage in passages],
+        [Passage(passage.words) for passage in passages],
         tuned,
         store,
         policy=LabelPolicy(fixed=passages[0].labels),
         keep_subword_vectors=False,
+        limits=ShardLimits(passages=settings.shard_passages),
         progress=progress,
         stage=f"asking the tuned student ({store.name})",
     )

@@ -157,6 +157,7 @@ class DistillSettings:
         patience: The number of epochs without better agreement on dev after which training stops;
             the best epoch is kept. 0 trains for all epochs.
         learning_rate: The peak learning rate of training and of tuning.
+        shard_passages: The number of passages after which finished soft labels are written down.
         seed: The random seed of training and of tuning.
         precision: The arithmetic of training: `fp32`, `bf16`, or `auto` for bf16 where the
             processor computes in it.
@@ -200,6 +201,7 @@ class DistillSettings:
     epochs: int = 8
     patience: int = 3
     learning_rate: float = 5e-3
+    shard_passages: int = 1_000
     seed: int = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     start: Path | None = None
@@ -250,7 +252,14 @@ class DistillSettings:
 
 
 _COUNTS = (
-    *("epochs", "max_gold_repeats", "min_gold_passages", "tuning_passages", "min_tuning_epochs"),
+    *(
+        "epochs",
+        "shard_passages",
+        "max_gold_repeats",
+        "min_gold_passages",
+        "tuning_passages",
+        "min_tuning_epochs",
+    ),
     *("max_tuning_epochs", "probe_passages", "min_epochs", "timed_words", "timed_rounds"),
 )
 _SHARES = ("gold_share", "gold_weight", "min_f1_share", "min_threshold_gain", "labeling_share")

@@ -14,8 +14,9 @@ from gliner_distill.distillation.stages import Collected, Labeled
 from gliner_distill.distillation.workspace import PassageFolder, Workspace
 from gliner_distill.entities import END, INSIDE, START, LabeledPassage
 from gliner_distill.errors import SettingsError, StoreError
+from gliner_distill.labeling.jobs import ShardLimits
 from gliner_distill.labeling.pipeline import label_corpus
-from gliner_distill.labeling.synonyms import labels_overlap
+from gliner_distill.labeling.synonyms import labels_mean_the_same
 from gliner_distill.store.manifest import read_manifest
 from gliner_distill.store.store import SoftLabelStore
 
@@ -30,9 +31,9 @@ def label(work: Workspace, collected: Collected) -> Labeled:
     gold = _label_folders(work, collected.gold)
     text = _label_folders(work, collected.text)
     # Passages that were annotated after they were read as text count as annotated.
-    annotated = {passage.passage.words for split in gold.values() for passage in split}
+    annotated = {passage.words for split in gold.values() for passage in split}
     text = {
-        split: [passage for passage in passages if passage.passage.words not in annotated]
+        split: [passage for passage in passages if passage.words not in annotated]
         for split, passages in text.items()
     }
     labels = tuple(work.job.labels)
@@ -61,7 +62,7 @@ as the other"]
         f"labels {first!r} and {second!r} mean the same; keep one of them, or entities of one may "
         "be found as the other"
         for first, second in combinations(labels, 2)
-        if labels_overlap(first, second)
+        if labels_mean_the_same(first, second)
     ]
 
 
@@ -124,6 +125,7 @@ def _label_folders(
                     folder.store(split),
                     policy=work.job.policy,
                     keep_subword_vectors=False,
+                    limits=ShardLimits(passages=work.settings.shard_passages),
                     progress=work.progress,
                     stage=f"labeling {folder.path.name} {split}",
                 )

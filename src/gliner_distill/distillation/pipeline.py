@@ -9,13 +9,12 @@ continues a run that was stopped, and a call with more documents adds them to th
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from gliner_distill.callbacks import Progress, no_progress
+from gliner_distill.callbacks import Progress, no_progress, show_progress
 from gliner_distill.decoding import decode_entities
 from gliner_distill.distillation.collect import collect
 from gliner_distill.distillation.evaluation import evaluate_student
@@ -32,14 +31,13 @@ from gliner_distill.distillation.measurements import STUDENT, STUDENT_FP32
 from gliner_distill.distillation.report import render_card, render_page
 from gliner_distill.distillation.stages import Evaluated, Exported, Labeled, Refined, Trained
 from gliner_distill.distillation.train import (
-    count_words,
     epoch_passages,
     saved_training_settings,
     train_on_targets,
     training_settings,
 )
 from gliner_distill.distillation.workspace import Workspace, open_workspace
-from gliner_distill.entities import LabeledPassage, Passage
+from gliner_distill.entities import LabeledPassage, Passage, count_words
 from gliner_distill.files import write_file, write_json
 from gliner_distill.runtime.bundle import FP32
 from gliner_distill.runtime.ner import StudentNER
@@ -108,7 +106,7 @@ def distill(
         minutes=minutes,
         skip_bad=skip_bad,
     )
-    with _shown(progress) as show:
+    with show_progress(progress) as show:
         distilled = distill_from(job, teacher, Path(out), settings=settings, progress=show)
     for warning in distilled.warnings:
         _logger.warning("%s", warning)
@@ -301,20 +299,6 @@ def report(work: Workspace, evaluated: Evaluated) -> Distilled:
         measurements=measurements,
         warnings=tuple(measurements.warnings),
     )
-
-
-@contextmanager
-def _shown(progress: bool | Progress) -> Iterator[Progress]:
-    """Yield the function that `distill` reports its progress to."""
-    if not isinstance(progress, bool):
-        yield progress
-    elif not progress:
-        yield no_progress
-    else:
-        from gliner_distill.progress import StageProgress  # imports rich
-
-        with StageProgress() as bars:
-            yield bars.update
 
 
 def _with_target_entities(passage: LabeledPassage) -> Passage:

@@ -12,9 +12,9 @@ from gliner_distill.callbacks import no_progress
 from gliner_distill.corpus.documents import MAX_PASSAGE_WORDS, MIN_PASSAGES, read_documents
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.distillation.job import DistillJob, DistillSettings
-from gliner_distill.distillation.train import count_words, train_on_targets, training_settings
+from gliner_distill.distillation.train import train_on_targets, training_settings
 from gliner_distill.distillation.workspace import Workspace
-from gliner_distill.entities import LabeledPassage, Passage
+from gliner_distill.entities import LabeledPassage, Passage, count_words
 from gliner_distill.errors import SettingsError
 from gliner_distill.teacher.base import Teacher
 

@@ -127,26 +127,20 @@ def mix_gold_targets(passage: LabeledPassage, gold_weight: float) -> LabeledPass
         passage: The annotated passage with the teacher's soft labels.
         gold_weight: The weight of the annotation, 0 to 1.
     """
-    words = passage.passage.words
-    annotated = gold_boundaries(passage.passage.entities, passage.labels, len(words))
+    annotated = gold_boundaries(passage.passage.entities, passage.labels, len(passage.words))
     mixed = mean_probs(np.nan_to_num(annotated, nan=0.0), passage.probs, 1 - gold_weight)
-    return replace(passage, passage=Passage(words), probs=mixed)
+    return replace(passage, passage=Passage(passage.words), probs=mixed)
 
 
 def without_gold(passage: LabeledPassage) -> LabeledPassage:
     """Return a passage with its targets alone, without its annotation."""
-    return replace(passage, passage=Passage(passage.passage.words))
+    return replace(passage, passage=Passage(passage.words))
 
 
 def mean_probs(probs: Probabilities, other: Probabilities, share: float) -> Probabilities:
     """Return `(1 - share) · probs + share · other`, float32."""
     mean: Probabilities = ((1 - share) * probs + share * other).astype(np.float32)
     return mean
-
-
-def count_words(passages: Sequence[LabeledPassage]) -> int:
-    """Return the number of words of all passages."""
-    return sum(len(passage.passage.words) for passage in passages)
 
 
 def computes_in_bf16() -> bool:
