@@ -415,7 +415,7 @@ class TestStudentTeacher:
         passages = [("mary", "saw", "paris"), (), ("the", "rhine")]
         labels = [("person", "city"), ("city",), ("river",)]
         answers = teacher.score_passages(passages, labels)
-        logits = StudentPredictor(student, small_vocabulary).score(passages, labels)
+        logits = StudentPredictor(student, small_vocabulary).logits(passages, labels)
         for probs, expected in zip(answers, logits, strict=True):
             assert probs.dtype == np.float32
             np.testing.assert_allclose(

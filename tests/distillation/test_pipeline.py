@@ -285,7 +285,7 @@ class TestExport:
         assert {path.name for path in Path("out").iterdir()} == FOLDER_FILES
         trained = StudentPredictor(*load_student("out/work/run-0/student"))
         words, labels = [text.split() for text in make_texts(40)], list(LABELS)
-        expected = trained.score(words, [labels] * 40)
+        expected = trained.logits(words, [labels] * 40)
         for folder, precision, off in (("out", "int8", 0.5), ("out/fp32", "fp32", 1e-4)):
             student = StudentNER.from_pretrained(folder, num_threads=1)
             assert student.precision == precision

@@ -154,7 +154,7 @@ class StudentTeacher:
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[Probabilities]:
         """Return one array per passage, shape `(words, labels, 3)`, float32, in [0, 1]."""
-        logits = self._predictor.score(passages, labels)
+        logits = self._predictor.logits(passages, labels)
         return [sigmoid(scores).astype(np.float32) for scores in logits]
 
 

@@ -14,11 +14,11 @@ from gliner_distill.entities import LabeledPassage, Passage
 from gliner_distill.errors import SettingsError
 from gliner_distill.files import reason_of
 from gliner_distill.student.files import load_student
+from gliner_distill.student.losses import gold_boundaries
 from gliner_distill.student.model import Student
 from gliner_distill.teacher.base import Probabilities
 from gliner_distill.training.data import make_split
 from gliner_distill.training.loop import train_student
-from gliner_distill.training.losses import gold_boundaries
 from gliner_distill.training.run import CHECKPOINT_FILE, STUDENT_FOLDER
 from gliner_distill.training.settings import TrainingSettings
 
