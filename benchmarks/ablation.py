@@ -1,22 +1,24 @@
-"""What each part of `distill` brings: `python benchmarks/ablation.py FOLDER TEACHER OUT [OPTIONS]`.
+"""Measure what each part of `distill` contributes.
 
-On sets as in `domain.py` (whose stores in OUT are used, and made where they are missing), students
-are trained as `distill` does it, but for one thing each: where they start, soft or hard labels of
-the teacher, temperature, amount of text, annotated passages, how much the teacher counts in them,
-and whether a student tuned on them teaches beside the teacher; and that student by itself. Each
-with several seeds; torch, single precision, threshold 0.5; exact spans on test against the
-teacher's answers and against gold, mean and sample standard deviation over seeds.
+`python benchmarks/ablation.py FOLDER TEACHER OUT [OPTIONS]`
 
-Prints Markdown, writes OUT/ablation.json after each run (what is there is not run again), and
+The sets are those of `domain.py`, whose stores in OUT are used, and made where they are missing.
+Students are trained as `distill` trains them, except for one thing each: the student that they
+start from, soft or hard labels of the teacher, the temperature, the amount of text, the number of
+annotated passages, the weight of the annotation in them, and whether a student tuned on them
+refines the soft labels; and that tuned student by itself. Each variant has several seeds, in torch,
+in single precision, at a threshold of 0.5. The scores count exact spans on test against the
+teacher's answers and against gold; mean and sample standard deviation are over seeds.
+
+Prints Markdown, writes OUT/ablation.json after each run (a run that is there is not repeated), and
 draws OUT/ablation.png.
 """
 
 import argparse
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -26,13 +28,17 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from gliner_distill.callbacks import no_progress
 from gliner_distill.decoding import decode_entities, entities_to_probs
-from gliner_distill.distillation import few_shot as gold_tuning
-from gliner_distill.distillation.few_shot import fine_tune_on_gold, refine_soft_labels
-from gliner_distill.distillation.train import GOLD_FOLDER, train_on, training_settings
+from gliner_distill.distillation.few_shot import (
+    GOLD_FOLDER,
+    fine_tune_on_gold,
+    refine_soft_labels,
+)
+from gliner_distill.distillation.job import DistillSettings
+from gliner_distill.distillation.train import train_on_targets, training_settings
 from gliner_distill.entities import LabeledPassage
-from gliner_distill.files import replace_file
-from gliner_distill.runtime.locate import bundled_student_path
+from gliner_distill.files import write_json
 from gliner_distill.student.files import load_student, save_student
 from gliner_distill.student.model import Student
 from gliner_distill.student.predictor import StudentPredictor
@@ -40,19 +46,33 @@ from gliner_distill.teacher.gliner import GLiNERTeacher
 from gliner_distill.training.run import STUDENT_FOLDER
 
 _SURE = 0.98
-"""How sure a hard label of the teacher is: cross-entropy with 1 has no minimum."""
+"""The probability of a hard label of the teacher: cross-entropy with 1 has no minimum."""
+
+DEFAULTS = DistillSettings()
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One thing that is otherwise."""
+    """A way to train that differs from the default in one thing.
+
+    Attributes:
+        name: The name in the table.
+        n_train: The number of training passages; None for all.
+        n_gold: The number of them that come with gold.
+        temperature: The temperature of the loss.
+        gold_weight: The weight of the annotation in the targets of these; None for the default.
+        is_refined: Whether a student tuned on them refines the other soft labels.
+        is_gold_alone: Whether the tuned student is measured itself.
+        is_hard: Whether the teacher's probabilities are rounded.
+        from_scratch: Whether training starts from random weights.
+    """
 
     name: str
     n_train: int | None = 1000
     n_gold: int = 0
     temperature: float = 1.0
-    gold_share: float | None = None
-    is_guided: bool = True
+    gold_weight: float | None = None
+    is_refined: bool = True
     is_gold_alone: bool = False
     is_hard: bool = False
     from_scratch: bool = False
@@ -68,34 +88,40 @@ VARIANTS = (
     Variant("temperature 2", temperature=2.0),
     Variant("100 of them with gold", n_gold=100),
     Variant("300 of them with gold", n_gold=300),
-    Variant("100 with gold, teacher's share 0", n_gold=100, gold_share=0.0),
-    Variant("100 with gold, teacher's share 0.7", n_gold=100, gold_share=0.7),
-    Variant("100 with gold, the teacher alone beside it", n_gold=100, is_guided=False),
+    Variant("100 with gold, teacher's share 0", n_gold=100, gold_weight=1.0),
+    Variant("100 with gold, teacher's share 0.7", n_gold=100, gold_weight=0.3),
+    Variant("100 with gold, the teacher alone beside it", n_gold=100, is_refined=False),
     Variant("100 with gold, no other text", n_gold=100, is_gold_alone=True),
 )
 
 
-def main() -> None:
-    """Run the benchmark."""
-    given = parse_arguments()
-    load: Callable[[], Any] = partial(GLiNERTeacher.from_pretrained, given.teacher)
-    teacher = load()
-    path = given.out / "ablation.json"
+def main(settings: DistillSettings = DEFAULTS, variants: Sequence[Variant] = VARIANTS) -> None:
+    """Run the benchmark.
+
+    Args:
+        settings: The settings of the students.
+        variants: The variants to compare.
+    """
+    options = parse_arguments()
+    teacher = GLiNERTeacher.from_pretrained(options.teacher)
+    path = options.out / "ablation.json"
     rows: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    for name in given.sets:
-        data = domain.read_set(given, name, teacher)
+    for name in options.sets:
+        data = domain.read_set(options, name, teacher)
         expected = [decode_entities(item.probs, item.labels) for item in data.test]
         rows.setdefault(name, {})["teacher"] = domain.score(expected, data.test)["gold"]
-        for seed in range(given.seeds):
-            for variant in VARIANTS:
-                found = rows[name].setdefault(variant.name, {})
-                if str(seed) not in found:
-                    found[str(seed)] = run(given.out / name / "ablation", data, variant, seed)
-                    replace_file(path, (json.dumps(rows, indent=1) + "\n").encode())
-                    print(name, variant.name, seed, found[str(seed)], flush=True)
-    for line in table(rows, given.sets):
+        for seed in range(options.seeds):
+            seeded = replace(settings, seed=seed)
+            for variant in variants:
+                runs = rows[name].setdefault(variant.name, {})
+                if str(seed) not in runs:
+                    runs[str(seed)] = run(options.out / name / "ablation", data, variant, seeded)
+                    write_json(path, rows)
+                    print(name, variant.name, seed, runs[str(seed)], flush=True)
+    names = [variant.name for variant in variants]
+    for line in table(rows, options.sets, names):
         print(line)
-    draw(rows, given.sets, given.out / "ablation.png")
+    draw(rows, options.sets, names, options.out / "ablation.png")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -110,100 +136,103 @@ def parse_arguments() -> argparse.Namespace:
         "--sets", type=lambda text: text.split(","), default=["tasteset", "restaurant8k"]
     )
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--test", type=Path, help="folder of test sets for some of them")
-    parser.add_argument("--most", type=int, help="passages of a set to take, at most")
+    parser.add_argument(
+        "--test", type=Path, help="folder with other test passages for some of the sets"
+    )
+    parser.add_argument("--most", type=int, help="number of passages per set, at most")
     return parser.parse_args()
 
 
-def run(folder: Path, data: domain.DomainSet, variant: Variant, seed: int) -> dict[str, float]:
-    """Return what a student of a variant reaches on test."""
+def run(
+    folder: Path, data: domain.DomainSet, variant: Variant, settings: DistillSettings
+) -> dict[str, float]:
+    """Return the scores on test of a student of a variant."""
     shutil.rmtree(folder, ignore_errors=True)
-    share = gold_tuning.TEACHER_SHARE_OF_GOLD
-    gold_tuning.TEACHER_SHARE_OF_GOLD = share if variant.gold_share is None else variant.gold_share
-    try:
-        predictor = StudentPredictor(*load_student(make_student(folder, data, variant, seed)))
-    finally:
-        gold_tuning.TEACHER_SHARE_OF_GOLD = share
+    if variant.gold_weight is not None:
+        settings = replace(settings, gold_weight=variant.gold_weight)
+    predictor = StudentPredictor(*load_student(make_student(folder, data, variant, settings)))
     words = [item.passage.words for item in data.test]
-    scores = domain.score(
-        predictor.predict_words(words, [item.labels for item in data.test]), data.test
-    )
+    entities = predictor.predict_words(words, [item.labels for item in data.test])
     shutil.rmtree(folder)
-    return scores
+    return domain.score(entities, data.test)
 
 
-def make_student(folder: Path, data: domain.DomainSet, variant: Variant, seed: int) -> Path:
-    """Return the folder of a student that was trained as a variant has it."""
+def make_student(
+    folder: Path, data: domain.DomainSet, variant: Variant, settings: DistillSettings
+) -> Path:
+    """Return the folder of a student that was trained as a variant says."""
     train = data.train[: variant.n_train]
     if variant.is_hard:
         train = [harden(item) for item in train]
     gold, text = train[: variant.n_gold], {"train": train[variant.n_gold :], "dev": data.dev}
-    settings = replace(training_settings(seed=seed), temperature=variant.temperature)
+    training = replace(training_settings(settings), temperature=variant.temperature)
     if variant.is_gold_alone:
-        fine_tune_on_gold(folder / "tuned", gold, settings, progress=lambda *step: None)
+        fine_tune_on_gold(folder / "tuned", gold, training, settings, progress=no_progress)
         return folder / "tuned" / STUDENT_FOLDER
-    if variant.is_guided:
-        text, _ = refine_soft_labels(
-            folder / GOLD_FOLDER, text, gold, settings, progress=lambda *step: None
+    targets = text
+    if variant.is_refined:
+        targets, _ = refine_soft_labels(
+            folder / GOLD_FOLDER, text, gold, training, settings, progress=no_progress
         )
-    train_on(
+    start = settings.start_folder
+    if variant.from_scratch:
+        start = make_start(folder / "start", start, settings.seed)
+    train_on_targets(
         folder / "run",
-        text,
+        targets,
         {"train": gold, "dev": []},
+        training,
         settings,
-        start=make_start(folder / "start", seed)
-        if variant.from_scratch
-        else bundled_student_path(),
-        progress=lambda *step: None,
+        start=start,
+        progress=no_progress,
     )
     return folder / "run" / STUDENT_FOLDER
 
 
 def harden(item: LabeledPassage) -> LabeledPassage:
-    """Return a passage with the teacher's entities for its probabilities."""
-    found = decode_entities(item.probs, item.labels)
-    sure = [replace(one, score=1.0) for one in found]
+    """Return a passage whose probabilities are those of the teacher's entities, rounded."""
+    entities = decode_entities(item.probs, item.labels)
+    sure = [replace(entity, score=1.0) for entity in entities]
     probs = entities_to_probs(sure, item.labels, len(item.passage.words))
     return replace(item, probs=np.clip(probs, 1 - _SURE, _SURE))
 
 
-def make_start(folder: Path, seed: int) -> Path:
-    """Return the folder of a student of the bundled one's shape and pieces, drawn by chance."""
-    bundled, vocabulary = load_student(bundled_student_path())
+def make_start(folder: Path, start: Path, seed: int) -> Path:
+    """Return the folder of a student with random weights, otherwise like the usual start."""
+    student, vocabulary = load_student(start)
     torch.manual_seed(seed)
-    save_student(folder, Student(bundled.config), vocabulary, metadata={})
+    save_student(folder, Student(student.config), vocabulary, metadata={})
     return folder
 
 
-def table(rows: dict[str, Any], sets: Sequence[str]) -> list[str]:
-    """Return the results as a Markdown table: agreement and gold F1 of each set."""
-    heads = [f"{name}: {what}" for name in sets for what in ("agreement", "gold")]
+def table(rows: dict[str, Any], sets: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return a Markdown table: agreement and F1 against gold of each variant and set."""
+    heads = [f"{name}: {score}" for name in sets for score in ("agreement", "gold")]
     lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
     teacher = [cell for name in sets for cell in ("100.0", f"{100 * rows[name]['teacher']:.1f}")]
     lines.append("| teacher | " + " | ".join(teacher) + " |")
-    for variant in VARIANTS:
+    for variant in names:
         cells = [
-            with_spread([one[what] for one in rows[name][variant.name].values()])
+            with_spread([row[score] for row in rows[name][variant].values()])
             for name in sets
-            for what in ("agreement", "gold")
+            for score in ("agreement", "gold")
         ]
-        lines.append(f"| {variant.name} | " + " | ".join(cells) + " |")
+        lines.append(f"| {variant} | " + " | ".join(cells) + " |")
     return lines
 
 
 def with_spread(values: Sequence[float]) -> str:
-    """Return mean ± sample standard deviation in per cent."""
+    """Return mean ± sample standard deviation as percentages."""
     spread = f" ± {100 * stdev(values):.1f}" if len(values) > 1 else ""
     return f"{100 * mean(values):.1f}{spread}"
 
 
-def draw(rows: dict[str, Any], sets: Sequence[str], path: Path) -> None:
-    """Draw gold F1 of each variant, a panel a set, with the teacher's as a line."""
+def draw(rows: dict[str, Any], sets: Sequence[str], names: Sequence[str], path: Path) -> None:
+    """Draw the F1 against gold of each variant, one panel per set, with the teacher's as a line."""
     figure = Figure(figsize=(5 + 3 * len(sets), 5), dpi=120, layout="constrained")
     panels = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
-    names = [variant.name for variant in VARIANTS]
     for axes, name in zip(panels, sets, strict=True):
-        runs = [[100 * one["gold"] for one in rows[name][key].values()] for key in names]
+        runs = [[100 * row["gold"] for row in rows[name][key].values()] for key in names]
         spreads = [stdev(values) if len(values) > 1 else 0 for values in runs]
         axes.barh(names, [mean(values) for values in runs], xerr=spreads, color="#0072b2")
         axes.axvline(100 * rows[name]["teacher"], color="#d55e00", label="teacher")

@@ -1,22 +1,23 @@
-"""How much of its teacher a student keeps on one domain, by the amount of text.
+"""Measure how much of its teacher a student keeps on one domain, by the amount of text.
 
 `python benchmarks/domain.py FOLDER TEACHER OUT [--sets a,b] [--amounts 1000,3000,all]
 [--gold 100] [--test FOLDER] [--most N]`
 
 FOLDER holds NAME.jsonl (GLiNER's training form) and NAME.labels.json (its labels, all of which are
-asked of every passage). Of each set 600 passages (at most a fifth) are for test and 300 (at most a
-tenth) for dev, drawn by chance; a passage that stands word for word among them is left out of the
-rest. With --test FOLDER a set that is there is tested on those passages instead: the bundled
-student was taught with gold of some sets, and these passages it never saw.
+asked of every passage). 600 random passages of each set (at most a fifth) are for test and 300 (at
+most a tenth) for dev. A passage that has the same words as one of them is left out of the rest.
+With --test FOLDER, a set that is there is tested on those passages instead: the bundled student
+learned from gold of some sets, but it never saw these passages.
 
 The teacher labels each set once, into a store in OUT. Students are trained as `gliner-distill
-distill` does it, from the bundled student, on the first 1,000, the first 3,000 and all passages
-with the teacher's answers alone; and on all, of which the first 100 come with gold. What counts
-is the export on test, in eight bits where that loses little: exact spans against the teacher's
+distill` trains them, from the bundled student: on the first 1,000, the first 3,000 and all passages
+with the teacher's answers alone, and on all passages of which the first 100 come with gold. The
+export is measured on test, in eight bits if these lose little: exact spans against the teacher's
 answers ("agreement") and against gold, beside the teacher's own F1 and that of the bundled student
-untrained.
+before training.
 
-Prints Markdown and writes OUT/domain.json after each set; what is done there is not done again.
+Prints Markdown and writes OUT/domain.json after each run. A run that is in that file is not
+repeated.
 """
 
 import argparse
@@ -31,15 +32,15 @@ from typing import Any
 from gliner_distill.corpus.labels import clean_label
 from gliner_distill.corpus.reader import CorpusFile
 from gliner_distill.decoding import decode_entities
-from gliner_distill.distillation.few_shot import refine_soft_labels
-from gliner_distill.distillation.train import GOLD_FOLDER, train_on, training_settings
-from gliner_distill.entities import LabeledPassage, Passage
-from gliner_distill.files import replace_file
+from gliner_distill.distillation.few_shot import GOLD_FOLDER, refine_soft_labels
+from gliner_distill.distillation.job import DistillSettings
+from gliner_distill.distillation.train import train_on_targets, training_settings
+from gliner_distill.entities import Entity, LabeledPassage, Passage
+from gliner_distill.files import write_json
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.metrics import score_spans
 from gliner_distill.progress import StageProgress
-from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.student.export import export_smallest
 from gliner_distill.student.files import load_student
@@ -51,12 +52,12 @@ SETS = (
     *("dnrti", "tasteset", "indian_legal"),
 )
 N_TEST, N_DEV = 600, 300
-_MIN_GAIN = 0.02
+DEFAULTS = DistillSettings()
 
 
 @dataclass(frozen=True)
 class DomainSet:
-    """A set with the teacher's soft labels."""
+    """A set of passages with the teacher's soft labels, by split."""
 
     name: str
     train: list[LabeledPassage]
@@ -64,30 +65,34 @@ class DomainSet:
     test: list[LabeledPassage]
 
 
-def main() -> None:
-    """Run the benchmark."""
-    given = parse_arguments()
-    teacher = GLiNERTeacher.from_pretrained(given.teacher)
-    path = given.out / "domain.json"
+def main(settings: DistillSettings = DEFAULTS) -> None:
+    """Run the benchmark.
+
+    Args:
+        settings: The settings of the students.
+    """
+    options = parse_arguments()
+    teacher = GLiNERTeacher.from_pretrained(options.teacher)
+    path = options.out / "domain.json"
     rows: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    for name in given.sets:
+    for name in options.sets:
         row = rows.setdefault(name, {})
-        amounts = [amount for amount in given.amounts if amount not in row.get("runs", {})]
-        gold_key = f"gold {given.gold}"
-        if not amounts and (not given.gold or gold_key in row["runs"]):
+        amounts = [amount for amount in options.amounts if amount not in row.get("runs", {})]
+        gold_key = f"gold {options.gold}"
+        if not amounts and (not options.gold or gold_key in row["runs"]):
             continue
-        data = read_set(given, name, teacher)
+        data = read_set(options, name, teacher)
         row |= describe(data)
         runs = row.setdefault("runs", {})
         for amount in amounts:
             n_train = len(data.train) if amount == "all" else min(int(amount), len(data.train))
-            runs[amount] = run(given.out / name, data, n_train, 0)
+            runs[amount] = run(options.out / name, data, n_train, 0, settings)
             print(name, amount, runs[amount], flush=True)
-        if given.gold:
-            runs[gold_key] = run(given.out / name, data, len(data.train), given.gold)
+        if options.gold:
+            runs[gold_key] = run(options.out / name, data, len(data.train), options.gold, settings)
             print(name, gold_key, runs[gold_key], flush=True)
-        replace_file(path, (json.dumps(rows, indent=1) + "\n").encode())
-    for line in table({name: rows[name] for name in given.sets}):
+        write_json(path, rows)
+    for line in table({name: rows[name] for name in options.sets}):
         print(line)
 
 
@@ -103,26 +108,30 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--amounts", type=lambda text: text.split(","), default=["1000", "3000", "all"]
     )
-    parser.add_argument("--gold", type=int, default=100, help="annotated passages; 0: no such run")
-    parser.add_argument("--test", type=Path, help="folder of test sets for some of them")
-    parser.add_argument("--most", type=int, help="passages of a set to take, at most")
+    parser.add_argument(
+        "--gold", type=int, default=100, help="number of annotated passages; 0 for no run with gold"
+    )
+    parser.add_argument(
+        "--test", type=Path, help="folder with other test passages for some of the sets"
+    )
+    parser.add_argument("--most", type=int, help="number of passages per set, at most")
     return parser.parse_args()
 
 
-def read_set(given: argparse.Namespace, name: str, teacher: GLiNERTeacher) -> DomainSet:
-    """Return a set's parts, labeled by the teacher once."""
-    raw = json.loads((given.folder / f"{name}.labels.json").read_text(encoding="utf-8"))
+def read_set(options: argparse.Namespace, name: str, teacher: GLiNERTeacher) -> DomainSet:
+    """Return the splits of a set, which the teacher labels once."""
+    raw = json.loads((options.folder / f"{name}.labels.json").read_text(encoding="utf-8"))
     labels = tuple(dict.fromkeys(map(clean_label, raw)))
-    passages = list(CorpusFile(given.folder / f"{name}.jsonl", skip_bad=True))[: given.most]
-    own = given.test / f"{name}.jsonl" if given.test else None
+    passages = list(CorpusFile(options.folder / f"{name}.jsonl", skip_bad=True))[: options.most]
+    own = options.test / f"{name}.jsonl" if options.test else None
     chosen = list(CorpusFile(own, skip_bad=True)) if own is not None and own.is_file() else []
-    known = {one.words for one in passages}
-    passages += [one for one in chosen if one.words not in known]
+    known = {passage.words for passage in passages}
+    passages += [passage for passage in chosen if passage.words not in known]
     with StageProgress() as progress:
         store = label_corpus(
             passages,
             teacher,
-            given.out / name / "store",
+            options.out / name / "store",
             policy=LabelPolicy(fixed=labels),
             progress=progress.update,
             stage=f"labeling {name}",
@@ -131,7 +140,7 @@ def read_set(given: argparse.Namespace, name: str, teacher: GLiNERTeacher) -> Do
     random.Random(0).shuffle(items)
     n_dev = min(N_DEV, len(items) // 10)
     if chosen:
-        own_words = {one.words for one in chosen}
+        own_words = {passage.words for passage in chosen}
         test = [item for item in items if item.passage.words in own_words]
         items = [item for item in items if item.passage.words not in own_words]
     else:
@@ -144,7 +153,7 @@ def read_set(given: argparse.Namespace, name: str, teacher: GLiNERTeacher) -> Do
 
 
 def describe(data: DomainSet) -> dict[str, Any]:
-    """Return a set's counts, and what teacher and bundled student reach on test."""
+    """Return the counts of a set, and the scores of teacher and bundled student on test."""
     expected = [decode_entities(item.probs, item.labels) for item in data.test]
     bundled = answer(StudentNER.from_pretrained(), data.test)
     return {
@@ -156,32 +165,36 @@ def describe(data: DomainSet) -> dict[str, Any]:
     }
 
 
-def run(folder: Path, data: DomainSet, n_train: int, n_gold: int) -> dict[str, Any]:
-    """Return what a student trained on so many passages, and of them gold, reaches on test."""
+def run(
+    folder: Path, data: DomainSet, n_train: int, n_gold: int, settings: DistillSettings = DEFAULTS
+) -> dict[str, Any]:
+    """Return the scores on test of a student of `n_train` passages, `n_gold` of them with gold."""
     train = data.train[:n_train]
     run_folder = folder / f"run-{n_train}-{n_gold}"
-    settings = training_settings()
+    training = training_settings(settings)
     with StageProgress() as progress:
-        learned, weight = refine_soft_labels(
+        targets, weight = refine_soft_labels(
             run_folder / GOLD_FOLDER,
             {"train": train[n_gold:], "dev": data.dev},
             train[:n_gold],
+            training,
             settings,
             progress=progress.update,
         )
-        train_on(
+        train_on_targets(
             run_folder,
-            learned,
+            targets,
             {"train": train[:n_gold], "dev": []},
+            training,
             settings,
-            start=bundled_student_path(),
+            start=settings.start_folder,
             progress=progress.update,
         )
     exported = export_smallest(
         *load_student(run_folder / STUDENT_FOLDER),
         run_folder / "export",
-        passages=[as_reference(item) for item in learned["dev"]],
-        min_gain=_MIN_GAIN,
+        passages=[as_reference(item) for item in targets["dev"]],
+        min_gain=settings.min_threshold_gain,
     )
     student = StudentNER.from_pretrained(run_folder / "export")
     return {
@@ -193,19 +206,19 @@ def run(folder: Path, data: DomainSet, n_train: int, n_gold: int) -> dict[str, A
 
 
 def as_reference(item: LabeledPassage) -> Passage:
-    """Return a passage whose entities are those that were to be learned."""
+    """Return a passage whose entities are those of its targets."""
     found = tuple(decode_entities(item.probs, item.labels))
     return replace(item.passage, entities=found, labels=item.labels)
 
 
-def answer(student: StudentNER, items: Sequence[LabeledPassage]) -> list[list[Any]]:
-    """Return a student's entities."""
+def answer(student: StudentNER, items: Sequence[LabeledPassage]) -> list[list[Entity]]:
+    """Return the entities that a student finds."""
     return student.predict_words(
         [item.passage.words for item in items], [item.labels for item in items]
     )
 
 
-def score(found: list[list[Any]], items: Sequence[LabeledPassage]) -> dict[str, float]:
+def score(found: Sequence[Sequence[Entity]], items: Sequence[LabeledPassage]) -> dict[str, float]:
     """Return F1 against the teacher and against gold."""
     expected = [decode_entities(item.probs, item.labels) for item in items]
     return {
@@ -214,13 +227,16 @@ def score(found: list[list[Any]], items: Sequence[LabeledPassage]) -> dict[str, 
     }
 
 
-def gold_of(items: Sequence[LabeledPassage]) -> list[list[Any]]:
-    """Return each passage's annotated entities of the labels asked."""
-    return [[one for one in item.passage.entities if one.label in item.labels] for item in items]
+def gold_of(items: Sequence[LabeledPassage]) -> list[list[Entity]]:
+    """Return the annotated entities of each passage, of the labels asked alone."""
+    return [
+        [entity for entity in item.passage.entities if entity.label in item.labels]
+        for item in items
+    ]
 
 
 def table(rows: dict[str, Any]) -> list[str]:
-    """Return the results as a Markdown table: agreement and gold F1, share of the teacher's."""
+    """Return a Markdown table: agreement, F1 against gold, and its share of the teacher's F1."""
     runs = list(dict.fromkeys(key for row in rows.values() for key in row["runs"]))
     heads = ["set", "passages", "teacher", "bundled", *runs]
     lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
@@ -233,25 +249,25 @@ def table(rows: dict[str, Any]) -> list[str]:
 
 
 def mean_cells(rows: dict[str, Any], runs: Sequence[str]) -> list[str]:
-    """Return the means over the sets that have a run; the share is that of the mean F1."""
+    """Return the means over the sets that have a run; shares are those of the mean F1."""
     cells = [percent(mean(row["teacher"] for row in rows.values()))]
     for key in ("", *runs):
         done = [row for row in rows.values() if not key or key in row["runs"]]
-        found = [row["bundled"] if not key else row["runs"][key] for row in done]
-        of_teacher = mean(row["teacher"] for row in done)
-        both = {name: mean(one[name] for one in found) for name in ("agreement", "gold")}
-        cells.append(cell({"teacher": of_teacher}, both))
+        scores = [row["bundled"] if not key else row["runs"][key] for row in done]
+        teacher = mean(row["teacher"] for row in done)
+        both = {name: mean(row[name] for row in scores) for name in ("agreement", "gold")}
+        cells.append(cell({"teacher": teacher}, both))
     return cells
 
 
-def cell(row: dict[str, Any], figures: dict[str, Any]) -> str:
-    """Return agreement, gold F1 and the share of the teacher's gold F1."""
-    share = figures["gold"] / max(row["teacher"], 1e-9)
-    return f"{percent(figures['agreement'])} / {percent(figures['gold'])} ({100 * share:.1f}%)"
+def cell(row: dict[str, Any], scores: dict[str, Any]) -> str:
+    """Return agreement, F1 against gold and the share of the teacher's F1."""
+    share = scores["gold"] / max(row["teacher"], 1e-9)
+    return f"{percent(scores['agreement'])} / {percent(scores['gold'])} ({100 * share:.1f}%)"
 
 
 def percent(value: float) -> str:
-    """Return a share in per cent."""
+    """Return a share as a percentage."""
     return f"{100 * value:.1f}"
 
 

@@ -67,10 +67,34 @@ def world(sets, tmp_path, monkeypatch):
 def run(monkeypatch, capsys):
     """A function that runs a benchmark's `main` and returns what it printed."""
 
-    def run(module, *args):
+    def run(module, *args, **options):
         monkeypatch.setattr(sys, "argv", [f"{module.__name__}.py", *map(str, args)])
         capsys.readouterr()
-        module.main()
+        module.main(**options)
         return capsys.readouterr().out
 
     return run
+
+
+@pytest.fixture
+def quick_settings(student_folder):
+    """Settings of `distill`: two epochs from a small student, and a tuned student counts half."""
+    from gliner_distill.distillation.job import DistillSettings
+
+    return DistillSettings(
+        epochs=2,
+        precision="fp32",
+        start=student_folder / "student",
+        min_tuning_epochs=2,
+        max_tuning_epochs=2,
+        ensemble_shares=(0.0, 0.5),
+        min_f1_share=0.0,
+    )
+
+
+@pytest.fixture
+def data_folder(tmp_path, monkeypatch):
+    """The empty folder `data` in a working folder of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
