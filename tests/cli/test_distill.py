@@ -99,7 +99,7 @@ def test_distill_warns_about_what_is_doubtful(run_cli, gliner):
             ("--column", "body"),
             ("texts.txt", "line 2", "'body'", "'id'", "--skip-bad"),
         ),
-        ("one\n" * 40, ("--gold", "none.json"), ("none.json", "no such file")),
+        ("one\n" * 40, ("--gold", "none.json"), ("none.json", "does not exist")),
     ],
 )
 def test_distill_names_a_bad_input_on_one_line(run_cli, content, args, parts):

@@ -10,8 +10,8 @@ from gliner_distill.distillation.evaluation import (
     evaluate_student,
     student_teacher_disagreements,
 )
+from gliner_distill.distillation.job import Plan
 from gliner_distill.distillation.measurements import STUDENT, STUDENT_FP32, TEACHER, EpochFigures
-from gliner_distill.distillation.plan import Plan
 from gliner_distill.distillation.stages import Exported, Labeled, Trained
 from gliner_distill.entities import Entity, LabeledPassage, Passage
 

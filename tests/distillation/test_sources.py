@@ -58,9 +58,9 @@ class TestTexts:
     @pytest.mark.parametrize(
         ("texts", "part"),
         [
-            ([], "no text"),
-            (iter(()), "no text"),
-            (["", " "], "no text"),
+            ([], "fresh iterable"),
+            (iter(()), "fresh iterable"),
+            (["", " "], "fresh iterable"),
             (b"bytes", "expected a path"),
             ({"a": 1}, "expected a path"),
             (3, "expected a path"),

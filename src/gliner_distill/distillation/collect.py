@@ -13,7 +13,8 @@ from gliner_distill.corpus.documents import (
 from gliner_distill.corpus.labels import clean_label
 from gliner_distill.corpus.reader import CorpusFile, read_passages
 from gliner_distill.corpus.statistics import CorpusNotes
-from gliner_distill.distillation.plan import Plan, make_plan
+from gliner_distill.distillation.job import Plan
+from gliner_distill.distillation.plan import make_plan
 from gliner_distill.distillation.sources import Source, locate_gold, locate_texts
 from gliner_distill.distillation.stages import Collected
 from gliner_distill.distillation.workspace import Kind, PassageFolder, Workspace

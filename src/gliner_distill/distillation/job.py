@@ -4,21 +4,19 @@ This module does not import torch, so settings can be made before anything heavy
 """
 
 import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from gliner_distill.corpus.labels import clean_label
+from gliner_distill.distillation.measurements import Measurements
 from gliner_distill.entities import Passage
 from gliner_distill.errors import InputError, SettingsError
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.teacher.base import Teacher
-
-if TYPE_CHECKING:
-    from gliner_distill.distillation.measurements import Measurements
-    from gliner_distill.distillation.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ def clean_labels(labels: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
         labels: Label names, or a mapping from label names to descriptions.
 
     Raises:
-        InputError: There is no label, or a label is blank, not a string, or given twice.
+        InputError: The list is empty, or a label is blank, not a string, or given twice.
 
     >>> clean_labels(["Person", "bicycle_part"])
     {'person': '', 'bicycle part': ''}
@@ -271,6 +269,35 @@ def _check(holds: bool, name: str, value: object, expected: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """How much text to take and how long to train, so that the whole keeps to its time.
+
+    Attributes:
+        max_words: The number of words to label, at most; None for all.
+        training_ends: The time at which training must be over, by `time.monotonic`; None without a
+            time limit.
+        words_per_second: The speed of training.
+    """
+
+    max_words: int | None = None
+    training_ends: float | None = None
+    words_per_second: float = 0.0
+
+    def epochs(self, n_words: int, settings: DistillSettings) -> int:
+        """Return the number of epochs that there is time for, at least `min_epochs`.
+
+        Args:
+            n_words: The number of words of an epoch.
+            settings: The settings of the distillation.
+        """
+        if self.training_ends is None:
+            return settings.epochs
+        left = self.training_ends - time.monotonic()
+        possible = int(left * self.words_per_second / max(n_words, 1))
+        return min(settings.epochs, max(settings.min_epochs, possible))
+
+
+@dataclass(frozen=True, slots=True)
 class Distilled:
     """A finished distillation.
 
@@ -284,6 +311,6 @@ class Distilled:
 
     student: Path
     report: Path
-    plan: "Plan"
-    measurements: "Measurements"
+    plan: Plan
+    measurements: Measurements
     warnings: tuple[str, ...]

@@ -71,8 +71,8 @@ def warn_about_unseen_labels(
 ) -> list[str]:
     """Return a warning, with the best score, for each label that the teacher never finds.
 
-    A label that the passages are annotated with is learned from the annotation, so there is no
-    warning about it.
+    A label that the passages are annotated with is learned from the annotation, so it gets no
+    warning.
 
     Args:
         passages: The training passages; each was asked for `labels`, in that order.
@@ -95,7 +95,7 @@ def warn_about_unseen_labels(
 
 
 def best_span_probs(probs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the score of each label's best span, shape `(labels,)`; 0 if there is no word.
+    """Return the score of each label's best span, shape `(labels,)`; 0 without words.
 
     A span's score is that of `decode_entities`: the smallest of the start probability of its first
     word, the end probability of its last word, and the inside probabilities of all its words.

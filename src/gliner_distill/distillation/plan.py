@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -11,41 +11,12 @@ import numpy as np
 from gliner_distill.callbacks import no_progress
 from gliner_distill.corpus.documents import MAX_PASSAGE_WORDS, MIN_PASSAGES, read_documents
 from gliner_distill.corpus.statistics import CorpusNotes
-from gliner_distill.distillation.job import DistillJob, DistillSettings
+from gliner_distill.distillation.job import DistillJob, DistillSettings, Plan
 from gliner_distill.distillation.train import train_on_targets, training_settings
 from gliner_distill.distillation.workspace import Workspace
 from gliner_distill.entities import LabeledPassage, Passage, count_words
 from gliner_distill.errors import SettingsError
 from gliner_distill.teacher.base import Teacher
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much text to take and how long to train, so that the whole keeps to its time.
-
-    Attributes:
-        max_words: The number of words to label, at most; None for all.
-        training_ends: The time at which training must be over, by `time.monotonic`; None if there
-            is no time limit.
-        words_per_second: The speed of training.
-    """
-
-    max_words: int | None = None
-    training_ends: float | None = None
-    words_per_second: float = 0.0
-
-    def epochs(self, n_words: int, settings: DistillSettings) -> int:
-        """Return the number of epochs that there is time for, at least `min_epochs`.
-
-        Args:
-            n_words: The number of words of an epoch.
-            settings: The settings of the distillation.
-        """
-        if self.training_ends is None:
-            return settings.epochs
-        left = self.training_ends - time.monotonic()
-        possible = int(left * self.words_per_second / max(n_words, 1))
-        return min(settings.epochs, max(settings.min_epochs, possible))
 
 
 def make_plan(work: Workspace, source: str) -> Plan:
@@ -81,7 +52,7 @@ def make_plan(work: Workspace, source: str) -> Plan:
 
 
 def _probe_passages(job: DistillJob, source: str, n_passages: int) -> list[tuple[str, ...]]:
-    """Return the beginnings of the first documents, or one word if there is no document."""
+    """Return the beginnings of the first documents, or one word if all of them are empty."""
     documents = read_documents(
         source, column=job.column, skip_bad=job.skip_bad, notes=CorpusNotes()
     )

@@ -41,7 +41,7 @@ def locate_texts(work: Workspace) -> Source:
     """Return the source of a job's texts, after writing them into the folder if need be.
 
     Raises:
-        InputError: There is no text, or one of them is not a string or holds half of a surrogate
+        InputError: The texts are empty; or one of them is not a string or holds half of a surrogate
             pair, and `skip_bad` is not set.
         DistillError: The folder cannot be written.
     """
@@ -65,7 +65,9 @@ def locate_texts(work: Workspace) -> Source:
             # The total is not known yet; a stage that is not done has more words to come.
             work.progress(_STAGE, n_words, n_words + 1, f"{number + 1:,} texts")
     if not lines:
-        raise InputError("texts: there is no text in it; give a fresh iterable of strings")
+        raise InputError(
+            "texts: it holds nothing but blanks, or was read before; give a fresh iterable"
+        )
     path = work.folder / TEXTS_FILE
     write_file(path, "".join(lines))
     work.progress(_STAGE, n_words, n_words, f"{len(lines):,} texts")
@@ -77,7 +79,7 @@ def locate_gold(work: Workspace) -> Source | None:
     """Return the source of a job's annotated passages; None if the job has none.
 
     Raises:
-        InputError: There is no passage, or one of them is not annotated as it must be, and
+        InputError: The list is empty; or a passage is not annotated as it must be, and
             `skip_bad` is not set.
         CorpusError: The folder cannot be written.
     """
@@ -96,7 +98,7 @@ def locate_gold(work: Workspace) -> Source | None:
         except RecordError as error:
             problems.add(number, str(error))
     if not passages:
-        raise InputError("gold: there is no annotated passage in it; leave it out, or give some")
+        raise InputError("gold: it holds no annotated passage; leave it out, or give some")
     path = work.folder / GOLD_FILE
     write_passages(path, passages)
     notes.long_passages = notes.passages_without_entities = 0  # these are counted when it is read

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gliner_distill.distillation.few_shot import EnsembleWeight
+from gliner_distill.distillation.job import Plan
 from gliner_distill.distillation.measurements import Measurements
-from gliner_distill.distillation.plan import Plan
 from gliner_distill.distillation.train import Splits
 from gliner_distill.distillation.workspace import PassageFolder
 from gliner_distill.entities import LabeledPassage
