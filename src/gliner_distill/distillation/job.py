@@ -270,7 +270,7 @@ def _check(holds: bool, name: str, value: object, expected: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much text to take and how long to train, so that the whole keeps to its time.
+    """The amount of text and of training with which a distillation keeps to its time.
 
     Attributes:
         max_words: The number of words to label, at most; None for all.

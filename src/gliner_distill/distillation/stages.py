@@ -1,4 +1,4 @@
-"""What each step of a distillation hands to the next one.
+"""The results that each step of a distillation hands to the next one.
 
 Each result carries the warnings of the steps so far.
 """
