@@ -111,7 +111,7 @@ def distill(
     for warning in distilled.warnings:
         _logger.warning("%s", warning)
     student = StudentNER.from_pretrained(distilled.student)
-    vars(student)["report"] = distilled.report
+    student.report = distilled.report
     return student
 
 
