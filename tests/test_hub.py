@@ -65,9 +65,7 @@ def client(endpoint: str, tmp_path: Path) -> Client:
         ("a/" + "b" * 100, False),
     ],
 )
-def test_looks_like_hub_id_accepts_owner_and_name_but_no_data_file(
-    text: str, is_id: bool
-) -> None:
+def test_looks_like_hub_id_accepts_owner_and_name_but_no_data_file(text: str, is_id: bool) -> None:
     assert looks_like_hub_id(text) is is_id
 
 

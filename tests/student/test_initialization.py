@@ -43,9 +43,7 @@ class TestLoadOrTrainVocabulary:
         words = {word for item in five_passages for word in item.passage.words}
         assert words | {"person", "company"} <= set(vocabulary.pieces())
 
-    def test_load_or_train_vocabulary_trains_the_same_one_each_time(
-        self, tmp_path, five_passages
-    ):
+    def test_load_or_train_vocabulary_trains_the_same_one_each_time(self, tmp_path, five_passages):
         trained = [
             load_or_train_vocabulary(tmp_path, five_passages, n_pieces=60)[0] for _ in range(5)
         ]
