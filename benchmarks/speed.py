@@ -1,21 +1,23 @@
-"""Text in, entities out, by several engines: `python benchmarks/speed.py TEACHER [OPTIONS]`.
+"""Compare the speed of several engines: `python benchmarks/speed.py TEACHER [OPTIONS]`.
 
-TEACHER is a GLiNER's folder. The contenders are the torch-free students (--int8, --fp32: folders
-that `gliner-distill export` wrote; without --int8 the student of the package), the teacher in torch
-and exported to ONNX, a model of gliner_small-v2.1's architecture in both, both exports in
-fast-gliner, and spaCy's en_core_web_sm. What is not installed is reported as not measured.
+TEACHER is the folder of a GLiNER. The contenders are the torch-free students (--int8 and --fp32 are
+folders that `gliner-distill export` wrote; without --int8 the student that is installed with the
+package), the teacher in torch and exported to ONNX, a model of gliner_small-v2.1's architecture in
+both forms, both exports in fast-gliner, and spaCy's en_core_web_sm. A contender that is not
+installed is reported as not measured.
 
-Each contender is loaded once, in a process of its own, with --threads threads on as many cores. In
-each round all of them have their turn at each case, on the same texts, so they share what else the
-machine does; only one is ever busy. The next round takes the next texts. After its warm-up a
-contender gets as many texts as it does in --budget seconds, 1,600 to 12,000 words; the slower ones
-so get the first part of a round's texts. Texts are the words of the corpus with spaces between, cut
-to exactly the length; labels are the sample's most frequent.
+Each contender is loaded once, in a process of its own, with --threads threads on the same number of
+cores. In each round all contenders take turns at each case, on the same texts, so that other work
+on the machine affects all of them; only one contender is busy at a time. The next round uses the
+next texts. After its warm-up, a contender gets the number of texts that it reads in --budget
+seconds, between 1,600 and 12,000 words; a slow contender gets the first part of a round's texts.
+Texts are the words of the corpus joined with spaces and cut to the exact length. The labels are the
+most frequent ones of the sample.
 
-Then, in fresh processes: the time from the start of the process to its first answer, and its peak
-memory after 200 texts of 100 words. F1 is of exact spans on the sample's test part, each passage
-asked its own labels, at each contender's default threshold of 0.5. Prints Markdown and writes
---out as JSON; --plot draws speed against F1.
+After that, fresh processes measure the time from the start of the process to its first answer, and
+the peak memory after 200 texts of 100 words. F1 counts exact spans on the sample's test part; each
+passage is asked its own labels, at each contender's default threshold of 0.5. The script prints
+Markdown and writes --out as JSON; --plot draws speed against F1.
 """
 
 import argparse
@@ -46,12 +48,12 @@ MANY_LABELS = (10, 1000)
 LATENCY_WORDS, LATENCY_TEXTS = 25, 50
 MEMORY_WORDS, MEMORY_TEXTS = 100, 200
 LEAST_WORDS = 1600
-SETTLE_S = 0.2  # thread pools of ONNX Runtime spin on after their last answer
+SETTLE_S = 0.2  # the thread pools of ONNX Runtime spin for a while after their last answer
 
 
 @dataclass(frozen=True)
 class Case:
-    """Texts of one length, asked for a number of labels, in batches or one at a time."""
+    """Texts of one length and a number of labels, in batches or one at a time."""
 
     n_words: int
     n_labels: int
@@ -60,7 +62,7 @@ class Case:
 
     @property
     def key(self) -> str:
-        """How figures and tables call it."""
+        """The name of the case in figures and tables."""
         name = f"{self.n_words} words, {self.n_labels:,} labels"
         return f"{name}, one at a time" if self.is_latency else name
 
@@ -73,18 +75,18 @@ CASES = (
 
 
 class Material:
-    """Texts of any length and labels of any number.
+    """A source of texts of any length and of any number of labels.
 
     Attributes:
         words: All words of the corpus, in order.
-        labels: The sample's labels, the most frequent first.
+        labels: The labels of the sample, the most frequent first.
     """
 
     def __init__(self, words: Sequence[str], labels: Sequence[str]) -> None:
         self.words, self.labels = words, labels
 
     def texts(self, n_words: int, n_texts: int, *, start: int = 0) -> list[str]:
-        """Return texts of exactly `n_words` words, from the `start`-th on; they come round again.
+        """Return texts of exactly `n_words` words, from text number `start` on, in a circle.
 
         >>> Material("a b c d e".split(), []).texts(2, 3, start=1)
         ['c d', 'a b', 'c d']
@@ -103,7 +105,7 @@ def main() -> None:
     except (DistillError, ValueError) as error:
         parser.error(str(error))
     if not (given.teacher / "gliner_config.json").is_file():
-        parser.error(f"{given.teacher}: no GLiNER in it")
+        parser.error(f"{given.teacher}: this folder does not hold a GLiNER")
     if given.plot and not importlib.util.find_spec("matplotlib"):
         parser.error("--plot needs matplotlib")
     with tempfile.TemporaryDirectory() as folder:
@@ -123,24 +125,28 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=Path("speed.json"))
     parser.add_argument("--int8", type=Path, help="an exported student")
     parser.add_argument("--fp32", type=Path, help="an exported student")
-    parser.add_argument("--texts", help="a corpus; default: the sample's training part")
+    parser.add_argument("--texts", help="a corpus (default: the sample's training part)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--fresh", type=int, default=3, help="fresh processes of each, or 0")
-    parser.add_argument("--words", type=int, default=12_000, help="at most, of a round of a case")
-    parser.add_argument("--budget", type=float, default=2.0, help="seconds for a round of a case")
-    parser.add_argument("--contenders", help="names with commas between; default: all")
+    parser.add_argument("--fresh", type=int, default=3, help="fresh processes per contender, or 0")
+    parser.add_argument(
+        "--words", type=int, default=12_000, help="the most words per round of a case"
+    )
+    parser.add_argument("--budget", type=float, default=2.0, help="seconds per round of a case")
+    parser.add_argument("--contenders", help="names separated by commas (default: all)")
     parser.add_argument("--spacy-python", default=sys.executable, help="interpreter with spaCy")
-    parser.add_argument("--fast-gliner-python", default=sys.executable, help="and fast-gliner")
+    parser.add_argument(
+        "--fast-gliner-python", default=sys.executable, help="interpreter with fast-gliner"
+    )
     parser.add_argument("--plot", type=Path, help="a picture to draw")
     return parser
 
 
 def choose_contenders(given: argparse.Namespace) -> list[Contender]:
-    """Return the contenders asked for, in their usual order.
+    """Return the contenders that were asked for, in their usual order.
 
     Raises:
-        ValueError: There is none of a name.
+        ValueError: No contender has one of the names.
     """
     known = list_contenders(
         {"int8": given.int8, "fp32": given.fp32},
@@ -148,26 +154,26 @@ def choose_contenders(given: argparse.Namespace) -> list[Contender]:
         {"spacy": given.spacy_python, "fast-gliner": given.fast_gliner_python},
     )
     if given.contenders is None:
-        return [one for one in known if one.name != "student-fp32" or given.fp32]
+        return [contender for contender in known if contender.name != "student-fp32" or given.fp32]
     asked = given.contenders.split(",")
-    names = [one.name for one in known]
+    names = [contender.name for contender in known]
     for name in asked:
         if name not in names:
-            raise ValueError(f"no contender is called {name!r}; there are {', '.join(names)}")
-    return [one for one in known if one.name in asked]
+            raise ValueError(f"{name!r} is not a contender; expected one of {', '.join(names)}")
+    return [contender for contender in known if contender.name in asked]
 
 
 def read_material(corpus: str | Path) -> Material:
-    """Return a corpus's words and the sample's labels.
+    """Return the words of a corpus and the labels of the sample.
 
     Raises:
         CorpusError: The corpus cannot be read.
-        ValueError: It has fewer words than a text.
+        ValueError: The corpus has fewer words than the longest text needs.
     """
     words = [word for passage in CorpusFile(corpus) for word in passage.words]
     if len(words) < max(TEXT_WORDS):
         raise ValueError(
-            f"{corpus}: {len(words)} words, fewer than the {max(TEXT_WORDS)} of a text"
+            f"{corpus}: {len(words)} words, fewer than the {max(TEXT_WORDS)} of the longest text"
         )
     counts: Counter[str] = Counter()
     for passage in CorpusFile(sample_path("train")):
@@ -178,28 +184,30 @@ def read_material(corpus: str | Path) -> Material:
 def measure(
     contenders: Sequence[Contender], material: Material, given: argparse.Namespace
 ) -> dict[str, Any]:
-    """Return all figures, as they are written to --out."""
+    """Return all figures in the form in which they are written to --out."""
     rows: dict[str, dict[str, Any]] = {
-        one.name: {"title": one.title, "size_mb": one.size_mb, "cases": {}} for one in contenders
+        contender.name: {"title": contender.title, "size_mb": contender.size_mb, "cases": {}}
+        for contender in contenders
     }
     figures: dict[str, Any] = {"machine": describe_machine(given.threads), "contenders": rows}
     figures["rounds"] = given.rounds
     figures["corpus_words"] = len(material.words)
     with ExitStack() as stack:
         workers = {}
-        for one in contenders:
+        for contender in contenders:
+            name = contender.name
             try:
-                workers[one.name] = stack.enter_context(Worker(one, given.threads))
-                rows[one.name] |= workers[one.name].loading
+                workers[name] = stack.enter_context(Worker(contender, given.threads))
+                rows[name] |= workers[name].loading
             except NotMeasuredError as error:
-                rows[one.name]["not_measured"] = str(error)
+                rows[name]["not_measured"] = str(error)
         measure_rounds(workers, material, given, rows)
         for name, worker in workers.items():
             if worker.contender.has_f1:
                 rows[name]["f1"] = attempt(measure_f1, worker)
         started = [worker.contender for worker in workers.values()]
-    for one, fresh in measure_fresh(started, material, given.fresh, given.threads):
-        rows[one.name].setdefault("fresh", []).append(fresh)
+    for contender, fresh in measure_fresh(started, material, given.fresh, given.threads):
+        rows[contender.name].setdefault("fresh", []).append(fresh)
     return add_comparisons(figures)
 
 
@@ -209,7 +217,7 @@ def measure_rounds(
     given: argparse.Namespace,
     rows: dict[str, dict[str, Any]],
 ) -> None:
-    """Fill in each row's cases, all contenders taking turns at each case in each round."""
+    """Fill in the cases of each row; all contenders take turns at each case in each round."""
     turns = [
         (case, worker)
         for case in CASES
@@ -236,7 +244,7 @@ def measure_rounds(
 
 
 def attempt(measure: Any, *args: Any, **options: Any) -> Any:
-    """Return what a function measures, or the reason why it cannot."""
+    """Return the measurement of a function, or the reason why it cannot measure."""
     try:
         return measure(*args, **options)
     except NotMeasuredError as error:
@@ -257,9 +265,10 @@ def ask(worker: Worker, case: Case, texts: list[str], material: Material) -> dic
 def warm_up(
     worker: Worker, case: Case, material: Material, *, n_most_words: int, budget_s: float
 ) -> dict[str, Any]:
-    """Return the row of a case, with how many texts to time a round.
+    """Return the row of a case, with the number of texts to time per round.
 
-    Four times as many texts again and again, until they take an eighth of the budget or are all.
+    The number of texts is multiplied by four until they take an eighth of the budget or until
+    there are no more.
     """
     n_most = max(1, n_most_words // case.n_words)
     if case.is_latency:
@@ -287,14 +296,14 @@ def measure_f1(worker: Worker) -> float:
     texts = [" ".join(passage.words) for passage in passages]
     labels = [list(passage.own_labels) for passage in passages]
     answer = worker.ask({"do": "spans", "texts": texts, "labels": labels})
-    # Both sides in characters, since contenders split words in their own ways.
-    found = [[Entity(*span) for span in one] for one in answer["spans"]]
+    # Both sides are in characters, since contenders split words in different ways.
+    found = [[Entity(*span) for span in spans] for spans in answer["spans"]]
     gold = [gold_in_characters(passage.words, passage.entities) for passage in passages]
     return score_spans(found, gold).f1
 
 
 def gold_in_characters(words: Sequence[str], entities: Sequence[Entity]) -> list[Entity]:
-    """Return entities with the characters they span where their words are joined with spaces.
+    """Return entities with the characters that they span in their words joined with spaces.
 
     >>> gold_in_characters(["in", "New", "York"], [Entity(1, 3, "city")])
     [Entity(start_word=3, end_word=11, label='city', score=1.0)]
@@ -305,35 +314,36 @@ def gold_in_characters(words: Sequence[str], entities: Sequence[Entity]) -> list
         place += len(word) + 1
     return [
         replace(
-            one,
-            start_word=starts[one.start_word],
-            end_word=starts[one.end_word - 1] + len(words[one.end_word - 1]),
+            entity,
+            start_word=starts[entity.start_word],
+            end_word=starts[entity.end_word - 1] + len(words[entity.end_word - 1]),
         )
-        for one in entities
+        for entity in entities
     ]
 
 
 def measure_fresh(
     contenders: Sequence[Contender], material: Material, n_times: int, n_threads: int
 ) -> Iterator[tuple[Contender, dict[str, Any]]]:
-    """Yield each contender with what a fresh process of it took, so many times."""
+    """Yield each contender with the figures of a fresh process of it, `n_times` times."""
     labels = list(material.labels[: N_LABELS[0]])
     first = {"do": "singles", "texts": material.texts(LATENCY_WORDS, 1), "labels": labels}
     texts = material.texts(MEMORY_WORDS, MEMORY_TEXTS)
     for number in range(1, n_times + 1):
         print(f"fresh processes {number} of {n_times}", file=sys.stderr)
-        for one in contenders:
+        for contender in contenders:
             try:
-                with Worker(one, n_threads) as worker:
+                with Worker(contender, n_threads) as worker:
                     worker.ask(first)
                     cold_s = worker.age_s
                     many = {"do": "batches", "texts": texts, "labels": labels}
-                    worker.ask(many | {"batch_size": one.batch_size})
+                    worker.ask(many | {"batch_size": contender.batch_size})
                     peak_mb = worker.ask({"do": "memory"})["peak_mb"]
                     import_s = worker.loading["import_s"]
-                yield one, {"cold_s": cold_s, "import_s": import_s, "peak_mb": peak_mb}
+                figures = {"cold_s": cold_s, "import_s": import_s, "peak_mb": peak_mb}
+                yield contender, figures
             except NotMeasuredError as error:
-                yield one, {"not_measured": str(error)}
+                yield contender, {"not_measured": str(error)}
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The models that speed.py makes for its contenders: `speed_models.py TEACHER FOLDER NAME ...`.
+"""Make the models that speed.py needs: `speed_models.py TEACHER FOLDER NAME ...`.
 
-`teacher-onnx` is the teacher as its own `export_to_onnx` writes it. `small` is a GLiNER of the
-architecture of urchade/gliner_small-v2.1 with random weights, on which speed does not depend, and
-`small-onnx` its export. It reads text with the teacher's tokenizer, since that of the published
-model is not at hand. Its last layers are biased so that it finds nothing, which spares it decoding.
+`teacher-onnx` is the teacher as its own `export_to_onnx` writes it. `small` is a GLiNER with the
+architecture of urchade/gliner_small-v2.1 and random weights, on which speed does not depend, and
+`small-onnx` is its export. It uses the teacher's tokenizer, since that of the published model is
+not at hand. Its last layers are biased so that it finds nothing, which saves it the decoding.
 
-Writes FOLDER/NAME; prints a JSON object: of each name, why it could not be made, or null. In a
-process of its own, so that speed.py stays small.
+The script writes FOLDER/NAME and prints a JSON object with, for each name, null or the reason why
+the model could not be made. It runs in a process of its own, so that speed.py stays small.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Any
 
 from speed_workers import one_line
 
-# microsoft/deberta-v3-small's configuration, and the head of gliner_small-v2.1.
+# The configuration of microsoft/deberta-v3-small, and the head of gliner_small-v2.1.
 SMALL_ENCODER: dict[str, Any] = {
     "model_type": "deberta-v2",
     "hidden_size": 768,
@@ -45,7 +45,7 @@ SMALL_HEAD: dict[str, Any] = {
     "num_rnn_layers": 1,
     "max_types": 25,
 }
-# Times the head's width, this squared is what every span's logit falls by.
+# The logit of every span falls by the square of this number times the width of the head.
 SPAN_BIAS = 0.2
 
 
@@ -56,13 +56,13 @@ def main() -> None:
 
 
 def make_models(teacher: Path, folder: Path, names: Sequence[str]) -> dict[str, str | None]:
-    """Return why each of the models could not be made, None for those that were."""
+    """Return, for each model, the reason why it could not be made, or None."""
     reasons: dict[str, str | None] = {}
     for name in names:
         try:
             make_model(name, teacher, folder)
             reasons[name] = None
-        except Exception as error:  # such as a package that is missing: the others may do
+        except Exception as error:  # a package may be missing; the other models may still work
             reasons[name] = one_line(error)
     return reasons
 
@@ -80,14 +80,14 @@ def make_model(name: str, teacher: Path, folder: Path) -> None:
 
 
 def build_small(teacher: Path, encoder: dict[str, Any], head: dict[str, Any]) -> Any:
-    """Return a random GLiNER of a shape, with the teacher's tokenizer; it finds nothing."""
+    """Return a random GLiNER of an architecture, with the teacher's tokenizer; it finds nothing."""
     import torch
     from gliner.config import UniEncoderSpanConfig
     from gliner.model import UniEncoderSpanGLiNER
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(teacher), local_files_only=True)
-    # With both given, the table keeps its size when the model is loaded, whatever the tokenizer's.
+    # With both set, the table keeps its size when the model is loaded with another tokenizer.
     places = {
         "class_token_index": tokenizer.convert_tokens_to_ids("<<ENT>>"),
         "vocab_size": encoder["vocab_size"],

@@ -1,6 +1,7 @@
 """The contenders of speed.py and their processes.
 
-In: folders and interpreters. Out: a `Worker` each, which answers what speed_workers.py says.
+In: folders and interpreters. Out: one `Worker` per contender, which answers the requests that
+speed_workers.py lists.
 """
 
 import json
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import gliner_distill
+from gliner_distill.runtime.locate import bundled_student_path
 
 HERE = Path(__file__).resolve().parent
 STUDENT_BATCH = 32
@@ -28,7 +29,7 @@ _WEIGHTS = (".safetensors", ".onnx", ".npz", ".npy", ".bin")
 
 
 class NotMeasuredError(Exception):
-    """A contender cannot be measured, or not in this case; says why on one line."""
+    """A contender cannot be measured, or not in this case; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,15 @@ class Contender:
     """An engine with a model.
 
     Attributes:
-        name: As --contenders takes it.
-        title: As tables show it.
-        command: What starts its process.
-        batch_size: Texts in a batch.
-        is_student: Whether it is one of ours.
-        has_f1: Whether it was taught the labels it is asked.
+        name: The name in --contenders.
+        title: The name in tables.
+        command: The command that starts its process.
+        batch_size: The number of texts per batch.
+        is_student: Whether it is a student of this package.
+        has_f1: Whether it was trained for the labels that it is asked.
         needs: The model that speed_models.py must make first, if any.
-        size_mb: Its weights on disk.
-        missing: Why it cannot be measured, if that is known.
+        size_mb: The size of its weights on disk.
+        missing: The reason why it cannot be measured, if that is known.
     """
 
     name: str
@@ -61,14 +62,14 @@ class Contender:
 def list_contenders(
     students: Mapping[str, Path | None], teacher: Path, pythons: Mapping[str, str]
 ) -> list[Contender]:
-    """Return all contenders; the models that some need are not made yet.
+    """Return all contenders; the models that some of them need are made later.
 
     Args:
-        students: Folders of `int8` and `fp32`, or None; `int8` is then the package's own.
-        teacher: A GLiNER's folder.
-        pythons: The interpreters of `spacy` and `fast-gliner`.
+        students: The folders of `int8` and `fp32`, or None; `int8` is then the bundled student.
+        teacher: The folder of a GLiNER.
+        pythons: The interpreters for `spacy` and `fast-gliner`.
     """
-    bundled = Path(gliner_distill.__file__).parent / "resources" / "bundled_student"
+    bundled = bundled_student_path()
     found = []
     for precision, folder in students.items():
         missing = f"no --{precision} FOLDER was given" if precision != "int8" else None
@@ -111,27 +112,30 @@ def list_contenders(
 def made(
     name: str, title: str, kind: str, needs: str, interpreter: str = sys.executable
 ) -> Contender:
-    """Return a contender with a model that is yet to be made, whose folder its command lacks."""
+    """Return a contender whose model must be made first; its command still lacks the folder."""
     command = worker_command(kind, "", interpreter)
     has_f1 = name.startswith("teacher")
     return Contender(name, title, command, has_f1=has_f1, needs=needs)
 
 
 def worker_command(kind: str, source: str, interpreter: str = sys.executable) -> tuple[str, ...]:
-    # Another interpreter has packages of its own: -I keeps those of PYTHONPATH from it.
+    # Another interpreter has its own packages; -I hides those of PYTHONPATH from it.
     isolated = () if interpreter == sys.executable else ("-I",)
     return (interpreter, *isolated, str(HERE / "speed_workers.py"), kind, source)
 
 
 def measure_size(folder: Path) -> float:
-    """Return the size of a folder's weights, in millions of bytes."""
+    """Return the size of the weights in a folder, in millions of bytes."""
     files = [path for path in folder.glob("*") if path.suffix in _WEIGHTS]
     return sum(path.stat().st_size for path in files) / 1e6
 
 
 def make_models(contenders: Sequence[Contender], teacher: Path, folder: Path) -> list[Contender]:
-    """Return the contenders with the models they need made in a folder, or why they were not."""
-    names = {one.needs for one in contenders if one.needs}
+    """Make the models that contenders need, and return the contenders with them.
+
+    A contender whose model could not be made has the reason in `missing`.
+    """
+    names = {contender.needs for contender in contenders if contender.needs}
     if "small-onnx" in names:
         names.add("small")
     if not names:
@@ -149,15 +153,15 @@ def make_models(contenders: Sequence[Contender], teacher: Path, folder: Path) ->
         reasons = dict.fromkeys(names, last_line(ran.stderr) or "it could not be made")
     return [
         replace(
-            one,
+            contender,
             # A worker's command ends with its source.
-            command=(*one.command[:-1], str(folder / one.needs)),
-            size_mb=measure_size(folder / one.needs),
-            missing=reasons[one.needs],
+            command=(*contender.command[:-1], str(folder / contender.needs)),
+            size_mb=measure_size(folder / contender.needs),
+            missing=reasons[contender.needs],
         )
-        if one.needs
-        else one
-        for one in contenders
+        if contender.needs
+        else contender
+        for contender in contenders
     ]
 
 
@@ -167,18 +171,18 @@ def last_line(text: str) -> str:
 
 
 class Worker:
-    """A contender's process, as a context: it ends with it.
+    """The process of a contender; as a context manager, it ends the process at the end.
 
     Attributes:
-        contender: Whose it is.
-        loading: What it said when it had loaded: `import_s`, `load_s`, `versions`.
+        contender: The contender.
+        loading: The process's report after loading: `import_s`, `load_s`, `versions`.
     """
 
     def __init__(self, contender: Contender, n_threads: int) -> None:
         """Start the process and wait until the model is loaded.
 
         Raises:
-            NotMeasuredError: There is nothing to start, or it does not load.
+            NotMeasuredError: The process cannot be started, or the model does not load.
         """
         self.contender = contender
         if contender.missing:
@@ -205,14 +209,14 @@ class Worker:
 
     @property
     def age_s(self) -> float:
-        """Seconds since the process was started."""
+        """The seconds since the process was started."""
         return time.perf_counter() - self._started
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer to a request.
 
         Raises:
-            NotMeasuredError: The contender fails at it, or its process has ended.
+            NotMeasuredError: The contender fails, or its process has ended.
         """
         assert self._process.stdin is not None
         try:
@@ -235,8 +239,8 @@ class Worker:
     def _describe_end(self) -> str:
         code = self._process.wait()
         self._errors.seek(0)
-        said = last_line(self._errors.read())
-        return f"its process ended with {code}" + (f": {said}" if said else "")
+        reason = last_line(self._errors.read())
+        return f"its process ended with {code}" + (f": {reason}" if reason else "")
 
     def close(self) -> None:
         """End the process."""
@@ -257,7 +261,7 @@ class Worker:
 
 
 def make_environment(n_threads: int) -> dict[str, str]:
-    """Return this process's environment with the number of threads, without GPU and network."""
+    """Return this process's environment with a number of threads, without GPU and network."""
     threads = dict.fromkeys(THREAD_VARIABLES, str(n_threads))
     apart = {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     return dict(os.environ) | threads | apart

