@@ -1,15 +1,18 @@
 """Examples, the batches of an epoch, evaluation splits, and augmentation."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from accelerate.utils import send_to_device
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import Entity, LabeledPassage, Passage
+from gliner_distill.student.batch import Batch
 from gliner_distill.student.heads import torch_head
 from gliner_distill.training.data import (
     augment_example,
@@ -90,6 +93,17 @@ class TestCollateExamples:
         assert logits.shape == batch.targets.gold.shape
         mask = batch.inputs.word_mask
         assert torch.equal(logits[mask].isfinite(), batch.targets.teacher[mask].isfinite())
+
+
+def test_training_batch_is_moved_by_accelerate(small_vocabulary):
+    examples = [make_example(labeled(["mary", "left"], ["city"]), small_vocabulary)]
+    batch = collate_examples(examples, small_vocabulary, torch_head("boundary"))
+    batch = replace(batch, teacher_words=torch.zeros(1, 2, 3), teacher_labels=torch.ones(1, 1, 3))
+    moved = send_to_device(batch, torch.device("meta"))
+    tensors = [getattr(moved.inputs, name) for name in Batch.__slots__]
+    tensors += [moved.targets.teacher, moved.targets.gold]
+    tensors += [moved.teacher_words, moved.teacher_labels]
+    assert {tensor.device for tensor in tensors} == {torch.device("meta")}
 
 
 class TestMakeSplit:
