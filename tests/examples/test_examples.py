@@ -25,7 +25,7 @@ The St . Lawrence River is long .
 """
 
 
-def test_a_dictionary_labels_passages_into_a_store(tmp_path):
+def test_label_with_a_dictionary_prints_the_entities_of_its_store(tmp_path):
     done = subprocess.run(
         [sys.executable, EXAMPLES / "label_with_a_dictionary.py", tmp_path / "store"],
         env=os.environ | {"OMP_NUM_THREADS": "1"},

@@ -102,7 +102,9 @@ def whole(label, tmp_path):
 
 class TestStore:
     @pytest.mark.parametrize("quantizer", [COMPACT, UNIFORM])
-    def test_holds_what_the_teacher_says(self, lexicon_teacher, tmp_path, quantizer):
+    def test_label_corpus_stores_the_answers_of_the_teacher(
+        self, lexicon_teacher, tmp_path, quantizer
+    ):
         corpus, teacher = make_corpus(), lexicon_teacher(LEXICON)
         store = label_in_shards(
             corpus, teacher, tmp_path / "store", policy=POLICY, quantizer=quantizer
@@ -124,7 +126,7 @@ class TestStore:
         assert store.manifest.seconds > 0
         assert find_faults(store.folder) == []
 
-    def test_of_any_teacher_in_plain_python(self, tmp_path):
+    def test_label_corpus_takes_any_teacher_in_plain_python(self, tmp_path):
         class Shouter:
             name = "shouter"
             fingerprint = "capitals"
@@ -141,7 +143,7 @@ class TestStore:
         assert decode_entities(item.probs, item.labels) == [Entity(1, 2, "org")]
         assert not (tmp_path / "tokenizer.json").exists()
 
-    def test_shards_end_by_pairs_too(self, label, tmp_path):
+    def test_label_corpus_ends_shards_at_the_limit_of_pairs(self, label, tmp_path):
         # 5 words with 4 labels are 20 pairs, but the third passage alone has more than a shard.
         corpus = make_corpus(8)
         corpus[2] = make_passage("Paris", *["word"] * 20)
@@ -153,12 +155,12 @@ class TestStore:
         assert [shard.index for shard in shards] == [0, 1, 2, 3, 4]
         assert [item.passage for item in SoftLabelStore(tmp_path / "store")] == corpus
 
-    def test_keeps_passages_without_labels(self, label, tmp_path):
+    def test_label_corpus_keeps_passages_without_labels(self, label, tmp_path):
         label([make_passage("nothing", "here"), make_passage("Paris")], policy=LabelPolicy())
         store = SoftLabelStore(tmp_path / "store")
         assert [item.probs.shape for item in store] == [(2, 0, 3), (1, 1, 3)]
 
-    def test_has_a_fixed_list_of_plain_text(self, label, tmp_path):
+    def test_label_corpus_asks_fixed_labels_of_plain_text(self, label, tmp_path):
         corpus = [Passage(("Paris", "by", "night")), Passage(("Rex", "barks"))]
         label(corpus, policy=LabelPolicy(fixed=("dog", "city")))
         store = SoftLabelStore(tmp_path / "store")
@@ -166,14 +168,14 @@ class TestStore:
         assert found == [[Entity(0, 1, "city")], [Entity(0, 1, "dog")]]
         assert LabelPolicy(**store.manifest.label_policy).fixed == ["dog", "city"]
 
-    def test_has_labels_of_a_pool_of_plain_text(self, label, tmp_path):
+    def test_label_corpus_asks_labels_of_a_pool_of_plain_text(self, label, tmp_path):
         policy = LabelPolicy(pool=("dog", "city", "river"), from_pool=2)
         label([Passage(("Paris", "by", "night"))] * 9, policy=policy)
         asked = [item.labels for item in SoftLabelStore(tmp_path / "store")]
         assert {len(set(labels)) for labels in asked} == {2}
         assert set(chain(*asked)) == {"dog", "city", "river"}
 
-    def test_has_labels_where_the_teacher_is_asked_with_descriptions(self, label, tmp_path):
+    def test_label_corpus_asks_descriptions_and_stores_labels(self, label, tmp_path):
         corpus = [make_passage("Paris", "met", "Mary")]
         policy = LabelPolicy(descriptions={"city": "a large town", "river": "is not asked"})
         teacher = label(corpus, policy=policy)
@@ -184,12 +186,12 @@ class TestStore:
         assert decode_entities(item.probs, item.labels) == [Entity(2, 3, "person")]
 
     @pytest.mark.parametrize("corpus", [[], [Passage(("plain", "text"))] * 3])
-    def test_of_a_corpus_without_labels_is_refused(self, label, tmp_path, corpus):
+    def test_label_corpus_refuses_a_corpus_without_labels(self, label, tmp_path, corpus):
         with pytest.raises(CorpusError, match=r"nothing to ask the teacher.*--labels FILE"):
             label(corpus)
         assert not (tmp_path / "store").exists()
 
-    def test_progress_is_in_words(self, label):
+    def test_label_corpus_reports_progress_in_words(self, label):
         progress = []
         for _ in range(2):
             label(progress=lambda stage, done, total: progress.append((stage, done, total)))
@@ -203,7 +205,7 @@ class TestSeveralTeachers:
         return first, lexicon_teacher({"Paris": "person"}, name="B", fingerprint="b" * 64)
 
     @pytest.mark.parametrize("keep_individual", [False, True])
-    def test_the_mean_is_kept_and_each_where_asked(
+    def test_label_corpus_keeps_the_mean_and_individual_answers_if_asked(
         self, label, two_lexicons, tmp_path, keep_individual
     ):
         label(
@@ -228,14 +230,14 @@ class TestSeveralTeachers:
             for kept, said in zip(item.individual_probs, each, strict=keep_individual):
                 np.testing.assert_allclose(kept, said, atol=1 / 512)
 
-    def test_each_is_asked_once_of_each_passage(self, label, two_lexicons):
+    def test_label_corpus_asks_each_teacher_of_an_ensemble_once(self, label, two_lexicons):
         for one in two_lexicons:
             one.asked.clear()
         label(teacher=TeacherEnsemble(two_lexicons), keep_individual=True)
         for one in two_lexicons:
             assert [words for words, _ in one.asked] == words_of(make_corpus())
 
-    def test_a_store_with_each_is_another_than_one_without(self, label, two_lexicons):
+    def test_label_corpus_refuses_a_store_with_other_individual_teachers(self, label, two_lexicons):
         label(teacher=TeacherEnsemble(two_lexicons))
         with pytest.raises(StoreError, match=r"from 0 individual teachers, not 2;"):
             label(teacher=TeacherEnsemble(two_lexicons), keep_individual=True)
@@ -274,7 +276,7 @@ class WatchedCorpus:
 
 
 class TestStreaming:
-    def test_reads_twice_and_at_most_two_shards_ahead_and_holds_nothing(
+    def test_label_corpus_reads_twice_at_most_two_shards_ahead_and_holds_nothing(
         self, lexicon_teacher, tmp_path
     ):
         corpus = WatchedCorpus(20 * SHARD_PASSAGES)
@@ -295,13 +297,13 @@ class TestStreaming:
         assert SHARD_PASSAGES < corpus.max_lead <= 2 * SHARD_PASSAGES + 1
         assert corpus.max_held <= 4 * SHARD_PASSAGES
 
-    def test_reads_a_file(self, label, whole, tmp_path):
+    def test_label_corpus_reads_a_corpus_file(self, label, whole, tmp_path):
         write_passages(tmp_path / "corpus.json", make_corpus())
         corpus = CorpusFile(tmp_path / "corpus.json")
         label(corpus)
         assert contents(tmp_path / "store") == contents(whole)
 
-    def test_leaves_notes_on_what_a_file_had(self, label, tmp_path):
+    def test_label_corpus_keeps_the_notes_of_a_corpus_file(self, label, tmp_path):
         path = tmp_path / "corpus.jsonl"
         path.write_text('{"text": ""}\n{"text": "Paris"}\n\n', encoding="utf-8")
         corpus = CorpusFile(path, skip_bad=True)
@@ -309,12 +311,12 @@ class TestStreaming:
         assert "blank lines skipped: 1" in corpus.notes.lines()
 
     @pytest.mark.parametrize("once", [iter, lambda corpus: (one for one in corpus)])
-    def test_refuses_what_can_be_read_once_only(self, label, tmp_path, once):
+    def test_label_corpus_refuses_an_iterator(self, label, tmp_path, once):
         with pytest.raises(TypeError, match=r"give a list or a CorpusFile, not an iterator"):
             label(once(make_corpus()))
         assert not (tmp_path / "store").exists()
 
-    def test_trusts_a_survey_that_was_made_before(self, label, whole, tmp_path):
+    def test_label_corpus_uses_a_scan_that_was_made_before(self, label, whole, tmp_path):
         corpus = WatchedCorpus(8)
         scan = scan_corpus(corpus)
         assert (scan.n_passages, scan.n_words) == (8, 16)
@@ -331,7 +333,9 @@ class TestStreaming:
             lambda corpus: [*corpus[:-1], make_passage("Rex", "barks")],
         ],
     )
-    def test_refuses_a_corpus_that_changes_between_the_readings(self, label, tmp_path, change):
+    def test_label_corpus_refuses_a_corpus_that_changes_between_readings(
+        self, label, tmp_path, change
+    ):
         class ChangingCorpus:
             def __init__(self):
                 self._readings = [make_corpus(), change(make_corpus())]
@@ -345,8 +349,8 @@ class TestStreaming:
             SoftLabelStore(tmp_path / "store")
 
 
-class TestGoingOn:
-    def test_goes_on_where_a_run_died(self, label, whole, tmp_path):
+class TestResuming:
+    def test_label_corpus_resumes_after_an_error_with_equal_bytes(self, label, whole, tmp_path):
         with pytest.raises(RuntimeError, match="the machine went away"):
             label(fail_at_passage=15)
         assert read_manifest(tmp_path / "store").n_labeled == 12
@@ -358,7 +362,7 @@ class TestGoingOn:
         assert read_manifest(tmp_path / "store").shards == read_manifest(whole).shards
 
     @pytest.mark.parametrize("missing", [[0], [1, 3], [0, 1, 2, 3]])
-    def test_asks_only_for_the_shards_that_are_missing(self, label, whole, missing):
+    def test_label_corpus_labels_only_the_missing_shards(self, label, whole, missing):
         # A cluster finishes shards in any order, so any of them may be missing.
         expected, manifest = contents(whole), read_manifest(whole)
         for shard in manifest.shards:
@@ -374,12 +378,12 @@ class TestGoingOn:
         assert contents(whole) == expected
         assert [shard.index for shard in read_manifest(whole).shards] == [0, 1, 2, 3]
 
-    def test_asks_nothing_where_all_is_there(self, label, lexicon_teacher):
+    def test_label_corpus_asks_nothing_of_a_finished_store(self, label, lexicon_teacher):
         label()
         again = label(teacher=lexicon_teacher(LEXICON, name="the same, moved"))
         assert again.asked == []
 
-    def test_goes_on_after_a_full_disk(self, label, whole, tmp_path, monkeypatch):
+    def test_label_corpus_resumes_after_a_full_disk(self, label, whole, tmp_path, monkeypatch):
         opened = Path.open
 
         def fill_up(path, *args, **options):
@@ -395,12 +399,12 @@ class TestGoingOn:
         label()
         assert contents(tmp_path / "store") == contents(whole)
 
-    def test_shards_that_were_cut_otherwise_are_refused(self, label):
+    def test_label_corpus_refuses_shards_cut_with_other_limits(self, label):
         label()
         with pytest.raises(StoreError, match=r"shard 0 holds 6 passages; expected 7"):
             label(limits=ShardLimits(passages=7))
 
-    def test_goes_on_with_a_gliner_too(self, tiny_gliner, tmp_path, monkeypatch):
+    def test_label_corpus_resumes_with_a_gliner(self, tiny_gliner, tmp_path, monkeypatch):
         corpus = make_corpus(8)
 
         def run(folder):
@@ -435,14 +439,14 @@ class TestFolders:
         return tmp_path / "store"
 
     @pytest.mark.usefixtures("half_done")
-    def test_another_teacher_is_refused(self, label, lexicon_teacher):
+    def test_label_corpus_refuses_a_store_of_another_teacher(self, label, lexicon_teacher):
         other = lexicon_teacher(LEXICON, name="other", fingerprint="0" * 64)
         message = r"from teacher lexicon \(f{12}\), not other \(0{12}\)"
         with pytest.raises(StoreError, match=message):
             label(teacher=other)
 
     @pytest.mark.usefixtures("half_done")
-    def test_another_corpus_is_refused(self, label):
+    def test_label_corpus_refuses_a_store_of_another_corpus(self, label):
         message = r"from corpus \w{12} of 20 passages, not \w{12} of 19;"
         with pytest.raises(StoreError, match=message):
             label(make_corpus(19))
@@ -464,17 +468,17 @@ class TestFolders:
             ),
         ],
     )
-    def test_another_policy_is_refused(self, label, policy, message):
+    def test_label_corpus_refuses_a_store_of_another_policy(self, label, policy, message):
         with pytest.raises(StoreError, match=message):
             label(policy=policy)
 
     @pytest.mark.usefixtures("half_done")
-    def test_another_score_code_is_refused(self, label):
+    def test_label_corpus_refuses_a_store_of_another_quantization(self, label):
         with pytest.raises(StoreError, match=r"from quantization compact, not uniform;"):
             label(quantizer=UNIFORM)
 
     @pytest.mark.parametrize("repair", [False, True])
-    def test_all_that_differs_is_named_and_nothing_is_changed(
+    def test_label_corpus_names_every_difference_and_changes_nothing(
         self, label, lexicon_teacher, half_done, repair
     ):
         before = {path: path.read_bytes() for path in half_done.rglob("*") if path.is_file()}
@@ -494,37 +498,39 @@ class TestFolders:
         assert other.asked == []
 
     @pytest.mark.parametrize("repair", [False, True])
-    def test_a_foreign_folder_is_refused_and_left_alone(self, label, tmp_path, repair):
+    def test_label_corpus_refuses_a_folder_with_other_files_and_leaves_it_alone(
+        self, label, tmp_path, repair
+    ):
         (tmp_path / "thesis.txt").write_text("years of work", encoding="utf-8")
         with pytest.raises(StoreError, match=r"is not empty"):
             label(folder=tmp_path, repair=repair)
         assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
     @pytest.mark.parametrize("parts", [["file"], ["file", "below"]])
-    def test_a_folder_that_is_a_file_is_named(self, label, tmp_path, parts):
+    def test_label_corpus_names_a_folder_that_is_a_file(self, label, tmp_path, parts):
         (tmp_path / "file").write_text("x", encoding="utf-8")
         with pytest.raises(StoreError, match=rf"{parts[-1]}: cannot be written: "):
             label(folder=tmp_path.joinpath(*parts))
 
-    def test_half_a_manifest_of_a_killed_run_does_not_block(self, label, tmp_path):
+    def test_label_corpus_accepts_half_a_manifest_of_a_killed_run(self, label, tmp_path):
         (tmp_path / "manifest.json.part").write_text("{", encoding="utf-8")
         label(folder=tmp_path)
         assert len(list(SoftLabelStore(tmp_path))) == 20
         assert not list(tmp_path.rglob("*.part"))
 
-    def test_half_a_shard_of_a_killed_run_does_not_block(self, label, half_done, whole):
+    def test_label_corpus_accepts_half_a_shard_of_a_killed_run(self, label, half_done, whole):
         (half_done / "data/shard-000001.parquet.part").write_bytes(b"PAR1")
         (half_done / "data/shard-000001.parquet").write_bytes(b"written, but not yet listed")
         label()
         assert contents(half_done) == contents(whole)
         assert not list(half_done.rglob("*.part"))
 
-    def test_a_broken_manifest_is_named(self, label, half_done):
+    def test_label_corpus_names_a_broken_manifest(self, label, half_done):
         (half_done / "manifest.json").write_text("{", encoding="utf-8")
         with pytest.raises(StoreError, match=r"manifest\.json: cannot be read"):
             label()
 
-    def test_the_manifest_is_plain_json(self, half_done):
+    def test_label_corpus_writes_a_manifest_in_plain_json(self, half_done):
         raw = json.loads((half_done / "manifest.json").read_text(encoding="utf-8"))
         assert raw["format_version"] == 3
         assert raw["n_passages"] == 20
@@ -543,7 +549,7 @@ def cut_off(path):
 
 
 class TestRepair:
-    def test_labels_again_what_is_broken_and_nothing_else(self, label, whole):
+    def test_label_corpus_repairs_broken_shards_and_nothing_else(self, label, whole):
         expected, records = contents(whole), read_manifest(whole).shards
         flip_a_byte(whole / records[0].file)
         (whole / records[2].file).unlink()
@@ -556,19 +562,19 @@ class TestRepair:
         assert find_faults(whole) == []
 
     @pytest.mark.parametrize("break_file", [cut_off, Path.unlink])
-    def test_is_named_where_it_is_needed(self, label, whole, break_file):
+    def test_label_corpus_recommends_repair_for_a_broken_store(self, label, whole, break_file):
         break_file(whole / "data/shard-000001.parquet")
         with pytest.raises(StoreError, match=r"shard-000001\.parquet: .*same command with --rep"):
             label(folder=whole)
 
-    def test_names_what_it_makes_again(self, label, whole, caplog):
+    def test_label_corpus_warns_about_each_file_it_repairs(self, label, whole, caplog):
         (whole / "data/shard-000001.parquet").unlink()
         label(folder=whole, repair=True)
         [message] = caplog.messages
         assert "shard-000001.parquet: is missing" in message
 
     @pytest.mark.parametrize("break_file", [Path.unlink, cut_off, flip_a_byte])
-    def test_of_a_manifest_asks_the_teacher_nothing(self, label, whole, break_file):
+    def test_label_corpus_repairs_a_manifest_without_the_teacher(self, label, whole, break_file):
         expected, records = contents(whole), read_manifest(whole).shards
         break_file(whole / "manifest.json")
         assert label(folder=whole, repair=True).asked == []
@@ -576,7 +582,7 @@ class TestRepair:
         assert read_manifest(whole).shards == records
         assert find_faults(whole) == []
 
-    def test_of_a_manifest_and_a_shard_asks_for_that_shard(self, label, whole):
+    def test_label_corpus_repairs_a_manifest_and_one_shard(self, label, whole):
         expected = contents(whole)
         (whole / "manifest.json").unlink()
         flip_a_byte(whole / "data/shard-000001.parquet")
@@ -584,7 +590,7 @@ class TestRepair:
         assert [words for words, _ in asked] == words_of(make_corpus()[6:12])
         assert contents(whole) == expected
 
-    def test_of_a_whole_store_changes_nothing(self, label, whole, caplog):
+    def test_label_corpus_repair_leaves_a_whole_store_as_it_is(self, label, whole, caplog):
         expected = contents(whole)
         assert label(folder=whole, repair=True).asked == []
         assert contents(whole) == expected
@@ -592,7 +598,7 @@ class TestRepair:
 
     @pytest.mark.parametrize("name", ["tokenizer.json", "subword_vectors.safetensors"])
     @pytest.mark.parametrize("break_file", [Path.unlink, flip_a_byte])
-    def test_makes_either_file_of_piece_vectors_again(
+    def test_label_corpus_repairs_either_file_of_subword_vectors(
         self, build_gliner, tmp_path, name, break_file
     ):
         def run(**options):
@@ -610,8 +616,10 @@ class TestRepair:
         assert listed == {"tokenizer.json", "subword_vectors.safetensors"}
 
 
-class TestPieceVectors:
-    def test_are_those_of_the_first_gliner(self, build_gliner, lexicon_teacher, tmp_path):
+class TestSubwordVectors:
+    def test_label_corpus_keeps_the_subword_vectors_of_the_first_teacher(
+        self, build_gliner, lexicon_teacher, tmp_path
+    ):
         first, second = (GLiNERTeacher(build_gliner("UniEncoderSpan", seed=n)) for n in (0, 1))
         vectors = {}
         for name, teacher in {
@@ -626,7 +634,7 @@ class TestPieceVectors:
         assert not (vectors["mean"].vectors == vectors["second"].vectors).all()
         assert vectors["lexicon"] is None
 
-    def test_can_be_left_out(self, build_gliner, tmp_path):
+    def test_label_corpus_leaves_subword_vectors_out_if_asked(self, build_gliner, tmp_path):
         teacher = GLiNERTeacher(build_gliner("UniEncoderSpan"))
         label_in_shards(
             make_corpus(2), teacher, tmp_path, policy=POLICY, keep_subword_vectors=False
@@ -646,7 +654,7 @@ class TestOddTeachers:
             (lambda probs: probs * np.nan, r".*every value in \[0, 1\]"),
         ],
     )
-    def test_an_answer_that_is_no_probabilities_is_named(
+    def test_label_corpus_refuses_answers_that_are_not_probabilities(
         self, lexicon_teacher, label, tmp_path, change, reason
     ):
         class OddTeacher(lexicon_teacher):
@@ -658,7 +666,7 @@ class TestOddTeachers:
             label(corpus, teacher=OddTeacher(LEXICON), policy=LabelPolicy())
         assert read_manifest(tmp_path / "store").shards == []
 
-    def test_an_answer_of_too_few_passages_is_named(self, lexicon_teacher, label):
+    def test_label_corpus_refuses_answers_for_too_few_passages(self, lexicon_teacher, label):
         class LazyTeacher(lexicon_teacher):
             def score_passages(self, passages, labels):
                 return super().score_passages(passages, labels)[:-1]
@@ -726,7 +734,7 @@ class TestKill:
         # The last has not yet listed what it has written.
         [(15, 0), (40, 0), (27, 60)],
     )
-    def test_leaves_a_store_that_the_same_command_finishes(
+    def test_label_corpus_resumes_after_a_kill(
         self, uninterrupted, tmp_path, n_asked, seconds_between_manifests
     ):
         corpus, store = uninterrupted / "corpus.json", tmp_path / "store"

@@ -30,7 +30,7 @@ def choose(policy, counts=COUNTS, own=(), n_passages=1, **options):
 
 
 class TestOwnAndNegatives:
-    def test_own_labels_come_first_then_others_each_once(self):
+    def test_choose_returns_own_labels_first_then_distinct_negatives(self):
         for seed in range(5):
             for own in ((), ("river",), ("person", "dog")):
                 policy = LabelPolicy(negatives=2, seed=seed)
@@ -40,20 +40,20 @@ class TestOwnAndNegatives:
                     assert len(negatives) == len(set(negatives)) == 2
                     assert set(negatives) <= set(COUNTS) - set(own)
 
-    def test_own_labels_alone_without_negatives(self):
+    def test_choose_returns_own_labels_alone_without_negatives(self):
         assert choose(LabelPolicy(), own=("dog", "unheard of")) == [("dog", "unheard of")]
         assert choose(LabelPolicy()) == [()]
 
-    def test_all_others_where_there_are_fewer(self):
+    def test_choose_returns_all_other_labels_if_there_are_too_few(self):
         for own in ((), ("river",), ("dog", "unheard of")):
             [asked] = choose(LabelPolicy(negatives=99), own=own)
             assert len(asked) == len(set(asked))
             assert set(asked) == set(COUNTS) | set(own)
 
-    def test_nothing_where_the_corpus_has_no_labels(self):
+    def test_choose_returns_nothing_for_a_corpus_without_labels(self):
         assert choose(LabelPolicy(negatives=3), counts={}) == [()]
 
-    def test_none_is_a_near_synonym_of_an_own_label(self):
+    def test_choose_returns_no_negative_that_overlaps_an_own_label(self):
         counts = dict.fromkeys(("toy company", "company", "firms", "car company", "city"), 5)
         for own, others in (
             (("toy company",), {"car company", "city"}),
@@ -67,7 +67,7 @@ class TestOwnAndNegatives:
                     assert set(asked[1:]) <= others
 
     @pytest.mark.parametrize("frequent", [10_000, 10**18])
-    def test_are_enough_though_one_label_is_far_more_frequent(self, frequent):
+    def test_choose_returns_enough_negatives_beside_a_very_frequent_label(self, frequent):
         counts = {"city": frequent, **{f"thing{number}": 1 for number in range(30)}}
         policy = LabelPolicy(negatives=20)
         for own in ((), ("city",)):
@@ -76,14 +76,14 @@ class TestOwnAndNegatives:
 
 
 class TestDistribution:
-    def test_weights_are_square_roots_of_frequencies(self):
+    def test_choose_weighs_labels_by_the_square_root_of_their_frequency(self):
         # 100 : 1 makes 10 : 1.
         counts = {"person": 100, "river": 1}
         drawn = Counter(choose(LabelPolicy(negatives=1), counts, n_passages=2000))
         assert drawn["person",] / drawn.total() == pytest.approx(10 / 11, abs=0.03)
 
     @pytest.mark.parametrize("misses", [0, 1, 20])
-    def test_is_that_of_drawing_without_replacement(self, misses):
+    def test_choose_has_the_distribution_of_sampling_without_replacement(self, misses):
         weights = {"person": 4, "river": 2, "dog": 1}
         counts = {label: weight**2 for label, weight in weights.items()}
         policy = LabelPolicy(negatives=3)
@@ -93,7 +93,7 @@ class TestDistribution:
             expected = weights[first] / 7 * weights[second] / rest
             assert drawn[first, second, third] / 4000 == pytest.approx(expected, abs=0.03)
 
-    def test_depends_on_the_seed_and_the_position_alone(self):
+    def test_choose_depends_on_the_seed_and_the_position_alone(self):
         policy = LabelPolicy(negatives=2, pool=POOL, from_pool=2, seed=1)
         expected = choose(policy, n_passages=20)
         assert len(set(expected)) > 10
@@ -108,14 +108,14 @@ class TestDistribution:
 
 
 class TestFixed:
-    def test_is_asked_of_every_passage_instead(self):
+    def test_choose_returns_fixed_labels_for_every_passage(self):
         policy = LabelPolicy(fixed=("dog", "city"))
         assert choose(policy, own=("river",), n_passages=3) == [("dog", "city")] * 3
         assert choose(policy, counts={}) == [("dog", "city")]
 
 
 class TestPool:
-    def test_own_labels_come_first_then_as_many_of_the_pool_each_once(self):
+    def test_choose_returns_own_labels_first_then_distinct_labels_of_the_pool(self):
         for wanted in (1, 3, 5):
             policy = LabelPolicy(pool=POOL, from_pool=wanted)
             for asked in choose(policy, own=("river", "city"), n_passages=50):
@@ -123,20 +123,20 @@ class TestPool:
                 assert len(asked) == len(set(asked)) == 2 + wanted
                 assert set(asked[2:]) <= set(POOL)
 
-    def test_all_of_the_pool_where_it_has_no_more(self):
+    def test_choose_returns_the_whole_pool_if_it_is_too_small(self):
         for wanted in (6, 99):
             [asked] = choose(LabelPolicy(pool=POOL, from_pool=wanted), own=("city", "dog"))
             assert asked[:2] == ("city", "dog")
             assert sorted(asked[2:]) == sorted({*POOL} - {"city"})
 
-    def test_comes_after_negatives_and_repeats_none(self):
+    def test_choose_returns_labels_of_the_pool_after_other_negatives(self):
         policy = LabelPolicy(negatives=3, pool=POOL, from_pool=4)
         for asked in choose(policy, own=("river",), n_passages=100):
             assert len(asked) == len(set(asked)) == 1 + 3 + 4
             assert set(asked[1:4]) <= set(COUNTS)
             assert set(asked[4:]) <= set(POOL)
 
-    def test_all_are_drawn_alike_whatever_the_corpus_has(self):
+    def test_choose_weighs_labels_of_the_pool_equally(self):
         policy = LabelPolicy(pool=POOL, from_pool=2)
         drawn = Counter(
             label
@@ -162,12 +162,12 @@ class TestSettings:
             ({"pool": ("city", "city"), "from_pool": 1}, r"pool holds the label 'city' twice"),
         ],
     )
-    def test_that_make_no_sense_are_refused(self, settings, message):
+    def test_label_policy_refuses_settings_that_contradict_each_other(self, settings, message):
         with pytest.raises(SettingsError, match=message):
             LabelPolicy(**settings)
 
     @pytest.mark.parametrize("policy", POLICIES)
-    def test_survive_json(self, policy):
+    def test_label_policy_survives_json(self, policy):
         raw = json.loads(json.dumps(policy.as_json()))
         assert raw == policy.as_json()
         again = LabelPolicy(**{**raw, "fixed": tuple(raw["fixed"]), "pool": tuple(raw["pool"])})
@@ -176,7 +176,7 @@ class TestSettings:
 
 
 class TestPrompts:
-    def test_have_descriptions_where_there_are_any(self):
+    def test_prompts_append_descriptions(self):
         policy = LabelPolicy(descriptions={"drug": "a medicine", "city": "a large town"})
         assert policy.prompts(("city", "dog", "drug")) == (
             "city: a large town",
@@ -185,10 +185,10 @@ class TestPrompts:
         )
         assert policy.prompts(()) == ()
 
-    def test_are_the_labels_without(self):
+    def test_prompts_are_the_labels_without_descriptions(self):
         assert LabelPolicy().prompts(["city", "dog"]) == ("city", "dog")
 
-    def test_do_not_change_what_is_drawn(self):
+    def test_descriptions_do_not_change_the_sampled_labels(self):
         described = LabelPolicy(negatives=2, descriptions=dict.fromkeys(COUNTS, "text"))
         expected = choose(LabelPolicy(negatives=2), n_passages=10)
         assert choose(described, n_passages=10) == expected

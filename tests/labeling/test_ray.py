@@ -215,7 +215,7 @@ def assert_same_store(folder, expected):
 
 
 class TestStore:
-    def test_of_a_gliner_is_the_one_that_this_process_makes(
+    def test_ray_workers_make_the_same_store_with_a_gliner(
         self, label_with_ray, gliner_folder, tmp_path
     ):
         make_teacher = partial(load_teachers, [str(gliner_folder)])
@@ -225,7 +225,9 @@ class TestStore:
         assert [shard.n_passages for shard in store.manifest.shards] == [SHARD_PASSAGES] * 10
         assert_same_store(tmp_path / "store", tmp_path / "whole")
 
-    def test_is_whole_though_a_worker_is_killed(self, label_with_ray, whole, notes, tmp_path):
+    def test_ray_workers_make_the_same_store_after_a_worker_is_killed(
+        self, label_with_ray, whole, notes, tmp_path
+    ):
         make_teacher = partial(LetterTeacher, notes, n_together=2, die_at="n14")
         label_with_ray(tmp_path / "store", make_teacher)
         assert_same_store(tmp_path / "store", whole)
@@ -237,8 +239,10 @@ class TestStore:
         assert asked == sorted([passage.words for passage in make_corpus()] + again)
 
 
-class TestGoingOn:
-    def test_with_what_this_process_left(self, label_with_ray, whole, notes, tmp_path):
+class TestResuming:
+    def test_ray_workers_resume_a_store_of_this_process(
+        self, label_with_ray, whole, notes, tmp_path
+    ):
         store, corpus = tmp_path / "store", make_corpus()
         with pytest.raises(RuntimeError, match="the machine went away"):
             label_in_shards(corpus, LetterTeacher(fail_at="n14"), store, policy=POLICY)
@@ -247,7 +251,9 @@ class TestGoingOn:
         assert asked_in(notes)[0] == sorted(passage.words for passage in corpus[12:])
         assert_same_store(store, whole)
 
-    def test_in_this_process_with_what_workers_left(self, label_with_ray, whole, notes, tmp_path):
+    def test_label_corpus_resumes_a_store_of_ray_workers(
+        self, label_with_ray, whole, notes, tmp_path
+    ):
         store, corpus = tmp_path / "store", make_corpus()
         message = r"^worker on \S+: RuntimeError: the machine went away$"
         with pytest.raises(TeacherError, match=message):
@@ -279,7 +285,7 @@ class TestErrors:
 
         return run
 
-    def test_another_teacher_is_named_with_its_machine(self, fails):
+    def test_ray_workers_name_another_teacher_and_its_machine(self, fails):
         fails(
             TeacherError,
             rf"^worker on {os.uname().nodename}: its teacher is other \(0{{12}}\), "
@@ -288,21 +294,21 @@ class TestErrors:
             partial(LetterTeacher, name="other", fingerprint="0" * 64),
         )
 
-    def test_a_teacher_that_does_not_load_is_named(self, fails):
+    def test_ray_workers_name_a_teacher_that_does_not_load(self, fails):
         message = r"^worker on \S+: FileNotFoundError: \[Errno 2\] .*: 'nowhere'$"
         fails(TeacherError, message, partial(open, "nowhere"))
 
-    def test_a_job_that_kills_its_worker_again_and_again_is_given_up(self, fails, notes):
+    def test_ray_workers_give_up_a_job_that_kills_every_worker(self, fails, notes):
         make_teacher = partial(LetterTeacher, notes, die_at="n14", dies_again=True)
         fails(DistillError, r"^the Ray cluster failed: [^\n]+$", make_teacher, max_retries=1)
         assert len(asked_in(notes)[1]) == 2
 
-    def test_a_corpus_that_changes_between_the_readings_is_named(self, fails):
+    def test_ray_workers_refuse_a_corpus_that_changes_between_readings(self, fails):
         message = r"^worker on \S+: the corpus changed while it was labeled;"
         fails(CorpusError, message, corpus=ChangingCorpus())
 
     @pytest.mark.parametrize("scheme", ["", "ray://"])
-    def test_an_address_where_nothing_listens_is_named(self, tmp_path, monkeypatch, scheme):
+    def test_ray_workers_name_an_address_where_nothing_listens(self, tmp_path, monkeypatch, scheme):
         monkeypatch.setattr(ray, "is_initialized", lambda: False)
         workers = RayWorkers(LetterTeacher, 1, f"{scheme}127.0.0.1:1")
         message = rf"^Ray cluster '{scheme}127\.0\.0\.1:1' cannot be reached: .*refused; "
@@ -316,17 +322,17 @@ class TestErrors:
 
 class TestSettings:
     @pytest.mark.parametrize("n_workers", [0, -1])
-    def test_no_workers_are_refused(self, n_workers):
+    def test_ray_workers_refuse_a_number_of_workers_below_one(self, n_workers):
         with pytest.raises(SettingsError, match=rf"^workers must be 1 or more; got {n_workers}$"):
             RayWorkers(LetterTeacher, n_workers)
 
-    def test_less_than_no_gpu_is_refused(self):
+    def test_ray_workers_refuse_a_negative_share_of_a_gpu(self):
         with pytest.raises(SettingsError, match=r"^GPUs per worker must be 0 or more; got -0\.5$"):
             RayWorkers(LetterTeacher, 1, gpus_per_worker=-0.5)
 
 
 class TestCommandLine:
-    def test_makes_the_store_that_it_makes_without_ray(
+    def test_label_command_makes_the_same_store_with_ray(
         self, run_cli, gliner_folder, tmp_path, monkeypatch
     ):
         monkeypatch.chdir(tmp_path)
@@ -360,7 +366,9 @@ class TestCommandLine:
             lambda: [pid for pid, (_, session) in processes().items() if session == process.pid]
         )
 
-    def test_says_what_to_install(self, run_cli, gliner_folder, tmp_path, monkeypatch):
+    def test_label_command_says_what_to_install_for_ray(
+        self, run_cli, gliner_folder, tmp_path, monkeypatch
+    ):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setitem(sys.modules, "ray", None)
         monkeypatch.delitem(sys.modules, "gliner_distill.labeling.ray")
@@ -393,13 +401,13 @@ class TestJobs:
         index=st.integers(0, 10**6),
         rows=st.lists(st.tuples(PASSAGES, ASKED), min_size=1, max_size=3),
     )
-    def test_come_back_from_json_as_they_were(self, index, rows):
+    def test_job_from_json_returns_the_job_that_was_written(self, index, rows):
         passages, labels = map(list, zip(*rows, strict=True))
         # Scores do not count when entities are compared, so both are looked at as plain values.
         job = ShardJob(index, passages, labels)
         assert asdict(job_from_json(job_to_json(job))) == asdict(job)
 
-    def test_come_back_with_other_scripts_and_odd_characters(self):
+    def test_job_from_json_returns_other_scripts_and_odd_characters(self):
         words = ("東京", "Ἀθῆναι", "e\u0301té", "👩‍👩‍👧", '"\\\n\0', "\ud83d")
         entities = (Entity(0, 1, "地名", 0.1), Entity(0, 2, "город", 1 / 3))
         job = ShardJob(7, [Passage(words, entities, ("人", "место"))], [("地名", "ville")])

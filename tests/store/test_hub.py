@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from gliner_distill.entities import Entity, LabeledPassage, Passage
+from gliner_distill.store.hub import data_set_card
 from gliner_distill.store.manifest import (
     Manifest,
     Shard,
@@ -27,7 +28,6 @@ from gliner_distill.store.store import SoftLabelStore
 from stand_in_hub import READER, WRITER, Client, StandInHub, running_hub
 
 IMPORTS = """
-from gliner_distill.hub import download_store, upload_store
 from gliner_distill.store.store import SoftLabelStore
 """
 REPOS = {
@@ -49,6 +49,16 @@ PASSAGES = [
     labeled("nothing here", ["city"]),
     labeled("no labels", []),
 ]
+
+
+def test_data_set_card_names_the_teacher_without_local_folders() -> None:
+    manifest = Manifest("/home/me/teachers/small + owner/large", "f" * 64, "c" * 64, {}, 1234, 5)
+    card = data_set_card(manifest)
+    assert "small + owner/large" in card
+    assert "/home/me" not in card
+    assert "1,234 passages" in card
+    assert 'data_files: "data/*.parquet"' in card
+    assert "{" not in card
 
 
 def write_store(folder: Path, items: Sequence[LabeledPassage]) -> None:
@@ -105,7 +115,7 @@ def push(folder: Path, repo_id: str = "me/store", more: str = "") -> str:
     return f"SoftLabelStore({str(folder)!r}).push_to_hub({repo_id!r}{more})"
 
 
-def test_pushed_store_comes_back_equal_online_offline_and_without_network(
+def test_from_hub_returns_a_pushed_store_online_offline_and_without_network(
     hub: StandInHub, client: Client, folder: Path
 ) -> None:
     assert client.call(push(folder)) == f"{hub.endpoint}/datasets/me/store"
@@ -116,7 +126,7 @@ def test_pushed_store_comes_back_equal_online_offline_and_without_network(
     assert client.unreachable().call(fetch) == fetched
 
 
-def test_push_uploads_the_files_of_the_store_and_no_others(
+def test_push_to_hub_uploads_the_files_of_the_store_and_no_others(
     hub: StandInHub, client: Client, folder: Path
 ) -> None:
     for name in (".lock", "manifest.json.part", "data/shard-000003.parquet.part", "notes.txt"):
@@ -129,7 +139,7 @@ def test_push_uploads_the_files_of_the_store_and_no_others(
 
 
 @pytest.mark.parametrize("by_xet", [False, True])
-def test_smaller_store_pushed_again_leaves_no_old_shards(
+def test_push_to_hub_of_a_smaller_store_leaves_no_old_shards(
     hub: StandInHub, client: Client, folder: Path, tmp_path: Path, by_xet: bool
 ) -> None:
     if by_xet:  # its commits, at least: the stand-in has no storage for its large files
@@ -145,7 +155,7 @@ def test_smaller_store_pushed_again_leaves_no_old_shards(
     assert same(SoftLabelStore(fetched), SoftLabelStore(tmp_path / "smaller"))
 
 
-def test_unchanged_store_pushed_again_makes_no_commit(
+def test_push_to_hub_of_an_unchanged_store_makes_no_commit(
     hub: StandInHub, client: Client, folder: Path
 ) -> None:
     url = client.call(push(folder))
@@ -154,14 +164,14 @@ def test_unchanged_store_pushed_again_makes_no_commit(
     assert commits == ["POST /api/datasets/me/store/commit/main"]
 
 
-def test_card_lets_datasets_find_the_shards(client: Client, folder: Path) -> None:
+def test_data_set_card_lets_datasets_find_the_shards(client: Client, folder: Path) -> None:
     client.call(push(folder))
     datasets = replace(client, imports="from datasets import load_dataset")
     words = datasets.call("load_dataset('me/store', split='train')['words'][:]")
     assert words == repr([list(item.passage.words) for item in PASSAGES])
 
 
-def test_private_store_is_seen_by_those_with_a_token(
+def test_push_to_hub_in_private_is_visible_with_a_token_only(
     hub: StandInHub, client: Client, folder: Path
 ) -> None:
     client.call(push(folder, "me/ours", ", private=True"))
@@ -173,7 +183,7 @@ def test_private_store_is_seen_by_those_with_a_token(
     assert "private" in message
 
 
-def test_private_push_to_a_public_data_set_uploads_nothing(
+def test_push_to_hub_in_private_refuses_a_public_data_set(
     hub: StandInHub, client: Client, folder: Path
 ) -> None:
     message = client.call(push(folder, "me/public", ", private=True"))
@@ -183,7 +193,7 @@ def test_private_push_to_a_public_data_set_uploads_nothing(
     assert hub.repos["datasets/me/public"] == REPOS["datasets/me/public"]
 
 
-def test_push_over_another_data_sets_parquet_files_uploads_nothing(
+def test_push_to_hub_refuses_to_replace_other_parquet_files(
     hub: StandInHub, client: Client, folder: Path
 ) -> None:
     theirs = {"data/train.parquet": b"PAR1", "README.md": b"years of work"}
@@ -202,7 +212,7 @@ def test_push_over_another_data_sets_parquet_files_uploads_nothing(
         (READER, ["may not write there", "HTTP 403", "write permission"]),
     ],
 )
-def test_refused_push_says_which_token_is_needed(
+def test_push_to_hub_says_which_token_is_needed(
     hub: StandInHub, client: Client, folder: Path, repo_id: str, token: str, said: list[str]
 ) -> None:
     message = client.with_settings(HF_TOKEN=token).call(push(folder, repo_id))
@@ -214,7 +224,7 @@ def test_refused_push_says_which_token_is_needed(
     assert hub.repos == REPOS
 
 
-def test_push_names_the_reason_where_a_single_file_is_refused(
+def test_push_to_hub_names_the_reason_if_one_file_is_refused(
     hub: StandInHub, client: Client, folder: Path
 ) -> None:
     hub.accepts_large_files = False
@@ -224,13 +234,13 @@ def test_push_names_the_reason_where_a_single_file_is_refused(
     assert "push again" in message
 
 
-def test_push_offline_is_an_error_that_names_the_setting(client: Client, folder: Path) -> None:
+def test_push_to_hub_names_the_setting_that_forbids_it(client: Client, folder: Path) -> None:
     message = client.with_settings(HF_HUB_OFFLINE="1").call(push(folder))
     assert message.startswith("HubError: data set me/store cannot be uploaded")
     assert "HF_HUB_OFFLINE forbids asking the hub; push again without it" in message
 
 
-def test_push_without_network_is_an_error_within_seconds(client: Client, folder: Path) -> None:
+def test_push_to_hub_without_network_fails_within_seconds(client: Client, folder: Path) -> None:
     assert "ConnectError" in client.unreachable().call(push(folder))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         mute = replace(client, endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -241,7 +251,7 @@ def test_push_without_network_is_an_error_within_seconds(client: Client, folder:
     assert "Timeout" in message
 
 
-def test_push_to_a_name_without_owner_is_an_error(client: Client, folder: Path) -> None:
+def test_push_to_hub_refuses_a_name_without_owner(client: Client, folder: Path) -> None:
     message = client.call(push(folder, "store"))
     assert message.startswith("HubError: 'store' ")
 
@@ -253,7 +263,7 @@ def test_push_to_a_name_without_owner_is_an_error(client: Client, folder: Path) 
         ("me/nothing", ["data set me/nothing is not on http", "HTTP 401", "check the name"]),
     ],
 )
-def test_from_hub_of_what_is_no_store_is_an_error(
+def test_from_hub_refuses_data_sets_that_are_not_stores(
     client: Client, repo_id: str, said: list[str]
 ) -> None:
     message = client.call(f"SoftLabelStore.from_hub({repo_id!r})")
@@ -263,7 +273,7 @@ def test_from_hub_of_what_is_no_store_is_an_error(
 
 
 @pytest.mark.parametrize("missing", ["manifest.json", shard_name(1)])
-def test_cached_store_that_is_not_whole_is_an_error_offline_and_mended_online(
+def test_from_hub_completes_a_cached_store_that_is_not_whole(
     client: Client, folder: Path, missing: str
 ) -> None:
     client.call(push(folder))

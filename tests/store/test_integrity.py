@@ -60,10 +60,12 @@ def size_of(path):
 
 
 class TestWholeStore:
-    def test_has_no_fault(self, store_folder):
+    def test_find_faults_returns_nothing_for_a_whole_store(self, store_folder):
         assert find_faults(store_folder) == []
 
-    def test_has_none_for_being_unfinished(self, tmp_path, make_store, mixed_passages):
+    def test_find_faults_returns_nothing_for_an_unfinished_store(
+        self, tmp_path, make_store, mixed_passages
+    ):
         make_store(tmp_path, mixed_passages, [3, 1], n_passages=7)
         assert find_faults(tmp_path) == []
         # What a killed run wrote last may not be listed yet: the next one writes it again.
@@ -71,7 +73,7 @@ class TestWholeStore:
         (tmp_path / "data" / "shard-000003.parquet.part").write_bytes(b"PAR1")
         assert find_faults(tmp_path) == []
 
-    def test_is_not_changed_by_looking(self, store_folder):
+    def test_find_faults_changes_no_file(self, store_folder):
         files = {path: path.read_bytes() for path in store_folder.rglob("*") if path.is_file()}
         flip_byte(store_folder / FIRST, 100)
         find_faults(store_folder)
@@ -82,17 +84,17 @@ class TestWholeStore:
 
 class TestBrokenShard:
     @pytest.mark.parametrize("n_left", [0, 1, 8, 1000, -1])
-    def test_that_is_cut_off(self, store_folder, n_left):
+    def test_find_faults_finds_a_shard_that_is_cut_off(self, store_folder, n_left):
         path = store_folder / FIRST
         before = size_of(path)
         path.write_bytes(path.read_bytes()[:n_left])
         assert_faults(store_folder, (FIRST, "cut off", f"{size_of(path)} bytes", before))
 
-    def test_with_a_byte_that_changed(self, store_folder):
+    def test_find_faults_finds_a_changed_byte_by_the_hash(self, store_folder):
         flip_byte(store_folder / SECOND, 100)
         assert_faults(store_folder, (SECOND, "SHA-256"))
 
-    def test_is_found_whichever_byte_changed(self, store_folder):
+    def test_find_faults_finds_a_change_of_any_byte(self, store_folder):
         path = store_folder / FIRST
         for position in range(0, path.stat().st_size, 13):
             bit = 1 << position % 8
@@ -102,34 +104,34 @@ class TestBrokenShard:
             flip_byte(path, position, bit)
         assert find_faults(store_folder) == []
 
-    def test_that_was_deleted(self, store_folder):
+    def test_find_faults_finds_a_deleted_shard(self, store_folder):
         (store_folder / SECOND).unlink()
         assert_faults(store_folder, (SECOND, "missing"))
 
-    def test_that_grew(self, store_folder):
+    def test_find_faults_finds_a_shard_that_grew(self, store_folder):
         path = store_folder / FIRST
         before = size_of(path)
         path.write_bytes(path.read_bytes() + b"more")
         assert_faults(store_folder, (FIRST, "grown", f"{size_of(path)} bytes", before))
 
-    def test_that_stands_there_twice(self, store_folder):
+    def test_find_faults_finds_a_shard_written_twice_into_its_file(self, store_folder):
         path = store_folder / FIRST
         before = size_of(path)
         path.write_bytes(path.read_bytes() * 2)
         assert_faults(store_folder, (FIRST, "grown", f"{size_of(path)} bytes", before))
 
-    def test_that_is_a_folder(self, store_folder):
+    def test_find_faults_finds_a_folder_in_place_of_a_shard(self, store_folder):
         (store_folder / FIRST).unlink()
         (store_folder / FIRST).mkdir()
         assert_faults(store_folder, (FIRST, "Is a directory"))
 
-    def test_that_is_no_parquet_file(self, store_folder):
+    def test_find_faults_finds_a_shard_that_is_not_parquet(self, store_folder):
         before = size_of(store_folder / FIRST)
         (store_folder / FIRST).write_text("<html>not found</html>", encoding="utf-8")
         assert_faults(store_folder, (FIRST, "cut off", "22 bytes", before))
 
 
-class TestStranger:
+class TestForeignShard:
     @pytest.mark.parametrize(
         ("change", "fact"),
         [
@@ -138,33 +140,33 @@ class TestStranger:
             ({"corpus_fingerprint": "0" * 64}, "corpus or label policy"),
         ],
     )
-    def test_of_another_store(
+    def test_find_faults_names_the_origin_of_a_shard_of_another_store(
         self, store_folder, tmp_path, make_store, mixed_passages, change, fact
     ):
         make_store(tmp_path / "other", mixed_passages, [3, 1], **change)
         shutil.copy(tmp_path / "other" / SECOND, store_folder / SECOND)
         assert_faults(store_folder, (SECOND, "another store", fact, "teacher is lexicon"))
 
-    def test_of_another_place(self, store_folder):
+    def test_find_faults_finds_shards_that_were_swapped(self, store_folder):
         first, second = (store_folder / name for name in (FIRST, SECOND))
         first_content = first.read_bytes()
         first.write_bytes(second.read_bytes())
         second.write_bytes(first_content)
         assert_faults(store_folder, (FIRST, "shard 1", "not 0"), (SECOND, "shard 0", "not 1"))
 
-    def test_of_another_kind(self, store_folder):
+    def test_find_faults_finds_another_parquet_file_in_place_of_a_shard(self, store_folder):
         pq.write_table(pa.table({"words": [["some", "words"]]}), store_folder / FIRST)
         assert_faults(store_folder, (FIRST, "Parquet", "not a shard"))
 
 
 class TestBrokenManifest:
-    def test_with_a_digit_that_changed(self, store_folder):
+    def test_find_faults_finds_a_changed_digit_in_the_manifest(self, store_folder):
         path = store_folder / MANIFEST
         text = path.read_text(encoding="utf-8")
         path.write_text(text.replace('"n_words": 11', '"n_words": 17'), encoding="utf-8")
         assert_faults(store_folder, (MANIFEST, "checksum", "--repair"))
 
-    def test_of_a_later_version(self, store_folder):
+    def test_find_faults_finds_a_manifest_of_a_later_version(self, store_folder):
         path = store_folder / MANIFEST
         text = path.read_text(encoding="utf-8")
         assert '"format_version": 3' in text
@@ -172,12 +174,12 @@ class TestBrokenManifest:
         path.write_text(text, encoding="utf-8")
         assert_faults(store_folder, (MANIFEST, "format version 4", "reads 3", "upgrade"))
 
-    def test_that_is_cut_off(self, store_folder):
+    def test_find_faults_finds_a_manifest_that_is_cut_off(self, store_folder):
         path = store_folder / MANIFEST
         path.write_bytes(path.read_bytes()[:30])
         assert_faults(store_folder, (MANIFEST, "line 3 column 2", "--repair"))
 
-    def test_that_is_lost_leaves_nothing_to_compare_with(self, store_folder):
+    def test_find_faults_needs_a_manifest(self, store_folder):
         (store_folder / MANIFEST).unlink()
         for folder in (store_folder, store_folder / FIRST):
             with pytest.raises(StoreError, match=f"^{folder}: {MANIFEST} is missing"):
@@ -185,7 +187,7 @@ class TestBrokenManifest:
 
 
 class TestOtherFiles:
-    def test_that_nobody_listed(self, store_folder):
+    def test_find_faults_finds_unlisted_parquet_files(self, store_folder):
         shutil.copy(store_folder / SECOND, store_folder / "data" / "copy.parquet")
         shutil.copy(store_folder / SECOND, store_folder / shard_name(2))
         assert_faults(
@@ -194,12 +196,12 @@ class TestOtherFiles:
             (shard_name(2), "not in the manifest", "remove"),
         )
 
-    def test_that_nobody_reads_are_no_fault(self, store_folder):
+    def test_find_faults_ignores_files_that_nobody_reads(self, store_folder):
         for name in ("README.md", "notes.parquet", "data/notes.txt", ".lock"):
             (store_folder / name).write_text("hello", encoding="utf-8")
         assert find_faults(store_folder) == []
 
-    def test_that_are_broken(self, store_folder):
+    def test_find_faults_finds_other_files_that_are_broken(self, store_folder):
         flip_byte(store_folder / VECTORS, 1000)
         assert_faults(store_folder, (VECTORS, "SHA-256"))
         (store_folder / VECTORS).write_bytes(b"0" * 1234)
@@ -211,7 +213,7 @@ class TestOtherFiles:
         assert_faults(store_folder, (VECTORS, "missing"))
 
 
-def test_all_faults_are_found_at_once(store_folder):
+def test_find_faults_finds_all_faults_at_once(store_folder):
     (store_folder / FIRST).unlink()
     flip_byte(store_folder / SECOND, 100)
     (store_folder / VECTORS).unlink()
@@ -225,7 +227,7 @@ def test_all_faults_are_found_at_once(store_folder):
     )
 
 
-def test_a_size_alone_tells_what_is_missing_or_longer_or_shorter(store_folder):
+def test_find_size_problem_finds_missing_files_and_other_sizes(store_folder):
     [vectors] = read_manifest(store_folder).other_files
     assert find_size_problem(store_folder, vectors) is None
     (store_folder / VECTORS).write_bytes(b"0" * 12_345)
@@ -237,21 +239,25 @@ def test_a_size_alone_tells_what_is_missing_or_longer_or_shorter(store_folder):
 
 
 class TestRecovery:
-    def test_of_all_shards_equals_what_the_lost_manifest_said(self, store_folder):
+    def test_recover_shards_equals_the_records_of_the_lost_manifest(self, store_folder):
         manifest = read_manifest(store_folder)
         (store_folder / MANIFEST).unlink()
         expected = replace(manifest, shards=[])
         assert recover_shards(store_folder, expected) == manifest.shards
         assert expected.shards == []
 
-    def test_of_shards_with_several_teachers(self, tmp_path, make_store, mixed_passages):
+    def test_recover_shards_keeps_shards_of_several_teachers(
+        self, tmp_path, make_store, mixed_passages
+    ):
         items = [
             replace(item, individual_probs=(item.probs, item.probs)) for item in mixed_passages
         ]
         manifest = make_store(tmp_path, items, [1, 1, 2], individual_teachers=["large", "small"])
         assert recover_shards(tmp_path, manifest) == manifest.shards
 
-    def test_makes_a_store_that_can_be_read(self, store_folder, mixed_passages, comparable):
+    def test_recover_shards_makes_a_store_that_can_be_read(
+        self, store_folder, mixed_passages, comparable
+    ):
         manifest = read_manifest(store_folder)
         (store_folder / MANIFEST).unlink()
         manifest.shards = recover_shards(store_folder, manifest)
@@ -260,12 +266,12 @@ class TestRecovery:
         read = SoftLabelStore(store_folder)
         assert comparable(read, COMPACT) == comparable(mixed_passages, COMPACT)
 
-    def test_leaves_out_a_shard_with_a_byte_that_changed(self, store_folder):
+    def test_recover_shards_leaves_out_a_shard_with_a_changed_byte(self, store_folder):
         manifest = read_manifest(store_folder)
         flip_byte(store_folder / FIRST, 100)
         assert recover_shards(store_folder, manifest) == manifest.shards[1:]
 
-    def test_takes_no_shard_that_reads_otherwise_whichever_byte_changed(
+    def test_recover_shards_keeps_no_shard_that_reads_differently(
         self, store_folder, mixed_passages, comparable
     ):
         manifest, path = read_manifest(store_folder), store_folder / FIRST
@@ -290,12 +296,14 @@ class TestRecovery:
         assert 0 < kept < len(places) / 2
 
     @pytest.mark.parametrize("content", [b"", b"PAR1", b"no Parquet at all"])
-    def test_leaves_out_what_is_no_parquet_file(self, store_folder, content):
+    def test_recover_shards_leaves_out_files_that_are_not_parquet(self, store_folder, content):
         manifest = read_manifest(store_folder)
         (store_folder / SECOND).write_bytes(content)
         assert recover_shards(store_folder, manifest) == manifest.shards[:1]
 
-    def test_leaves_out_strangers(self, store_folder, tmp_path, make_store, mixed_passages):
+    def test_recover_shards_leaves_out_shards_of_other_stores_and_places(
+        self, store_folder, tmp_path, make_store, mixed_passages
+    ):
         manifest = read_manifest(store_folder)
         make_store(tmp_path / "other", mixed_passages, [1] * 4, teacher_fingerprint="0" * 64)
         for index in (2, 3):
@@ -305,7 +313,7 @@ class TestRecovery:
         (store_folder / shard_name(6)).mkdir()
         assert recover_shards(store_folder, manifest) == manifest.shards
 
-    def test_leaves_out_what_has_a_shards_metadata_but_other_columns(self, store_folder):
+    def test_recover_shards_leaves_out_shards_with_other_columns_or_counts(self, store_folder):
         manifest = read_manifest(store_folder)
         table = pq.read_table(store_folder / SECOND)
         for changed in (
@@ -320,16 +328,18 @@ class TestRecovery:
         found = recover_shards(store_folder, manifest)
         assert [shard.n_passages for shard in found] == [3, 1]
 
-    def test_of_a_folder_without_shards_is_empty(self, tmp_path, store_folder):
+    def test_recover_shards_returns_nothing_for_a_folder_without_shards(
+        self, tmp_path, store_folder
+    ):
         assert recover_shards(tmp_path, read_manifest(store_folder)) == []
 
 
 class TestOtherOrigin:
-    def test_is_none_in_a_store_of_the_same_things(self, store_folder):
+    def test_find_other_origin_returns_none_for_our_own_shards(self, store_folder):
         (store_folder / FIRST).write_bytes(b"")
         assert find_other_origin(store_folder, read_manifest(store_folder)) is None
 
-    def test_is_told_where_one_shard_can_be_read(self, store_folder):
+    def test_find_other_origin_returns_the_origin_of_a_readable_shard(self, store_folder):
         manifest = read_manifest(store_folder)
         (store_folder / FIRST).write_bytes(b"")
         expected = replace(manifest, teacher="larger", teacher_fingerprint="0" * 64)

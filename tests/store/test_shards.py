@@ -53,7 +53,9 @@ def spoil_column(content, column):
 
 class TestRoundTrip:
     @both_quantizers
-    def test_keeps_all_but_a_little_of_the_probabilities(self, mixed_passages, quantizer):
+    def test_decode_shard_returns_the_passages_with_quantized_probabilities(
+        self, mixed_passages, quantizer
+    ):
         read = list(decode_shard(encode_shard(mixed_passages, quantizer, ORIGIN), quantizer))
         assert len(read) == 4
         for found, expected in zip(read, mixed_passages, strict=True):
@@ -65,33 +67,35 @@ class TestRoundTrip:
             )
 
     @both_quantizers
-    def test_keeps_what_each_of_several_teachers_said(self, mixed_passages, comparable, quantizer):
+    def test_decode_shard_returns_individual_probabilities(
+        self, mixed_passages, comparable, quantizer
+    ):
         items = of_two_teachers(mixed_passages)
         read = list(decode_shard(encode_shard(items, quantizer, ORIGIN), quantizer))
         assert comparable(read, quantizer) == comparable(items, quantizer)
         assert [len(item.individual_probs) for item in read] == [2, 2, 2, 2]
 
-    def test_keeps_a_passage_without_words(self):
+    def test_decode_shard_returns_a_passage_without_words(self):
         item = LabeledPassage(Passage(()), ("city",), np.zeros((0, 1, 3), dtype=np.float32))
         [found] = decode_shard(encode_shard([item], UNIFORM, ORIGIN), UNIFORM)
         assert (found.passage, found.labels) == (item.passage, item.labels)
         assert found.probs.shape == (0, 1, 3)
 
-    def test_keeps_a_shard_without_passages(self):
+    def test_decode_shard_returns_nothing_for_a_shard_without_passages(self):
         assert list(decode_shard(encode_shard([], UNIFORM, ORIGIN), UNIFORM)) == []
 
-    def test_of_more_than_ten_teachers_keeps_their_order(self):
+    def test_decode_shard_keeps_the_order_of_more_than_ten_teachers(self):
         each = tuple(np.full((1, 1, 3), number / 16, dtype=np.float32) for number in range(12))
         item = LabeledPassage(Passage(("word",)), ("city",), each[6], each)
         [found] = decode_shard(encode_shard([item], UNIFORM, ORIGIN), UNIFORM)
         assert [int(probs[0, 0, 0] * 16) for probs in found.individual_probs] == list(range(12))
 
 
-def test_the_same_passages_are_the_same_bytes(mixed_passages):
+def test_encode_shard_gives_equal_bytes_for_equal_passages(mixed_passages):
     assert len({encode_shard(mixed_passages, COMPACT, ORIGIN) for _ in range(3)}) == 1
 
 
-def test_a_packed_shard_is_counted(mixed_passages):
+def test_pack_shard_counts_passages_words_and_pairs(mixed_passages):
     shard, content = pack_shard(mixed_passages, COMPACT, ORIGIN)
     assert content == encode_shard(mixed_passages, COMPACT, ORIGIN)
     assert (shard.file, shard.index) == ("data/shard-000007.parquet", 7)
@@ -101,7 +105,7 @@ def test_a_packed_shard_is_counted(mixed_passages):
     assert shard.sha256 == hashlib.sha256(content).hexdigest()
 
 
-def test_columns_are_those_that_are_documented(mixed_passages):
+def test_encode_shard_writes_the_documented_columns(mixed_passages):
     strings, span = pa.list_(pa.string()), {"start": pa.int32(), "end": pa.int32()}
     documented = {
         **{"words": strings, "labels": strings},
@@ -113,10 +117,10 @@ def test_columns_are_those_that_are_documented(mixed_passages):
 
 
 class TestOrigin:
-    def test_is_read_back(self, mixed_passages):
+    def test_read_origin_returns_the_origin_that_was_written(self, mixed_passages):
         assert read_origin(opened(encode_shard(mixed_passages, UNIFORM, ORIGIN))) == ORIGIN
 
-    def test_of_a_teacher_with_any_name_is_read_back(self):
+    def test_read_origin_returns_any_name_of_a_teacher(self):
         origin = ShardOrigin("b" * 64, 'mean of "Zoë" and 東京\n', 0)
         assert read_origin(opened(encode_shard([], UNIFORM, origin))) == origin
 
@@ -133,7 +137,7 @@ class TestOrigin:
             {"gliner_distill": '{"store": "a", "teacher": "b", "index": 0, "more": 1}'},
         ],
     )
-    def test_is_none_where_the_metadata_do_not_say(self, metadata):
+    def test_read_origin_returns_none_without_metadata(self, metadata):
         sink = pa.BufferOutputStream()
         schema = pa.schema([("scores", pa.binary())], metadata=metadata)
         pq.write_table(pa.table({"scores": [b""]}, schema=schema), sink)
@@ -142,7 +146,7 @@ class TestOrigin:
 
 class TestOneRow:
     @both_quantizers
-    def test_is_read_without_the_others(self, mixed_passages, comparable, quantizer):
+    def test_read_row_returns_one_passage(self, mixed_passages, comparable, quantizer):
         items = of_two_teachers(mixed_passages)
         shard = opened(encode_shard(items, quantizer, ORIGIN))
         read = [read_row(shard, row, quantizer) for row in (3, 0, 2, 1)]
@@ -151,25 +155,25 @@ class TestOneRow:
         )
 
     @both_quantizers
-    def test_gives_its_scores_alone(self, mixed_passages, quantizer):
+    def test_read_scores_returns_the_scores_of_one_passage(self, mixed_passages, quantizer):
         shard = opened(encode_shard(mixed_passages, quantizer, ORIGIN))
         for row, item in enumerate(mixed_passages):
             found = read_scores(shard, row, quantizer)
             np.testing.assert_array_equal(found, quantizer.decode(quantizer.encode(item.probs)))
 
-    def test_without_words_does_not_say_how_many_labels(self):
+    def test_read_scores_has_no_labels_for_a_passage_without_words(self):
         item = LabeledPassage(Passage(()), ("city",), np.zeros((0, 1, 3), dtype=np.float32))
         shard = opened(encode_shard([item], UNIFORM, ORIGIN))
         assert read_scores(shard, 0, UNIFORM).shape == (0, 0, 3)
 
-    def test_beyond_the_last_is_an_error(self, mixed_passages):
+    def test_read_row_refuses_a_row_beyond_the_last(self, mixed_passages):
         shard = opened(encode_shard(mixed_passages, UNIFORM, ORIGIN))
         for read in (read_row, read_scores):
             with pytest.raises(ValueError, match="not enough values"):
                 read(shard, 4, UNIFORM)
 
     @pytest.mark.parametrize("column", ["words", "labels", "scores_0", "scores_1"])
-    def test_gives_its_scores_where_another_column_is_broken(self, mixed_passages, column):
+    def test_read_scores_ignores_a_broken_page_of_another_column(self, mixed_passages, column):
         content = encode_shard(of_two_teachers(mixed_passages), COMPACT, ORIGIN)
         shard = opened(spoil_column(content, column))
         with pytest.raises(OSError, match="CRC checksum verification failed"):
@@ -178,26 +182,26 @@ class TestOneRow:
         np.testing.assert_array_equal(read_scores(shard, 0, COMPACT), whole.probs)
 
     @pytest.mark.parametrize("column", ["scores", "n_words"])
-    def test_gives_no_scores_where_their_column_is_broken(self, mixed_passages, column):
+    def test_read_scores_refuses_a_broken_page_of_scores(self, mixed_passages, column):
         shard = opened(spoil_column(encode_shard(mixed_passages, COMPACT, ORIGIN), column))
         with pytest.raises(OSError, match="CRC checksum verification failed"):
             read_scores(shard, 0, COMPACT)
 
 
-class TestWhatIsNoShard:
+class TestBrokenShard:
     @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" * 10, b'{"words": []}' * 10])
-    def test_no_parquet_file(self, content):
+    def test_decode_shard_refuses_bytes_that_are_not_parquet(self, content):
         with pytest.raises(ValueError, match="Parquet"):
             list(decode_shard(content, UNIFORM))
         with pytest.raises(ValueError, match="Parquet"):
             opened(content)
 
-    def test_a_column_is_missing(self):
+    def test_decode_shard_refuses_a_missing_column(self):
         with pytest.raises(KeyError, match="entities"):
             self.decode(words=[["a"]], labels=[["city"]], scores=[bytes(3)])
 
     @pytest.mark.parametrize("n_bytes", [0, 2, 4, 6])
-    def test_scores_do_not_fit_words_and_labels(self, n_bytes):
+    def test_decode_shard_refuses_scores_that_do_not_fit_words_and_labels(self, n_bytes):
         with pytest.raises(ValueError, match="reshape"):
             self.decode(words=[["a"]], labels=[["city"]], entities=[[]], scores=[bytes(n_bytes)])
 

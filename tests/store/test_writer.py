@@ -87,7 +87,9 @@ def change_text(path, old, new):
 
 
 class TestNewStore:
-    def test_is_made_where_there_is_no_folder(self, tmp_path, packed, mixed_passages, comparable):
+    def test_open_writer_creates_a_store_and_its_folders(
+        self, tmp_path, packed, mixed_passages, comparable
+    ):
         folder = tmp_path / "some" / "where"
         with open_writer(folder, new_manifest()) as writer:
             for shard, content in packed:
@@ -101,24 +103,24 @@ class TestNewStore:
         read = SoftLabelStore(folder)
         assert comparable(read, COMPACT) == comparable(mixed_passages, COMPACT)
 
-    def test_has_a_manifest_before_it_has_a_shard(self, tmp_path):
+    def test_open_writer_writes_a_manifest_before_the_first_shard(self, tmp_path):
         with open_writer(tmp_path, new_manifest()):
             assert read_manifest(tmp_path) == new_manifest()
 
-    def test_takes_shards_in_any_order(self, tmp_path, packed, mixed_passages, comparable):
+    def test_add_takes_shards_in_any_order(self, tmp_path, packed, mixed_passages, comparable):
         with open_writer(tmp_path, new_manifest()) as writer:
             for shard in reversed(packed):
                 writer.add(*shard)
         read = SoftLabelStore(tmp_path)
         assert comparable(read, COMPACT) == comparable(mixed_passages, COMPACT)
 
-    def test_is_no_surprise_to_repair(self, tmp_path, packed, caplog):
+    def test_open_writer_repairs_a_folder_that_is_new(self, tmp_path, packed, caplog):
         with open_writer(tmp_path, new_manifest(), repair=True) as writer:
             writer.add(*packed[0])
         assert read_manifest(tmp_path).n_labeled == 3
         assert caplog.records == []
 
-    def test_keeps_other_files_once_each(self, tmp_path):
+    def test_add_file_lists_a_file_once(self, tmp_path):
         with open_writer(tmp_path, new_manifest()) as writer:
             assert not writer.has_file(VECTORS)
             for content in (b"old", b"vectors"):
@@ -131,8 +133,10 @@ class TestNewStore:
         assert find_faults(tmp_path) == []
 
 
-class TestGoingOn:
-    def test_keeps_what_is_there(self, tmp_path, packed, mixed_passages, comparable):
+class TestResuming:
+    def test_open_writer_resumes_with_the_shards_that_are_there(
+        self, tmp_path, packed, mixed_passages, comparable
+    ):
         for shard, content in packed:
             with open_writer(tmp_path, new_manifest()) as writer:
                 assert writer.manifest.n_labeled == 3 * shard.index
@@ -140,7 +144,7 @@ class TestGoingOn:
         read = SoftLabelStore(tmp_path)
         assert comparable(read, COMPACT) == comparable(mixed_passages, COMPACT)
 
-    def test_writes_anew_what_the_manifest_does_not_list(self, store_folder, packed):
+    def test_add_overwrites_a_shard_that_is_not_listed(self, store_folder, packed):
         manifest = read_manifest(store_folder)
         write_manifest(store_folder, replace(manifest, shards=manifest.shards[:1]))
         (store_folder / SECOND).write_bytes(b"half of it")
@@ -148,7 +152,7 @@ class TestGoingOn:
             writer.add(*packed[1])
         assert find_faults(store_folder) == []
 
-    def test_says_where_the_last_shard_was_made(self, tmp_path, packed, monkeypatch):
+    def test_add_records_the_machine_of_the_last_shard(self, tmp_path, packed, monkeypatch):
         for shard, machine in zip(packed, ("toaster", "kettle"), strict=True):
             monkeypatch.setattr(platform, "machine", lambda machine=machine: machine)
             with open_writer(tmp_path, new_manifest()) as writer:
@@ -158,7 +162,7 @@ class TestGoingOn:
             pass
         assert read_manifest(tmp_path).machine == "kettle"
 
-    def test_goes_on_after_a_kill_in_the_very_first_write(self, tmp_path, packed):
+    def test_open_writer_resumes_after_a_kill_in_the_first_write(self, tmp_path, packed):
         (tmp_path / ".lock").touch()
         (tmp_path / "manifest.json.part").write_text('{"teacher": "lex', encoding="utf-8")
         with open_writer(tmp_path, new_manifest()) as writer:
@@ -167,7 +171,7 @@ class TestGoingOn:
         assert not (tmp_path / "manifest.json.part").exists()
 
     @pytest.mark.parametrize("stop", [RuntimeError("the machine went away"), KeyboardInterrupt()])
-    def test_saves_what_was_added_before_an_exception(self, tmp_path, packed, stop):
+    def test_open_writer_saves_the_shards_added_before_an_exception(self, tmp_path, packed, stop):
         def write():
             with open_writer(tmp_path, new_manifest()) as writer:
                 for shard in packed:
@@ -180,7 +184,7 @@ class TestGoingOn:
         assert read_manifest(tmp_path).n_labeled == 4
         assert find_faults(tmp_path) == []
 
-    def test_what_stopped_the_work_is_raised_though_nothing_can_be_saved(self, tmp_path):
+    def test_open_writer_raises_the_first_error_if_saving_fails_too(self, tmp_path):
         folder, stop = tmp_path / "store", RuntimeError("the machine went away")
 
         def write():
@@ -195,9 +199,7 @@ class TestGoingOn:
 
 
 class TestManifestOnDisk:
-    def test_is_written_at_most_once_a_second_and_whole_at_the_end(
-        self, tmp_path, mixed_passages, clock
-    ):
+    def test_add_writes_the_manifest_at_most_once_per_second(self, tmp_path, mixed_passages, clock):
         seen = []
         with open_writer(tmp_path, new_manifest(n_passages=40, n_words=110)) as writer:
             for index in range(10):
@@ -209,7 +211,9 @@ class TestManifestOnDisk:
         assert len(read_manifest(tmp_path).shards) == 10
         assert len(SoftLabelStore(tmp_path)) == 40
 
-    def test_is_seldom_written_when_shards_come_fast(self, tmp_path, mixed_passages, monkeypatch):
+    def test_add_seldom_writes_the_manifest_when_shards_come_fast(
+        self, tmp_path, mixed_passages, monkeypatch
+    ):
         written = []
 
         def count(folder, manifest):
@@ -226,7 +230,7 @@ class TestManifestOnDisk:
         assert len(written) <= 2 + (time.monotonic() - began)
         assert find_faults(tmp_path) == []
 
-    def test_counts_the_seconds_of_all_runs(self, tmp_path, mixed_passages, clock):
+    def test_add_counts_the_seconds_of_all_runs(self, tmp_path, mixed_passages, clock):
         with open_writer(tmp_path, new_manifest()) as writer:
             writer.add(*pack(0, mixed_passages[:2]))
             before = writer.manifest.seconds
@@ -263,40 +267,40 @@ class TestRefusal:
         return message
 
     @pytest.mark.parametrize("name", ["notes.txt", "data/passages.parquet", "data/a/b", ".git/x"])
-    def test_of_a_folder_with_something_else(self, tmp_path, name):
+    def test_open_writer_refuses_a_folder_with_other_files(self, tmp_path, name):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("mine", encoding="utf-8")
         assert self.refusal(tmp_path).startswith(f"{tmp_path}: is not empty")
 
     @pytest.mark.parametrize("text", ['{"name": "an app", "icons": []}', "[]"])
-    def test_of_a_folder_with_another_kind_of_manifest(self, tmp_path, text):
+    def test_open_writer_refuses_another_kind_of_manifest(self, tmp_path, text):
         (tmp_path / "manifest.json").write_text(text, encoding="utf-8")
         message = self.refusal(tmp_path)
         assert message.startswith(f"{tmp_path}/manifest.json: ")
         assert "format version None" in message
 
     @pytest.mark.parametrize("version", [2, 4])
-    def test_of_a_store_of_another_version(self, store_folder, version):
+    def test_open_writer_refuses_a_store_of_another_version(self, store_folder, version):
         path = store_folder / "manifest.json"
         change_text(path, '"format_version": 3', f'"format_version": {version}')
         with pytest.raises(FormatVersionError) as error:
             read_manifest(store_folder)
         assert self.refusal(store_folder) == str(error.value)
 
-    def test_of_a_store_of_another_teacher(self, store_folder):
+    def test_open_writer_refuses_a_store_of_another_teacher(self, store_folder):
         other = new_manifest(teacher="larger", teacher_fingerprint="0" * 64)
         message = self.refusal(store_folder, other, lock=True)
         assert message.startswith(f"{store_folder}: ")
         assert "teacher lexicon (ffffffffffff), not larger (000000000000)" in message
 
-    def test_of_a_file(self, tmp_path):
+    def test_open_writer_refuses_a_file_as_folder(self, tmp_path):
         path = tmp_path / "file"
         path.write_text("mine", encoding="utf-8")
         assert self.refusal(path) == f"{path}: cannot be written: File exists"
         assert self.refusal(path / "in") == f"{path / 'in'}: cannot be written: Not a directory"
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-    def test_of_a_folder_without_permission(self, tmp_path):
+    def test_open_writer_refuses_a_folder_without_permission(self, tmp_path):
         tmp_path.chmod(0o500)
         assert self.refusal(tmp_path) == f"{tmp_path}: cannot be written: Permission denied"
 
@@ -317,7 +321,7 @@ with open_writer(folder, manifest) as writer:
 class TestOneWriter:
     BUSY = "another process is labeling into it"
 
-    def test_refuses_a_second_in_another_process_until_it_is_gone(self, tmp_path, packed):
+    def test_open_writer_refuses_a_store_that_another_process_writes(self, tmp_path, packed):
         task = pickle.dumps((new_manifest(), packed[0], tmp_path))
         command = [sys.executable, "-c", HOLDING, str(len(task))]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -342,7 +346,7 @@ class TestOneWriter:
             writer.add(*packed[1])
         assert len(SoftLabelStore(tmp_path)) == 4
 
-    def test_refuses_a_second_in_the_same_process(self, tmp_path, packed):
+    def test_open_writer_refuses_a_second_writer_in_the_same_process(self, tmp_path, packed):
         with open_writer(tmp_path, new_manifest()) as writer:
             with pytest.raises(StoreError) as error, open_writer(tmp_path, new_manifest()):
                 pytest.fail("it was opened")
@@ -351,12 +355,12 @@ class TestOneWriter:
         with open_writer(tmp_path, new_manifest()) as writer:
             assert writer.manifest.n_labeled == 3
 
-    def test_lets_others_read_what_is_there(self, store_folder):
+    def test_open_writer_lets_others_read_the_store(self, store_folder):
         with open_writer(store_folder, new_manifest()):
             assert len(list(SoftLabelStore(store_folder))) == 4
             assert find_faults(store_folder) == []
 
-    def test_names_a_lock_that_cannot_be_made(self, store_folder):
+    def test_open_writer_names_a_lock_that_cannot_be_created(self, store_folder):
         (store_folder / ".lock").unlink(missing_ok=True)
         (store_folder / ".lock").mkdir()
         with pytest.raises(StoreError) as error, open_writer(store_folder, new_manifest()):
@@ -372,7 +376,7 @@ class TestBrokenStore:
             pytest.fail("it was opened")
         return str(error.value)
 
-    def test_is_refused_for_a_file_of_another_size(self, store_folder):
+    def test_open_writer_refuses_a_file_of_another_size(self, store_folder):
         path = store_folder / SECOND
         before = path.stat().st_size
         path.write_bytes(path.read_bytes()[:-1])
@@ -381,7 +385,7 @@ class TestBrokenStore:
         assert f"{before:,} were written" in message
         assert "--repair" in message
 
-    def test_is_refused_for_files_that_are_missing(self, store_folder):
+    def test_open_writer_refuses_missing_files(self, store_folder):
         (store_folder / VECTORS).unlink()
         assert self.refusal(store_folder).startswith(f"{store_folder / VECTORS}: is missing; ")
         (store_folder / FIRST).unlink()
@@ -389,12 +393,12 @@ class TestBrokenStore:
         reason = f"{store_folder / VECTORS}: is missing (and 2 more); "
         assert self.refusal(store_folder).startswith(reason)
 
-    def test_is_refused_for_its_manifest(self, store_folder):
+    def test_open_writer_refuses_a_changed_manifest(self, store_folder):
         path = store_folder / "manifest.json"
         change_text(path, '"n_words": 11', '"n_words": 12')
         assert self.refusal(store_folder).startswith(f"{path}: its checksum differs")
 
-    def test_is_not_read_to_be_gone_on_with(self, store_folder):
+    def test_open_writer_does_not_read_shards_to_resume(self, store_folder):
         flip_byte(store_folder / FIRST, 100)
         with open_writer(store_folder, new_manifest()) as writer:
             assert writer.manifest.n_labeled == 4
@@ -405,14 +409,16 @@ class TestRepair:
         assert {record.levelno for record in caplog.records} <= {logging.WARNING}
         return [record.getMessage() for record in caplog.records]
 
-    def test_of_a_whole_store_changes_nothing(self, store_folder, caplog):
+    def test_open_writer_repair_leaves_a_whole_store_as_it_is(self, store_folder, caplog):
         before = contents_of(store_folder)
         with open_writer(store_folder, new_manifest(), repair=True):
             pass
         assert contents_of(store_folder) == before
         assert self.warnings(caplog) == []
 
-    def test_takes_off_exactly_what_is_broken(self, tmp_path, mixed_passages, caplog):
+    def test_open_writer_repair_drops_exactly_the_broken_files(
+        self, tmp_path, mixed_passages, caplog
+    ):
         packed = [pack(index, [item]) for index, item in enumerate(mixed_passages)]
         with open_writer(tmp_path, new_manifest()) as writer:
             for shard in packed:
@@ -438,7 +444,7 @@ class TestRepair:
         assert find_faults(tmp_path) == []
         assert len(list(SoftLabelStore(tmp_path))) == 4
 
-    def test_of_a_stranger_makes_the_shard_again(self, store_folder, packed, caplog):
+    def test_open_writer_repair_drops_a_foreign_shard(self, store_folder, packed, caplog):
         shutil.copy(store_folder / FIRST, store_folder / SECOND)
         with open_writer(store_folder, new_manifest(), repair=True) as writer:
             [warning] = self.warnings(caplog)
@@ -447,7 +453,7 @@ class TestRepair:
         assert find_faults(store_folder) == []
 
     @pytest.mark.parametrize("damage", ["lost", "empty", "changed"])
-    def test_makes_a_manifest_anew_from_the_shards(
+    def test_open_writer_repair_rebuilds_the_manifest_from_the_shards(
         self, store_folder, mixed_passages, comparable, caplog, damage
     ):
         path, whole = store_folder / "manifest.json", read_manifest(store_folder)
@@ -465,7 +471,9 @@ class TestRepair:
         read = SoftLabelStore(store_folder)
         assert comparable(read, COMPACT) == comparable(mixed_passages, COMPACT)
 
-    def test_makes_a_manifest_anew_without_broken_shards(self, store_folder, packed):
+    def test_open_writer_repair_rebuilds_the_manifest_without_broken_shards(
+        self, store_folder, packed
+    ):
         (store_folder / "manifest.json").unlink()
         flip_byte(store_folder / FIRST, 100)
         with open_writer(store_folder, new_manifest(), repair=True) as writer:
@@ -473,7 +481,7 @@ class TestRepair:
             writer.add(*packed[0])
         assert find_faults(store_folder) == []
 
-    def test_does_not_write_over_another_store_that_lost_its_manifest(self, store_folder):
+    def test_open_writer_repair_refuses_another_store_without_a_manifest(self, store_folder):
         (store_folder / "manifest.json").unlink()
         (store_folder / FIRST).write_bytes(b"")
         before = contents_of(store_folder)
@@ -537,7 +545,7 @@ def noisy(n_words, seed=0):
 
 
 class TestFullDisk:
-    def test_a_shard_that_does_not_fit_is_named_and_the_store_goes_on(
+    def test_add_names_a_shard_that_is_too_large_and_the_store_resumes(
         self, tmp_path, mixed_passages, comparable
     ):
         items = [mixed_passages[0], mixed_passages[1], noisy(3000)]
@@ -559,7 +567,7 @@ class TestFullDisk:
             writer.add(*packed[2])
         assert comparable(SoftLabelStore(folder), COMPACT) == comparable(items, COMPACT)
 
-    def test_a_disk_without_room_leaves_a_whole_store_that_goes_on(self, tmp_path):
+    def test_add_leaves_a_whole_store_on_a_full_disk(self, tmp_path):
         disk = tmp_path / "disk"
         disk.mkdir()
         alone = ["unshare", "--map-root-user", "--mount", "sh", "-c", ON_A_DISK_OF_128K, str(disk)]

@@ -30,23 +30,23 @@ def tokenizer():
     return CharacterTokenizer()
 
 
-def test_counts_the_pieces_of_each_word(tokenizer):
+def test_count_returns_the_pieces_of_each_word(tokenizer):
     assert PieceCounter(tokenizer).count(["a", "bcd", "\u200b", "a"]).tolist() == [1, 3, 0, 1]
 
 
-def test_takes_no_words(tokenizer):
+def test_count_takes_an_empty_list(tokenizer):
     assert PieceCounter(tokenizer).count([]).tolist() == []
     assert tokenizer.seen == []
 
 
-def test_tokenizes_each_word_once(tokenizer):
+def test_count_tokenizes_each_word_once(tokenizer):
     counter = PieceCounter(tokenizer)
     counter.learn(["a", "bc", "a"])
     counter.count(["bc", "d", "d", "a"])
     assert tokenizer.seen == ["a", "bc", "d"]
 
 
-def test_forgets_before_it_remembers_too_much(tokenizer):
+def test_piece_counter_forgets_words_beyond_its_limit(tokenizer):
     counter = PieceCounter(tokenizer, max_remembered=3)
     counter.learn(["a", "b"])
     assert counter.count(["cc", "a"]).tolist() == [2, 1]

@@ -1,9 +1,6 @@
 """`GLiNERTeacher` against GLiNER itself, on tiny random models of every architecture."""
 
-import json
 import random
-import shutil
-import sys
 import threading
 import time
 from pathlib import Path
@@ -13,14 +10,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
 
 from gliner_distill.corpus.reader import read_passages, sample_path
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import END, INSIDE, START
-from gliner_distill.errors import MissingExtraError, TeacherError
-from gliner_distill.teacher.gliner import GLiNERTeacher, fingerprint_model, span_to_word_probs
-from gliner_distill.windows import Window, plan_windows
+from gliner_distill.errors import TeacherError
+from gliner_distill.teacher.gliner import GLiNERTeacher, span_to_word_probs
+from gliner_distill.windows import plan_windows
 
 WORDS = [
     *("the", "of", "in", "and", "paris", "london", "rhine", "thames", "acme", "globex", "mary"),
@@ -81,7 +77,7 @@ def assert_same_entities(found, expected):
 
 
 class TestScoresStandForGLiNERsEntities:
-    def test_alone_and_in_a_padded_batch(self, tiny_gliner):
+    def test_score_passages_gives_gliners_entities_alone_and_in_a_padded_batch(self, tiny_gliner):
         teacher = GLiNERTeacher(tiny_gliner)
         passages, labels = random_passages()
         batched = teacher.score_passages(passages, labels)
@@ -97,7 +93,9 @@ class TestScoresStandForGLiNERsEntities:
         assert n_entities >= 25
 
     @pytest.mark.parametrize("architecture", ["UniEncoderToken", "BiEncoderToken"])
-    def test_token_level_models_are_matched_where_entities_crowd(self, build_gliner, architecture):
+    def test_score_passages_matches_crowded_entities_of_token_models(
+        self, build_gliner, architecture
+    ):
         passages, labels = random_passages()
         for seed in range(3):
             model = build_gliner(architecture, seed=seed)
@@ -108,7 +106,9 @@ class TestScoresStandForGLiNERsEntities:
                 assert_same_entities(decoded(probs, asked, threshold), expected)
 
     @pytest.mark.parametrize("architecture", ["UniEncoderSpan", "BiEncoderSpan"])
-    def test_span_models_are_nearly_matched_where_entities_crowd(self, build_gliner, architecture):
+    def test_score_passages_nearly_matches_crowded_entities_of_span_models(
+        self, build_gliner, architecture
+    ):
         # Maxima over spans forget which start belongs to which end: see `decode_entities`.
         passages, labels = random_passages()
         n_different = n_entities = 0
@@ -123,7 +123,7 @@ class TestScoresStandForGLiNERsEntities:
         assert n_entities > 100
         assert n_different <= 0.1 * n_entities
 
-    def test_of_an_encoder_without_a_length_limit(self, build_gliner):
+    def test_score_passages_works_with_an_encoder_without_a_length_limit(self, build_gliner):
         model = build_gliner("UniEncoderSpan", relative=True, max_pieces=None)
         teacher = GLiNERTeacher(model)
         words, labels = random_words(36), LABELS[:3]
@@ -137,7 +137,7 @@ class TestScoresStandForGLiNERsEntities:
         not (REAL_TEACHER / "model.safetensors").is_file(),
         reason="the stand-in teacher is not part of the repository",
     )
-    def test_of_a_real_checkpoint(self):
+    def test_score_passages_gives_gliners_entities_with_a_real_checkpoint(self):
         teacher = GLiNERTeacher.from_pretrained(REAL_TEACHER)
         passages = list(read_passages(sample_path("test")))[:25]
         known = sorted({label for passage in passages for label in passage.own_labels})
@@ -187,45 +187,15 @@ def test_span_to_word_probs_equals_a_loop_over_all_spans(world):
     torch.testing.assert_close(words, expected, rtol=0, atol=0)
 
 
-class TestPlanWindows:
-    @given(
-        st.lists(st.integers(1, 9), min_size=1, max_size=120),
-        st.integers(1, 60),
-        st.integers(1, 50),
-    )
-    def test_keeps_each_word_once_within_the_limits(self, word_pieces, max_pieces, max_words):
-        windows = plan_windows(np.array(word_pieces), max_pieces=max_pieces, max_words=max_words)
-        kept = [word for one in windows for word in range(one.keep_start, one.keep_end)]
-        assert kept == list(range(len(word_pieces)))
-        for window in windows:
-            assert window.start <= window.keep_start <= window.keep_end <= window.end
-            n_words = window.end - window.start
-            assert 1 <= n_words <= max_words
-            assert n_words == 1 or sum(word_pieces[window.start : window.end]) <= max_pieces
-
-    def test_is_one_window_where_the_passage_fits(self):
-        windows = plan_windows(np.ones(40, dtype=np.int64), max_pieces=40, max_words=40)
-        assert windows == [Window(start=0, end=40, keep_start=0, keep_end=40)]
-
-    def test_overlaps_by_32_words_and_cuts_in_their_middle(self):
-        first, second = plan_windows(np.ones(300, dtype=np.int64), max_pieces=999, max_words=200)
-        assert first == Window(start=0, end=200, keep_start=0, keep_end=184)
-        assert second == Window(start=168, end=300, keep_start=184, keep_end=300)
-
-    def test_gives_a_word_beyond_the_limit_a_window_of_its_own(self):
-        windows = plan_windows(np.array([1, 1, 99, 1, 1]), max_pieces=10, max_words=9)
-        assert [(one.keep_start, one.keep_end) for one in windows] == [(0, 2), (2, 3), (3, 5)]
-
-
 class TestLongInput:
     @pytest.mark.parametrize("n_words", [41, 130, 10_000])
-    def test_every_word_of_a_long_passage_has_scores(self, tiny_gliner, n_words):
+    def test_score_passages_scores_every_word_of_a_long_passage(self, tiny_gliner, n_words):
         scores = GLiNERTeacher(tiny_gliner).score_passages([random_words(n_words)], [LABELS[:2]])
         assert scores[0].shape == (n_words, 2, 3)
         assert scores[0].dtype == np.float32
         assert ((scores[0] > 0) & (scores[0] <= 1)).all()
 
-    def test_words_take_their_scores_from_the_window_that_keeps_them(self, tiny_gliner):
+    def test_score_passages_takes_each_score_from_the_window_that_keeps_the_word(self, tiny_gliner):
         teacher = GLiNERTeacher(tiny_gliner)
         words = [word for word in random_words(120) if word in ("the", "paris", "saw", "on")] * 5
         words = (words * 3)[:100]  # a piece each, so that words alone set the limit
@@ -241,7 +211,9 @@ class TestLongInput:
             )
 
     @pytest.mark.parametrize("word", ["x" * 5000, "geneva-based", "7" * 30])
-    def test_the_tokenizer_cuts_nothing_off(self, tiny_gliner, word, monkeypatch):
+    def test_score_passages_lets_the_tokenizer_cut_nothing_off(
+        self, tiny_gliner, word, monkeypatch
+    ):
         seen = []
         run_batch = tiny_gliner.run_batch
         monkeypatch.setattr(
@@ -256,7 +228,7 @@ class TestLongInput:
             assert batch["input_ids"].shape[1] <= 128
             assert batch["words_mask"].amax(1).tolist() == n_words
 
-    def test_a_word_without_pieces_does_not_shift_the_others(self, tiny_gliner):
+    def test_score_passages_is_not_shifted_by_a_word_without_pieces(self, tiny_gliner):
         # GLiNER numbers the words that have pieces, so its own answer is off by one from there on.
         teacher = GLiNERTeacher(tiny_gliner)
         words = ["mary", "\u200b", "saw", "paris", ""]
@@ -266,18 +238,18 @@ class TestLongInput:
 
 
 class TestShapes:
-    def test_a_passage_of_one_word(self, tiny_gliner):
+    def test_score_passages_takes_a_passage_of_one_word(self, tiny_gliner):
         scores = GLiNERTeacher(tiny_gliner).score_passages([["paris"]], [["city"]])
         assert scores[0].shape == (1, 1, 3)
         assert (scores[0] > 0).all()
 
-    def test_no_words_and_no_labels(self, tiny_gliner):
+    def test_score_passages_takes_passages_without_words_or_labels(self, tiny_gliner):
         teacher = GLiNERTeacher(tiny_gliner)
         scores = teacher.score_passages([["paris", "saw"], [], ["mary"]], [[], ["city"], ["city"]])
         assert [probs.shape for probs in scores] == [(2, 0, 3), (0, 1, 3), (1, 1, 3)]
         assert teacher.score_passages([], []) == []
 
-    def test_order_is_that_of_the_input_whatever_the_batches(self, tiny_gliner):
+    def test_score_passages_keeps_the_order_of_the_input(self, tiny_gliner):
         passages, labels = random_passages()
         passages.append(random_words(90))
         labels.append(LABELS[:2])
@@ -287,7 +259,7 @@ class TestShapes:
             assert first.shape == (len(words), len(asked), 3)
             np.testing.assert_allclose(first, second, atol=1e-5)
 
-    def test_more_labels_than_the_model_takes_go_in_groups(self, tiny_gliner):
+    def test_score_passages_splits_many_labels_into_groups(self, tiny_gliner):
         teacher = GLiNERTeacher(tiny_gliner)
         words = random_words(12)
         labels = [f"{label} {letter}" for letter in "abc" for label in LABELS][:13]
@@ -297,7 +269,7 @@ class TestShapes:
             alone = teacher.score_passages([words], [group])[0]
             np.testing.assert_allclose(scores[:, first : first + 5], alone, atol=1e-5)
 
-    def test_labels_that_fill_the_prompt_go_in_groups_too(self, build_gliner):
+    def test_score_passages_splits_long_labels_into_groups(self, build_gliner):
         teacher = GLiNERTeacher(build_gliner("UniEncoderSpan"))
         words, labels = random_words(12), [letter * 30 for letter in "abc"]  # 30 pieces each
         scores = teacher.score_passages([words], [labels])[0]
@@ -306,7 +278,7 @@ class TestShapes:
             np.testing.assert_allclose(scores[:, [position]], alone, atol=1e-5)
 
 
-class TestStreams:
+class TestThreads:
     """Several batches at a time, each in a thread that computes on one core."""
 
     @pytest.fixture(autouse=True)
@@ -323,7 +295,7 @@ class TestStreams:
         order = [draw.randrange(len(passages)) for _ in range(96)]
         return [passages[place] for place in order], [labels[place] for place in order]
 
-    def test_scores_do_not_depend_on_their_number_nor_on_the_batches(self, tiny_gliner):
+    def test_scores_do_not_depend_on_threads_or_batches(self, tiny_gliner):
         passages, labels = random_passages()
         passages.append(random_words(90))
         labels.append(LABELS[:2])
@@ -337,7 +309,7 @@ class TestStreams:
                 for found, probs in zip(scores, expected, strict=True):
                     np.testing.assert_allclose(found, probs, atol=1e-5)
 
-    def test_leave_the_number_of_threads_as_it_was(self, tiny_gliner, monkeypatch):
+    def test_score_passages_restores_the_number_of_threads(self, tiny_gliner, monkeypatch):
         teacher = GLiNERTeacher(tiny_gliner, batch_pieces=50)
         passages, labels = random_passages()
         for n_threads in (1, 2, 3):
@@ -346,12 +318,12 @@ class TestStreams:
             assert torch.get_num_threads() == n_threads
             teacher.score_passages([], [])
             assert torch.get_num_threads() == n_threads
-        monkeypatch.setattr(teacher, "_score_requests", lambda requests: 1 / 0)
+        monkeypatch.setattr(tiny_gliner, "run_batch", lambda batch: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             teacher.score_passages(passages, labels)
         assert torch.get_num_threads() == 3
 
-    def test_compute_on_one_core_each(self, tiny_gliner, monkeypatch):
+    def test_score_passages_computes_on_one_core_per_thread(self, tiny_gliner, monkeypatch):
         torch.set_num_threads(3)
         teacher, seen = GLiNERTeacher(tiny_gliner, batch_pieces=50), set()
         run_batch = tiny_gliner.run_batch
@@ -366,7 +338,9 @@ class TestStreams:
         assert 1 <= len(seen) <= 3
         assert all(name.startswith("teacher") for name, _ in seen)
 
-    def test_meet_the_tokenizer_one_at_a_time(self, tiny_gliner, monkeypatch):
+    def test_score_passages_calls_the_tokenizer_from_one_thread_at_a_time(
+        self, tiny_gliner, monkeypatch
+    ):
         # A tokenizer whose padding one thread sets while another one's text goes through fails.
         torch.set_num_threads(3)
         collate, at_work, crowds = tiny_gliner.collate_batch, [], []
@@ -384,7 +358,7 @@ class TestStreams:
         assert len(crowds) > 90
         assert set(crowds) == {1}
 
-    def test_give_the_same_scores_again_and_again(self, tiny_gliner):
+    def test_score_passages_gives_the_same_scores_each_time(self, tiny_gliner):
         passages, labels = self.many_passages()
         expected = GLiNERTeacher(tiny_gliner).score_passages(passages, labels)
         torch.set_num_threads(4)
@@ -394,7 +368,7 @@ class TestStreams:
             for found, probs in zip(scores, expected, strict=True):
                 np.testing.assert_allclose(found, probs, atol=1e-5)
 
-    def test_stop_at_the_first_error(self, tiny_gliner, monkeypatch):
+    def test_score_passages_stops_at_the_first_error(self, tiny_gliner, monkeypatch):
         torch.set_num_threads(2)
         teacher, seen = GLiNERTeacher(tiny_gliner, batch_pieces=1), []
 
@@ -411,139 +385,28 @@ class TestStreams:
 
 
 class TestRefusals:
-    def test_duplicate_labels(self, tiny_gliner):
+    def test_score_passages_refuses_duplicate_labels(self, tiny_gliner):
         with pytest.raises(TeacherError, match=r"must differ.*\['city', 'city'\]"):
             GLiNERTeacher(tiny_gliner).score_passages([["paris"]], [["city", "city"]])
 
-    def test_a_label_beyond_the_window(self, tiny_gliner):
+    def test_score_passages_refuses_a_label_beyond_the_window(self, tiny_gliner):
         with pytest.raises(TeacherError, match=r"'xxx.*has 500 subword pieces; tiny takes at most"):
             GLiNERTeacher(tiny_gliner, name="tiny").score_passages(
                 [["paris"]], [["city", ("x" * 50 + " ") * 10]]
             )
 
-    def test_a_label_of_nothing_the_tokenizer_knows(self, tiny_gliner):
+    def test_score_passages_refuses_a_label_without_known_characters(self, tiny_gliner):
         with pytest.raises(TeacherError, match=r"'\\u200b' holds no character"):
             GLiNERTeacher(tiny_gliner).score_passages([["paris"]], [["\u200b"]])
 
-    def test_an_architecture_that_does_not_score_labels(self):
+    def test_gliner_teacher_refuses_an_architecture_that_does_not_score_labels(self):
         class UniEncoderSpanRelexGLiNER:
             pass
 
         with pytest.raises(TeacherError, match="UniEncoderSpanRelexGLiNER cannot teach"):
             GLiNERTeacher(UniEncoderSpanRelexGLiNER())
 
-    def test_labels_that_are_fixed_in_the_weights(self, build_gliner):
+    def test_gliner_teacher_refuses_labels_that_are_fixed_in_the_weights(self, build_gliner):
         model = build_gliner("UniEncoderSpan", precomputed_prompts_mode=True)
         with pytest.raises(TeacherError, match="precomputed_prompts_mode"):
             GLiNERTeacher(model)
-
-
-@pytest.fixture
-def span_folder(build_gliner, tmp_path):
-    folder = tmp_path / "gliner"
-    build_gliner("UniEncoderSpan").save_pretrained(folder, safe_serialization=True)
-    return folder
-
-
-class TestFromPretrained:
-    def test_gives_the_same_teacher_as_before_it_was_saved(self, tiny_gliner, tmp_path):
-        tiny_gliner.save_pretrained(tmp_path, safe_serialization=True)
-        loaded, original = GLiNERTeacher.from_pretrained(tmp_path), GLiNERTeacher(tiny_gliner)
-        assert loaded.name == str(tmp_path)
-        assert loaded.fingerprint == original.fingerprint
-        passages, labels = random_passages()
-        for first, second in zip(
-            loaded.score_passages(passages, labels),
-            original.score_passages(passages, labels),
-            strict=True,
-        ):
-            np.testing.assert_array_equal(first, second)
-
-    def test_names_a_folder_that_is_missing(self, tmp_path):
-        with pytest.raises(TeacherError, match=r"nowhere: no such folder"):
-            GLiNERTeacher.from_pretrained(tmp_path / "nowhere")
-
-    def test_names_a_folder_that_holds_no_gliner(self, tmp_path):
-        with pytest.raises(TeacherError, match=r"gliner_config\.json is missing"):
-            GLiNERTeacher.from_pretrained(tmp_path)
-
-    def test_names_a_folder_without_weights(self, span_folder):
-        (span_folder / "model.safetensors").unlink()
-        with pytest.raises(TeacherError, match=r"model\.safetensors is missing"):
-            GLiNERTeacher.from_pretrained(span_folder)
-
-    def test_says_how_to_convert_a_pickle(self, span_folder):
-        weights = load_file(span_folder / "model.safetensors")
-        torch.save(weights, span_folder / "pytorch_model.bin")
-        (span_folder / "model.safetensors").unlink()
-        with pytest.raises(TeacherError, match=r"pickle.*save_pretrained\(NEW_FOLDER"):
-            GLiNERTeacher.from_pretrained(span_folder)
-
-    def test_what_it_says_about_pickles_works(self, span_folder, tmp_path):
-        from gliner import GLiNER
-
-        weights = load_file(span_folder / "model.safetensors")
-        torch.save(weights, span_folder / "pytorch_model.bin")
-        expected = GLiNERTeacher.from_pretrained(span_folder).fingerprint
-        (span_folder / "model.safetensors").unlink()
-        GLiNER.from_pretrained(str(span_folder), local_files_only=True).save_pretrained(
-            tmp_path / "new", safe_serialization=True
-        )
-        assert GLiNERTeacher.from_pretrained(tmp_path / "new").fingerprint == expected
-
-    @pytest.mark.parametrize("content", [b"", b"not weights at all", "half"])
-    def test_names_broken_weights(self, span_folder, content):
-        path = span_folder / "model.safetensors"
-        whole = path.read_bytes()
-        path.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
-        with pytest.raises(TeacherError, match=r"gliner: this GLiNER does not load: .+"):
-            GLiNERTeacher.from_pretrained(span_folder)
-
-    def test_names_a_weight_that_is_missing(self, span_folder):
-        path = span_folder / "model.safetensors"
-        weights = load_file(path)
-        lost = sorted(weights)[-1]
-        del weights[lost]
-        save_file(weights, path)
-        with pytest.raises(TeacherError, match=rf"lacks 1 of the weights.*{lost}"):
-            GLiNERTeacher.from_pretrained(span_folder)
-
-    def test_names_a_config_that_does_not_fit_the_weights(self, span_folder):
-        path = span_folder / "gliner_config.json"
-        config = json.loads(path.read_text(encoding="utf-8"))
-        config["hidden_size"] = 48
-        path.write_text(json.dumps(config), encoding="utf-8")
-        with pytest.raises(TeacherError, match=r"does not load"):
-            GLiNERTeacher.from_pretrained(span_folder)
-
-    def test_names_a_broken_config(self, span_folder):
-        (span_folder / "gliner_config.json").write_text("{", encoding="utf-8")
-        with pytest.raises(TeacherError, match=r"does not load"):
-            GLiNERTeacher.from_pretrained(span_folder)
-
-    def test_says_what_to_do_where_an_encoders_file_is_missing(self, build_gliner, tmp_path):
-        build_gliner("BiEncoderSpan").save_pretrained(tmp_path, safe_serialization=True)
-        shutil.rmtree(tmp_path / "labels_tokenizer")
-        with pytest.raises(TeacherError, match=r"does not load.*save_pretrained"):
-            GLiNERTeacher.from_pretrained(tmp_path)
-
-    def test_names_the_extra_that_is_missing(self, span_folder, monkeypatch):
-        monkeypatch.setitem(sys.modules, "gliner", None)
-        with pytest.raises(MissingExtraError, match=r"pip install 'gliner-distill\[train\]'"):
-            GLiNERTeacher.from_pretrained(span_folder)
-
-
-class TestFingerprint:
-    def test_changes_with_one_weight(self, build_gliner):
-        model = build_gliner("BiEncoderToken")
-        before = fingerprint_model(model)
-        assert fingerprint_model(build_gliner("BiEncoderToken")) == before
-        with torch.no_grad():
-            next(model.model.parameters()).view(-1)[0] += 1e-3
-        assert fingerprint_model(model) != before
-
-    def test_changes_with_a_setting_that_changes_scores(self, build_gliner):
-        model = build_gliner("UniEncoderToken")
-        before = fingerprint_model(model)
-        model.config.max_types += 1
-        assert fingerprint_model(model) != before

@@ -38,7 +38,7 @@ def scores_of(model, words, prompts):
 
 
 class TestTeacherFeatures:
-    def test_are_what_gliner_scores(self, tiny_gliner):
+    def test_teacher_features_are_the_vectors_that_gliner_scores(self, tiny_gliner):
         teacher = GLiNERTeacher(tiny_gliner)
         passages, labels = random_passages()
         words, prompts = teacher_features(teacher, passages, labels)
@@ -53,7 +53,7 @@ class TestTeacherFeatures:
             assert words[row, n_words:].isnan().all()
             assert prompts[row, n_labels:].isnan().all()
 
-    def test_are_those_of_the_first_window_and_labels_alone(self, tiny_gliner):
+    def test_teacher_features_cover_the_first_window_and_labels_only(self, tiny_gliner):
         teacher = GLiNERTeacher(tiny_gliner)
         draw = random.Random(0)
         long, labels = draw.choices(WORDS[:7], k=90), [f"{label} x" for label in LABELS] + LABELS
@@ -65,7 +65,7 @@ class TestTeacherFeatures:
         assert words[:, 40:].isnan().all()
         assert prompts[:, 5:].isnan().all()
 
-    def test_do_not_depend_on_the_batches(self, tiny_gliner):
+    def test_teacher_features_do_not_depend_on_the_batches(self, tiny_gliner):
         passages, labels = random_passages()
         passages[0] = passages[0] * 9  # two windows
         one_by_one = teacher_features(GLiNERTeacher(tiny_gliner, batch_pieces=1), passages, labels)
@@ -73,7 +73,7 @@ class TestTeacherFeatures:
         for found, expected in zip(one_by_one, at_once, strict=True):
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-5, equal_nan=True)
 
-    def test_are_none_without_words_or_labels(self, tiny_gliner):
+    def test_teacher_features_are_nan_without_words_or_labels(self, tiny_gliner):
         teacher = GLiNERTeacher(tiny_gliner)
         words, prompts = teacher_features(teacher, [["paris"], [], ["x"]], [[], ["city"], ["city"]])
         assert words.isnan().all(-1).tolist() == [[True], [True], [False]]
@@ -81,7 +81,7 @@ class TestTeacherFeatures:
         words, prompts = teacher_features(teacher, [], [])
         assert words.shape == prompts.shape == (0, 0, WIDTH)
 
-    def test_take_part_in_a_loss_without_a_gradient_of_their_own(self, tiny_gliner):
+    def test_teacher_features_take_part_in_a_loss_without_a_gradient(self, tiny_gliner):
         passages, labels = random_passages()
         words, prompts = teacher_features(GLiNERTeacher(tiny_gliner), passages, labels)
         assert not words.requires_grad
@@ -92,7 +92,9 @@ class TestTeacherFeatures:
         assert all(parameter.grad is None for parameter in tiny_gliner.model.parameters())
 
     @pytest.mark.parametrize("missing", ["words_embedding", "prompts_embedding"])
-    def test_that_are_not_told_are_an_error(self, build_gliner, monkeypatch, missing):
+    def test_teacher_features_refuse_a_model_without_representations(
+        self, build_gliner, monkeypatch, missing
+    ):
         model = build_gliner("UniEncoderSpan")
         run_batch = model.run_batch
         monkeypatch.setattr(

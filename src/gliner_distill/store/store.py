@@ -10,9 +10,8 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from itertools import accumulate
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -22,20 +21,10 @@ from numpy.typing import NDArray
 from gliner_distill.entities import LabeledPassage
 from gliner_distill.errors import StoreError
 from gliner_distill.files import reason_of
-from gliner_distill.hub import download_store, looks_like_hub_id, upload_store
-from gliner_distill.store.manifest import (
-    DATA_FOLDER,
-    MANIFEST,
-    Manifest,
-    Shard,
-    read_manifest,
-    write_stored_file,
-)
+from gliner_distill.store.hub import fetch_store, push_store
+from gliner_distill.store.manifest import Shard, read_manifest
 from gliner_distill.store.quantization import Quantizer
 from gliner_distill.store.shards import decode_shard, open_shard, read_origin, read_row, read_scores
-
-HUB_FILES = (MANIFEST, f"{DATA_FOLDER}/*.parquet", "*.safetensors", "tokenizer.json", "README.md")
-"""Patterns of the files of a store that are uploaded to the hub and downloaded from it."""
 
 
 class SoftLabelStore:
@@ -71,7 +60,7 @@ class SoftLabelStore:
             HubError: The hub and its cache cannot provide it.
             StoreError: The data set is not a finished store.
         """
-        return cls(download_store(repo_id, HUB_FILES, manifest=MANIFEST))
+        return cls(fetch_store(repo_id))
 
     def push_to_hub(self, repo_id: str, *, private: bool = False) -> str:
         """Upload the store as a hub data set and return its URL.
@@ -87,8 +76,7 @@ class SoftLabelStore:
             HubError: The hub cannot be reached, or refuses the upload.
             StoreError: The card cannot be written.
         """
-        write_stored_file(self.folder, "README.md", _data_set_card(self.manifest).encode())
-        return upload_store(self.folder, repo_id, HUB_FILES, manifest=MANIFEST, private=private)
+        return push_store(self.folder, self.manifest, repo_id, private=private)
 
     def __len__(self) -> int:
         return self.manifest.n_passages
@@ -179,27 +167,3 @@ def _naming(path: Path) -> Iterator[None]:
         raise StoreError(
             f"{path}: cannot be read: {reason_of(error)}; `label --repair` labels it again"
         ) from error
-
-
-def _data_set_card(manifest: Manifest) -> str:
-    template = files("gliner_distill").joinpath("resources", "templates", "data_set_card.md")
-    return template.read_text(encoding="utf-8").format(
-        data_folder=DATA_FOLDER,
-        teacher=_public_name(manifest.teacher),
-        fingerprint=manifest.teacher_fingerprint[:12],
-        n_passages=manifest.n_passages,
-        n_words=manifest.n_words,
-        n_pairs=sum(shard.n_pairs for shard in manifest.shards),
-        format_version=manifest.format_version,
-        quantization=manifest.quantization,
-    )
-
-
-def _public_name(teacher: str) -> str:
-    """Return the name of a teacher without the folders of this machine.
-
-    >>> _public_name("/home/ann/models/my-gliner + urchade/gliner_small-v2.1")
-    'my-gliner + urchade/gliner_small-v2.1'
-    """
-    names = teacher.split(" + ")
-    return " + ".join(name if looks_like_hub_id(name) else PurePath(name).name for name in names)
