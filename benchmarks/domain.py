@@ -207,8 +207,8 @@ def run(
 
 def as_reference(item: LabeledPassage) -> Passage:
     """Return a passage whose entities are those of its targets."""
-    found = tuple(decode_entities(item.probs, item.labels))
-    return replace(item.passage, entities=found, labels=item.labels)
+    entities = tuple(decode_entities(item.probs, item.labels))
+    return replace(item.passage, entities=entities, labels=item.labels)
 
 
 def answer(student: StudentNER, items: Sequence[LabeledPassage]) -> list[list[Entity]]:
@@ -218,12 +218,14 @@ def answer(student: StudentNER, items: Sequence[LabeledPassage]) -> list[list[En
     )
 
 
-def score(found: Sequence[Sequence[Entity]], items: Sequence[LabeledPassage]) -> dict[str, float]:
+def score(
+    predicted: Sequence[Sequence[Entity]], items: Sequence[LabeledPassage]
+) -> dict[str, float]:
     """Return F1 against the teacher and against gold."""
     expected = [decode_entities(item.probs, item.labels) for item in items]
     return {
-        "agreement": score_spans(found, expected).f1,
-        "gold": score_spans(found, gold_of(items)).f1,
+        "agreement": score_spans(predicted, expected).f1,
+        "gold": score_spans(predicted, gold_of(items)).f1,
     }
 
 

@@ -1,11 +1,17 @@
-"""Make `gold.jsonl` out of `gold_source.txt`: `python examples/workshop/make_gold.py`.
+"""Make `gold.jsonl` from `gold_source.txt`: `python examples/workshop/make_gold.py`.
 
-A line of the source is a document with its entities as `[text|label]`. How they were marked: spans
-neither nest nor overlap; articles, prepositions and plain adjectives stay outside. person: with the
-title. bicycle maker: also where it stands for the bicycle. bicycle part: any part or accessory,
-with its position. fault: what is wrong; an attribute takes its noun along (bent rim), a predicate
-stands apart from the part (the [chain] is [dry]). date: days, months, years, also relative ones;
-not clock times. price: number and currency. place: named places, down to streets.
+Each line of the source is a document, with its entities as `[text|label]`. The entities were marked
+by these rules:
+
+- Spans neither nest nor overlap. Articles, prepositions and plain adjectives stay outside.
+- person: with the title.
+- bicycle maker: also where the name means the bicycle.
+- bicycle part: any part or accessory, with its position.
+- fault: anything that is wrong. An attribute includes its noun ([bent rim]); a predicate is marked
+  apart from the part (the [chain] is [dry]).
+- date: days, months and years, also relative ones, but not times of day.
+- price: the number and the currency.
+- place: named places, down to streets.
 """
 
 import json
@@ -19,7 +25,7 @@ _MARK = re.compile(r"\[([^\[\]|]+)\|([^\[\]|]+)\]")
 
 
 def make_record(line: str) -> dict[str, object]:
-    """Return a document in GLiNER's training form.
+    """Return a line of the source as a record in GLiNER's training form.
 
     Raises:
         ValueError: An entity does not begin and end where words do.

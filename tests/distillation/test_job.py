@@ -57,6 +57,12 @@ def test_job_refuses_a_column_of_texts_that_are_not_in_a_file():
         DistillJob(["a text"], {"person": ""}, column="body")
 
 
+@pytest.mark.parametrize("labels", [["person"], "person", None])
+def test_job_refuses_labels_that_are_not_a_mapping(labels):
+    with pytest.raises(InputError, match="labels: "):
+        DistillJob("texts.txt", labels)
+
+
 def test_job_tells_the_teacher_alone_of_descriptions():
     policy = DistillJob("texts.txt", {"person": "a human", "city": ""}).policy
     assert policy.fixed == ("person", "city")

@@ -151,7 +151,7 @@ def _compare_with_gold(
         STUDENT: _predict(student, passages),
         TEACHER: [decode_entities(passage.probs, passage.labels) for passage in passages],
     }
-    by_label = {name: score_spans_by_label(found, gold) for name, found in predicted.items()}
+    by_label = {name: score_spans_by_label(entities, gold) for name, entities in predicted.items()}
     labels = sorted({label for scores in by_label.values() for label in scores})
     empty = score_spans([], [])
     return GoldFigures(

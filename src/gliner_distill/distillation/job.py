@@ -36,6 +36,7 @@ class DistillJob:
         skip_bad: Leave out bad records instead of raising an error.
 
     Raises:
+        InputError: The labels are not a mapping.
         SettingsError: `minutes` is not above 0, or there is a `column` but no file.
     """
 
@@ -47,6 +48,11 @@ class DistillJob:
     skip_bad: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.labels, Mapping):
+            raise InputError(
+                f"labels: got {self.labels!r}; expected a dictionary from labels to descriptions, "
+                "as clean_labels returns it"
+            )
         if self.minutes is not None and not (self.minutes > 0 and math.isfinite(self.minutes)):
             raise SettingsError(f"minutes must be above 0; got {self.minutes}")
         if self.column is not None and not isinstance(self.texts, str | Path):

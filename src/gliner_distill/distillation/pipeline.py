@@ -107,7 +107,7 @@ def distill(
         skip_bad=skip_bad,
     )
     with show_progress(progress) as show:
-        distilled = distill_from(job, teacher, Path(out), settings=settings, progress=show)
+        distilled = distill_from(job, teacher, out, settings=settings, progress=show)
     for warning in distilled.warnings:
         _logger.warning("%s", warning)
     student = StudentNER.from_pretrained(distilled.student)
@@ -118,7 +118,7 @@ def distill(
 def distill_from(
     job: DistillJob,
     teacher: str | Path | Teacher,
-    out: Path,
+    out: str | Path,
     *,
     settings: DistillSettings = DistillSettings(),  # noqa: B008 (frozen)
     progress: Progress = no_progress,
@@ -139,7 +139,7 @@ def distill_from(
         DistillError: See `distill`.
     """
     source = TeacherSource(teacher)
-    with open_workspace(out, job, source, settings, progress) as work:
+    with open_workspace(Path(out), job, source, settings, progress) as work:
         collected = collect(work)
         labeled = label(work, collected)
         refined = refine(work, labeled)
