@@ -1,4 +1,4 @@
-"""Cut long passages into overlapping windows, and gather items of like length into batches."""
+"""Cut long passages into overlapping windows, and group items of similar length into batches."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _OVERLAP_WORDS = 32
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Words `start:end` of a passage, whose scores count for the words `keep_start:keep_end`."""
+    """The words `start:end` of a passage; their scores count for `keep_start:keep_end`."""
 
     start: int
     end: int
@@ -26,16 +26,16 @@ class Window:
 def plan_windows(
     word_pieces: NDArray[np.int64], *, max_pieces: int, max_words: int
 ) -> list[Window]:
-    """Return windows that cover a passage: one where it fits, else several that overlap.
+    """Return windows that cover a passage: a single one if it fits, otherwise overlapping ones.
 
-    Each is as long as it may be and begins 32 words (or a quarter of the window, if that is less)
-    before the one before it ends. A word in an overlap counts in the window in which it lies
-    deeper: the first window keeps the first half of the overlap, the next one the second half.
+    Each window is as long as possible. Two windows overlap by 32 words, or by a quarter of the
+    first one if that is less. The first window keeps the first half of the overlap and the next
+    one the second half, so that each word counts where it has more context on both sides.
 
     Args:
-        word_pieces: Shape `(words,)`, subword pieces of each word.
-        max_pieces: Pieces that a window may hold; a longer word has a window of its own.
-        max_words: Words that a window may hold.
+        word_pieces: Shape `(words,)`, the number of subword pieces of each word.
+        max_pieces: The most pieces in a window; a word with more has a window of its own.
+        max_words: The most words in a window.
     """
     totals = np.concatenate([[0], np.cumsum(word_pieces)])
     bounds: list[tuple[int, int]] = []
@@ -62,17 +62,18 @@ def batches_by_length(
     max_items: int | None = None,
     longest_first: bool = False,
 ) -> Iterator[list[Item]]:
-    """Yield batches of items of like length, so that little of a batch is padding.
+    """Yield batches of items of similar length, so that little of a batch is padding.
 
     Items of equal length keep their order. A batch holds at least one item.
 
     Args:
-        items: What to batch.
-        length: Returns the length of an item.
-        max_padded: The most that a batch may hold, each item padded to the longest of the batch;
-            None for no limit.
+        items: The items.
+        length: A function that returns the length of an item.
+        max_padded: The most that a batch may hold with each item padded to the longest one; None
+            for no limit.
         max_items: The most items in a batch; None for no limit.
-        longest_first: Start with the longest items, so that too little memory shows at once.
+        longest_first: Whether to start with the longest items, so that a lack of memory shows
+            at once.
 
     >>> list(batches_by_length(["a", "bb", "c", "dddd"], len, max_padded=4))
     [['a', 'c'], ['bb'], ['dddd']]

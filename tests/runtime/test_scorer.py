@@ -1,0 +1,161 @@
+"""The scorer: its sparse probabilities against all logits, with masks, thresholds and windows."""
+
+import numpy as np
+import pytest
+
+from gliner_distill.decoding import sigmoid
+from gliner_distill.entities import END, INSIDE, START
+from gliner_distill.runtime.scorer import (
+    WINDOW_WORDS,
+    StudentScorer,
+    WordVectorsKept,
+    count_parameters,
+)
+from gliner_distill.student.bundling import make_bundle
+
+LABELS = ("person", "city", "river")
+PROMPTS = tuple((label, label) for label in LABELS)
+OWN = {"person": 0.5, "city": 0.3, "river": 0.7}
+THRESHOLDS = np.array([0.3, 0.5, 0.6], dtype=np.float32)
+
+
+def logit_of(prob):
+    return np.log(prob / (1 - prob))
+
+
+def score_all(scorer, passages, **options):
+    labels = scorer.encode(PROMPTS)
+    return scorer.score(passages, scorer.columns(labels, OWN), THRESHOLDS, **options)
+
+
+def as_dict(scores):
+    """Return the probabilities by passage, label and word."""
+    keys = zip(scores.passage.tolist(), scores.label.tolist(), scores.word.tolist(), strict=True)
+    return dict(zip(keys, np.stack([scores.start, scores.end, scores.inside], 1), strict=True))
+
+
+@pytest.fixture(scope="module")
+def boundary(build_finder, small_vocabulary):
+    bundle = make_bundle(build_finder(head="boundary", n_layers=2), small_vocabulary)
+    return StudentScorer(bundle, num_threads=1)
+
+
+@pytest.fixture(scope="module")
+def softmax(build_finder, small_vocabulary):
+    bundle = make_bundle(build_finder(head="softmax"), small_vocabulary)
+    return StudentScorer(bundle, num_threads=1)
+
+
+@pytest.fixture(scope="module")
+def passages(draw_words):
+    return [*draw_words(0, 12), [], draw_words(1, 1, longest=3)[0]]
+
+
+def expected_boundary_scores(scorer, passages, asked):
+    """Return what counts, from all logits: the label's own threshold is moved to 0.5."""
+    shifts = np.array([logit_of(OWN[label]) for label in LABELS], dtype=np.float32)
+    expected = {}
+    for number, logits in enumerate(scorer.logits(passages, scorer.encode(PROMPTS))):
+        probs = sigmoid(logits - shifts[:, None])
+        for word, label in np.argwhere(probs[:, :, INSIDE] >= THRESHOLDS).tolist():
+            if asked[number, label]:
+                expected[number, label, word] = probs[word, label, [START, END, INSIDE]]
+    return expected
+
+
+def test_score_of_a_boundary_student_equals_all_logits(boundary, passages):
+    asked = np.ones((len(passages), len(LABELS)), dtype=np.bool_)
+    scores = as_dict(score_all(boundary, passages))
+    expected = expected_boundary_scores(boundary, passages, asked)
+    assert len(expected) > 20
+    assert scores.keys() == expected.keys()
+    for key, probs in expected.items():
+        np.testing.assert_allclose(scores[key], probs, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_score_counts_only_labels_in_the_mask(boundary, passages, batch_size):
+    asked = np.random.default_rng(0).random((len(passages), len(LABELS))) < 0.5
+    scores = score_all(boundary, passages, label_mask=asked, batch_size=batch_size)
+    expected = expected_boundary_scores(boundary, passages, asked)
+    assert expected
+    assert as_dict(scores).keys() == expected.keys()
+
+
+def test_score_returns_triples_in_reading_order(boundary, passages):
+    scores = score_all(boundary, passages, batch_size=3)
+    keys = list(as_dict(scores))
+    assert keys == sorted(keys)
+
+
+def test_score_of_a_softmax_student_has_one_label_per_word(softmax, passages):
+    shifts = np.array([logit_of(OWN[label]) for label in LABELS], dtype=np.float32)
+    scores = as_dict(score_all(softmax, passages))
+    expected = {}
+    for number, logits in enumerate(softmax.logits(passages, softmax.encode(PROMPTS))):
+        for word, row in enumerate(logits):
+            best = int(row[1:].argmax())
+            prob = sigmoid(row[1:] - row[0] - shifts)[best]
+            if prob > THRESHOLDS[best]:
+                expected[number, best, word] = prob
+    assert len(expected) > 5
+    assert scores.keys() == expected.keys()
+    for key, prob in expected.items():
+        assert scores[key][2] == pytest.approx(prob, abs=1e-5)
+
+
+def test_score_of_a_softmax_student_counts_only_labels_in_the_mask(softmax, passages):
+    nothing = np.zeros((len(passages), len(LABELS)), dtype=np.bool_)
+    assert not as_dict(score_all(softmax, passages, label_mask=nothing))
+    only_city = nothing.copy()
+    only_city[:, 1] = True
+    scores = score_all(softmax, passages, label_mask=only_city)
+    assert set(scores.label.tolist()) == {1}
+
+
+@pytest.mark.parametrize("head", ["boundary", "softmax"])
+def test_score_of_no_words_is_empty(head, request):
+    scorer = request.getfixturevalue(head)
+    assert len(score_all(scorer, []).word) == len(score_all(scorer, [[], []]).word) == 0
+
+
+@pytest.mark.parametrize("head", ["boundary", "softmax"])
+def test_label_probs_of_one_word_equal_its_score(head, request, passages):
+    scorer = request.getfixturevalue(head)
+    kept = WordVectorsKept()
+    scores = score_all(scorer, passages, kept=kept)
+    labels = scorer.encode(PROMPTS)
+    shifts = scorer.columns(labels, OWN).shifts
+    assert len(scores.word)
+    for (passage, label, word), probs in as_dict(scores).items():
+        states = kept.by_word[passage, word][None]
+        span_prob = scorer.label_probs(states, labels, shifts)[label]
+        if head == "boundary":
+            assert span_prob == pytest.approx(probs.min(), abs=1e-5)
+        else:
+            assert span_prob == pytest.approx(probs[2], abs=1e-5)
+
+
+def test_logits_of_a_long_passage_cover_every_word(boundary, draw_words):
+    words = [word for passage in draw_words(2, 80) for word in passage][: WINDOW_WORDS + 100]
+    assert len(words) == WINDOW_WORDS + 100
+    (logits,) = boundary.logits([words], boundary.encode(PROMPTS))
+    assert logits.shape == (len(words), 3, 3)
+    (start,) = boundary.logits([words[:WINDOW_WORDS]], boundary.encode(PROMPTS))
+    # The first window keeps all words but the second half of the overlap of 32.
+    kept = WINDOW_WORDS - 16
+    np.testing.assert_allclose(logits[:kept], start[:kept], atol=1e-5)
+    assert (logits[kept:] != 0).all()
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        {"head": "boundary"},
+        {"head": "softmax", "n_layers": 3},
+        {"head": "boundary", "bidirectional": False, "label_hidden_width": 12, "hidden_width": 6},
+    ],
+)
+def test_count_parameters_equals_torch(architecture, build_student, small_vocabulary):
+    student = build_student(**architecture)
+    assert count_parameters(make_bundle(student, small_vocabulary)) == student.n_parameters
