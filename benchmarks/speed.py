@@ -48,7 +48,6 @@ MANY_LABELS = (10, 1000)
 LATENCY_WORDS, LATENCY_TEXTS = 25, 50
 MEMORY_WORDS, MEMORY_TEXTS = 100, 200
 LEAST_WORDS = 1600
-SETTLE_S = 0.2  # the thread pools of ONNX Runtime spin for a while after their last answer
 
 
 @dataclass(frozen=True)
@@ -133,6 +132,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--words", type=int, default=12_000, help="the most words per round of a case"
     )
     parser.add_argument("--budget", type=float, default=2.0, help="seconds per round of a case")
+    # The thread pools of ONNX Runtime spin for a while after their last answer.
+    parser.add_argument("--settle", type=float, default=0.2, help="seconds of rest between cases")
     parser.add_argument("--contenders", help="names separated by commas (default: all)")
     parser.add_argument("--spacy-python", default=sys.executable, help="interpreter with spaCy")
     parser.add_argument(
@@ -226,7 +227,13 @@ def measure_rounds(
     ]
     for case, worker in turns:
         rows[worker.contender.name]["cases"][case.key] = attempt(
-            warm_up, worker, case, material, n_most_words=given.words, budget_s=given.budget
+            warm_up,
+            worker,
+            case,
+            material,
+            n_most_words=given.words,
+            budget_s=given.budget,
+            settle_s=given.settle,
         )
     for number in range(1, given.rounds + 1):
         print(f"round {number} of {given.rounds}", file=sys.stderr)
@@ -235,7 +242,7 @@ def measure_rounds(
             if "not_measured" not in row:
                 start = number * max(1, given.words // case.n_words)
                 texts = material.texts(case.n_words, row["texts"], start=start)
-                answer = attempt(ask, worker, case, texts, material)
+                answer = attempt(ask, worker, case, texts, material, settle_s=given.settle)
                 if "not_measured" in answer:
                     rows[worker.contender.name]["cases"][case.key] = answer
                 else:
@@ -251,8 +258,10 @@ def attempt(measure: Any, *args: Any, **options: Any) -> Any:
         return {"not_measured": str(error)}
 
 
-def ask(worker: Worker, case: Case, texts: list[str], material: Material) -> dict[str, Any]:
-    time.sleep(SETTLE_S)
+def ask(
+    worker: Worker, case: Case, texts: list[str], material: Material, *, settle_s: float
+) -> dict[str, Any]:
+    time.sleep(settle_s)
     request = {
         "do": "singles" if case.is_latency else "batches",
         "texts": texts,
@@ -263,7 +272,13 @@ def ask(worker: Worker, case: Case, texts: list[str], material: Material) -> dic
 
 
 def warm_up(
-    worker: Worker, case: Case, material: Material, *, n_most_words: int, budget_s: float
+    worker: Worker,
+    case: Case,
+    material: Material,
+    *,
+    n_most_words: int,
+    budget_s: float,
+    settle_s: float,
 ) -> dict[str, Any]:
     """Return the row of a case, with the number of texts to time per round.
 
@@ -272,13 +287,14 @@ def warm_up(
     """
     n_most = max(1, n_most_words // case.n_words)
     if case.is_latency:
-        ask(worker, case, material.texts(case.n_words, LATENCY_TEXTS // 10), material)
+        texts = material.texts(case.n_words, LATENCY_TEXTS // 10)
+        ask(worker, case, texts, material, settle_s=settle_s)
         n_texts, first_s = LATENCY_TEXTS, None
     else:
         n_texts, first_s = min(worker.contender.batch_size, n_most), None
         while True:
             texts = material.texts(case.n_words, n_texts)
-            seconds = ask(worker, case, texts, material)["seconds"]
+            seconds = ask(worker, case, texts, material, settle_s=settle_s)["seconds"]
             first_s = first_s if first_s is not None else seconds
             if seconds >= budget_s / 8 or n_texts == n_most:
                 break

@@ -81,16 +81,17 @@ def stand_in(processes, tmp_path_factory):
 def measured(speed, stand_in):
     """The figures of two stand-ins, one of them a student, and of one that is not installed."""
     given = speed.make_parser().parse_args(
-        ["teacher", "--rounds", "2", "--fresh", "1", "--words", "800", "--threads", "1"]
+        [
+            *("teacher", "--rounds", "2", "--fresh", "1", "--words", "800", "--threads", "1"),
+            *("--settle", "0"),
+        ]
     )
     contenders = [
         stand_in(is_student=True, has_f1=True, batch_size=4),
         stand_in(name="small-torch"),
         stand_in(name="spacy", missing="spacy is not installed"),
     ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speed, "SETTLE_S", 0.0)
-        return speed.measure(contenders, speed.read_material(sample_path("train")), given)
+    return speed.measure(contenders, speed.read_material(sample_path("train")), given)
 
 
 class TestMaterial:
@@ -282,12 +283,11 @@ class TestWarmUp:
         ids=["fast", "middling", "slow"],
     )
     def test_warm_up_takes_the_texts_that_fit_the_budget(
-        self, speed, stand_in, monkeypatch, words_a_second, expected
+        self, speed, stand_in, words_a_second, expected
     ):
-        monkeypatch.setattr(speed, "SETTLE_S", 0.0)
         worker = self.Stub(stand_in(), 1 / words_a_second)
         material = speed.Material(["word"] * 40_000, ["person"] * 5)
-        options = {"n_most_words": 12_000, "budget_s": 2.0}
+        options = {"n_most_words": 12_000, "budget_s": 2.0, "settle_s": 0.0}
         row = speed.warm_up(worker, speed.Case(100, 5), material, **options)
         assert row["words"] == 100 * row["texts"] == pytest.approx(expected, abs=100)
 
