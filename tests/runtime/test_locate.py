@@ -1,4 +1,4 @@
-"""Which model a name stands for, and what is said if there is none."""
+"""The resolution of model names, and the errors for names that lead nowhere."""
 
 import pytest
 
