@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
     not EXAMPLES.is_dir(), reason="the examples are in the repository, not in the package"
 )
 
-LABELLED = """\
+LABELED = """\
 Ada Lovelace lived in London .
   Ada Lovelace: person 0.98
 From York she wrote to New York and Washington .
@@ -35,4 +35,24 @@ def test_label_with_a_dictionary_prints_the_entities_of_its_store(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert (done.stdout, done.stderr) == (LABELLED, "")
+    assert (done.stdout, done.stderr) == (LABELED, "")
+
+
+WITHOUT_TORCH = """
+import runpy, sys
+sys.modules |= dict.fromkeys(["torch", "gliner", "transformers"])
+sys.argv.pop(0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_label_with_a_dictionary_needs_no_torch(tmp_path):
+    example = EXAMPLES / "label_with_a_dictionary.py"
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, example, tmp_path / "store"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == (LABELED, "")

@@ -1,4 +1,4 @@
-"""Labeling a corpus into a store: what is asked and kept, streams, stops, kills and repairs.
+"""Labeling a corpus into a store: questions and answers, streaming, stops, kills and repairs.
 
 Teachers look words up or take numbers from a checksum, so that a mix-up of passages would show.
 Runs that are killed are processes of their own.
@@ -217,13 +217,13 @@ class TestSeveralTeachers:
         assert store.manifest.teacher == "A + B"
         assert store.manifest.individual_teachers == (["A", "B"] if keep_individual else [])
         metadata = store.manifest.teacher_metadata["teachers"]
-        assert [(one["name"], one["fingerprint"][:2]) for one in metadata] == [
+        assert [(teacher["name"], teacher["fingerprint"][:2]) for teacher in metadata] == [
             ("A", "aa"),
             ("B", "bb"),
         ]
         for item in store:
             each = [
-                one.score_passages([item.passage.words], [item.labels])[0] for one in two_lexicons
+                teacher.score_passages([item.words], [item.labels])[0] for teacher in two_lexicons
             ]
             np.testing.assert_allclose(item.probs, np.mean(each, axis=0), atol=1 / 512 + 1e-6)
             assert len(item.individual_probs) == (2 if keep_individual else 0)
@@ -231,11 +231,11 @@ class TestSeveralTeachers:
                 np.testing.assert_allclose(kept, said, atol=1 / 512)
 
     def test_label_corpus_asks_each_teacher_of_an_ensemble_once(self, label, two_lexicons):
-        for one in two_lexicons:
-            one.asked.clear()
+        for teacher in two_lexicons:
+            teacher.asked.clear()
         label(teacher=TeacherEnsemble(two_lexicons), keep_individual=True)
-        for one in two_lexicons:
-            assert [words for words, _ in one.asked] == words_of(make_corpus())
+        for teacher in two_lexicons:
+            assert [words for words, _ in teacher.asked] == words_of(make_corpus())
 
     def test_label_corpus_refuses_a_store_with_other_individual_teachers(self, label, two_lexicons):
         label(teacher=TeacherEnsemble(two_lexicons))
@@ -310,7 +310,7 @@ class TestStreaming:
         label(corpus, policy=LabelPolicy(fixed=("city",)))
         assert "blank lines skipped: 1" in corpus.notes.lines()
 
-    @pytest.mark.parametrize("once", [iter, lambda corpus: (one for one in corpus)])
+    @pytest.mark.parametrize("once", [iter, lambda corpus: (passage for passage in corpus)])
     def test_label_corpus_refuses_an_iterator(self, label, tmp_path, once):
         with pytest.raises(TypeError, match=r"give a list or a CorpusFile, not an iterator"):
             label(once(make_corpus()))

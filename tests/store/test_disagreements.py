@@ -109,7 +109,7 @@ def test_teacher_gold_disagreements_are_of_four_kinds(teacher, gold, kinds):
     item = labeled("a b c d", ["person", "city"], teacher=teacher, gold=gold)
     entities = decode_entities(item.probs, item.labels)
     found = list(teacher_gold_disagreements(0, item, entities))
-    assert [(one.kind, pytest.approx(one.confidence), one.gold) for one in found] == kinds
+    assert [(row.kind, pytest.approx(row.confidence), row.gold) for row in found] == kinds
 
 
 def test_gold_comparison_keeps_the_twenty_most_confident_disagreements():
@@ -118,7 +118,7 @@ def test_gold_comparison_keeps_the_twenty_most_confident_disagreements():
         labeled("x y", ["city"], teacher=[(1, 2, "city", 0.505 + position % 10 / 100)])
         for position in range(100)
     ]
-    found = [(one.position, round(one.confidence, 3)) for one in disagreements_of(*items)]
+    found = [(row.position, round(row.confidence, 3)) for row in disagreements_of(*items)]
     assert found == [
         *((position, 0.595) for position in range(9, 100, 10)),
         *((position, 0.585) for position in range(8, 100, 10)),
@@ -127,7 +127,7 @@ def test_gold_comparison_keeps_the_twenty_most_confident_disagreements():
 
 def test_gold_comparison_orders_equal_confidences_by_word():
     item = labeled("x y z", ["city"], gold=[(2, 3, "city"), (0, 1, "city")])
-    assert [one.entity.start_word for one in disagreements_of(item)] == [0, 2]
+    assert [row.entity.start_word for row in disagreements_of(item)] == [0, 2]
 
 
 def line_of(text, start, end, label="city", **others):

@@ -62,7 +62,7 @@ def test_data_set_card_names_the_teacher_without_local_folders() -> None:
 
 
 def write_store(folder: Path, items: Sequence[LabeledPassage]) -> None:
-    """Write a finished store with one passage a shard."""
+    """Write a finished store with one passage per shard."""
     n_words = sum(len(item.passage.words) for item in items)
     manifest = Manifest("a teacher", "f" * 64, "c" * 64, {"negatives": 2}, len(items), n_words)
     for index, item in enumerate(items):
@@ -88,9 +88,9 @@ def write_store(folder: Path, items: Sequence[LabeledPassage]) -> None:
 
 def same(ours: SoftLabelStore, theirs: SoftLabelStore) -> bool:
     return ours.manifest == theirs.manifest and all(
-        (one.passage, one.labels) == (other.passage, other.labels)
-        and np.array_equal(one.probs, other.probs)
-        for one, other in zip(ours, theirs, strict=True)
+        (item.passage, item.labels) == (other.passage, other.labels)
+        and np.array_equal(item.probs, other.probs)
+        for item, other in zip(ours, theirs, strict=True)
     )
 
 

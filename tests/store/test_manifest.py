@@ -92,11 +92,11 @@ class TestManifest:
         written = make_store(tmp_path, items, [3, 1], **metadata)
         found = read_manifest(tmp_path)
         assert found == written
-        assert [(one.file, one.index, one.n_passages) for one in found.shards] == [
+        assert [(shard.file, shard.index, shard.n_passages) for shard in found.shards] == [
             ("data/shard-000000.parquet", 0, 3),
             ("data/shard-000001.parquet", 1, 1),
         ]
-        assert [(one.n_words, one.n_pairs) for one in found.shards] == [(10, 17), (1, 2)]
+        assert [(shard.n_words, shard.n_pairs) for shard in found.shards] == [(10, 17), (1, 2)]
         assert (found.n_labeled, found.is_complete, found.quantizer) == (4, True, UNIFORM)
 
     def test_manifest_has_a_checksum_that_others_can_compute(self, store_folder):

@@ -1,4 +1,4 @@
-"""The soft-label store: what goes in comes out, and whatever is wrong with it is named."""
+"""The soft-label store: reading passages, damage, and other programs that read the shards."""
 
 import json
 import os
@@ -176,8 +176,8 @@ def check_row(row, expected, bounds):
     assert tuple(row["words"]) == expected.passage.words
     assert tuple(row["labels"]) == expected.labels
     spans = [(span["start"], span["end"], span["label"]) for span in row["entities"]]
-    found = [(one.start_word, one.end_word, one.label) for one in expected.passage.entities]
-    assert spans == found
+    entities = expected.passage.entities
+    assert spans == [(entity.start_word, entity.end_word, entity.label) for entity in entities]
     shape = row["n_words"], len(row["labels"])
     start, end, above = np.array(row["scores"], dtype=int).reshape(3, *shape)
     bins = np.stack([start, end, (np.maximum(start, end) + above) % 256], axis=-1)

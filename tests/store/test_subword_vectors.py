@@ -84,7 +84,7 @@ class TestFiles:
         (tmp_path / "tokenizer.json").unlink()
         if text is not None:
             (tmp_path / "tokenizer.json").write_text(text)
-        with pytest.raises(StoreError, match=r"tokenizer\.json: (cannot be read|is no tokenizer)"):
+        with pytest.raises(StoreError, match=rf"^{tmp_path}/tokenizer\.json: "):
             read_subword_vectors(tmp_path)
 
     def test_read_subword_vectors_refuses_another_vocabulary(self, tmp_path, content):

@@ -57,7 +57,7 @@ def gliner_entities(model, words, labels, threshold):
 
 def decoded(probs, labels, threshold):
     entities = decode_entities(probs, labels, threshold=threshold)
-    return {(one.start_word, one.end_word, one.label): one.score for one in entities}
+    return {(row.start_word, row.end_word, row.label): row.score for row in entities}
 
 
 def threshold_for(n_entities, probs, labels):
@@ -381,7 +381,9 @@ class TestThreads:
         with pytest.raises(RuntimeError, match="out of memory"):
             teacher.score_passages(passages, labels)
         assert len(seen) <= 4
-        assert not [one for one in threading.enumerate() if one.name.startswith("teacher")]
+        assert not [
+            thread.name for thread in threading.enumerate() if thread.name.startswith("teacher")
+        ]
 
 
 class TestRefusals:

@@ -64,7 +64,10 @@ def read_subword_vectors(folder: Path) -> SubwordVectors | None:
         arrays = safetensors.numpy.load_file(path)
         vectors = arrays["codes"].astype(np.float32) * arrays["scale"]
     except StudentError as error:
-        raise StoreError(str(error)) from error
+        raise StoreError(
+            f"{folder / TOKENIZER_FILE}: the vocabulary of {VECTORS_FILE} cannot be read: {error}; "
+            f"remove both files and label again"
+        ) from error
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise StoreError(
             f"{path}: cannot be read: {reason_of(error)}; remove it and {TOKENIZER_FILE}, and "
