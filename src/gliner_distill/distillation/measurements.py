@@ -184,9 +184,9 @@ class Measurements:
                 "Against gold: not measured, since no annotated passage is among the test passages."
             )
         return (
-            f"Against gold: F1 {100 * self.gold.student.f1:.1f}, the teacher's is "
-            f"{100 * self.gold.teacher.f1:.1f} ({self.gold.student.n_reference:,} entities in "
-            f"{self.gold_passages['test']:,} annotated test passages)."
+            f"Against gold: F1 {100 * self.gold.student.f1:.1f} for the student and "
+            f"{100 * self.gold.teacher.f1:.1f} for the teacher ({self.gold.student.n_reference:,} "
+            f"entities in {self.gold_passages['test']:,} annotated test passages)."
         )
 
     def _cost_line(self) -> str:
@@ -207,7 +207,7 @@ class Measurements:
             share = self.gold.student.f1 / max(self.gold.teacher.f1, 1e-9)
             limits = _ENOUGH_GOLD
             if n_entities < _FEW_ENTITIES:
-                doubt = f" {n_entities} annotated entities are too few to be sure of it."
+                doubt = f" {n_entities} annotated entities are too few to be sure of this."
         if share >= limits[0]:
             return f"use the student in place of its teacher.{doubt}"
         if share >= limits[1]:

@@ -27,7 +27,7 @@ Splits = Mapping[str, Sequence[LabeledPassage]]
 
 
 def training_settings(settings: DistillSettings) -> TrainingSettings:
-    """Return how a student is trained: on soft labels alone, up to the best epoch on dev."""
+    """Return the settings of a training run on soft labels alone, with early stopping on dev."""
     precision = settings.precision
     if precision == "auto":
         precision = "bf16" if computes_in_bf16() else "fp32"
