@@ -15,7 +15,7 @@ from gliner_distill.corpus.records import RawRecord, RecordError, passage_from_r
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.distillation.workspace import GOLD_FILE, TEXTS_FILE, Workspace
 from gliner_distill.entities import Passage, word_bounds
-from gliner_distill.errors import InputError
+from gliner_distill.errors import InputError, shorten
 from gliner_distill.files import write_file
 
 _TEXTS_PER_REPORT: Final = 1_000
@@ -49,7 +49,7 @@ def locate_texts(work: Workspace) -> Source:
     if isinstance(texts, str | Path):
         return Source(str(texts), str(texts))
     if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
-        raise InputError(f"texts: got {_shown(texts)}; expected a path, or strings")
+        raise InputError(f"texts: got {shorten(texts)}; expected a path, or strings")
     problems = _Problems("texts", skip_bad=work.job.skip_bad)
     lines: list[str] = []
     n_blank = n_words = 0
@@ -87,7 +87,7 @@ def locate_gold(work: Workspace) -> Source | None:
     if gold is None or isinstance(gold, str | Path):
         return None if gold is None else Source(str(gold), str(gold))
     if isinstance(gold, bytes | Mapping | Passage) or not isinstance(gold, Iterable):
-        raise InputError(f"gold: got {_shown(gold)}; expected a path, or a list of passages")
+        raise InputError(f"gold: got {shorten(gold)}; expected a path, or a list of passages")
     problems = _Problems("gold", skip_bad=work.job.skip_bad)
     notes = CorpusNotes()
     passages: list[Passage] = []
@@ -125,7 +125,7 @@ class _Problems:
 
 def _find_problem(text: object) -> str | None:
     if not isinstance(text, str):
-        return f"{_shown(text)} was found; expected a string"
+        return f"{shorten(text)} was found; expected a string"
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -140,7 +140,7 @@ def _as_record(item: object) -> object:
         return {"tokenized_text": list(item.words), "ner": spans, "ner_labels": list(item.labels)}
     if not isinstance(item, Mapping):
         raise RecordError(
-            f"{_shown(item)} was found; expected a Passage, or a dictionary with text and entities"
+            f"{shorten(item)} was found; expected a Passage, or a dictionary with text and entities"
         )
     if "entities" in item:
         return _record_of_text(item)
@@ -154,9 +154,9 @@ def _record_of_text(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record of a text whose entities are given by characters."""
     text, entities = item.get("text"), item["entities"]
     if not isinstance(text, str):
-        raise RecordError(f"text: {_shown(text)} was found; expected a string")
+        raise RecordError(f"text: {shorten(text)} was found; expected a string")
     if not isinstance(entities, list | tuple):
-        raise RecordError(f"entities: {_shown(entities)} was found; expected a list")
+        raise RecordError(f"entities: {shorten(entities)} was found; expected a list")
     bounds = word_bounds(text)
     first = {start: place for place, (start, _) in enumerate(bounds)}
     last = {end: place for place, (_, end) in enumerate(bounds)}
@@ -166,8 +166,8 @@ def _record_of_text(item: Mapping[str, Any]) -> dict[str, Any]:
             start, end, label = entity["start"], entity["end"], entity["label"]
         except (KeyError, TypeError, IndexError):
             raise RecordError(
-                f"entities[{place}]: {_shown(entity)} was found; expected a dictionary with start, "
-                "end and label"
+                f"entities[{place}] is {shorten(entity)}; expected a dictionary with start, end "
+                "and label"
             ) from None
         if start not in first or end not in last or first[start] > last[end]:
             raise RecordError(
@@ -177,8 +177,3 @@ def _record_of_text(item: Mapping[str, Any]) -> dict[str, Any]:
         spans.append([first[start], last[end], label])
     words = [text[start:end] for start, end in bounds]
     return {"tokenized_text": words, "ner": spans}
-
-
-def _shown(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."

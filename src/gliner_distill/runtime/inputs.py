@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliner_distill.entities import Entity, word_bounds, word_texts
-from gliner_distill.errors import InputError
-from gliner_distill.runtime.labels import Prompts, abbreviate
+from gliner_distill.errors import InputError, shorten
+from gliner_distill.runtime.labels import Prompts
 from gliner_distill.runtime.scorer import WINDOW_WORDS
 from gliner_distill.runtime.thresholds import GoldPassage
 from gliner_distill.spans import SpanBounds
@@ -131,7 +131,7 @@ def read_words(text: object, number: int, on_long: OnLong) -> list[str]:
         InputError: It is not a string, or it is too long and `on_long` is `error`.
     """
     if not isinstance(text, str):
-        raise InputError(f"texts[{number}] is {abbreviate(text)}; expected a string")
+        raise InputError(f"texts[{number}] is {shorten(text)}; expected a string")
     words = word_texts(text)
     if on_long != "window" and len(words) > WINDOW_WORDS:
         if on_long == "error":
@@ -225,12 +225,12 @@ def read_gold(
     """
     for name, value in (("texts", texts), ("entities", entities)):
         if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-            raise InputError(f"{name} is {abbreviate(value)}; expected a list")
+            raise InputError(f"{name} is {shorten(value)}; expected a list")
     if len(texts) != len(entities):
         raise InputError(f"there are {len(texts)} texts and {len(entities)} lists of entities")
     for number, text in enumerate(texts):
         if not isinstance(text, str):
-            raise InputError(f"texts[{number}] is {abbreviate(text)}; expected a string")
+            raise InputError(f"texts[{number}] is {shorten(text)}; expected a string")
     spans = [_read_char_spans(number, annotated) for number, annotated in enumerate(entities)]
     return [_align(text, of_text) for text, of_text in zip(texts, spans, strict=True)]
 
@@ -240,8 +240,7 @@ def _read_char_spans(number: int, annotated: Sequence[Mapping[str, Any]]) -> set
         spans = {(entity["start"], entity["end"], entity["label"]) for entity in annotated}
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"entities[{number}] is {abbreviate(annotated)}; an entity must have start, end and "
-            "label"
+            f"entities[{number}] is {shorten(annotated)}; an entity must have start, end and label"
         ) from error
     for *_, label in spans:
         if not isinstance(label, str):

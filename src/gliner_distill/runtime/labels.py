@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gliner_distill.errors import InputError
+from gliner_distill.errors import InputError, shorten
 
 MAX_LABELS = 10_000
 
@@ -57,13 +57,13 @@ def read_label_set(labels: object, *, where: str = "labels") -> Prompts:
     if isinstance(labels, str):
         labels = [labels]
     if isinstance(labels, bytes) or not isinstance(labels, Iterable):
-        raise InputError(f"{where} is {abbreviate(labels)}; expected a list of strings")
+        raise InputError(f"{where} is {shorten(labels)}; expected a list of strings")
     pairs = labels.items() if isinstance(labels, Mapping) else ((label, label) for label in labels)
     prompts: dict[str, str] = {}
     for name, prompt in pairs:
         for text in (name, prompt):
             if not isinstance(text, str):
-                raise InputError(f"{where} holds {abbreviate(text)}; expected only strings")
+                raise InputError(f"{where} holds {shorten(text)}; expected only strings")
             if not text.strip():
                 raise InputError(f"{where} holds a blank label; a label must name what to find")
         prompts.setdefault(name, prompt)
@@ -83,13 +83,7 @@ def read_per_text(labels: Sequence[object]) -> list[Prompts]:
     for position, item in enumerate(labels):
         if not isinstance(item, list | tuple | Mapping):
             raise InputError(
-                f"labels[{position}] is {abbreviate(item)}; expected a list or a mapping, as "
+                f"labels[{position}] is {shorten(item)}; expected a list or a mapping, as "
                 "for the other texts"
             )
     return [read_label_set(item, where=f"labels[{row}]") for row, item in enumerate(labels)]
-
-
-def abbreviate(value: object) -> str:
-    """Return the representation of a wrong value for a message, at most 60 characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

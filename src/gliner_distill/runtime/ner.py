@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliner_distill.entities import Entity, word_texts
-from gliner_distill.errors import InputError, StudentError
+from gliner_distill.errors import InputError, StudentError, shorten
 from gliner_distill.runtime.bundle import Bundle, read_bundle, write_bundle
 from gliner_distill.runtime.config import GRAPH_FILE
 from gliner_distill.runtime.finder import EntityFinder
@@ -33,7 +33,6 @@ from gliner_distill.runtime.labels import (
     Labels,
     LabelSet,
     Prompts,
-    abbreviate,
     is_per_text,
     read_label_set,
     read_per_text,
@@ -204,7 +203,7 @@ class StudentNER:
         if isinstance(texts, str):
             texts = [texts]
         if isinstance(texts, bytes) or not isinstance(texts, Iterable):
-            raise InputError(f"texts is {abbreviate(texts)}; expected a string or strings")
+            raise InputError(f"texts is {shorten(texts)}; expected a string or strings")
         asked: Prompts | list[Prompts]
         if is_per_text(labels) and isinstance(labels, Sequence):
             asked = read_per_text(labels)
