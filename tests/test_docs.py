@@ -9,6 +9,10 @@ import pytest
 import gliner_distill
 
 ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = (
+    *("bench", "distill", "evaluate", "export", "inspect", "label", "predict", "reproduce"),
+    "train",
+)
 README = ROOT / "README.md"
 DOCS = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
 
@@ -56,6 +60,21 @@ def test_links_lead_to_files_and_headings(path):
         assert target.exists(), link
         if anchor:
             assert anchor in anchors_of(target), link
+
+
+def test_contributing_lists_every_module_of_every_package():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    source = Path(gliner_distill.__file__).parent
+    folders = {"base": source} | {path.parent.name: path.parent for path in source.glob("*/*.py")}
+    commands = {path.stem for path in (source / "cli").glob("*.py")} & set(COMMANDS)
+    for package, folder in folders.items():
+        entry = re.search(
+            rf"^- `?{package}`?: (.*?)(?=^- |^$)", text, flags=re.MULTILINE | re.DOTALL
+        )
+        modules = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("__")}
+        assert entry, package
+        listed = set(re.findall(r"`(\w+)`", entry[1]))
+        assert listed == modules - (commands if package == "cli" else set()), package
 
 
 def test_readme_has_at_most_150_lines():
