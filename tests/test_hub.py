@@ -14,6 +14,8 @@ import pytest
 from gliner_distill.hub import looks_like_hub_id
 from stand_in_hub import Client, running_hub
 
+pytestmark = pytest.mark.slow
+
 PASSAGES = b'[{"tokenized_text": ["Anna", "left"], "ner": [[0, 0, "person"]]}]'
 REPOS = {
     "datasets/me/passages": {"README.md": b"# hello", "data.json": PASSAGES, "more.json": b"[]"},

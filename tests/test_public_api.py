@@ -109,17 +109,20 @@ def test_inspect_of_a_corpus_runs_without_torch():
     assert "passages: " in run_without_heavy_packages(script)
 
 
+@pytest.mark.slow
 def test_predict_runs_without_torch():
     script = "assert run('predict', 'Marie Curie was born in Warsaw.', '-l', 'person') == 0"
     answer = json.loads(run_without_heavy_packages(script))
     assert [entity["text"] for entity in answer["entities"]] == ["Marie Curie"]
 
 
+@pytest.mark.slow
 def test_bench_of_a_student_runs_without_torch():
     printed = run_without_heavy_packages("assert run('bench', '--rounds', '1') == 0")
     assert "words/s" in printed
 
 
+@pytest.mark.slow
 def test_evaluate_of_a_student_runs_without_torch():
     script = f"assert run('evaluate', 'bundled', {str(sample_path('dev'))!r}) == 0"
     script = script.replace("'bundled'", repr(str(bundled_folder())))

@@ -72,6 +72,7 @@ def test_harden_rounds_to_the_teachers_entities(ablation):
     assert decode_entities(hard.probs, item.labels) == decode_entities(probs, item.labels)
 
 
+@pytest.mark.slow
 def test_ablation_runs_each_variant_once_and_draws(
     ablation, data_folder, run, gliner_folder, settings, monkeypatch
 ):
@@ -120,6 +121,7 @@ def test_variant_trains_on_gold_alone(ablation, small_set, trainings, monkeypatc
     assert tuned == [(small_set.train[:12], 0)]
 
 
+@pytest.mark.slow
 def test_variant_changes_the_weight_of_gold_for_itself_alone(ablation, trainings, settings):
     trainings(ablation.Variant("gold", None, 12, gold_weight=0.3))
     taken = trainings(ablation.Variant("gold", None, 12))

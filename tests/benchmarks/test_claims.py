@@ -75,6 +75,7 @@ def test_show_gives_percent_and_the_spread_if_there_is_one(claims):
     assert claims.show((0.5, 0.0123)) == "50.0 ± 1.2"
 
 
+@pytest.mark.slow
 def test_measure_yields_a_row_for_each_student_and_does_not_repeat_runs(claims, tmp_path):
     options = {
         "conditions": [claims.Condition(8, 0.5)],

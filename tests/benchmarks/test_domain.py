@@ -60,6 +60,7 @@ def test_read_set_keeps_splits_apart_and_the_same_each_time(
     assert [len(split) for split in (few.train, few.dev, few.test)] == [14, 2, 4]
 
 
+@pytest.mark.slow
 def test_domain_runs_once_and_prints_a_row_per_set(
     domain, two_sets, quick_settings, run, gliner_folder, monkeypatch
 ):

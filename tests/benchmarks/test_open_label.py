@@ -53,6 +53,7 @@ class TestOpenLabel:
         printed = run(open_label, "data", student_folder, gliner_folder, "--out", "out")
         return printed, json.loads((world / "out" / "open_label.json").read_text())
 
+    @pytest.mark.slow
     def test_open_label_writes_the_f1_of_each_model_at_one_half(self, figures, sets, expected):
         for model in ("teacher", "student"):
             found = expected(model, 0.5)

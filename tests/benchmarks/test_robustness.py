@@ -74,6 +74,7 @@ class TestRobustness:
             ]
         return found
 
+    @pytest.mark.slow
     def test_robustness_compares_with_gold_and_with_its_own_answers(
         self, robustness, figures, sets, predictor
     ):

@@ -13,9 +13,12 @@ from gliner_distill.entities import Entity, Passage
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
-pytestmark = pytest.mark.skipif(
-    not BENCHMARKS.is_dir(), reason="the benchmarks are in the repository, not in the package"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not BENCHMARKS.is_dir(), reason="the benchmarks are in the repository, not in the package"
+    ),
+]
 
 # An engine that takes each capitalized word for a person and refuses more than 40 labels.
 STAND_IN = rf"""

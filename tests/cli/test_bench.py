@@ -18,6 +18,7 @@ def little_to_read(monkeypatch):
     monkeypatch.setattr(speed, "SpeedSettings", small)
 
 
+@pytest.mark.slow
 def test_bench_prints_a_table_and_writes_json(run_cli, little_to_read):
     finished = run_cli("bench", "--threads", 1, "--rounds", 1, "--json", "bench.json")
     assert finished.code == 0

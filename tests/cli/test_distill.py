@@ -43,6 +43,7 @@ def gliner(gliner_folder):
     return "my teacher"
 
 
+@pytest.mark.slow
 def test_distill_prints_a_verdict_and_the_report_and_continues_later(run_cli, gliner, monkeypatch):
     args = (*ARGS, "--teacher", gliner)
     score, calls = GLiNERTeacher.score_passages, count()
@@ -71,6 +72,7 @@ def test_distill_prints_a_verdict_and_the_report_and_continues_later(run_cli, gl
     assert run_cli("predict", "-m", "my student", "mary left", "-l", "person").code == 0
 
 
+@pytest.mark.slow
 def test_distill_shows_no_path_of_the_teacher_in_card_and_report(run_cli, gliner, tmp_path):
     assert run_cli(*ARGS, "--teacher", tmp_path / gliner).code == 0
     for name in ("README.md", "report.html", "results.json"):
@@ -79,6 +81,7 @@ def test_distill_shows_no_path_of_the_teacher_in_card_and_report(run_cli, gliner
         assert str(tmp_path) not in content
 
 
+@pytest.mark.slow
 def test_distill_warns_about_what_is_doubtful(run_cli, gliner):
     Path("labels.txt").write_text("company: a firm\nfirm\n")
     Path("texts.txt").write_text("\n".join([*make_texts(40), *make_texts(2)]))
@@ -115,6 +118,7 @@ def test_distill_names_a_missing_teacher_on_one_line(run_cli):
     assert finished.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_distill_refuses_other_labels_on_one_line(run_cli, gliner):
     assert run_cli(*ARGS, "--teacher", gliner).code == 0
     Path("labels.txt").write_text("ship\n")

@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from command_line import make_passages, write_corpus
 
 
+@pytest.mark.slow
 def test_evaluate_reads_folders_of_students_runs_and_gliners(run_cli, world, gliner_folder):
     corpus = write_corpus("some passages.json", make_passages(3))
     pages = {}

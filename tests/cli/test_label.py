@@ -174,6 +174,7 @@ def test_label_writes_a_store_that_resumes_after_an_interrupt(run_cli, gliner_fo
     assert "passages           10 of 10" in run_cli("inspect", "half").out
 
 
+@pytest.mark.slow
 def test_label_continues_after_ctrl_c_in_a_process_of_its_own(run_cli, gliner_folder, monkeypatch):
     """In a process of its own, which waits for the signal in its third shard."""
     corpus = write_corpus("corpus.json", make_passages(12))
@@ -196,6 +197,7 @@ def test_label_continues_after_ctrl_c_in_a_process_of_its_own(run_cli, gliner_fo
     assert read_manifest(Path("half")).shards == read_manifest(Path("whole")).shards
 
 
+@pytest.mark.slow
 def test_label_refuses_a_folder_that_another_process_labels_into(
     run_cli, gliner_folder, monkeypatch
 ):
@@ -240,6 +242,7 @@ def test_label_asks_plain_text_for_a_list_of_labels(run_cli, gliner_folder):
     assert "store: 2 passages, 7 words, 14 word-label pairs" in finished.out
 
 
+@pytest.mark.slow
 def test_label_asks_for_labels_of_a_pool_and_the_passages_own(run_cli, gliner_folder):
     corpus = write_corpus("corpus.json", make_passages(10))
     pool = ("river", "big bank", "place", "name", "drug", "ship", "star", "tree", "song")
@@ -294,6 +297,7 @@ def test_label_tells_the_teacher_descriptions_of_labels(run_cli, gliner_folder, 
         assert asked == {prompt.partition(":")[0] for prompt in prompts}
 
 
+@pytest.mark.slow
 def test_label_draws_other_labels_with_another_seed(run_cli, gliner_folder):
     corpus = write_corpus("corpus.json", make_passages(10))
     args = ("label", corpus, "--teacher", gliner_folder, "--negatives", 1)
@@ -320,6 +324,7 @@ def test_label_stores_probabilities_by_either_quantization(run_cli, gliner_folde
             assert set(item.probs.ravel()) <= set(code.decode(np.arange(len(code.values))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--keep-individual"]])
 def test_label_stores_the_mean_of_several_teachers(
     run_cli, gliner_folder, other_gliner_folder, options
@@ -352,6 +357,7 @@ def test_label_refuses_the_same_teacher_twice(run_cli, gliner_folder):
     assert not Path("store").exists()
 
 
+@pytest.mark.slow
 def test_label_repairs_what_is_broken_and_verify_names_it(run_cli, gliner_folder, monkeypatch):
     monkeypatch.setattr(labeling, "label_corpus", label_in_small_shards)
     corpus = write_corpus("corpus.json", make_passages(14))

@@ -205,6 +205,7 @@ def test_folder_that_is_neither_student_nor_gliner_is_refused(run_cli):
     assert_fails(run_cli("evaluate", "neither", "corpus.json"), *facts)
 
 
+@pytest.mark.slow
 def test_hub_ids_without_network_say_what_to_do_offline(tmp_path):
     """In a process of its own: the hub's settings are read when it is imported."""
     write_corpus("corpus.json", make_passages(2))
@@ -298,6 +299,7 @@ sys.meta_path.insert(0, Blocker())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "args",
     [

@@ -33,6 +33,7 @@ def predict_json(run_cli, world, *args, **options):
     return documents
 
 
+@pytest.mark.slow
 def test_predict_finds_entities_in_a_text(run_cli, world):
     (document,) = predict_json(run_cli, world, "in  mary saw the paris on 7")
     assert document["text"] == "in  mary saw the paris on 7"
@@ -197,6 +198,7 @@ def test_predict_with_a_gliner_has_the_same_options(run_cli, gliner_folder):
     assert 0 < len(flat) < len(spans)
 
 
+@pytest.mark.slow
 def test_predict_answers_a_slow_writer_line_by_line(world):
     """In processes of their own: each answer is read before the next line is written."""
     args = ("predict", "--model", world / "run", "-l", "city")
@@ -209,6 +211,7 @@ def test_predict_answers_a_slow_writer_line_by_line(world):
     assert (process.returncode, out, err) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_predict_ends_with_one_line_after_ctrl_c(world):
     """In a process of its own, which waits for a line that does not come."""
     script = f"import signal; signal.signal(2, signal.default_int_handler); {MAIN}"
@@ -223,6 +226,7 @@ def test_predict_ends_with_one_line_after_ctrl_c(world):
     assert err == "gliner-distill: stopped; what was printed is whole\n"
 
 
+@pytest.mark.slow
 def test_predict_is_quiet_when_its_reader_leaves(world):
     """In processes of their own, joined by a pipe."""
     args = ("predict", "--model", world / "run", "-", "-l", "city")
@@ -240,6 +244,7 @@ def test_predict_is_quiet_when_its_reader_leaves(world):
     assert process.wait(timeout=60) == 141
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
 def test_predict_holds_little_of_a_long_input(world):
     """In a process of its own, which may take far less memory than its input has bytes."""

@@ -6,9 +6,12 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from command_line import MAIN
 
 
+@pytest.mark.slow
 def test_document_progress_is_shown_in_a_terminal(world):
     """In a process of its own, whose standard error is a terminal."""
     Path("notes.txt").write_text("in paris\n" * 3, encoding="utf-8")

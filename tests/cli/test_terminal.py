@@ -44,6 +44,7 @@ def test_print_whole_writes_its_lines_before_it_is_interrupted(monkeypatch):
     assert buffer.getvalue() == b"one\ntwo\n"
 
 
+@pytest.mark.slow
 def test_print_whole_finishes_its_lines_when_ctrl_c_comes_in_between(world):
     """In a process of its own, whose answer is longer than a pipe holds."""
     script = f"""

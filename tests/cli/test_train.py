@@ -62,6 +62,7 @@ def test_train_refuses_bad_settings(run_cli, world, options, facts):
     assert_fails(run_cli("train", world / "store", "--out", "run", *SMALL, *options), *facts)
 
 
+@pytest.mark.slow
 def test_train_matches_the_representations_of_a_gliner(run_cli, world, gliner_folder):
     args = ("train", world / "store", "--epochs", 1, "--head", "boundary", *SMALL, "--out")
     matching = ("--feature-weight", 0.5, "--teacher", gliner_folder)
@@ -94,6 +95,7 @@ def test_train_refuses_a_student_of_too_many_parameters(run_cli, world):
     assert not Path("run").exists()
 
 
+@pytest.mark.slow
 def test_train_continues_exactly_after_ctrl_c(run_cli, world):
     """In a process of its own, which waits for the signal after its second checkpoint."""
     script = """

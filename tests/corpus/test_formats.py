@@ -69,6 +69,7 @@ def test_read_records_gives_the_same_records_for_every_chunk_size(
     assert record.content == 123456
 
 
+@pytest.mark.slow
 def test_read_records_does_not_hold_a_json_list_in_memory(tmp_path: Path) -> None:
     path = write_json(tmp_path / "a.json", *[GOOD] * 20_000)
     assert path.stat().st_size > 1_500_000

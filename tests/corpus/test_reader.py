@@ -126,6 +126,7 @@ def test_read_passages_asks_the_hub_only_if_no_such_file_exists(
     assert next(read_passages("me/passages")).words == ("a", "local", "file")
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_write_passages_writes_what_read_passages_reads(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -62,6 +62,7 @@ class TestText:
 
 
 class TestMoreText:
+    @pytest.mark.slow
     def test_collect_adds_new_documents_to_those_before(self, make_trained, texts):
         first, _ = make_trained()
         kept = files_of("out/work/text-0")
@@ -99,6 +100,7 @@ class TestMoreText:
 
 
 class TestGold:
+    @pytest.mark.slow
     def test_collect_reads_gold_with_labels_in_any_case_and_no_others(self, make_trained, texts):
         write_passages("gold.json", make_gold(20))
         made, teacher = make_trained(gold="gold.json")
@@ -108,6 +110,7 @@ class TestGold:
         assert len(teacher.asked) == 60
         assert made.run.name == "run-1"
 
+    @pytest.mark.slow
     def test_collect_reads_gold_of_a_list_as_that_of_a_file(self, make_trained, texts):
         write_passages("gold.json", make_gold(20))
         from_file, _ = make_trained("file", gold="gold.json")
@@ -117,6 +120,7 @@ class TestGold:
             assert [passage.passage for passage in ours] == [p.passage for p in theirs]
         assert make_trained("list", gold=make_gold(20))[1].asked == []
 
+    @pytest.mark.slow
     def test_collect_reads_gold_by_its_own_form_beside_a_column(self, make_trained):
         rows = "\n".join(make_texts(40))
         Path("texts.csv").write_text(f"body\n{rows}\n")
@@ -124,6 +128,7 @@ class TestGold:
         made, _ = make_trained(texts="texts.csv", column="body", gold="gold.json")
         assert len(all_of(made.labeled.gold)) == 20
 
+    @pytest.mark.slow
     def test_collect_keeps_gold_documents_out_of_the_text(self, make_trained):
         write_passages("gold.json", make_gold(20, first=0))
         write_texts(make_texts(50))
@@ -131,6 +136,7 @@ class TestGold:
         assert texts_of(all_of(made.labeled.text)) == sorted(make_texts(30, first=20))
         assert len(teacher.asked) == 50
 
+    @pytest.mark.slow
     def test_collect_warns_about_annotation_that_has_changed(self, make_trained, texts):
         gold = make_gold(20)
         write_passages("gold.json", gold)
@@ -142,6 +148,7 @@ class TestGold:
         changes = [warning for warning in corrected.warnings if "annotation of 1 " in warning]
         assert [change.partition(":")[0] for change in changes] == ["gold.json"]
 
+    @pytest.mark.slow
     def test_collect_keeps_gold_when_it_is_not_named_again(self, make_trained, texts):
         write_passages("gold.json", make_gold(20, first=0))
         first, _ = make_trained(gold="gold.json")
@@ -158,6 +165,7 @@ class TestGold:
         assert "'person', 'city', 'river'" in expected
         assert not Path("out").exists()
 
+    @pytest.mark.slow
     def test_collect_warns_about_a_label_that_gold_lacks(self, make_trained, texts):
         write_passages("gold.json", make_gold(20))
         made, _ = make_trained(gold="gold.json", labels=LABELS | {"ship": ""})
@@ -165,6 +173,7 @@ class TestGold:
             w.startswith("gold.json: no entity is annotated as 'ship'") for w in made.warnings
         )
 
+    @pytest.mark.slow
     def test_collect_needs_no_other_text_beside_enough_gold(self, make_trained):
         write_passages("gold.json", make_gold(40, first=0))
         write_texts(make_texts(40))

@@ -313,6 +313,7 @@ class TestTargets:
         assert_same_targets(targets, text)
         assert list(tunings) == ["fold-0", "fold-1", "fold-2"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("whose", ["annotation", "teacher"])
     @pytest.mark.parametrize(("n_seen", "is_mixed"), [(0, False), (2, False), (3, True)])
     def test_targets_of_a_label_that_gold_hardly_has_are_the_teachers(
@@ -357,6 +358,7 @@ class TestFolder:
         assert list(tunings) == ["tuned"]  # which has all its epochs behind it
         assert not any(str(step[-1]).startswith("epoch") for step in steps)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "stage",
         ["tuning on gold (fold-1)", "tuning on gold (tuned)", "asking the tuned student (labels-"],
@@ -385,6 +387,7 @@ class TestFolder:
             refine()
         assert str(caught.value).startswith(str(path))
 
+    @pytest.mark.slow
     def test_refine_soft_labels_on_a_full_disk_is_one_error_and_continues(
         self, refine, half, monkeypatch, tmp_path
     ):

@@ -47,6 +47,7 @@ class TestLabel:
         labels = {passage.labels for passage in made.labeled.text["train"]}
         assert labels == {("person", "city")}
 
+    @pytest.mark.slow
     def test_label_counts_text_that_is_annotated_later_as_annotated(self, make_trained, texts):
         make_trained()
         write_passages("gold.json", make_gold(20, first=0))
@@ -54,6 +55,7 @@ class TestLabel:
         assert texts_of(all_of(made.labeled.text)) == sorted(make_texts(20, first=20))
         assert len(all_of(made.labeled.gold)) == 20
 
+    @pytest.mark.slow
     def test_label_makes_a_store_that_was_removed_again(self, make_trained, texts):
         import shutil
 
@@ -91,6 +93,7 @@ class TestLabel:
         assert "its best score is 0.01" in company
         assert "no 'firm'" in firm
 
+    @pytest.mark.slow
     def test_label_does_not_warn_about_a_label_that_is_annotated(self, make_trained, texts):
         write_passages("gold.json", make_gold(20))
         labels = {"person": "", "city": "", "river": "", "preposition": ""}

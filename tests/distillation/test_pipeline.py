@@ -48,7 +48,7 @@ STUDENT_FILES = {
 }
 FOLDER_FILES = STUDENT_FILES | {"README.md", "report.html", "results.json", "fp32", "work"}
 
-pytestmark = pytest.mark.usefixtures("in_folder")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_folder")]
 
 
 @pytest.fixture

@@ -84,6 +84,7 @@ class TestEpochs:
         plan = Plan(1, training_ends=280.0, words_per_second=1_000.0)
         assert plan.epochs(40_000, DistillSettings()) == epochs
 
+    @pytest.mark.slow
     def test_epochs_count_gold_as_often_as_it_comes(self, make_trained, clock, monkeypatch):
         write_texts(make_texts(100))
         write_passages("gold.json", make_gold(10))
@@ -121,6 +122,7 @@ class TestMinutes:
         settings = replace(settings, timed_words=6_000)
         self.run = lambda **options: make_trained(settings=settings, **options)
 
+    @pytest.mark.slow
     def test_collect_takes_as_much_text_as_there_is_time_for(self):
         first, _ = self.run(minutes=1)
         [limit] = [warning for warning in first.warnings if "180 of 500 words" in warning]
@@ -138,6 +140,7 @@ class TestMinutes:
         assert len(all_of(made.labeled.gold)) == 10
         assert len(all_of(made.labeled.text)) == 26
 
+    @pytest.mark.slow
     def test_collect_finishes_a_stopped_run_before_it_takes_more_text(self):
         with pytest.raises(RuntimeError, match="went away"):
             self.run(minutes=1, fail_at_passage=50)

@@ -77,6 +77,7 @@ class TestMeasureLatency:
 
 
 class TestCompareSpeed:
+    @pytest.mark.slow
     def test_compare_speed_measures_the_bundled_student_under_both_its_names(self):
         steps = []
         path = str(bundled_student_path())
@@ -98,6 +99,7 @@ class TestCompareSpeed:
         ]
         assert steps == [(step, 5) for step in range(5)]
 
+    @pytest.mark.slow
     def test_speed_comparison_as_json_has_the_keys_of_bench(self):
         comparison = compare_speed([None], num_threads=1, settings=SMALL)
         written = json.loads(json.dumps(comparison.as_json()))
@@ -127,6 +129,7 @@ class TestCompareSpeed:
 
 
 class TestMeasureStart:
+    @pytest.mark.slow
     def test_measure_start_does_not_count_the_memory_of_its_parent(self):
         ballast = bytearray(600 * 2**20)
         start = measure_start(None, num_threads=1, n_starts=1)

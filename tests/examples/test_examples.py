@@ -25,6 +25,7 @@ The St . Lawrence River is long .
 """
 
 
+@pytest.mark.slow
 def test_label_with_a_dictionary_prints_the_entities_of_its_store(tmp_path):
     done = subprocess.run(
         [sys.executable, EXAMPLES / "label_with_a_dictionary.py", tmp_path / "store"],
@@ -46,6 +47,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_label_with_a_dictionary_needs_no_torch(tmp_path):
     example = EXAMPLES / "label_with_a_dictionary.py"
     done = subprocess.run(

@@ -361,6 +361,7 @@ class TestResuming:
         assert contents(tmp_path / "store") == contents(whole)
         assert read_manifest(tmp_path / "store").shards == read_manifest(whole).shards
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("missing", [[0], [1, 3], [0, 1, 2, 3]])
     def test_label_corpus_labels_only_the_missing_shards(self, label, whole, missing):
         # A cluster finishes shards in any order, so any of them may be missing.
@@ -404,6 +405,7 @@ class TestResuming:
         with pytest.raises(StoreError, match=r"shard 0 holds 6 passages; expected 7"):
             label(limits=ShardLimits(passages=7))
 
+    @pytest.mark.slow
     def test_label_corpus_resumes_with_a_gliner(self, tiny_gliner, tmp_path, monkeypatch):
         corpus = make_corpus(8)
 
@@ -729,6 +731,7 @@ def uninterrupted(tmp_path_factory):
 class TestKill:
     """Processes that are killed while the teacher is in the middle of a shard."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("n_asked", "seconds_between_manifests"),
         # The last has not yet listed what it has written.

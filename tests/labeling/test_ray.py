@@ -35,8 +35,11 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 ray = pytest.importorskip("ray", reason="ray is not installed")
 from gliner_distill.labeling.ray import RayWorkers, job_from_json, job_to_json  # noqa: E402
 
-# Ray warns of defaults that it sets itself.
-pytestmark = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.data\.context")
+pytestmark = [
+    pytest.mark.ray,
+    # Ray warns of defaults that it sets itself.
+    pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.data\.context"),
+]
 
 SHARD_PASSAGES = 3
 POLICY = LabelPolicy(negatives=1, seed=5, descriptions={"city": "a large town"})
@@ -301,7 +304,8 @@ class TestErrors:
     def test_ray_workers_give_up_a_job_that_kills_every_worker(self, fails, notes):
         make_teacher = partial(LetterTeacher, notes, die_at="n14", dies_again=True)
         fails(DistillError, r"^the Ray cluster failed: [^\n]+$", make_teacher, max_retries=1)
-        assert len(asked_in(notes)[1]) == 2
+        # The retry, and perhaps one more worker if Ray finds the dead one unavailable first.
+        assert len(asked_in(notes)[1]) in (2, 3)
 
     def test_ray_workers_refuse_a_corpus_that_changes_between_readings(self, fails):
         message = r"^worker on \S+: the corpus changed while it was labeled;"

@@ -9,9 +9,12 @@ import pytest
 IN_DOMAIN = ("fewnerd_a", "snips", "btc", "wet_lab_protocols", "redocred", "bionlp13cg")
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
-pytestmark = pytest.mark.skipif(
-    not RECIPES.is_dir(), reason="the recipes are in the repository, not in the package"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not RECIPES.is_dir(), reason="the recipes are in the repository, not in the package"
+    ),
+]
 
 
 @pytest.fixture

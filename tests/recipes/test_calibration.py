@@ -16,6 +16,8 @@ from gliner_distill.metrics import score_spans
 from gliner_distill.student.batch import make_batch
 from gliner_distill.student.files import load_student, save_student
 
+pytestmark = pytest.mark.slow
+
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 if not RECIPES.is_dir():
     reason = "the recipes are in the repository, not in the package"

@@ -91,6 +91,7 @@ class TestGrams:
         assert both == [*self.grams(transfer_set, halves[0]), *self.grams(transfer_set, halves[1])]
         assert set(both).isdisjoint(self.grams(transfer_set, self.WORDS))
 
+    @pytest.mark.slow
     @given(*[st.lists(st.sampled_from("ab"), min_size=8, max_size=20)] * 2)
     def test_grams_are_shared_exactly_where_eight_words_are(self, transfer_set, first, second):
         def rows(words):

@@ -13,6 +13,8 @@ from gliner_distill.reproduction.experiment import Reproduction, split_first_las
 from gliner_distill.reproduction.results import PUBLISHED
 from gliner_distill.training.settings import TrainingSettings
 
+pytestmark = pytest.mark.slow
+
 TINY = ("--train", 20, "--test", 5, "--seeds", 2, "--epochs", 1)
 MODELS = ["gliner", "student_hard", "student_distilled"]
 KEYS = {

@@ -42,6 +42,7 @@ def drawn_axes(number, curves):
     return figure.axes
 
 
+@pytest.mark.slow
 def test_plot_curves_writes_figures_3_to_6_as_valid_png_and_svg_files(tmp_path):
     folder = tmp_path / "run" / "figures"
     written = plot_curves(fake_curves(), folder)
@@ -55,6 +56,7 @@ def test_plot_curves_writes_figures_3_to_6_as_valid_png_and_svg_files(tmp_path):
     assert set(folder.iterdir()) == paths
 
 
+@pytest.mark.slow
 def test_plot_curves_writes_the_same_bytes_again_and_leaves_matplotlib_unchanged(tmp_path):
     settings = dict(mpl.rcParams)
     first = plot_curves(fake_curves(), tmp_path / "first")
@@ -66,6 +68,7 @@ def test_plot_curves_writes_the_same_bytes_again_and_leaves_matplotlib_unchanged
     assert dict(mpl.rcParams) == settings
 
 
+@pytest.mark.slow
 def test_plot_curves_ignores_the_matplotlib_settings_of_the_user(tmp_path):
     first = plot_curves(fake_curves(), tmp_path / "first")
     with mpl.rc_context({"axes.facecolor": "black", "lines.marker": "x"}):
@@ -111,6 +114,7 @@ def test_draw_figure_has_whole_epochs_as_ticks(n_epochs):
     assert all(float(tick).is_integer() for tick in axes.get_xticks())
 
 
+@pytest.mark.slow
 def test_draw_figure_leaves_out_a_missing_metric_and_the_caption_says_one_seed(tmp_path):
     curves = {"student_hard": [run_rows(0.0)], "student_distilled": [run_rows(0.1)]}
     for row in curves["student_hard"][0]:
@@ -131,6 +135,7 @@ def test_plot_curves_says_which_folder_cannot_be_written(tmp_path):
         plot_curves(fake_curves(), tmp_path / "file" / "figures")
 
 
+@pytest.mark.slow
 def test_figure_file_as_json_names_the_files_below_a_folder(tmp_path):
     figure = plot_curves(fake_curves(), tmp_path / "figures")[0]
     described = figure.as_json(tmp_path)

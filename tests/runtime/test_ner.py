@@ -584,6 +584,7 @@ def laid_across_borders(found, text):
 
 
 class TestLongTexts:
+    @pytest.mark.slow
     def test_long_text_equals_its_parts_across_windows(self, forgetful, draw_words):
         words = list(chain.from_iterable(draw_words(0, 2000)))[:20_000]
         assert len(words) == 20_000
@@ -626,6 +627,7 @@ class TestLongTexts:
         assert len(found) > 1000
         assert len(laid_across_borders(found, text)) > 3
 
+    @pytest.mark.slow
     def test_long_text_keeps_entities_across_window_borders(self, bundled, monkeypatch):
         # The answers differ a little, since an LSTM that was trained on short passages becomes
         # less certain in one pass over 20,000 words.
@@ -820,6 +822,7 @@ class TestTuneThresholds:
         with pytest.raises(InputError, match=said):
             fresh.tune_thresholds(texts, entities)
 
+    @pytest.mark.slow
     def test_tune_thresholds_takes_many_labels_on_long_passages(self, bundled, tmp_path):
         # At the score from which candidates are gathered, the labels of one passage together have
         # more candidate spans than `inference` allows.
@@ -937,6 +940,7 @@ class TestFromPretrained:
             StudentNER.from_pretrained(folder, num_threads=0)
 
 
+@pytest.mark.slow
 def test_from_pretrained_downloads_a_hub_id_then_reads_the_cache(ner, texts, tmp_path):
     ner.save_pretrained(tmp_path / "student")
     files = {path.name: path.read_bytes() for path in (tmp_path / "student").iterdir()}

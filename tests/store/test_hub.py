@@ -27,6 +27,8 @@ from gliner_distill.store.shards import ShardOrigin, encode_shard
 from gliner_distill.store.store import SoftLabelStore
 from stand_in_hub import READER, WRITER, Client, StandInHub, running_hub
 
+pytestmark = pytest.mark.slow
+
 IMPORTS = """
 from gliner_distill.store.store import SoftLabelStore
 """

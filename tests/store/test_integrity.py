@@ -271,6 +271,7 @@ class TestRecovery:
         flip_byte(store_folder / FIRST, 100)
         assert recover_shards(store_folder, manifest) == manifest.shards[1:]
 
+    @pytest.mark.slow
     def test_recover_shards_keeps_no_shard_that_reads_differently(
         self, store_folder, mixed_passages, comparable
     ):

@@ -76,6 +76,7 @@ class TestRoundTrip:
         store = SoftLabelStore(store_folder)
         assert comparable(store, COMPACT) == comparable(store, COMPACT)
 
+    @pytest.mark.slow
     def test_reading_a_store_does_not_abort_a_short_process(self, store_folder):
         """It aborted in about one of four as long as pyarrow's `read_table` was used."""
         script = "import sys; from gliner_distill.store.store import SoftLabelStore\n"
@@ -204,6 +205,7 @@ print(json.dumps([{**row, 'n_words': int(row['n_words'])} for row in rows], defa
 
 
 class TestOtherReaders:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("quantizer", "bounds"), [("uniform", as_uniform), ("compact", as_compact)]
     )

@@ -135,6 +135,7 @@ class TestExport:
         assert 0.8 < figures.agreement_f1 <= 1
         assert figures.max_logit_difference > 1e-4
 
+    @pytest.mark.slow
     def test_fit_threshold_finds_the_threshold_of_best_agreement(
         self, passages, small, small_vocabulary
     ):
@@ -264,6 +265,7 @@ def test_export_student_takes_passages_without_words_or_entities(small, small_vo
     assert figures.n_passages == 3
 
 
+@pytest.mark.slow
 def test_export_student_of_the_bundled_student_is_small_and_loses_little(tmp_path):
     torch.set_num_threads(1)
     student, vocabulary = load_student(bundled_student_path())

@@ -77,6 +77,7 @@ def assert_same_entities(found, expected):
 
 
 class TestScoresStandForGLiNERsEntities:
+    @pytest.mark.slow
     def test_score_passages_gives_gliners_entities_alone_and_in_a_padded_batch(self, tiny_gliner):
         teacher = GLiNERTeacher(tiny_gliner)
         passages, labels = random_passages()
@@ -105,6 +106,7 @@ class TestScoresStandForGLiNERsEntities:
                 expected = gliner_entities(model, words, asked, threshold)
                 assert_same_entities(decoded(probs, asked, threshold), expected)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("architecture", ["UniEncoderSpan", "BiEncoderSpan"])
     def test_score_passages_nearly_matches_crowded_entities_of_span_models(
         self, build_gliner, architecture
@@ -133,6 +135,7 @@ class TestScoresStandForGLiNERsEntities:
         assert expected
         assert_same_entities(decoded(probs, labels, threshold), expected)
 
+    @pytest.mark.slow
     @pytest.mark.skipif(
         not (REAL_TEACHER / "model.safetensors").is_file(),
         reason="the stand-in teacher is not part of the repository",
@@ -188,6 +191,7 @@ def test_span_to_word_probs_equals_a_loop_over_all_spans(world):
 
 
 class TestLongInput:
+    @pytest.mark.slow
     @pytest.mark.parametrize("n_words", [41, 130, 10_000])
     def test_score_passages_scores_every_word_of_a_long_passage(self, tiny_gliner, n_words):
         scores = GLiNERTeacher(tiny_gliner).score_passages([random_words(n_words)], [LABELS[:2]])
@@ -295,6 +299,7 @@ class TestThreads:
         order = [draw.randrange(len(passages)) for _ in range(96)]
         return [passages[place] for place in order], [labels[place] for place in order]
 
+    @pytest.mark.slow
     def test_scores_do_not_depend_on_threads_or_batches(self, tiny_gliner):
         passages, labels = random_passages()
         passages.append(random_words(90))
@@ -338,6 +343,7 @@ class TestThreads:
         assert 1 <= len(seen) <= 3
         assert all(name.startswith("teacher") for name, _ in seen)
 
+    @pytest.mark.slow
     def test_score_passages_calls_the_tokenizer_from_one_thread_at_a_time(
         self, tiny_gliner, monkeypatch
     ):
@@ -358,6 +364,7 @@ class TestThreads:
         assert len(crowds) > 90
         assert set(crowds) == {1}
 
+    @pytest.mark.slow
     def test_score_passages_gives_the_same_scores_each_time(self, tiny_gliner):
         passages, labels = self.many_passages()
         expected = GLiNERTeacher(tiny_gliner).score_passages(passages, labels)

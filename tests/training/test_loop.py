@@ -48,6 +48,7 @@ MEMORIZING = TrainingSettings(
 
 
 class TestLearning:
+    @pytest.mark.slow
     def test_train_student_memorizes_five_passages_from_gold(
         self, tmp_path, build_student, small_vocabulary, five_passages
     ):
@@ -68,6 +69,7 @@ class TestLearning:
         )
         assert predicted == [sorted(passage.entities) for passage in split.passages]
 
+    @pytest.mark.slow
     def test_train_student_approaches_the_teacher_from_soft_labels(
         self, tmp_path, build_student, small_vocabulary, five_passages
     ):
@@ -158,6 +160,7 @@ class TestBfloat16:
     def collect_examples(self, five_passages, small_vocabulary):
         self.examples = make_split("train", five_passages, small_vocabulary).examples
 
+    @pytest.mark.slow
     def test_train_student_in_bf16_leaves_a_student_in_single_precision(
         self, tmp_path, train_short, small_vocabulary
     ):
@@ -352,6 +355,7 @@ class TestPatience:
         )
         assert found.as_json()["span_f1_vs_teacher"] == scores[best]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("n_steps", [4, 8])
     def test_train_student_with_patience_resumes_exactly(self, tmp_path, train_short, n_steps):
         train_short(tmp_path / "whole", self.PATIENT)
@@ -360,6 +364,7 @@ class TestPatience:
         train_short(tmp_path / "run", self.PATIENT, resume=True)
         assert_same_run(tmp_path / "run", tmp_path / "whole")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["words.onnx", "student.safetensors", "student_config.json"])
     def test_train_student_with_patience_resumes_exactly_after_a_kill_while_saving(
         self, tmp_path, train_short, monkeypatch, name
@@ -431,6 +436,7 @@ class TestFeatureMatching:
         expected = teacher_features(gliner, words, labels)
         return [feature_loss(*pair).item() for pair in zip(found, expected, strict=True)]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("head", ["softmax", "boundary"])
     def test_feature_matching_draws_words_and_labels_near(
         self, tmp_path, train_matching, build_student, small_vocabulary, five_passages, gliner, head
@@ -492,6 +498,7 @@ class TestFeatureMatching:
         assert set(asked) == expected
 
     # Of 12 steps, three an epoch: at the end of an epoch, and within.
+    @pytest.mark.slow
     @pytest.mark.parametrize("n_steps", [1, 6, 8])
     def test_feature_matching_resumes_exactly(self, tmp_path, train_matching, n_steps):
         train_matching(tmp_path / "whole")
