@@ -5,7 +5,7 @@ Nothing heavy is imported before a command runs, so `--help` answers at once and
 """
 
 import sys
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final
 
 import typer
 
@@ -79,36 +79,42 @@ def main() -> None:
         SystemExit: With code 0 when the command is done, 1 after an error of ours or Ctrl-C, and 2
             after wrong usage.
     """
+    sys.exit(_run_command())
+
+
+def _run_command() -> int:
+    """Run the command that the arguments name, report an error of ours, and return the code."""
     command = typer.main.get_command(app)
     try:
         code = command.main(prog_name="gliner-distill", standalone_mode=False)
     except DistillError as error:
-        _fail(str(error), code=1)
+        return _report(str(error))
     except typer.TyperException as error:  # its exit code is 2 for wrong usage
         hint = " (see --help)" if error.exit_code == 2 else ""
-        _fail(f"{error.format_message()}{hint}", code=error.exit_code)
+        return _report(f"{error.format_message()}{hint}", code=error.exit_code)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("gliner_distill"):
             raise
-        _fail(str(MissingExtraError(error.name, "train")), code=1)
+        return _report(str(MissingExtraError(error.name, "train")))
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
-        _fail(f"{name}{error.strerror or error}", code=1)
+        return _report(f"{name}{error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
-        _fail("stopped", code=1)
+        return _report("stopped")
     if code == _INTERRUPTED:
-        _fail("stopped", code=1)
-    sys.exit(code if isinstance(code, int) else 0)
+        return _report("stopped")
+    return code if isinstance(code, int) else 0
 
 
-def _fail(message: str, *, code: int) -> NoReturn:
+def _report(message: str, *, code: int = 1) -> int:
+    """Print an error as one line on standard error, and return the exit code."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError:  # such as a full disk
         drop_output()
     typer.echo(f"gliner-distill: {' '.join(message.split())}", err=True)
-    sys.exit(code)
+    return code
 
 
 if __name__ == "__main__":
