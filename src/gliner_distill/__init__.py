@@ -1,4 +1,4 @@
-"""Distill GLiNER into an LSTM student of at most 6M parameters, and run the student without torch.
+"""Distill a GLiNER into an LSTM of at most 6M parameters, the student, and run it without torch.
 
 The names in `__all__` are the public ones. Each is imported when it is first used, so importing
 this package loads neither torch nor pyarrow.

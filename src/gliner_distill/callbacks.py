@@ -1,4 +1,4 @@
-"""The one way in which long work reports its progress, and the choice of who is told."""
+"""Progress reports of long work: the callback that receives them, and a choice of callbacks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """A function that is told how far a stage of long work is."""
+    """A function that receives the progress of a stage of long work."""
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Take one report.
+        """Receive one report.
 
         Args:
             stage: The name of the stage, such as `training`.
@@ -28,15 +28,15 @@ def no_progress(stage: str, done: int, total: int, note: str = "") -> None:
 def show_progress(
     choice: bool | Progress | None = True, *, log_lines: bool = False
 ) -> Iterator[Progress]:
-    """Provide the function to report progress to, for as long as the block runs.
+    """Provide a function that takes progress reports while the block runs.
 
-    The progress bars, and rich with them, are imported only if bars are wanted.
+    The module of the progress bars, which imports rich, is imported only if bars are wanted.
 
     Args:
-        choice: True for bars on standard error, where there is a terminal or a notebook; False or
-            None for nothing; or a function of your own that takes the reports.
-        log_lines: Whether True means plain lines, at most one per half minute and stage, where
-            there is neither a terminal nor a notebook, such as in a log file.
+        choice: True (the default) for bars on standard error if there is a terminal or a notebook;
+            False or None for nothing; or a function of your own that takes the reports.
+        log_lines: Whether `choice=True` writes plain lines if there is neither a terminal nor a
+            notebook, such as in a log file: at most one line per half minute and stage.
     """
     if callable(choice):
         yield choice

@@ -1,9 +1,10 @@
 """The decoder: from probabilities per word and label to entities, and back.
 
-Teachers and stores have an array per passage, for `decode_entities`. The runtime reads many
-passages at once and has `TagScores`, for `spans.find_bounds` and `pick_entities`. Both take the
-same path: candidate spans first (`spans`), then the rules by which overlapping candidates exclude
-one another. All results equal those of GLiNER's token decoder, ties included.
+It has two entry points. `decode_entities` takes the array of one passage, as teachers and stores
+have it. `pick_entities` takes the spans that `spans.find_bounds` finds in many passages at once, as
+the runtime reads them. Both work in two steps: `spans` finds candidate spans, and the rules here
+decide which of several overlapping candidates is kept. All results equal those of GLiNER's token
+decoder, ties included.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,8 +38,9 @@ def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float32]:
 def _likeliest_labels(spans: Spans) -> Spans:
     """Return one candidate per span: the label of the best score, among equals the first one.
 
-    Whatever clashes with one label of a span clashes with all of them, so with `multi_label` unset
-    the others cannot be kept. There may be many when thousands of labels are asked.
+    An entity that clashes with one label of a span clashes with all of them, so without
+    `multi_label` only the best label can be kept. Dropping the others early saves time if thousands
+    of labels are asked.
     """
     keys = (spans.end_word, spans.start_word, spans.passage)
     order = np.lexsort([narrow_type(key) for key in keys])
@@ -92,8 +94,9 @@ def resolve_overlaps(
 ) -> list[Entity]:
     """Return the candidates that a greedy selection keeps, in order of position.
 
-    The best score wins, and whatever clashes with it is dropped. Among equal scores the one that
-    comes first in `candidates` wins. These are GLiNER's rules.
+    The candidate with the best score is kept, and all candidates that clash with it are dropped;
+    then the same is done with the rest. Among equal scores the one that comes first in `candidates`
+    wins. These are GLiNER's rules.
 
     Args:
         candidates: Entities with scores.

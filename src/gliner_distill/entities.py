@@ -1,4 +1,4 @@
-"""Passages, entities and words: the types that the whole package speaks of.
+"""Passages, entities and words: the types that all other modules use.
 
 A `Passage` is a list of words with the `Entity` spans annotated in it. Word positions are 0-based;
 starts are inclusive and ends exclusive everywhere (file formats with inclusive ends are converted
@@ -58,8 +58,8 @@ class LabeledPassage:
         passage: The words and the gold entities.
         labels: The labels that the teacher was asked for.
         probs: Shape `(words, labels, 3)`, float32: start, end and inside probabilities.
-        individual_probs: The arrays of the individual teachers if `probs` is their mean; else
-            empty.
+        individual_probs: The arrays of the individual teachers if `probs` is their mean and they
+            were kept; otherwise empty.
     """
 
     passage: Passage

@@ -1,8 +1,8 @@
-"""Write files whole or not at all, and keep other processes out of a folder.
+"""Write files completely or not at all, and keep other processes out of a folder.
 
-This is the only module that writes files. It writes under a temporary name beside the final one,
-flushes to the disk and then renames. A reader never sees half of a file, and after an error such
-as a full disk the old file is unchanged.
+This is the only module that writes files. It writes to a temporary file in the same folder, flushes
+it to the disk and then renames it. A reader therefore never sees half of a file, and after an error
+such as a full disk the old file is unchanged.
 """
 
 import json
@@ -22,7 +22,7 @@ PART_SUFFIX = ".part"
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces `path` when the block ends without an error.
 
-    After an error inside the block, too, the old file is unchanged and the temporary one is gone.
+    If the block raises an error, the old file is unchanged and the temporary file is removed.
 
     Raises:
         OSError: The disk is full, or the folder is missing or cannot be written.
@@ -62,7 +62,8 @@ def write_file(
         error: The class of the error to raise.
 
     Raises:
-        DistillError: The disk is full, or the folder cannot be written; of class `error`.
+        DistillError: The disk is full, or the folder cannot be written. The error is of the class
+            `error`.
     """
     data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     try:
@@ -102,8 +103,8 @@ def exclusive_lock(
         error: The class of the error to raise.
 
     Raises:
-        DistillError: Another process holds the lock, or the file cannot be written; of class
-            `error`.
+        DistillError: Another process holds the lock, or the file cannot be written. The error is of
+            the class `error`.
         MissingExtraError: The package filelock is not installed.
     """
     try:

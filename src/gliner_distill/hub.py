@@ -1,9 +1,10 @@
 """Download data sets, models and stores from the Hugging Face Hub, and upload stores to it.
 
 `huggingface_hub` does the work, with its own cache and its settings HF_ENDPOINT, HF_TOKEN and
-HF_HUB_OFFLINE. It reads those when it is imported, so it is imported only inside functions here.
-The hub is first asked one question with a short time limit: without a network the cache answers
-at once. Pickled weights are never downloaded.
+HF_HUB_OFFLINE. `huggingface_hub` reads these settings when it is imported, so it is imported only
+inside functions here. Each download first lists the files on the hub, with a short time limit, and
+falls back to the cache: without a network the answer comes quickly. Pickled weights are never
+downloaded.
 """
 
 import logging
@@ -89,7 +90,7 @@ def download_store(repo_id: str, patterns: Sequence[str], *, manifest: str) -> P
 
     Args:
         repo_id: The data set.
-        patterns: Which files to download.
+        patterns: The patterns of the names of the files to download.
         manifest: The file that a soft-label store must have.
 
     Raises:
@@ -151,7 +152,8 @@ def upload_store(
 
     try:
         hub = HfApi()
-        # None leaves the choice to the owner: an organization may keep new data sets private.
+        # With None, the hub applies the owner's default: an organization may keep new data sets
+        # private.
         url = hub.create_repo(
             repo_id, repo_type="dataset", exist_ok=True, private=True if private else None
         )

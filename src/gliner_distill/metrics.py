@@ -1,18 +1,19 @@
 """Measure how far predicted entities agree with reference entities, by word and by exact span.
 
-In: the predicted and the reference entities of each passage, and the number of words of each. Out:
-accuracy, precision, recall and F1. The reference may be a teacher's output ("agreement") or the
-gold annotation. Nothing here decodes probabilities or reads files; this module needs only numpy.
+The input is the predicted and the reference entities of each passage, and the number of its words.
+The output is accuracy, precision, recall and F1. The reference may be a teacher's output
+("agreement") or the gold annotation. This module does not decode probabilities or read files, and
+needs only numpy.
 
-The same entities are read in two ways:
+The same entities are compared in two ways:
 
 - By word. On the predicted side each word has at most one label: where predicted entities overlap,
   a word takes the label of the entity that starts first, then of the longer one. On the reference
   side each word has a set of labels, since gold entities may nest or share a span.
 - By span. Each side of a passage is a set of (start, end, label), and only exact matches count.
 
-An empty side means the same everywhere. If both sides are empty they agree perfectly: precision,
-recall and F1 are 1. If one side is empty, all three are 0.
+If both sides are empty, they agree perfectly: precision, recall and F1 are 1. If one side is empty,
+all three are 0.
 """
 
 from collections import Counter
@@ -31,8 +32,8 @@ class WordScores:
 
     Attributes:
         accuracy: The share of words whose predicted label is among the reference labels, or that
-            have a label on neither side; 1 if there are no words. Words without an entity dominate
-            it.
+            have no label on either side; 1 if there are no words. Most words lie outside of all
+            entities, so a model that finds nothing has a high accuracy, too.
         precision: The share of the words with a predicted label whose label is in the reference.
         recall: The share of the words with reference labels whose predicted label is among them.
         f1: The harmonic mean of precision and recall.
@@ -174,7 +175,8 @@ def _single_labels(entities: Sequence[Entity], length: int) -> list[str | None]:
     """Return the label of each word, or None; see the top of this module for overlaps."""
     _check_inside(entities, length)
     labels: list[str | None] = [None] * length
-    # The winner is written last. Of several labels of one span the alphabetically first one wins.
+    # The label that wins is written last. Of several labels of one span, the alphabetically first
+    # wins.
     order = sorted(entities, key=lambda entity: (entity.start_word, -entity.end_word, entity.label))
     for entity in reversed(order):
         n_covered = entity.end_word - entity.start_word
@@ -206,7 +208,7 @@ def _count_spans(
     n_predicted: Counter[str] = Counter()
     n_reference: Counter[str] = Counter()
     for entities, reference_entities in zip(predicted, reference, strict=True):
-        # Entities with different scores are equal.
+        # The equality of entities ignores their scores.
         spans, reference_spans = set(entities), set(reference_entities)
         n_correct.update(entity.label for entity in spans & reference_spans)
         n_predicted.update(entity.label for entity in spans)

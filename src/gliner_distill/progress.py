@@ -1,6 +1,6 @@
 """Progress bars of long work, on standard error.
 
-The library imports this module, and rich with it, only when bars are wanted: see
+The library imports this module, which imports rich, only if bars are wanted; see
 `callbacks.show_progress`.
 """
 
@@ -36,8 +36,8 @@ class _WordRate(ProgressColumn):
 class StageProgress:
     """One bar per stage with its words, rate and time left; use it as a context manager.
 
-    There are bars in a terminal and in a notebook. Elsewhere, such as in a log file or a pipe, the
-    progress of a stage is a plain line per half minute and one at its end, if that is wanted.
+    Bars appear in a terminal and in a notebook. Elsewhere, such as in a log file or a pipe, each
+    stage writes a plain line every half minute and one at its end, if `log_lines` is set.
 
     Args:
         log_lines: Whether to write plain lines where there can be no bars.
@@ -95,7 +95,7 @@ class StageProgress:
 
 
 def _can_draw(console: Console) -> bool:
-    """Return whether bars can be drawn: in a notebook, rich needs ipywidgets for that."""
+    """Return whether bars can be drawn; in a notebook, rich needs ipywidgets to draw them."""
     if console.is_jupyter:
         return find_spec("ipywidgets") is not None
     return console.is_terminal

@@ -1,8 +1,8 @@
 """Candidate spans from probabilities per word and label, in a few array operations.
 
-In: the (passage, label, word) triples of some passages at which a label's inside probability is
-high enough; these are few of all triples. Out: all spans that may be entities, with their scores.
-`decoding` selects among them.
+The input is the (passage, label, word) triples at which a label's inside probability is high
+enough, which are only a few of all triples. The output is all spans that may be entities, with
+their scores. The module `decoding` selects among them.
 """
 
 from collections.abc import Sequence
@@ -96,7 +96,7 @@ class SpanBounds:
     """The starts and ends of candidate spans, before the spans are written out.
 
     With a low threshold, the number of spans grows with the square of a passage's length. It is
-    known here at little cost, so a caller can refuse them or take them in portions.
+    known here at little cost, so a caller can refuse them or process them in portions.
 
     Attributes:
         scores: The triples, in reading order.
@@ -145,7 +145,10 @@ def _columns(table: TagScores | Spans) -> list[NDArray[Any]]:
 
 
 def narrow_type(numbers: Ints) -> NDArray[np.unsignedinteger]:
-    """Return numbers from 0 up in as few bytes as they need; up to two, numpy sorts by radix."""
+    """Return non-negative numbers in the narrowest type that holds them.
+
+    numpy sorts integers of one or two bytes by radix, which is faster.
+    """
     return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
 
 

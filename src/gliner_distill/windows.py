@@ -29,8 +29,9 @@ def plan_windows(
     """Return windows that cover a passage: a single one if it fits, otherwise overlapping ones.
 
     Each window is as long as possible. Two windows overlap by 32 words, or by a quarter of the
-    first one if that is less. The first window keeps the first half of the overlap and the next
-    one the second half, so that each word counts where it has more context on both sides.
+    first one if that is less. The first window keeps the scores of the first half of the overlap,
+    and the next window those of the second half, so that each word is scored in the window that
+    shows more context around it.
 
     Args:
         word_pieces: Shape `(words,)`, the number of subword pieces of each word.
@@ -62,18 +63,18 @@ def batches_by_length(
     max_items: int | None = None,
     longest_first: bool = False,
 ) -> Iterator[list[Item]]:
-    """Yield batches of items of similar length, so that little of a batch is padding.
+    """Yield batches of items of similar length, so that a batch contains little padding.
 
     Items of equal length keep their order. A batch holds at least one item.
 
     Args:
         items: The items.
         length: A function that returns the length of an item.
-        max_padded: The most that a batch may hold with each item padded to the longest one; None
-            for no limit.
+        max_padded: The largest total length of a batch after each item is padded to the longest
+            one; None for no limit.
         max_items: The most items in a batch; None for no limit.
-        longest_first: Whether to start with the longest items, so that a lack of memory shows
-            at once.
+        longest_first: Whether to start with the longest items, so that a lack of memory shows up in
+            the first batch.
 
     >>> list(batches_by_length(["a", "bb", "c", "dddd"], len, max_padded=4))
     [['a', 'c'], ['bb'], ['dddd']]

@@ -26,7 +26,7 @@ _N_SAMPLE_LINES = 500
 
 
 def looks_like_columns(text: str) -> bool:
-    """Return whether most of the first lines have equally many columns and end in O or B-TYPE.
+    """Return whether most of the first lines have the same number of columns and end in a tag.
 
     A single line is taken for plain text.
     """

@@ -26,7 +26,7 @@ MAX_PASSAGE_WORDS = 120
 MIN_PASSAGES = 20
 """The smallest number of passages that a student can be trained and tested on."""
 
-# A sentence's end is a place to cut only behind this many words: shorter passages waste context.
+# A passage may end with a sentence only after this many words: shorter passages waste context.
 _MIN_CUT_WORDS = 60
 _SENTENCE_ENDS = frozenset(".!?")
 
@@ -68,14 +68,14 @@ def read_documents(
     notes: CorpusNotes,
     max_field_chars: int = MAX_FIELD_CHARS,
 ) -> Iterator[Passage]:
-    """Return an iterator over the documents of a source, each as one passage of any length.
+    """Return an iterator over the documents of a source; each document is one passage.
 
     Args:
         source: A folder in which each `*.txt` file is a document; a CSV file (`.csv`, `.tsv`); or
             anything that `read_passages` reads, where each record is a document.
         column: The column of a CSV file, or the field of JSON lines, that holds the text.
-        skip_bad: Leave bad records out and count them instead of raising.
-        notes: Filled while the iterator runs with what was cleaned or left out.
+        skip_bad: Whether to leave bad records out and count them instead of raising an error.
+        notes: Counts what was cleaned or left out; filled while the iterator runs.
         max_field_chars: The largest number of characters in a field of a CSV file.
 
     Raises:
@@ -119,10 +119,10 @@ def split_documents(
         documents: Passages of any length.
         source: The origin of the documents, for messages.
         known: The hashes of documents to leave out.
-        min_passages: The number of passages that are needed at least.
-        max_words: The number of words to keep at most, or None for no limit. Documents are chosen
-            at random until it is reached; the others may be used another time. If every document
-            is longer than that, the beginning of one is kept.
+        min_passages: The smallest number of passages that is accepted.
+        max_words: The largest number of words to keep, or None for no limit. Documents are chosen
+            at random until it is reached; a later call may take the others. If every document is
+            longer than that, the beginning of one is kept.
         seed: The seed of the random order.
 
     Raises:
@@ -157,9 +157,9 @@ def split_documents(
 
 
 def cut_document(document: Passage) -> Iterator[Passage]:
-    """Yield a document's passages of at most 120 words, cut behind a sentence where possible.
+    """Yield a document's passages of at most 120 words, cut after a sentence where possible.
 
-    No cut goes through an entity; a passage is longer than 120 words if an entity makes it so.
+    An entity is never cut, so a passage is longer than 120 words if an entity crosses its end.
     """
     inside = {
         word

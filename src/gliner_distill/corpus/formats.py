@@ -43,7 +43,7 @@ def read_records(
 
     Raises:
         CorpusError: The file is empty, or it is a JSON list that is cut off, not valid JSON or
-            not UTF-8, so that nothing behind that point can be read.
+            not UTF-8, so that the rest of it cannot be read.
     """
     if stream.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8):
         stream.read(len(codecs.BOM_UTF8))
@@ -61,10 +61,10 @@ def read_records(
 
 
 def recognize_format(head: bytes, *, suffix: str) -> Format:
-    """Return the format of a file, decided by its first bytes and, failing that, by its suffix.
+    """Return the format of a file, judged by its first bytes and, if they do not tell, its suffix.
 
-    JSON is recognized by its first brackets and columns by the tags at the ends of most lines;
-    anything else is plain text.
+    JSON is recognized by its first brackets, and columns by the tags at the ends of most lines.
+    Anything else is plain text.
 
     >>> recognize_format(b'{"text": "Anna left."}', suffix=".txt")
     'json lines'
@@ -146,7 +146,7 @@ def _read_json_list(stream: BufferedReader, *, name: str, chunk_bytes: int) -> I
 
 
 class _JsonText:
-    """The text of a UTF-8 stream, of which only the part not read yet is held in memory."""
+    """The text of a UTF-8 stream; only the part that was not parsed yet is held in memory."""
 
     def __init__(self, stream: BufferedReader, chunk_bytes: int) -> None:
         self._stream = stream
@@ -196,7 +196,7 @@ class _JsonText:
             except (RecursionError, ValueError) as error:
                 raise RecordError(f"the JSON cannot be read ({error})") from None
             else:
-                # A number that touches the end of the buffer may continue behind it.
+                # A number that touches the end of the buffer may continue in the next chunk.
                 if end < len(self._text) or self._has_ended:
                     self._position = end
                     return value
@@ -213,10 +213,10 @@ class _JsonText:
         raise RecordError(f"this is not JSON ({error.msg}) near {rest[:_N_TOKEN_CHARS]!r}")
 
     def _read_on(self) -> None:
-        """Drop the text that was read and append at least as much as is kept.
+        """Drop the text that was parsed, and append at least as much new text as is kept.
 
-        A value that needs several chunks is parsed from its start each time; doubling the text
-        keeps that linear.
+        A value that needs several chunks is parsed again from its start each time. Because the text
+        at least doubles, the total time still grows linearly.
         """
         if self._bad_bytes:
             raise self._bad_bytes

@@ -11,8 +11,8 @@ _DESCRIPTION_MARK = ": "
 def clean_label(raw: str) -> str:
     r"""Return a label in the one form that the package uses.
 
-    The clean form is lower case with single spaces. It has no underscores, and no quotes around
-    it, which labels have when they were written as JSON twice.
+    The clean form is lower case, with single spaces instead of underscores. Quotes around the label
+    are removed; a label has them if it was encoded as JSON twice.
 
     >>> clean_label('"Work_of  Art" ')
     'work of art'
@@ -24,7 +24,7 @@ def clean_label(raw: str) -> str:
 
 
 def format_prompt(label: str, description: str = "") -> str:
-    """Return the text that a teacher is asked for: the label and, after a colon, its description.
+    """Return the text of a label for a teacher: the label and, after a colon, its description.
 
     >>> format_prompt("drug", "a medicine"), format_prompt("city")
     ('drug: a medicine', 'city')
@@ -33,7 +33,7 @@ def format_prompt(label: str, description: str = "") -> str:
 
 
 def read_labels(path: str | Path) -> dict[str, str]:
-    """Return the labels of a file and their descriptions, which are empty where none is given.
+    """Return the labels of a file with their descriptions; a missing description is empty.
 
     Each line is `label` or `label: description`. Labels are cleaned by `clean_label`, as those of
     a corpus are; blank lines are skipped.

@@ -42,8 +42,8 @@ def read_passages(
 
     Args:
         source: A path or, if no such file exists, the "owner/name" of a hub data set.
-        skip_bad: Leave bad records out and count them instead of raising.
-        notes: Filled while the iterator runs with what was cleaned or left out. Without it, bad
+        skip_bad: Whether to leave bad records out and count them instead of raising an error.
+        notes: Counts what was cleaned or left out; filled while the iterator runs. Without it, bad
             records that were left out are logged as a warning.
 
     Raises:
@@ -64,7 +64,7 @@ class CorpusFile:
 
     Attributes:
         path: The file.
-        notes: What the first iteration cleaned or left out.
+        notes: The counts of what the first iteration cleaned or left out.
     """
 
     def __init__(self, source: str | Path, *, skip_bad: bool = False) -> None:
@@ -162,8 +162,8 @@ def _no_passages(path: Path, notes: CorpusNotes) -> str:
 def write_passages(path: str | Path, passages: Iterable[Passage]) -> None:
     """Write passages as a pile-mistral JSON list, one per line; `read_passages` reads them back.
 
-    Listed labels go to `ner_labels`. The file gets its name when it is complete, so a reader never
-    sees half of it, and `passages` may be read from the very file that is replaced.
+    Listed labels go to `ner_labels`. The file is renamed to `path` when it is complete, so a reader
+    never sees half of it, and `passages` may even be read from the file at `path`.
 
     Raises:
         CorpusError: The file cannot be written.

@@ -51,7 +51,7 @@ def decode_line(line: bytes) -> str:
 
 
 def passage_from_record(record: RawRecord, notes: CorpusNotes) -> Passage:
-    """Return the passage of a record, and count in `notes` what was unusual about it.
+    """Return the passage of a record, and count anything unusual about it in `notes`.
 
     Ends become exclusive. Entities keep the order of the file; exact duplicates are dropped.
 

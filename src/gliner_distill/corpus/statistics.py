@@ -1,4 +1,4 @@
-"""Counts of a corpus: what its passages hold, and what was unusual about its files.
+"""Counts of a corpus: the contents of its passages, and anything unusual about its files.
 
 `CorpusNotes` is filled while passages are read (`read_passages`), so that everything a reader
 changes or leaves out is reported. `describe_corpus` counts finished passages, and `scan_corpus`
@@ -24,7 +24,7 @@ _N_FREQUENT_LABELS = 20
 
 @dataclass(slots=True)
 class CorpusNotes:
-    """Counts of everything that a reader found in a file besides clean passages.
+    """Counts of everything unusual that a reader found in a file.
 
     Attributes:
         passages: The passages read.
@@ -63,7 +63,7 @@ class CorpusNotes:
 
     @property
     def merged_labels(self) -> int:
-        """The number of distinct labels that became equal to another one by cleaning."""
+        """The number of distinct labels that cleaning made equal to another label."""
         return sum(len(forms) - 1 for forms in self.label_forms.values())
 
     def add_bad_record(self, message: str) -> None:
@@ -240,7 +240,7 @@ class _Tally:
             self.n_nested += is_nested
             self.n_crossing += not is_nested
         self.n_empty += not passage.entities
-        # Hashes instead of words keep a large corpus out of memory.
+        # Keeping hashes instead of words keeps a large corpus out of memory.
         self.text_hashes.add(hash(passage.words))
 
     def describe(self, notes: CorpusNotes) -> CorpusDescription:
@@ -268,7 +268,7 @@ class _Tally:
 
 
 def _shared_word_pairs(spans: Counter[tuple[int, int]]) -> Iterator[bool]:
-    """Yield whether it is nested for each pair of entities on different spans that share a word."""
+    """Yield, for each pair of entities on different spans that share a word, if one is nested."""
     ordered = sorted(spans.items())
     for index, ((start, end), count) in enumerate(ordered):
         for (other_start, other_end), other_count in ordered[index + 1 :]:

@@ -1,8 +1,8 @@
-"""The files of a student: the only reader of what the runtime needs, and the only writer.
+"""The files of a student: this module alone reads them for the runtime, and it alone writes them.
 
 - `words.onnx` holds the LSTM and the word tower. Its inputs are `embedded` `(batch, words, width)`,
   `n_words` `(batch,)` int32 and `labels` `(states, columns)`. Its outputs are `words`
-  `(batch, words, states)`, the word vectors over the square root of their width, and `scores`
+  `(batch, words, states)`, the word vectors divided by the square root of their width, and `scores`
   `(batch, words, columns)`, their product with `labels`.
 - `student.safetensors` holds all weights of a student that torch can load. An export has
   `weights.safetensors` in its place, with only the weights that are not in the graph.
@@ -50,7 +50,7 @@ _MAX_FILE_BYTES = 64_000_000
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A student as the runtime needs it, without torch.
+    """The content of a student's folder, as the runtime needs it (without torch).
 
     Attributes:
         config: The architecture.
@@ -58,8 +58,8 @@ class Bundle:
         weights: The weights by name, except those in the graph.
         graph: The content of `words.onnx`.
         precision: The precision of the graph, `fp32` or `int8`.
-        threshold: The probability, as the student computes it, that the runtime reports as 0.5.
-        label_thresholds: The same for single labels; other labels have `threshold`.
+        threshold: The probability computed by the student that the runtime reports as 0.5.
+        label_thresholds: The same for single labels; all other labels use `threshold`.
         metadata: The other fields of the configuration file.
     """
 
@@ -92,7 +92,7 @@ def weight_shapes(config: StudentConfig) -> dict[str, tuple[int, ...]]:
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """Read a student from its folder, be it an export or a folder with the weights of torch.
+    """Read a student from its folder: an export, or a folder with the weights of torch.
 
     Raises:
         StudentError: A file is missing, cannot be read, or does not fit the others.
@@ -131,16 +131,16 @@ def write_bundle(
     """Write the files of a student, each whole or not at all.
 
     All files are on the disk under temporary names before the first of them is renamed, so a full
-    disk leaves an earlier student as it was. The configuration is removed before the renaming and
-    comes last: a folder in which the writing was cut off at that point has none and is refused,
-    never read as a mixture of two students.
+    disk leaves an earlier student as it was. The old configuration is removed before the renaming,
+    and the new one is renamed last. If a process is killed in between, the folder has no
+    configuration and is refused, so it is never read as a mixture of two students.
 
     Args:
-        folder: The folder; it is made if it does not exist.
+        folder: The folder; it is created if it does not exist.
         bundle: The student.
-        torch_weights: All weights by name, for a folder that torch can load. They go to
-            `student.safetensors`, which then serves the runtime too. Without them the weights of
-            the bundle go to `weights.safetensors`.
+        torch_weights: All weights by name, for a folder that torch can load. They are written to
+            `student.safetensors`, which the runtime then reads, too. If None, the weights of the
+            bundle are written to `weights.safetensors`.
 
     Raises:
         StudentError: The folder cannot be written.
@@ -173,7 +173,9 @@ def write_bundle(
                 stream.write(content)
                 stream.flush()
             (folder / CONFIG_FILE).unlink(missing_ok=True)
-            if torch_weights is not None:  # those of an earlier export would take precedence
+            if (
+                torch_weights is not None
+            ):  # the runtime would prefer the weights of an earlier export
                 (folder / RUNTIME_WEIGHTS_FILE).unlink(missing_ok=True)
     except OSError as error:
         raise StudentError(f"{folder}: cannot be written: {reason_of(error)}") from error

@@ -1,4 +1,4 @@
-"""The architecture of a student, the names of its files, and `student_config.json`. No torch."""
+"""The architecture of a student, its file names, and `student_config.json`, without torch."""
 
 import json
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from gliner_distill.runtime.heads import HEAD_NAMES, SOFTMAX
 CONFIG_FILE: Final = "student_config.json"
 GRAPH_FILE: Final = "words.onnx"
 TORCH_WEIGHTS_FILE: Final = "student.safetensors"
-"""All weights of a student; torch needs them, and the runtime reads its part of them."""
+"""All weights of a student. Torch needs all of them, and the runtime reads those that it needs."""
 RUNTIME_WEIGHTS_FILE: Final = "weights.safetensors"
-"""The weights that the runtime needs besides the graph; an export has them and no others."""
+"""The weights that the runtime needs besides the graph; an export has only these."""
 
 FORMAT_VERSION: Final = 2
 
@@ -35,7 +35,7 @@ class StudentConfig:
         label_hidden_width: The number of units in the hidden layer of the label tower. With 0 the
             tower is a single layer, as in Xu et al.
         feature_width: The width of the teacher's representations, to which word and label vectors
-            are projected during training. 0 without feature matching and in every saved student.
+            are projected during training; 0 without feature matching and in every saved student.
     """
 
     n_pieces: int = 0

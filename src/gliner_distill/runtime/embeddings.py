@@ -1,7 +1,8 @@
 """Compute the vectors of words and labels from a student's weights, in numpy, as `Student` does.
 
-In: words and labels. Out: the inputs of the graph in `words.onnx`. The vector of a word is the mean
-of its pieces' vectors plus a vector of its shape. Each vector is computed once and then cached.
+The input is words and labels, and the output is the input of the graph in `words.onnx`. The vector
+of a word is the mean of its pieces' vectors plus a vector of its shape. Each vector is computed
+once and then cached.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +21,8 @@ Array = NDArray[np.float32]
 _MAX_CACHED_WORDS: Final = 65_536
 _MAX_CACHED_LABELS: Final = 8_192
 
-# The vocabulary reads no more of a word. Longer words are rare and their keys large.
+# The vocabulary reads only this many characters of a word. Longer words are rare, and would make
+# large keys.
 _MAX_CACHED_CHARS = 100
 
 PIECES: Final = "pieces.weight"
@@ -122,7 +124,7 @@ class WordVectors:
         vectors += encoded.word_shapes @ self._shapes
         end = self._n_rows + len(words)
         if end > len(self._vectors):
-            # Doubling keeps the cost of growing proportional to the number of words.
+            # Doubling keeps the total cost of growing proportional to the number of words.
             larger = np.zeros((max(end, 2 * len(self._vectors)), self._pieces.width), np.float32)
             larger[: self._n_rows] = self._vectors[: self._n_rows]
             self._vectors = larger

@@ -1,6 +1,6 @@
-"""Words and labels to entities: a student's probabilities under its thresholds.
+"""Find entities in words: decode a student's probabilities with its thresholds.
 
-`StudentNER` checks what its callers give and turns texts into words; this module does the rest.
+`StudentNER` checks its arguments and splits texts into words; this module does the rest.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class EntityFinder:
         num_threads: The number of threads of the graph.
 
     Attributes:
-        bundle: The student, with the thresholds that `tune` has moved.
+        bundle: The student, with the thresholds that `tune` has set.
 
     Raises:
         StudentError: The graph cannot be loaded, or it does not fit the student.
@@ -52,7 +52,7 @@ class EntityFinder:
         self._columns = lru_cache(_CACHED_LABEL_SETS)(self._compute_columns)
 
     def encode(self, prompts: Prompts) -> EncodedLabels:
-        """Return labels with their vectors, which are kept for the next call."""
+        """Return labels with their vectors, which are cached."""
         return self._columns(prompts)[0] if prompts else self._scorer.encode(prompts)
 
     def logits(self, passages: Sequence[Sequence[str]], prompts: Prompts) -> list[Array]:
@@ -130,17 +130,17 @@ class EntityFinder:
         *,
         min_gain: float = 0.0,
     ) -> dict[str, float]:
-        """Move the threshold of each label to where its F1 is best; return the new thresholds.
+        """Set the threshold of each label to the one with the best F1; return the new thresholds.
 
         Args:
             passages: The words of each passage.
             gold: The annotation of each passage.
             labels: The labels to tune; None for those of the annotation.
-            min_gain: The F1 that a label must gain for its threshold to move.
+            min_gain: The F1 that a label must gain before its threshold is changed.
 
         Raises:
             InputError: There are no labels or no annotated entities.
-            StudentError: The labels of this student compete, so they have one threshold.
+            StudentError: The student has a softmax head, whose labels share one threshold.
         """
         head = head_named(self.bundle.config.head)
         if not head.has_independent_labels:
@@ -164,7 +164,7 @@ class EntityFinder:
     def _candidates(
         self, passages: Sequence[Sequence[str]], prompts: Prompts
     ) -> list[list[Entity]]:
-        """Return every label's own entities above a low score, whatever its threshold is."""
+        """Return the entities of each label above a low score, regardless of its threshold."""
         candidates: list[list[Entity]] = [[] for _ in passages]
         for part in plan_tuning([len(words) for words in passages], len(prompts)):
             labels = self._scorer.encode(prompts[part.labels])

@@ -1,8 +1,8 @@
 """The part of a student's computation that differs between the two heads, in numpy.
 
-In: the word vectors of the graph and their products with the labels. Out: all logits, or only the
-(word, label) pairs whose probabilities are high enough to count. Both classes follow one protocol,
-so the scorer does not know which head it works with.
+The input is the word vectors of the graph and their products with the labels. The output is all
+logits, or only the (word, label) pairs whose probabilities are high enough to matter. The classes
+of both heads implement one protocol, so the scorer works with either head.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class LabelColumns:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """The (word, label) pairs of a batch that count; arrays of one length.
+    """The (word, label) pairs of a batch whose scores are high enough; arrays of equal length.
 
     Attributes:
         row: The position of the passage in the batch.
@@ -136,8 +136,8 @@ class BoundaryScoring:
         label_mask: Mask | None,
     ) -> Hits:
         """Return the pairs, with start and end computed only where a word lies inside."""
-        # Logits are compared a little below the threshold, since rounding differs between a
-        # logit and its probability; the probabilities decide at the end, as in GLiNER.
+        # Logits are compared with a value slightly below the threshold, because a logit and its
+        # probability are rounded differently. The probabilities decide in the end, as in GLiNER.
         cuts = logit(thresholds) + columns.shifts - self._bias[INSIDE] - np.float32(1e-3)
         is_hit = scores >= cuts
         is_hit &= word_mask[:, :, None]
@@ -202,7 +202,8 @@ class SoftmaxScoring:
         best = label_scores.argmax(axis=2)
         margins: Array = label_scores.max(axis=2) - scores[:, :, NONE] - self._bias
         probs = sigmoid(margins - columns.shifts[best])
-        # In a passage without labels the margins are -inf, but sigmoid gives more than 0.
+        # In a passage without labels the margins are -inf, but `sigmoid` clips them and returns
+        # more than 0.
         row, word = np.nonzero((probs > thresholds[best]) & word_mask & np.isfinite(margins))
         prob = probs[row, word]
         return Hits(row, word, best[row, word], prob, prob, prob)
@@ -252,7 +253,7 @@ def _edge_products(states: Array, place: Ints, label: Ints, columns: LabelColumn
         edges: Array = np.einsum("pks,ps->pk", columns.edges[label], states[place])
         return edges
     products = np.empty((len(place), 2), dtype=np.float32)
-    # In as few bytes as possible, since numpy sorts small numbers by radix.
+    # The numbers take as few bytes as possible, because numpy sorts narrow integers by radix.
     by_label = np.argsort(label.astype(np.min_scalar_type(len(columns.names))), kind="stable")
     bounds = np.flatnonzero(np.diff(label[by_label], prepend=-1)).tolist()
     for first, end in pairwise([*bounds, len(place)]):

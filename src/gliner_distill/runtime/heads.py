@@ -2,7 +2,7 @@
 
 A `softmax` head gives each word one distribution over its labels and "none"; it is the head of
 Xu et al. A `boundary` head gives, for each label on its own, the probabilities that a word starts,
-ends or lies inside an entity. `student.heads` has what training adds.
+ends or lies inside an entity. `student.heads` adds the parts that training needs.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ NONE: Final = 0
 
 
 class Head(Protocol):
-    """The properties by which the heads differ.
+    """The properties in which the two heads differ.
 
     Attributes:
         name: The name in a configuration file.
@@ -48,7 +48,7 @@ class Head(Protocol):
         ...
 
     def decode(self, logits: Array, labels: Sequence[str], *, threshold: float) -> list[Entity]:
-        """Return the entities of one passage, flat, in order of position, with scores.
+        """Return the entities of one passage, without overlaps, in order of position, with scores.
 
         Args:
             logits: Shape as in `logits_shape`.

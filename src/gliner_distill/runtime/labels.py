@@ -1,4 +1,4 @@
-"""The labels that users ask for: a list, a mapping to descriptions, or one of these per text."""
+"""Read the labels of a call: a list, a mapping to descriptions, or one of these per text."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The one place that decides which model a name stands for.
+"""Decide which model a name stands for; all commands and functions use this module.
 
 A name is a path or a Hugging Face Hub id. The result is a folder and the kind of model in it; the
 model itself is loaded by `StudentNER.from_pretrained` or, for a GLiNER, by `evaluation.models`.
@@ -46,7 +46,7 @@ def find_student(path: str | Path) -> Path | None:
 
 
 def locate_model(name: str | Path | None) -> LocatedModel:
-    """Return the folder of the model that a name stands for, after a download if need be.
+    """Return the folder of the model that a name stands for; download the model if necessary.
 
     Args:
         name: The folder of a student, of a training run, of an export or of a GLiNER; the hub id

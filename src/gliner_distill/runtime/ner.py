@@ -1,10 +1,11 @@
 """`StudentNER`: a student with GLiNER's own methods, on numpy and onnxruntime.
 
-In: texts and labels. Out: entities as dictionaries with character positions. Words, labels and
-overlaps follow GLiNER; unlike a GLiNER, a student reads texts of any length to their end.
+The input is texts and labels, and the output is entities as dictionaries with character positions.
+Words, labels and overlaps are treated as in GLiNER; unlike a GLiNER, a student reads texts of any
+length completely.
 
-A score is the student's probability, moved so that 0.5 is the threshold that was fitted for the
-student or for the label (`Bundle.threshold`, `Bundle.label_thresholds`).
+A score is the student's probability, shifted so that the threshold that was fitted for the student
+or for the label becomes 0.5 (`Bundle.threshold`, `Bundle.label_thresholds`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
@@ -170,20 +171,20 @@ class StudentNER:
     ) -> list[list[EntityDict]] | Iterator[list[EntityDict]]:
         """Return the entities of several texts: one list per text, in order of position.
 
-        An entity is a dictionary of `start` and `end` (characters, end exclusive), `text`, `label`
-        and `score`. The entities of a text do not depend on the other texts; with a `boundary`
-        head, the scores of a label do not depend on the other labels either.
+        An entity is a dictionary of `start` and `end` (character offsets, end exclusive), `text`,
+        `label` and `score`. The entities of a text do not depend on the other texts; with a
+        `boundary` head, the scores of a label do not depend on the other labels, either.
 
         Args:
             texts: One text; a list or another collection of texts; or any other iterable, such as
-                a generator. For the latter the result is an iterator, which reads a few hundred
-                texts ahead and keeps none of them.
+                a generator. In the last case the result is an iterator, which reads a few hundred
+                texts ahead and does not keep them.
             labels: The labels to find in all texts, as strings or as a mapping from each label to
                 a description that the student reads in its place; or a list with one such list or
                 mapping per text. A label that is given twice counts once.
             flat_ner: Whether entities may not overlap; if unset, one may lie inside another.
-            threshold: The score that an entity must exceed; 0.5 is a good default, since the
-                student's own threshold is moved there.
+            threshold: The score that an entity must exceed; 0.5 is a good default, because scores
+                are shifted so that the fitted threshold lies there.
             multi_label: Whether a span may have several labels.
             batch_size: The most texts that go through the student at once.
             return_class_probs: Whether each entity has `class_probs`, the scores of the five
@@ -193,8 +194,8 @@ class StudentNER:
                 overlapping windows; `truncate` drops the rest, as a GLiNER does; `error` raises.
 
         Raises:
-            InputError: A text, a label or an option is not what it must be. The message says
-                which.
+            InputError: A text, a label or an option has a wrong type or value; the message says
+                which one.
         """
         options = InferenceOptions(
             flat_ner, multi_label, threshold, thresholds, batch_size, return_class_probs, on_long
@@ -239,8 +240,8 @@ class StudentNER:
     def encode_labels(self, labels: LabelSet) -> EncodedLabels:
         """Return labels with their vectors, for use as `labels` of the other methods.
 
-        The student keeps the vectors of 8,192 labels anyway; so this serves to look at them, or to
-        compute them before the first text arrives.
+        The student caches the vectors of 8,192 labels anyway, so this method is only needed to look
+        at the vectors, or to compute them before the first text arrives.
 
         Raises:
             InputError: See `inference`.
@@ -250,7 +251,7 @@ class StudentNER:
     def word_logits(
         self, passages: Sequence[Sequence[str]], labels: LabelSet
     ) -> list[NDArray[np.float32]]:
-        """Return the logits of each passage before any threshold is moved; see `Student.forward`.
+        """Return the logits of each passage, not shifted by thresholds; see `Student.forward`.
 
         Args:
             passages: The words of each passage.
@@ -264,7 +265,7 @@ class StudentNER:
         entities: Sequence[Sequence[Mapping[str, Any]]],
         labels: Sequence[str] | None = None,
     ) -> dict[str, float]:
-        """Move 0.5 to where the F1 of each label is best on annotated texts.
+        """Fit the threshold of each label to annotated texts, so that its F1 is best at 0.5.
 
         A label with fewer than five annotated entities gets the threshold that is best for all
         labels together. `save_pretrained` keeps the thresholds. Do not call this while other
@@ -300,7 +301,8 @@ class StudentNER:
             passages: The words of each passage.
             entities: The entities of each passage.
             labels: See `tune_thresholds`.
-            min_gain: The F1 that a label must gain for its threshold to move.
+            min_gain: The F1 that a label must gain before its threshold is changed; with 0, which
+                `tune_thresholds` uses, every label gets a new one.
 
         Raises:
             InputError: See `tune_thresholds`.

@@ -1,8 +1,8 @@
-"""Words and labels to probabilities, through the graph of `words.onnx`.
+"""Compute probabilities for words and labels with the graph of `words.onnx`.
 
-In: passages as words, and labels. Out: the few (passage, label, word) triples whose probabilities
-are high enough to count, or all logits. The graph gives the word vectors and one product with each
-label; `head_scoring` computes the rest from them.
+The input is passages as words, and labels. The output is the few (passage, label, word) triples
+whose probabilities are high enough to matter, or all logits. The graph computes the word vectors
+and one product with each label; `head_scoring` computes the rest from them.
 """
 
 import os
@@ -44,7 +44,7 @@ class _PassageWindow:
 
 @dataclass(slots=True)
 class WordVectorsKept:
-    """The vectors of the words that count, for `label_probs`.
+    """The vectors of the words in the result of `score`, for `label_probs`.
 
     Attributes:
         by_word: The vectors by the number of the passage and the position of the word.
@@ -104,8 +104,9 @@ class StudentScorer:
     ) -> TagScores:
         """Return the triples whose inside probability reaches the label's threshold.
 
-        With a `softmax` head a word counts for its likeliest label only; its odds against "none"
-        stand for all three probabilities, and its neighbors decide where entities begin and end.
+        With a `softmax` head, a word has only its likeliest label. The probability of that label
+        against "none" is used for all three probabilities, and the neighboring words decide where
+        an entity begins and ends.
 
         Args:
             passages: The words of each passage; more than 384 are read in overlapping windows.
@@ -113,7 +114,7 @@ class StudentScorer:
             thresholds: Shape `(labels,)`.
             label_mask: Shape `(passages, labels)`, true at labels that are asked; None for all.
             batch_size: The most windows that go through the graph at once.
-            kept: A place for the vectors of the words that count; None if nobody needs them.
+            kept: Receives the vectors of the words in the result; None if they are not needed.
 
         Returns:
             Triples in reading order.
@@ -186,7 +187,7 @@ class StudentScorer:
 
 
 def count_parameters(bundle: Bundle) -> int:
-    """Return the number of a student's parameters, those in the graph included."""
+    """Return the number of a student's parameters, including those in the graph."""
     config, n_states = bundle.config, _count_states(bundle.config)
     n_outside = sum(weight.size for name, weight in bundle.weights.items() if name != PIECE_SCALES)
     # An LSTM has four gates, each with weights for the input and the state and two biases.

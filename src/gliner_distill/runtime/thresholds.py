@@ -1,7 +1,8 @@
 """Choose the threshold of each label that maximizes its F1 on annotated passages.
 
-In: a student's probabilities and the annotation. Out: the score above which an entity of a label
-counts. `StudentNER.tune_word_thresholds` runs the student and keeps the thresholds.
+The input is a student's probabilities and the annotation. The output is, for each label, the score
+that an entity must exceed. `StudentNER.tune_word_thresholds` runs the student and stores the
+thresholds.
 """
 
 from collections import Counter
@@ -17,7 +18,7 @@ from gliner_distill.spans import SpanBounds, TagScores, find_bounds
 MIN_SCORE = 0.1
 """The probability that a candidate must exceed; no threshold is fitted below it."""
 
-# A threshold that fewer entities decide is mostly chance, so such labels share one.
+# A threshold that is fitted to fewer entities is mostly chance, so such labels share one.
 _MIN_LABEL_ENTITIES = 5
 
 _THRESHOLD_RANGE = (0.02, 0.98)
@@ -32,7 +33,7 @@ class GoldPassage:
     Attributes:
         spans: The annotated entities: first word, end word, label.
         n_unaligned: The number, per label, of entities that do not begin and end where words do.
-            No candidate equals one of them, so each counts as missed.
+            A candidate never equals such an entity, so each of them counts as missed.
     """
 
     spans: frozenset[tuple[int, int, str]] = frozenset()
@@ -40,7 +41,7 @@ class GoldPassage:
 
     @classmethod
     def from_entities(cls, entities: Iterable[Entity]) -> "GoldPassage":
-        """Return the annotation that entities of words make."""
+        """Return the annotation that consists of some entities, whose positions count words."""
         return cls(frozenset((e.start_word, e.end_word, e.label) for e in entities))
 
     def count_labels(self) -> Counter[str]:
@@ -50,7 +51,7 @@ class GoldPassage:
 
 @dataclass(frozen=True, slots=True)
 class TuningPart:
-    """Labels and passages that go through the student together.
+    """Labels and passages that the student processes together.
 
     Attributes:
         labels: The positions of the labels.
@@ -94,9 +95,9 @@ def gather_candidates(
 ) -> list[list[Entity]]:
     """Return the candidates of each passage; those of one label do not overlap.
 
-    The labels do not compete: each finds its candidates as if it were the only one. A passage in
-    which the minimum score leaves too many spans of a label has a higher minimum for that label,
-    since the user can neither see nor set it.
+    The labels do not compete: each finds its candidates as if it were the only one. If the minimum
+        score leaves too many spans of a label in a passage, the minimum is raised there. Raising an
+        error would not help the user, who can neither see nor set the minimum.
 
     Args:
         scores: The triples of passages `0:n_passages` at `MIN_SCORE`, in reading order.
@@ -105,7 +106,7 @@ def gather_candidates(
         max_spans: The most spans of one label in one passage.
         max_total: The most spans in memory at once, or `max_spans` if that is more.
     """
-    # A pair of a passage and a label stands for a passage of its own, with one label.
+    # Each pair of a passage and a label is treated as a passage of its own with one label.
     pairs = scores.passage * len(labels) + scores.label
     bounds = _bound_spans(replace(scores, passage=pairs, label=pairs), max_spans)
     candidates: list[list[Entity]] = [[] for _ in range(n_passages)]
@@ -132,7 +133,7 @@ def _bound_spans(scores: TagScores, max_spans: int) -> SpanBounds:
 
 
 def _portions(bounds: SpanBounds, max_total: int) -> Iterator[SpanBounds]:
-    """Yield the bounds in portions of whole passages with at most so many spans together."""
+    """Yield the bounds in portions of whole passages; only one passage alone may be larger."""
     passages = bounds.scores.passage[bounds.starts]
     last_of_passage = np.flatnonzero(np.append(passages[1:] != passages[:-1], True))
     totals = np.cumsum(bounds.n_ends)[last_of_passage[: len(passages)]]
@@ -169,9 +170,9 @@ def fit_label_thresholds(
             overlap.
         gold: The annotation of each passage.
         current: The labels to fit, with the threshold that each has now.
-        min_gain: The F1 that a label must gain over its current threshold to be moved; it must
-            gain as much on each half of the passages with the threshold of the other half. With 0,
-            every label is moved.
+        min_gain: The F1 that a label must gain over its current threshold before the new one is
+            used. Its F1 must also rise on each half of the passages with the threshold that was
+            fitted to the other half. With 0, every label gets its new threshold.
     """
     outcomes, n_gold = _outcomes_by_label(candidates, gold, current)
     together = [outcome for label_outcomes in outcomes.values() for outcome in label_outcomes]
@@ -183,7 +184,7 @@ def fit_label_thresholds(
         if n_gold[label] >= _MIN_LABEL_ENTITIES:
             best = _best_threshold(outcomes[label], n_gold[label])
         gains = [_gain(best, threshold, outcomes[label], n_gold[label]) - min_gain]
-        # Cross-validation: a gain that only the passages it was fitted on show is overfitting.
+        # A gain that shows only on the passages to which it was fitted is overfitting.
         for (fit_outcomes, n_fit), (test_outcomes, n_test) in (halves, halves[::-1]):
             cut = _best_threshold(fit_outcomes[label], n_fit[label])
             gains.append(_gain(cut, threshold, test_outcomes[label], n_test[label]))

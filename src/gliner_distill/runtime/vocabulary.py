@@ -1,4 +1,4 @@
-"""Turn words and labels into numbers: subword pieces and word shapes. Needs no torch.
+"""Turn words and labels into numbers: subword pieces and word shapes, without torch.
 
 A `Vocabulary` wraps a Hugging Face `tokenizers` tokenizer, either the teacher's or one trained on
 the training passages; it is stored with the student. A word is a bag of pieces, so no word is
@@ -123,9 +123,10 @@ class Vocabulary:
 def word_shape(word: str) -> tuple[bool, ...]:
     """Return eight properties of a word's spelling.
 
-    They are: the first letter is upper case; all letters are, in a word longer than one character;
-    all characters are digits; some character is a digit; the first character is neither a letter
-    nor a digit; all letters are lower case; the word has a hyphen; it is one character long.
+    Each is 1 or 0. In order: the first letter is upper case; all letters are upper case, in a word
+    longer than one character; all characters are digits; some character is a digit; the first
+    character is neither a letter nor a digit; all letters are lower case; the word has a hyphen;
+    the word is one character long.
 
     >>> [number for number, holds in enumerate(word_shape("Mary-Ann")) if holds]
     [0, 6]

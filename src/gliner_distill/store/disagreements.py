@@ -1,9 +1,9 @@
 """Compare the teacher with the gold annotation in a soft-label store.
 
 `GoldComparison` counts how far they agree and keeps the most confident disagreements. Gold is not
-always right: if the annotation is not exhaustive, `only the teacher` is common and says more about
-the corpus than about the teacher, and slips of the annotation show up as well. Nothing here reads
-files.
+always right. If the annotation is not exhaustive, disagreements of the kind `only the teacher` are
+common and say more about the corpus than about the teacher; errors of the annotators show up as
+well. This module does not read files.
 """
 
 import heapq
@@ -23,7 +23,7 @@ Kind = Literal["only the teacher", "only gold", "other border", "other label"]
 
 
 THRESHOLD = 0.5
-"""The probability that an entity of the teacher exceeds."""
+"""The threshold at which the teacher's probabilities are decoded."""
 
 _LINE_COLUMNS = 120
 _NAME_COLUMNS = 24
@@ -136,17 +136,17 @@ class PairAgreement:
 
 @dataclass(slots=True)
 class GoldComparison:
-    """The comparison of teacher and gold, added up passage by passage.
+    """The comparison of teacher and gold over several passages, which are added one at a time.
 
     Attributes:
         n_kept: The number of disagreements to keep.
-        n_gold: The number of gold entities, of labels asked or not.
-        n_asked_gold: The number of gold entities of labels asked.
+        n_gold: The number of gold entities, whether or not the teacher was asked for their labels.
+        n_asked_gold: The number of gold entities whose labels the teacher was asked for.
         n_decoded: The number of the teacher's entities at threshold 0.5.
-        n_correct: The number of these that gold has, too.
+        n_correct: The number of these entities that are also in gold.
         pairs: The agreement word by word.
-        disagreements: The most confident disagreements, most confident first; of equally confident
-            ones the earlier first.
+        disagreements: The `n_kept` most confident disagreements, the most confident first; if two
+            are equally confident, the earlier passage comes first.
     """
 
     n_kept: int = 20

@@ -1,4 +1,4 @@
-"""A soft-label store on the Hugging Face Hub: which files travel, and the data set card."""
+"""Upload a soft-label store to the Hugging Face Hub with a data set card, and download it."""
 
 from importlib.resources import files
 from pathlib import Path, PurePath

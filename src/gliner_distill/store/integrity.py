@@ -1,7 +1,7 @@
-"""Find what is broken in a soft-label store, and what of it can be kept.
+"""Find the broken files of a soft-label store, and the shards that can be kept.
 
-Every file that the manifest lists is read whole and compared with its size and hash. Nothing here
-changes a store: `label --repair` does, guided by the results.
+Every file that the manifest lists is read completely and compared with its size and hash. This
+module never changes a store; `label --repair` does so with the results.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ _UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A file of a store that is not as it should be.
+    """A file of a store that is missing, broken, or does not belong there.
 
     Attributes:
         file: The path below the store's folder.
@@ -56,7 +56,7 @@ def find_faults(folder: Path) -> list[Fault]:
     An unfinished store is not broken just because shards are missing.
 
     Raises:
-        StoreError: The folder has no manifest, so nothing says what it should hold.
+        StoreError: The folder has no manifest, so its expected content is unknown.
     """
     try:
         manifest = read_manifest(folder)
@@ -73,7 +73,7 @@ def find_faults(folder: Path) -> list[Fault]:
 
 
 def find_problem(folder: Path, stored: StoredFile, manifest: Manifest) -> str | None:
-    """Return what is wrong with one file of a store; None if it is whole."""
+    """Return what is wrong with one file of a store; None if it is intact."""
     try:
         content = (folder / stored.file).read_bytes()
     except FileNotFoundError:
@@ -93,7 +93,7 @@ def find_problem(folder: Path, stored: StoredFile, manifest: Manifest) -> str | 
 
 
 def find_size_problem(folder: Path, stored: StoredFile) -> str | None:
-    """Return what is wrong with a file, as far as its size tells; the file is not read."""
+    """Return what is wrong with the size of a file, or None; the file is not read."""
     try:
         n_bytes = (folder / stored.file).stat().st_size
     except OSError:
@@ -106,9 +106,9 @@ def find_size_problem(folder: Path, stored: StoredFile) -> str | None:
 def recover_shards(folder: Path, expected: Manifest) -> list[Shard]:
     """Return the records of the shards in a folder that belong to a store without a manifest.
 
-    A shard is kept if its metadata name this store and the shard's own number, all its pages pass
-    their checksums, and its columns and counts are those of a shard. This finds a byte that changed
-    outside the pages, too, unless nobody reads that byte.
+    A shard is kept if its metadata name this store and the number of the shard, if all its pages
+    pass their checksums, and if its columns and counts are those of a shard. A changed byte outside
+    the pages is found, too, unless no reader uses that byte.
 
     Args:
         folder: The store.

@@ -1,7 +1,8 @@
-"""The manifest of a soft-label store: what the store holds and what it was made from.
+"""The manifest of a soft-label store: the record of its content and of its inputs.
 
 The manifest is a JSON file with a checksum of its own content. It lists every file of the store
-with its size and SHA-256, so a store that was changed, cut off or mixed up with another is noticed.
+with its size and SHA-256, so a store that was changed, truncated or mixed with another one is
+detected.
 """
 
 import hashlib
@@ -61,13 +62,13 @@ class Shard(StoredFile):
 
 @dataclass(slots=True)
 class Manifest:
-    """The record of what a store holds and what it was made from.
+    """The record of the content of a store, and of the inputs that it was made from.
 
     Attributes:
         teacher: The teacher's name.
         teacher_fingerprint: The hash of everything that its scores depend on.
         corpus_fingerprint: The hash of the passages to label.
-        label_policy: Which labels were asked, as plain JSON values.
+        label_policy: The `LabelPolicy`, which says which labels were asked, as plain JSON values.
         n_passages: The number of passages in the finished store.
         n_words: The number of words in the finished store.
         quantization: The name of the quantizer of the probabilities, one of `QUANTIZERS`.
@@ -124,7 +125,7 @@ class Manifest:
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
     def add_shard(self, shard: Shard) -> None:
-        """List a shard, in the order of the indices."""
+        """Add a shard to the list, which is in the order of the indices."""
         self.shards.append(shard)
         self.shards.sort(key=lambda listed: listed.index)
 
@@ -269,7 +270,7 @@ def _policy_differences(present: Mapping[str, Any], expected: Mapping[str, Any])
 def _shorten_pair(present: object, expected: object) -> str:
     texts = [json.dumps(value, ensure_ascii=False) for value in (present, expected)]
     if max(map(len, texts)) > _SHOWN_CHARS:
-        # Lists of thousands of labels may begin alike, so show the place where they part.
+        # Lists of thousands of labels may begin alike, so show the place where they differ.
         alike = takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False))
         first = max(sum(1 for _ in alike) - 20, 0)
         texts = [_cut_out(text, first) for text in texts]

@@ -2,9 +2,10 @@
 
 Both cut [0, 1] into bins whose borders are multiples of 1/256, and keep the number of the bin.
 `UNIFORM` has 256 bins of equal width, so a value that is read back is at most 1/512 off. `COMPACT`
-has the same bins from 1/8 up but only three below it: [0, 8), [8, 16) and [16, 32) 256ths. Nine
-in ten of a GLiNER's probabilities lie there, and telling them apart takes most of the space.
-Thresholds from 1/8 up separate the bins of both in the same way. This module needs numpy alone.
+has the same bins for probabilities of 1/8 or more, but only three below: [0, 8), [8, 16) and [16,
+32) 256ths. Nine in ten of a GLiNER's probabilities lie there, and telling them apart takes most of
+the space. Thresholds from 1/8 up separate the bins of both in the same way. This module needs numpy
+alone.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ class Quantizer:
     """A way to keep probabilities as bytes.
 
     Attributes:
-        name: The name that the manifest of a store has.
+        name: The name in the manifest of a store.
         borders: The borders of the bins in 256ths, ascending from 0 to 256.
         values: The value in [0, 1] that the probabilities of each bin are read back as.
     """
@@ -100,9 +101,10 @@ UNIFORM = Quantizer("uniform", _FINE, _middles(_FINE))
 """256 bins of equal width."""
 
 # The values of the three wide bins are the means of a GLiNER's probabilities in them, on the
-# training split of the sample. They lie below the middles, since small probabilities are commoner.
+# training split of the sample. They lie below the centers of the bins, since small probabilities
+# are more common.
 COMPACT = Quantizer("compact", _COARSE, (0.0088, 0.0446, 0.0888, *_middles(_COARSE)[3:]))
-"""The bins of `UNIFORM` from 1/8 up, and three wide bins below; a good default."""
+"""The bins of `UNIFORM` for 1/8 or more, and three wide bins below; a good default."""
 
 QUANTIZERS: Final = {quantizer.name: quantizer for quantizer in (COMPACT, UNIFORM)}
 """The quantizers by name."""

@@ -1,4 +1,4 @@
-"""Describe a soft-label store to people: counts from one pass over it, as lines of text."""
+"""Describe a soft-label store as lines of text, with counts from one pass over it."""
 
 from collections import Counter
 from collections.abc import Mapping

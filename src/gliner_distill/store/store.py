@@ -1,9 +1,10 @@
 """The soft-label store: a teacher's probabilities, kept in Parquet shards with a manifest.
 
 A store is a folder: `manifest.json` (format version, teacher, corpus, label policy, quantization,
-and the shards with their hashes) and `data/shard-000000.parquet` and so on. A shard is written
-under a temporary name and renamed, and then the manifest is, so a killed run leaves a store that is
-whole up to its last shards. This module neither asks a teacher nor trains.
+and the shards with their hashes) and `data/shard-000000.parquet` and so on. A shard is first
+written under a temporary name and then renamed; after that the manifest is replaced in the same
+way. A run that is killed therefore leaves a store that is intact up to its last shards. This module
+does not run a teacher and does not train.
 """
 
 import hashlib
@@ -125,7 +126,7 @@ class SoftLabelStore:
         return shard, position - (self._ends[number] - shard.n_passages)
 
     def _open(self, shard: Shard) -> pq.ParquetFile:
-        """Return a shard's open file; the last one stays open, as passages are often neighbors."""
+        """Return a shard's open file; the last one stays open for the next passage."""
         if self._opened is None or self._opened[0] != shard:
             opened = open_shard(self.folder / shard.file)
             origin = read_origin(opened)
@@ -137,7 +138,7 @@ class SoftLabelStore:
 
 
 def read_shard(folder: Path, shard: Shard, quantizer: Quantizer) -> Iterator[LabeledPassage]:
-    """Yield the passages of one shard, after comparing its content with its hash.
+    """Yield the passages of one shard after checking its content against its hash.
 
     Raises:
         StoreError: The file is missing, or has changed since it was written.
@@ -156,7 +157,7 @@ def read_shard(folder: Path, shard: Shard, quantizer: Quantizer) -> Iterator[Lab
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Turn the errors of reading a shard into a StoreError that names the file."""
+    """Turn errors while reading a shard into a StoreError that names the file."""
     try:
         yield
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Vectors of subword pieces, as a store keeps them: a student's embeddings start from them.
+"""Vectors of subword pieces in a store, which initialize the embeddings of a student.
 
 A store has two files of them: `tokenizer.json` with the vocabulary and
 `subword_vectors.safetensors` with one byte per number. This module does not compute vectors;
@@ -28,8 +28,7 @@ class SubwordVectors:
 
     Attributes:
         vocabulary: The pieces.
-        vectors: Shape `(pieces, 128)`, float32: principal components, those of the largest
-            variance first.
+        vectors: Shape `(pieces, 128)`, float32: principal components, by decreasing variance.
     """
 
     vocabulary: Vocabulary

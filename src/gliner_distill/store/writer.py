@@ -1,4 +1,4 @@
-"""Write a soft-label store: one process at a time, shard by shard, safe against being stopped.
+"""Write a soft-label store shard by shard; a run that is killed can be resumed.
 
 `open_writer` creates or resumes a store. It refuses a folder that holds something else, a store
 that was made from other inputs, and a store that another process is writing.
@@ -44,8 +44,8 @@ class StoreWriter:
     Attributes:
         folder: The store's folder.
         manifest: The record of what the store holds so far.
-        seconds_between_manifests: The least time between two writes of the manifest. Many shards
-            may come per second from a cluster, and the manifest of a large store is megabytes.
+        seconds_between_manifests: The shortest time between two writes of the manifest. A cluster
+            may finish many shards per second, and the manifest of a large store takes megabytes.
     """
 
     folder: Path
@@ -108,9 +108,9 @@ def open_writer(
     Args:
         folder: The store's folder.
         expected: The inputs that the store is to be made from, without shards.
-        repair: Whether to read every file first and to take broken files off the manifest, so that
-            they are made again. A manifest that is broken or lost is rebuilt from the shards. Each
-            broken file is logged as a warning.
+        repair: Whether to read every file first and to remove broken files from the manifest, so
+            that they are written again. A manifest that is broken or lost is rebuilt from the
+            shards. Each broken file is logged as a warning.
         seconds_between_manifests: See `StoreWriter`.
 
     Raises:
@@ -127,7 +127,7 @@ def open_writer(
         try:
             yield writer
         except BaseException:
-            # The error that stopped the work says more than one of saving the manifest.
+            # The error that stopped the work matters more than an error while saving the manifest.
             with suppress(StoreError):
                 writer.save()
             raise
@@ -136,7 +136,7 @@ def open_writer(
 
 def _prepare_folder(folder: Path, *, repair: bool) -> None:
     """Make a folder if it is missing, and refuse one that holds something else."""
-    # A run that was killed in its first write leaves half a manifest, which is our own file.
+    # A run that was killed during its first write leaves half a manifest, which counts as ours.
     ours = {LOCK_FILE, MANIFEST + PART_SUFFIX}
     try:
         folder.mkdir(parents=True, exist_ok=True)

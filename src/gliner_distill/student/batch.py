@@ -1,4 +1,4 @@
-"""The tensors of some passages and their labels, as a student reads them."""
+"""Turn passages and their labels into the tensors that a student reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -14,8 +14,8 @@ from gliner_distill.runtime.vocabulary import EncodedWords, Vocabulary
 class Batch:
     """The passages that a student reads at once.
 
-    Words and labels are bags of subword pieces. The pieces of all of them stand one after the other
-    without padding; the start of each bag is listed apart, as `torch.nn.EmbeddingBag` takes it. A
+    Words and labels are bags of subword pieces. The pieces of all bags are concatenated without
+    padding, and the start of each bag is listed separately, as `torch.nn.EmbeddingBag` expects. A
     label that several passages are asked for is encoded once.
 
     Attributes:
@@ -60,7 +60,7 @@ def make_batch(
         vocabulary: The pieces, to encode the labels with.
     """
     n_words = torch.tensor([len(passage.word_starts) for passage in words], dtype=torch.int64)
-    # Each passage counts its pieces from 0; move its starts behind the passages before it.
+    # The starts of each passage count from 0; shift them by the pieces of all passages before it.
     first_pieces = np.cumsum([0] + [len(passage.piece_ids) for passage in words])
     starts = [
         passage.word_starts + first for passage, first in zip(words, first_pieces, strict=False)

@@ -40,8 +40,8 @@ def make_bundle(
 ) -> Bundle:
     """Return a student as a bundle in single precision.
 
-    A weight that half precision holds without loss is kept in half precision, and computed with in
-    single precision all the same.
+    A weight that half precision represents exactly is stored in half precision; computations still
+    use single precision.
 
     Args:
         student: The student, on any device.
@@ -76,14 +76,16 @@ def quantize_graph(bundle: Bundle) -> Bundle:
         before, after = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         before.write_bytes(bundle.graph)
         level = root.level
-        root.setLevel(logging.ERROR)  # it recommends a preparation that this graph does not need
+        # onnxruntime recommends a preparation step, which this graph does not need.
+        root.setLevel(logging.ERROR)
         try:
             quantize_dynamic(
                 before,
                 after,
                 weight_type=QuantType.QInt8,
                 op_types_to_quantize=["LSTM", "MatMul"],
-                # The product with the labels has no constant side and stays in single precision.
+                # Neither factor of the product with the labels is a constant, so it stays in single
+                # precision.
                 extra_options={"MatMulConstBOnly": True},
             )
         finally:
@@ -108,5 +110,5 @@ def quantize_weights(bundle: Bundle) -> Bundle:
 
 
 def _as_half(values: NDArray[np.float32]) -> NDArray[np.float16]:
-    with np.errstate(over="ignore"):  # too large a number becomes infinite, as in torch
+    with np.errstate(over="ignore"):  # a number that is too large becomes infinite, as in torch
         return values.astype(np.float16)

@@ -67,7 +67,7 @@ def export_student(
     min_gain: float | None = None,
     max_f1_loss: float | None = None,
 ) -> ExportMeasurements:
-    """Write a student as an export, provided that it answers as torch does.
+    """Write a student as an export, after checking that its answers match those of torch.
 
     Args:
         student: The student, on the CPU.
@@ -76,8 +76,8 @@ def export_student(
         precision: `fp32` or `int8`.
         passages: Passages with gold entities for the comparison with torch.
         metadata: Other fields for the configuration file, plain JSON values.
-        min_gain: Tune the threshold of each label on the passages where this raises its F1 by at
-            least this much; None to leave all thresholds alone.
+        min_gain: The F1 that a label must gain on the passages before it gets a threshold of its
+            own; None to leave all thresholds unchanged.
         max_f1_loss: The F1 that the export may lose against the student; None for half a point.
 
     Raises:
@@ -108,8 +108,8 @@ def export_smallest(
 ) -> ExportMeasurements:
     """Write a student in 8 bits, or in single precision if 8 bits lose too much F1.
 
-    Too much is more than half a point, or more than three entities are worth if the passages have
-    so few of them that three weigh more.
+    A loss is too much if it exceeds half a point and also exceeds the share of three entities,
+    which is larger than half a point if the passages have few entities.
 
     Raises:
         ExportError: The export in single precision fails, too; see `export_student`.
@@ -146,14 +146,14 @@ def check_answers(
 ) -> tuple[Bundle, ExportMeasurements]:
     """Compare a bundle with its student; return the bundle and the measurements.
 
-    The threshold of an 8-bit bundle is fitted to the student's answers on the way.
+    The threshold of an 8-bit bundle is first fitted to the student's answers.
 
     Raises:
         ExportError: The logits of a single-precision bundle differ by more than 1e-4, or the F1
             against gold is lower than the student's by more than is allowed.
     """
     difference = max_logit_difference(student, vocabulary, bundle, passages)
-    # Written so that a difference that is not a number fails as well.
+    # This form of the comparison also fails if the difference is NaN.
     if bundle.precision == FP32 and not difference <= MAX_LOGIT_DIFFERENCE:
         raise ExportError(
             f"the logits of the exported student differ from torch's by {difference:.2g}, more "
@@ -219,9 +219,10 @@ def fit_bundle_thresholds(
 ) -> Bundle:
     """Return a bundle with label thresholds tuned on annotated passages, if that generalizes.
 
-    The thresholds tuned on one half of the passages must do better on the other half, and the
-    other way round, with all labels asked together. Otherwise the bundle is returned as it is. The
-    tuning treats each label alone, but moving one threshold changes which of two labels wins.
+    The thresholds tuned on each half of the passages must improve the F1 on the other half, with
+    all labels asked together. Otherwise the bundle is returned unchanged. This check is needed
+    because tuning treats each label separately, although a new threshold of one label can change
+    which of two labels wins.
     """
     halves = passages[::2], passages[1::2]
     if not all(any(passage.entities for passage in half) for half in halves):
