@@ -34,7 +34,8 @@ def save_student(
         student: The student, on any device.
         vocabulary: Its subword pieces.
         metadata: Plain JSON values to keep in the configuration file, such as the teacher's name.
-        half: Whether to round the weights to half precision; they are loaded in single precision.
+        half: Whether to round the weights to half precision, which halves the file. Loading turns
+            them back into single precision.
 
     Raises:
         StudentError: The folder cannot be written.
@@ -74,8 +75,8 @@ def load_student(folder: str | Path) -> tuple[Student, Vocabulary]:
 def weights_size_bytes(folder: Path) -> int:
     """Return the bytes of the files from which torch loads a student.
 
-    They are the weights, the configuration and the tokenizer; the graph of the runtime holds some
-    of the same weights once more and does not count.
+    These are the weights, the configuration and the tokenizer. The graph of the runtime, which
+    repeats some of the weights, does not count.
     """
     names = (TORCH_WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE)
     return sum((folder / name).stat().st_size for name in names)

@@ -1,7 +1,8 @@
 """The torch side of the two heads: their parameters, logits, targets and losses.
 
-`runtime.heads` says what the two heads are, and has what the runtime needs of them. A head here
-holds no parameters; it adds them to the student, whose files then have short names for them.
+`runtime.heads` describes the two heads and has the parts that the runtime needs. A head does not
+hold its parameters itself; it adds them to the student, so that they have short names in the
+student's files.
 """
 
 from collections.abc import Sequence
@@ -25,13 +26,15 @@ from gliner_distill.student.losses import (
     teacher_word_logits,
 )
 
-# Most labels that are asked are absent: about 1 in 20 of a GLiNER's probabilities is above 0.5.
+# Most labels that are asked do not occur: only about 1 in 20 of a GLiNER's probabilities is above
+# 0.5.
 _BOUNDARY_BIAS = -3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The answers that a batch should get, in the form of one head, padded like the batch.
+    """The answers that a student should give for a batch, in the form of one head, padded like the
+    batch.
 
     Attributes:
         teacher: The answers of the teacher: logits for the softmax head, probabilities for the
@@ -52,7 +55,7 @@ class Targets:
 
 
 class TorchHead(Protocol):
-    """The part of a student that turns word and label vectors into logits, and learns to."""
+    """The part of a student that turns word and label vectors into logits, with its loss."""
 
     def add_parameters(self, student: nn.Module, state_width: int) -> None:
         """Add the parameters of the head to a student, with the values they start from."""
@@ -89,10 +92,10 @@ class TorchHead(Protocol):
             logits: The logits of the student.
             targets: The targets of the same passages.
             batch: The passages; its masks say what counts.
-            alpha: The weight of the teacher's answers; the gold annotation has the rest.
+            alpha: The weight of the teacher's answers; 1 minus alpha is that of the gold annotation.
             temperature: The number by which all logits are divided in the teacher's part.
-            positive_weight: The weight of a target of 1 where a target of 0 has weight 1; only the
-                boundary head has a use for it.
+            positive_weight: The weight of a target of 1, relative to that of a target of 0; only
+                the boundary head uses it.
         """
         ...
 
@@ -156,7 +159,7 @@ class TorchBoundaryHead:
     def targets(self, passages: Sequence[LabeledPassage], n_words: int, n_labels: int) -> Targets:
         """Return probabilities and annotation of shape `(batch, words, labels, 3)`.
 
-        What is masked has no meaning.
+        The numbers at masked positions have no meaning.
         """
         shape = (n_words, n_labels, 3)
         return Targets(

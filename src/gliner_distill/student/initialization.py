@@ -1,4 +1,4 @@
-"""The start of a student: its vocabulary and its first weights.
+"""Create a student: its vocabulary and its initial weights.
 
 A store of a GLiNER's soft labels also holds that GLiNER's subword vectors, and a student starts
 from them. For any other teacher a vocabulary is trained on the passages, and the embeddings start
@@ -67,7 +67,7 @@ def initialize_student(
 
 
 def initialize_embeddings(student: Student, vectors: NDArray[np.float32]) -> None:
-    """Set the piece embeddings of a student to the first columns of some vectors.
+    """Set the piece embeddings of a student to the first columns of given vectors.
 
     The vectors are scaled to the spread of a random start and cut to the width of the embeddings,
     so their most informative columns should come first.

@@ -22,10 +22,10 @@ def teacher_word_logits(probs: NDArray[np.float32]) -> NDArray[np.float32]:
     r"""Return the teacher's distribution over the labels and "none" for each word, as logits.
 
     A GLiNER gives each label its own probability `p_c` that the word lies inside an entity of that
-    label (for a span GLiNER, the best of all spans that cover the word; starts and ends add nothing
-    to it, since a word that starts or ends an entity lies inside it). A softmax over labels allows
-    one answer only. We assume that the labels are independent, and condition on at most one of them
-    being true:
+    label. (For a span GLiNER, it is the best of all spans that cover the word. Starts and ends are
+    not needed, since a word that starts or ends an entity also lies inside it.) A softmax over
+    labels allows only one answer. We assume that the labels are independent, and condition on at
+    most one of them being true:
 
         q_c = o_c / (1 + sum_j o_j),   q_none = 1 / (1 + sum_j o_j),   o_c = p_c / (1 - p_c).
 
@@ -38,8 +38,8 @@ def teacher_word_logits(probs: NDArray[np.float32]) -> NDArray[np.float32]:
         probs: Shape `(words, labels, 3)`: start, end, inside probabilities.
 
     Returns:
-        Shape `(words, 1 + labels)`, float32, "none" first. Probabilities are clipped to 1/512 from
-        0 and 1, the resolution of the store, so that logits lie within ±6.24.
+        Shape `(words, 1 + labels)`, float32, "none" first. Probabilities are clipped to [1/512, 1 -
+        1/512], the resolution of the store, so that logits lie within ±6.24.
     """
     inside = np.clip(probs[:, :, INSIDE], 1 / 512, 1 - 1 / 512)
     logits = np.log(inside) - np.log1p(-inside)
@@ -51,8 +51,8 @@ def gold_distribution(
 ) -> NDArray[np.float32]:
     """Return the gold distribution over the labels and "none" for each word.
 
-    A word inside entities of several labels has them in equal parts; a word outside all of them is
-    "none". Entities of labels that are not asked are ignored.
+    For a word inside entities of several labels, these labels are equally likely; a word outside
+    all entities is "none". Entities of labels that are not asked are ignored.
 
     Returns:
         Shape `(words, 1 + labels)`, float32, rows sum to 1, "none" first.
@@ -80,7 +80,8 @@ def soft_loss(student_logits: Tensor, teacher_logits: Tensor, *, temperature: fl
     """
     student_log_probs = F.log_softmax(student_logits / temperature, dim=-1)
     teacher_log_probs = F.log_softmax(teacher_logits / temperature, dim=-1)
-    difference = (teacher_log_probs - student_log_probs).nan_to_num(0.0)  # -inf minus -inf
+    # At masked classes, -inf minus -inf is NaN.
+    difference = (teacher_log_probs - student_log_probs).nan_to_num(0.0)
     return temperature**2 * (teacher_log_probs.exp() * difference).sum(-1)
 
 
@@ -127,13 +128,14 @@ def distillation_loss(
 def gold_boundaries(
     entities: Sequence[Entity], labels: Sequence[str], n_words: int
 ) -> NDArray[np.float32]:
-    """Return start, end and inside according to the gold annotation, NaN where it is silent.
+    """Return start, end and inside by the gold annotation, or NaN where it does not say.
 
-    The annotation decides every word for a label that has an entity in the passage. It is silent
-    about the other labels: an annotation of open labels names what was found, not what was sought.
+    If a label has an entity in the passage, the annotation decides every word for this label. It
+    does not say anything about other labels: with open labels, the annotator noted what was found,
+    but not which labels were looked for.
 
     Returns:
-        Shape `(words, labels, 3)`, float32: 1, 0, or NaN where the annotation is silent.
+        Shape `(words, labels, 3)`, float32: 1, 0, or NaN where the annotation does not say.
     """
     target = np.full((n_words, len(labels), 3), np.nan, dtype=np.float32)
     index = {label: position for position, label in enumerate(labels)}
@@ -161,7 +163,7 @@ def boundary_loss(
 
     Each probability is a sigmoid, a separate yes or no, so the distance is binary cross-entropy and
     not the KL divergence of a softmax; the temperature divides the logits of both. Where the gold
-    annotation is silent, the teacher has the whole weight. A target `t` has weight `1 + (w - 1) t`,
+    annotation is NaN, the teacher has the whole weight. A target `t` has weight `1 + (w - 1) t`,
     because nearly all targets are near 0. The result is the mean over (word, label) pairs and their
     three probabilities.
 

@@ -1,9 +1,9 @@
 """The student: a word tower and a label tower over shared subword pieces, at most 6M parameters.
 
 The vector of a word is the mean of its pieces plus an encoding of its shape, read by an LSTM. The
-vector of a label is the mean of its pieces, read by one or two fully connected layers. The dot
-product of the two, and a head, give the label its logits at the word. Labels never see the text or
-each other, so their order cannot change a score. See `runtime.heads` for the two heads.
+vector of a label is the mean of its pieces, read by one or two fully connected layers. From the dot
+product of the two, a head computes the logits of the label at the word. Labels never see the text
+or each other, so their order cannot change a score. See `runtime.heads` for the two heads.
 """
 
 import torch
@@ -18,7 +18,7 @@ from gliner_distill.student.heads import torch_head
 
 MAX_PARAMETERS = 6_000_000
 
-# Only training needs them: they map vectors to the width of a teacher's representations.
+# Only training needs these: they map vectors to the width of a teacher's representations.
 _PROJECTIONS = ("word_projection.", "label_projection.")
 
 
@@ -37,7 +37,8 @@ class Student(nn.Module):
         width, hidden = config.embedding_width, config.hidden_width
         state_width = hidden * (2 if config.bidirectional else 1)
         label_width = state_width * self._n_vectors
-        # The order of the layers is that of their random numbers; a change changes every seed.
+        # The layers draw their random numbers in this order; another order would give other weights
+        # for the same seed.
         self.pieces = nn.EmbeddingBag(config.n_pieces, width, mode="mean")
         self.shapes = nn.Linear(N_SHAPES, width, bias=False)
         self.forward_lstm = _lstm_layers(config.n_layers, width, hidden, state_width)
@@ -49,7 +50,8 @@ class Student(nn.Module):
         self.head.add_parameters(self, state_width)
         self.embedding_dropout = nn.Dropout(config.embedding_dropout_prob)
         self.dropout = nn.Dropout(config.dropout_prob)
-        if config.feature_width:  # last, so that everything else starts as it does without
+        # The projections come last, so that all other weights start as they do without them.
+        if config.feature_width:
             self.word_projection = nn.Linear(state_width, config.feature_width)
             self.label_projection = nn.Linear(label_width, config.feature_width)
         if self.n_parameters > MAX_PARAMETERS:
@@ -110,8 +112,8 @@ class Student(nn.Module):
 
     def pool_pieces(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the mean piece vectors of all words and of all distinct labels, one row each."""
-        # One lookup for both: the backward pass fills a table of zeros for each lookup, which takes
-        # as long as an LSTM.
+        # One lookup serves both, because the backward pass fills a table of zeros for each lookup,
+        # which takes as long as an LSTM.
         piece_ids = torch.cat([batch.piece_ids, batch.label_piece_ids])
         label_starts = batch.label_starts + len(batch.piece_ids)
         pooled = self.pieces(piece_ids, torch.cat([batch.word_starts, label_starts]))
@@ -136,8 +138,8 @@ class Student(nn.Module):
                 states = self.dropout(states)
             outputs = [forward_lstm(states)[0]]
             if self.config.bidirectional:
-                # Reversing each passage within its own length keeps padding out of the past of the
-                # LSTM. Packing would do the same, but takes three times as long on a CPU.
+                # Reversing each passage within its own length makes sure that the LSTM never reads
+                # padding before words. Packing does the same, but takes three times as long on a CPU.
                 backward = self.backward_lstm[layer](_reorder(states, reversal))[0]
                 outputs.append(_reorder(backward, reversal))
             states = torch.cat(outputs, dim=-1)

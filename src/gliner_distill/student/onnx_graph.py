@@ -1,8 +1,8 @@
 """The part of a student that the runtime computes with onnxruntime, as an ONNX graph.
 
 The graph takes the embedded words of a batch and the label vectors, and holds the LSTM and the word
-tower. It is built node by node from the weights, because the exporter of torch has no operator that
-takes the lengths of the passages.
+tower. It is built node by node from the weights, because torch's exporter cannot produce an LSTM
+operator that takes the lengths of the passages.
 """
 
 from collections.abc import Mapping
@@ -101,10 +101,10 @@ def _add_lstm(
 def _lstm_weights(
     weights: Mapping[str, Array], layer: int, *, bidirectional: bool
 ) -> dict[str, Array]:
-    """Return the weights of an LSTM layer in the form of ONNX.
+    """Return the weights of an LSTM layer in the layout of ONNX.
 
     ONNX orders the gates input, output, forget, cell; torch orders them input, forget, cell,
-    output. ONNX has one bias array for both of torch's.
+    output. ONNX stores both bias vectors of torch in one array.
     """
     directions = ("forward_lstm", "backward_lstm") if bidirectional else ("forward_lstm",)
 

@@ -45,7 +45,7 @@ class StudentPredictor:
     def predict_words(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[list[Entity]]:
-        """Return the entities of each passage, flat, in order of position, with scores.
+        """Return the entities of each passage, without overlaps, in order of position, with scores.
 
         Args:
             passages: The words of each passage.

@@ -1,7 +1,7 @@
 """The `Teacher` protocol, its optional members, and the check of a teacher's answer.
 
-A teacher is any object with a name, a fingerprint and `score_passages`. This module needs numpy
-alone: torch is imported only where a GLiNER is loaded.
+A teacher is any object with a name, a fingerprint and `score_passages`. This module needs only
+numpy: torch is imported only where a GLiNER is loaded.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ class Teacher(Protocol):
     """
 
     name: str
-    """The name that people read: a path or a hub id."""
+    """The name for people, in messages and records: a path or a hub id."""
 
     fingerprint: str
     """A hash that changes whenever the scores may change; a store is tied to it."""
@@ -77,7 +77,7 @@ def subword_vectors(teacher: Teacher, texts: Iterable[str]) -> SubwordVectors | 
 def score_individually(
     teacher: Teacher, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
 ) -> list[list[Probabilities]]:
-    """Return the answers of the teachers behind a mean: one list of arrays per passage.
+    """Return the answers of each teacher of an ensemble: one list of arrays per passage.
 
     Raises:
         TeacherError: The teacher does not average others, or one of them gives a bad answer.

@@ -1,4 +1,4 @@
-"""The parts of a corpus that go through a teacher: requests, and the subword pieces they hold."""
+"""Requests, the parts of a corpus that a teacher scores in one pass, and their subword pieces."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from gliner_distill.windows import Window
 
 
 class PieceCounter:
-    """A count of each word's subword pieces; every word is tokenized once and remembered."""
+    """Counts the subword pieces of words; every word is tokenized once and remembered."""
 
     def __init__(self, tokenizer: Any, *, max_remembered: int = 200_000) -> None:
         """Start with no words.
@@ -32,7 +32,7 @@ class PieceCounter:
         return np.fromiter((self._counts[word] for word in words), np.int64, len(words))
 
     def learn(self, words: Iterable[str]) -> None:
-        """Count words ahead of their use, which is faster for many words than for a few."""
+        """Count the pieces of words in advance, which is faster for many words at once."""
         distinct = dict.fromkeys(words)
         if len(self._counts) + len(distinct) > self._max_remembered:
             self._counts.clear()

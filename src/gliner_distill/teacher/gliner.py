@@ -1,9 +1,9 @@
 """Score words for labels with a GLiNER.
 
 `GLiNERTeacher` implements the `Teacher` protocol over any NER model that `GLiNER.from_pretrained`
-returns: uni-encoder or bi-encoder, span or token level. The scores come from raw logits over words
-that are already split, so that word positions are exact. This module does not choose the labels
-(see `labeling`) and does not store anything (see `store`).
+returns: uni-encoder or bi-encoder, span or token level. The scores are computed from the raw logits
+of passages that are already split into words, so that word positions are exact. This module does
+not choose the labels (see `labeling`) and does not store anything (see `store`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,30 +32,31 @@ from gliner_distill.windows import batches_by_length, plan_windows
 
 _MAX_WORD_CHARS = 100
 
-# A CPU core scores most words per second in small batches, a GPU in large ones.
+# A CPU core is fastest with small batches, and a GPU with large ones.
 _BATCH_PIECES_CPU = 1024
 _BATCH_PIECES_GPU = 8192
 _GPU_THREADS = 2
 
-# Encoders with relative positions (DeBERTa) name no limit; the memory of attention sets one.
+# Encoders with relative positions (DeBERTa) do not have a limit, so memory for attention sets this
+# one.
 _MAX_INPUT_PIECES = 2048
 
 
 class GLiNERTeacher:
     """A GLiNER model as a teacher.
 
-    A passage longer than the model's window goes through in overlapping windows; each word takes
-    its scores from the window in which it lies deepest. More labels than the model takes at once
-    (`max_types`) go through in groups, in the order given. Requests are sorted by length, so that
-    a batch holds little padding.
+    A passage that is longer than the model's window is scored in overlapping windows; each word
+    takes its scores from the window in which it is farthest from a border. If there are more labels
+    than the model takes at once (`max_types`), they are scored in groups, in the given order.
+    Requests are sorted by length, so that a batch contains little padding.
 
-    Several batches go through at once. On a CPU there is one thread per core, and each computes
-    with that core alone: this is faster than all cores on one batch, and the scores do not depend
-    on the number of cores. On a GPU there are two threads, so that one prepares a batch while the
-    other one scores.
+    Several batches are scored at the same time. On a CPU there is one thread per core, and each
+    computes with that core alone: this is faster than using all cores for one batch, and the scores
+    do not depend on the number of cores. On a GPU there are two threads, so that one prepares a
+    batch while the other one scores.
 
     Attributes:
-        name: The name that people read.
+        name: The name for people, in messages and records.
         fingerprint: A SHA-256 over settings, tokenizer and weights.
         model: The GLiNER.
     """
@@ -65,7 +66,7 @@ class GLiNERTeacher:
 
         Args:
             model: A model that `GLiNER.from_pretrained` returned, on any device.
-            name: The name that people read.
+            name: The name for people, in messages and records.
             batch_pieces: The subword pieces in a batch, padding included. The default is 1,024 on
                 a CPU and 8,192 on a GPU.
 
@@ -218,8 +219,8 @@ class GLiNERTeacher:
     ) -> Iterator[Request]:
         cut_words = [word[:_MAX_WORD_CHARS] for word in words]
         word_pieces = self._word_pieces.count(cut_words)
-        # GLiNER counts only words that have pieces, so a word without any (a zero-width space)
-        # would shift the scores of all words behind it.
+        # GLiNER counts only words that have pieces, so a word without pieces (a zero-width space)
+        # would shift the scores of all words after it.
         for position in np.flatnonzero(word_pieces == 0).tolist():
             cut_words[position] = self._tokenizer.unk_token or "."
             word_pieces[position] = 1
@@ -235,7 +236,7 @@ class GLiNERTeacher:
 
     def _group_labels(self, labels: Sequence[str]) -> Iterator[tuple[int, list[str], int]]:
         """Yield groups of labels: the index of the first, the labels, and the prompt's pieces."""
-        specials = 4  # the tokenizer's first and last piece, GLiNER's separator, one to spare
+        specials = 4  # the tokenizer's first and last piece, GLiNER's separator, and one in reserve
         max_prompt = self._max_window_pieces // 2
         label_pieces = self._count_label_pieces(labels, max_pieces=max_prompt - specials - 1)
         first = 0
@@ -282,7 +283,7 @@ class GLiNERTeacher:
 
     def _collate(self, requests: Sequence[Request]) -> dict[str, Any]:
         inputs = self.model.prepare_base_input([request.words for request in requests])
-        with self._collating:  # a tokenizer that two threads set up at once fails
+        with self._collating:  # a tokenizer fails if two threads set it up at the same time
             batch: dict[str, Any] = self.model.collate_batch(
                 inputs, [request.labels for request in requests]
             )
@@ -312,8 +313,8 @@ def span_to_word_probs(span_probs: torch.Tensor, n_words: torch.Tensor) -> torch
     Args:
         span_probs: Shape `(batch, words, widths, labels)`; width index `k` is a span of `k + 1`
             words.
-        n_words: Shape `(batch,)`, the words of each passage; spans that reach beyond are left
-            out.
+        n_words: Shape `(batch,)`, the words of each passage; spans that reach beyond the end are
+            ignored.
 
     Returns:
         Shape `(batch, words, labels, 3)`.

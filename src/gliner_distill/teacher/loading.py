@@ -1,6 +1,6 @@
-"""Load a GLiNER from a folder or the hub, refuse what cannot teach, and compute a fingerprint.
+"""Load a GLiNER from a folder or the hub, check that it can teach, and compute its fingerprint.
 
-Everything here works on a model as `GLiNER.from_pretrained` returns it; scoring is in `gliner`.
+All functions work on a model that `GLiNER.from_pretrained` returned; scoring is in `gliner`.
 """
 
 import hashlib
@@ -106,7 +106,8 @@ def fingerprint_model(model: Any) -> str:
     settings = {key: getattr(model.config, key) for key in _SETTINGS_THAT_SCORE}
     digest.update(json.dumps(settings, sort_keys=True).encode())
     tokenizer = json.loads(model.data_processor.transformer_tokenizer.backend_tokenizer.to_str())
-    # These two are the tokenizer's state, which every call sets anew.
+    # Every call changes these two settings of the tokenizer, so they are not part of the
+    # fingerprint.
     for volatile in ("truncation", "padding"):
         tokenizer.pop(volatile, None)
     digest.update(json.dumps(tokenizer, sort_keys=True).encode())
@@ -140,7 +141,7 @@ def max_input_pieces(
         tokenizer: The encoder's tokenizer, which may name a limit.
         model: The GLiNER's torch module, whose tables of positions may set one.
         limit: The limit of an encoder that sets none, such as DeBERTa with relative positions.
-        is_label_encoder: Whether the encoder of a bi-encoder's labels is meant.
+        is_label_encoder: Whether to describe the label encoder of a bi-encoder.
     """
     limits = [limit, tokenizer.model_max_length]
     limits += [
@@ -172,7 +173,7 @@ def _check_folder(folder: Path, *, name: str) -> None:
 
 
 def _missing_weights(model: Any, path: Path) -> list[str]:
-    """Return the names of the weights that a file lacks; GLiNER leaves them random, silently."""
+    """Return the names of the weights that a file lacks; GLiNER leaves them random."""
     with safe_open(path, framework="pt") as stream:
         # A shared weight is stored once; the file's metadata has its other names.
         known = {*stream.keys(), *(stream.metadata() or {})}

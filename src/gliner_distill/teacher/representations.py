@@ -1,8 +1,8 @@
 """The targets of the feature-matching loss: a GLiNER's representations of words and labels.
 
-The module takes a GLiNER and passages with the labels asked about them, and returns the vectors
-that the GLiNER has just before it scores words against labels, padded as a batch is. It does not
-know the student; `losses.feature_loss` measures the distance of the student's vectors.
+The module takes a GLiNER and passages with the labels asked about them. It returns the vectors that
+the GLiNER computes just before it scores words against labels, padded like a batch. It does not use
+the student; `losses.feature_loss` measures the distance of the student's vectors.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def teacher_features(
 
     A passage without words or labels has no representations. In a passage that is longer than the
     teacher's window, or that has more labels than the teacher takes at once, only the first window
-    and the first group of labels have some.
+    and the first group of labels have representations.
 
     Returns:
         Two tensors of shapes `(batch, words, width)` and `(batch, labels, width)`, float32, on the

@@ -1,4 +1,4 @@
-"""Vectors for subword pieces, from a GLiNER's encoder: a student's embeddings start from them.
+"""Vectors of subword pieces from a GLiNER's encoder, which initialize a student's embeddings.
 
 The module takes a GLiNER and the words of a corpus, and returns a vocabulary with one vector per
 piece. `store.subword_vectors` keeps them on disk.
@@ -32,9 +32,9 @@ def encode_subwords(
     Args:
         model: A GLiNER.
         texts: The words and labels of the corpus, as often as they occur.
-        max_pieces: The largest vocabulary of the GLiNER that is taken as it is. A larger one would
-            leave a student of 6M parameters no room for anything else, so a new vocabulary is
-            trained on the texts, and the encoder reads each of its pieces as text.
+        max_pieces: The largest vocabulary of a GLiNER that is used unchanged. A larger one would
+            use up the 6M parameters of a student, so a new vocabulary is trained on the texts, and
+            the encoder reads each of its pieces as text.
         n_trained_pieces: The size of a vocabulary that is trained.
         batch_rows: The number of pieces that go through the encoder at once.
     """

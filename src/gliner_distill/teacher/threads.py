@@ -1,7 +1,7 @@
 """Run several batches at once, each in a thread that computes on one core.
 
-On a CPU this is faster than one batch on all cores, because the cores need not wait for each other
-at every layer, and a batch's numbers do not depend on the number of cores.
+On a CPU this is faster than one batch on all cores, because the cores do not have to wait for each
+other at every layer. The numbers of a batch also do not depend on the number of cores.
 """
 
 from collections import deque
@@ -21,8 +21,8 @@ def map_in_threads(
 ) -> Iterator[Result]:
     """Yield `work(item)` for each item, in order, with `n_threads` items in work at a time.
 
-    At most `n_threads + 1` items are taken ahead of the results that were yielded. At the end,
-    torch has the number of threads that it had before.
+    At most `n_threads + 1` more items are taken than results were yielded. At the end, torch's
+    number of threads is restored.
     """
     with _one_core_threads(n_threads) as pool:
         pending: deque[Future[Result]] = deque()
@@ -44,5 +44,5 @@ def _one_core_threads(n_threads: int) -> Iterator[ThreadPoolExecutor]:
             yield pool
         finally:
             pool.shutdown(cancel_futures=True)
-            # A worker's setting of one core may reach the other threads of the process.
+            # Limiting a worker to one core may also affect the other threads of the process.
             torch.set_num_threads(before)
