@@ -1,7 +1,8 @@
 """Measure how well a model finds entities, and how fast.
 
-In: a model, or entities that were predicted already, and passages with gold entities. Out: frozen
-dataclasses whose `as_json()` is written to `metrics.jsonl` and printed by the command `evaluate`.
+The input is a model, or entities that were already predicted, and passages with gold entities. The
+output is frozen dataclasses. Their `as_json()` is written to `metrics.jsonl`, and the command
+`evaluate` prints it.
 """
 
 import statistics
@@ -24,7 +25,7 @@ _TIMED_PASSAGES = 100
 
 
 class WordPredictor(Protocol):
-    """Anything with `predict_words`: an `NERModel`, or a student that is still being trained."""
+    """An object with `predict_words`: an `NERModel`, or a student that is still being trained."""
 
     def predict_words(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]], /
@@ -161,7 +162,7 @@ def score_entities(
     *,
     teacher_entities: Sequence[Sequence[Entity]] | None = None,
 ) -> Evaluation:
-    """Return how far entities agree with the gold entities and, if given, with a teacher's.
+    """Return how well entities agree with the gold entities and, if given, with a teacher's.
 
     Gold entities of labels that were not asked do not count.
 

@@ -148,7 +148,7 @@ def load_model(
 
 
 def _prompts(labels: Sequence[str] | Mapping[str, str]) -> tuple[str, ...]:
-    """Return the labels as a teacher is asked for them, with those descriptions that say more."""
+    """Return the labels in the wording for a teacher, with descriptions that differ from them."""
     if not isinstance(labels, Mapping):
         return tuple(labels)
     return tuple(

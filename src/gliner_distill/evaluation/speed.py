@@ -1,9 +1,9 @@
 """Measure how fast models read, side by side: text in, entities out.
 
-In: models, by folder or hub id. Out: words per second for texts of several lengths and label lists
-of several sizes, milliseconds for one short text, and, measured in processes of their own, the time
-to the first answer and the peak memory. In each round the models take turns, so that all of them
-share the noise of the machine. Text and labels come from the sample.
+The input is models, by folder or hub id. The output is words per second for several text lengths
+and numbers of labels, milliseconds for one short text, and the time to the first answer and the
+peak memory, which are measured in separate processes. In each round the models take turns, so that
+other work on the machine slows all of them down. The texts and labels come from the sample.
 """
 
 import json
@@ -49,7 +49,7 @@ class SpeedSettings:
         text_words: The lengths of the texts, in words.
         label_counts: The numbers of labels asked.
         total_words: The number of words that a model reads per case and round.
-        slow_seconds: The time per case and round that a slow model gets instead.
+        slow_seconds: The seconds that a slow model reads per case and round, instead of all words.
         rounds: How often each case is timed.
         latency_texts: The number of texts that are read one at a time.
         n_starts: The number of processes that are started per model.
@@ -88,7 +88,7 @@ class CaseRate:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A process that loads a model and answers once.
+    """The measurements of a process that loads a model and answers once.
 
     Attributes:
         seconds: The time from the start of the process to its first answer.
@@ -306,8 +306,8 @@ def peak_memory_mb() -> tuple[float, str]:
             name, _, value = line.partition(":")
             if name == "VmHWM":
                 return int(value.split()[0]) / 1024, name
-    # On Linux a child's ru_maxrss begins at its parent's, so it is only the second choice.
-    import resource  # does not exist on every system
+    # On Linux, a child's `ru_maxrss` starts at its parent's value, so it is only the second choice.
+    import resource  # this file does not exist on every system
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1024), "ru_maxrss"
@@ -376,18 +376,19 @@ def describe_machine() -> str:
 
 
 def _inference_of(model: NERModel) -> Inference:
-    """Return what reads texts with a model; a GLiNER reads through its own library."""
+    """Return the function that reads texts with a model; a GLiNER uses its own library."""
     if not isinstance(model, TeacherNER):
         return model.inference
     from gliner_distill.teacher.gliner import GLiNERTeacher
 
-    # Our teacher wrapper windows long texts and scores words; GLiNER's users do not pay for that.
+    # Our wrapper of a teacher reads long texts in windows and scores words; users of GLiNER do not
+    # pay for that.
     teacher = model.teacher
     return teacher.model.inference if isinstance(teacher, GLiNERTeacher) else model.inference
 
 
 def _texts_in_time(read: Inference, texts: list[str], labels: list[str], seconds: float) -> int:
-    """Return how many of the texts a model reads in a time, after warming it up."""
+    """Return how many of the texts a model reads in some seconds, after warming it up."""
     read(texts[:_WARM_UP_TEXTS], labels)  # fills the caches, such as that of the label vectors
     probed = texts[:_PROBED_TEXTS]
     started = time.perf_counter()

@@ -1,8 +1,8 @@
 """The work of labeling, one shard at a time: cut a corpus into jobs, score a job, pack its shard.
 
-Whoever scores the jobs is a `Workers`: this process (`LocalWorkers`) or a Ray cluster
-(`labeling.ray`). A job holds a passage's words and the labels to ask, so the shard of a job depends
-on the job and the teacher alone.
+Jobs are scored by an implementation of `Workers`: this process (`LocalWorkers`) or a Ray cluster
+(`labeling.ray`). A job holds the words of its passages and the labels to ask, so its shard depends
+only on the job and the teacher.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -29,12 +29,12 @@ from gliner_distill.teacher.base import (
 
 @dataclass(frozen=True, slots=True)
 class ShardLimits:
-    """The largest shard: a shard ends before it would exceed a limit, but holds at least a passage.
+    """The limits of a shard, which ends before it would exceed one; it holds at least one passage.
 
     Attributes:
         passages: The most passages.
-        pairs: The most pairs of a word and a label. Two million of them are 24 MB of
-            probabilities while they are in work.
+        pairs: The most pairs of a word and a label. Two million of them take 24 MB for their
+            probabilities while they are scored.
     """
 
     passages: int = 1000
@@ -63,17 +63,17 @@ JobSource = Callable[[], Iterator[ShardJob]]
 """A function that returns the jobs from the start; a worker may call it on another machine."""
 
 MakeShard = Callable[[], tuple[Shard, bytes]]
-"""A function that returns a shard's record and bytes. Its passages are scored already; encoding
-them, which takes a while, happens when it is called."""
+"""A function that returns a shard's record and bytes. Its passages are already scored; the call
+encodes them, which takes a while."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
-    """The settings that a worker needs, beside its teacher, to turn jobs into shards of a store.
+    """The settings that a worker needs, besides its teacher, to turn jobs into shards of a store.
 
     Attributes:
-        policy: How labels are put to the teacher.
-        quantizer: How probabilities are kept.
+        policy: The wording of the labels for the teacher.
+        quantizer: The encoding of the probabilities.
         keep_individual: Whether the probabilities of each teacher of an ensemble are kept, too.
         store: The hash of everything that the store is made from.
         teacher: The teacher's name.
@@ -102,17 +102,17 @@ class Workers(Protocol):
     def pack_shards(
         self, jobs: JobSource, plan: ShardPlan, teacher: Teacher
     ) -> Generator[MakeShard, None, None]:
-        """Yield a function per job that makes its shard, in any order; stop working when closed."""
+        """Yield one function per job, in any order, that makes its shard; stop when closed."""
         ...
 
 
 class LocalWorkers:
-    """The `Workers` of this process: jobs are scored in order, and the next is read meanwhile."""
+    """The `Workers` of this process: jobs are scored in order while a thread reads the next."""
 
     def pack_shards(
         self, jobs: JobSource, plan: ShardPlan, teacher: Teacher
     ) -> Generator[MakeShard, None, None]:
-        """Yield a function per job that makes its shard, in order."""
+        """Yield one function per job, in order, that makes its shard."""
         for job in _read_ahead(jobs()):
             yield partial(plan.pack, job, plan.score(job, teacher))
 
@@ -127,8 +127,8 @@ def shard_jobs(
 ) -> Iterator[ShardJob]:
     """Yield the jobs of the shards that are still missing, in the order of the corpus.
 
-    The place where a shard ends depends on the passages, the sampler and the limits alone, so a
-    run that resumes cuts the corpus in the same places as the run before it.
+    The end of a shard depends only on the passages, the sampler and the limits, so a run that
+    resumes cuts the corpus at the same places as the previous run.
 
     Args:
         passages: The corpus.
@@ -139,7 +139,7 @@ def shard_jobs(
 
     Raises:
         CorpusError: The corpus differs from the one that was scanned.
-        StoreError: A finished shard holds another number of passages than it should.
+        StoreError: A finished shard holds a wrong number of passages.
     """
     for job in _cut(passages, sampler, limits, fingerprint):
         if job.index not in done:
@@ -160,8 +160,8 @@ def score_job(
     Args:
         job: The passages and their labels.
         teacher: Any teacher; an ensemble if `keep_individual` is true.
-        policy: How labels are put to the teacher.
-        keep_individual: Whether to return the probabilities of each teacher beside their mean.
+        policy: The wording of the labels for the teacher.
+        keep_individual: Whether to return the probabilities of each teacher besides their mean.
 
     Raises:
         TeacherError: The answer has a wrong shape, or values that are not probabilities; or
@@ -207,7 +207,7 @@ def _cut(
 
 
 def _read_ahead(jobs: Iterator[ShardJob]) -> Iterator[ShardJob]:
-    """Yield jobs; a thread reads the next one while one is in work."""
+    """Yield jobs; while one is scored, a thread reads the next one."""
     with ThreadPoolExecutor(1, thread_name_prefix="corpus") as pool:
         coming = pool.submit(next, jobs, None)
         while (job := coming.result()) is not None:

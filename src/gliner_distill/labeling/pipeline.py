@@ -56,26 +56,26 @@ def label_corpus(
     progress: Progress = no_progress,
     stage: str = "labeling",
 ) -> SoftLabelStore:
-    """Score passages with a teacher into a store; resume a store that was left unfinished.
+    """Score passages with a teacher and write a store; resume a store that is unfinished.
 
     Args:
         passages: The corpus: a list, or any object that gives the same passages each time it is
             iterated over, such as a `CorpusFile`.
-        teacher: Scores words for labels.
-        folder: The store's folder. It is made if it does not exist.
-        policy: Which labels to ask.
-        quantizer: How probabilities are kept. `COMPACT` is a good default; `UNIFORM` keeps small
-            probabilities more precisely and takes more space.
-        keep_individual: Whether to keep the probabilities of each teacher of an ensemble beside
+        teacher: The model that scores words for labels.
+        folder: The store's folder. It is created if it does not exist.
+        policy: The labels to ask; see `LabelPolicy`.
+        quantizer: The encoding of the probabilities. `COMPACT` is a good default; `UNIFORM` stores
+            small probabilities more precisely, but takes more space.
+        keep_individual: Whether to keep the probabilities of each teacher of an ensemble besides
             their mean.
         keep_subword_vectors: Whether to keep the teacher's subword vectors, if it offers some; a
             student's embeddings can start from them.
-        scan: The result of `scan_corpus` for these passages, if it was made already.
-        workers: Who scores the jobs; by default this process.
-        repair: Whether to read the whole store first and label again what is broken in it.
-        limits: The largest shard. A store that is resumed must have been made with the same limits.
-        progress: Is told the words labeled so far, at the start and after each shard.
-        stage: The name of the stage that `progress` is told.
+        scan: The result of `scan_corpus` for these passages, if it is already known.
+        workers: The workers that score the jobs; by default this process.
+        repair: Whether to read the whole store first, and to label the broken shards again.
+        limits: The limits of a shard. A store must be resumed with the limits it was made with.
+        progress: Receives the number of words labeled so far, at the start and after each shard.
+        stage: The name of the stage in the reports to `progress`.
 
     Raises:
         StoreError: The folder holds something else, or soft labels of another teacher, corpus,
@@ -113,7 +113,8 @@ def label_corpus(
             done={shard.index: shard.n_passages for shard in manifest.shards},
         )
         made = (workers or LocalWorkers()).pack_shards(jobs, plan, teacher)
-        # Closed at once if something raises here, so that nothing is written after that.
+        # If the block raises an error, the work is closed at once, so that nothing is written after
+        # it.
         with closing(_write_behind(made, writer)) as written:
             for shard in written:
                 n_done += shard.n_words
@@ -191,7 +192,7 @@ def _plan_manifest(
 def _add_subword_vectors(
     writer: StoreWriter, teacher: Teacher, passages: Iterable[Passage]
 ) -> None:
-    """Put the teacher's subword vectors into a store, if the teacher offers some."""
+    """Add the teacher's subword vectors to a store, if the teacher offers them."""
     if writer.has_file(TOKENIZER_FILE) and writer.has_file(VECTORS_FILE):
         return
     vectors = subword_vectors(teacher, _texts(passages))

@@ -1,8 +1,8 @@
 """Choose the labels to ask about a passage, and their wording.
 
 A `LabelPolicy` and the number of passages that have each label give a `LabelSampler`, which chooses
-the labels of a passage. The choice depends on the seed and the passage's position alone, so it is
-the same whoever makes it and in whatever order.
+the labels of a passage. The choice depends only on the seed and the position of the passage, so it
+is the same on every machine and in any order.
 """
 
 import random
@@ -19,19 +19,19 @@ from gliner_distill.labeling.synonyms import labels_overlap
 
 @dataclass(frozen=True, slots=True)
 class LabelPolicy:
-    """The labels to ask about a passage: its own ones and more, or a fixed list.
+    """The labels to ask about a passage: its own labels and further ones, or a fixed list.
 
     Attributes:
         negatives: The number of labels of the corpus to ask in addition to the passage's own. They
-            are sampled without replacement, with the square root of their number of passages as
-            weights. Labels that overlap with an own label are left out (see `labels_overlap`).
+            are sampled without replacement; the weight of a label is the square root of the number
+            of its passages. Labels that overlap with one of the passage's own are left out (see
+            `labels_overlap`). 8 is a good number.
         fixed: Labels to ask about every passage instead of its own; empty for no fixed list.
-        pool: Labels to sample from with equal weights, for students that take any label.
+        pool: Labels to sample from with equal weights, for students that should find any label.
         from_pool: The number of labels of the pool to ask in addition to the passage's own.
-        descriptions: A description for each of some labels. The teacher is asked for `label:
-            description`, and the store has the label alone.
-        seed: The random seed for sampling labels. The labels of a passage depend on the seed and
-            its position alone.
+        descriptions: Descriptions of labels, by label; not every label needs one. The teacher is
+            asked for `label: description`, and the store has the label alone.
+        seed: The random seed for sampling labels.
     """
 
     negatives: int = 0
@@ -95,8 +95,8 @@ class LabelSampler:
         Args:
             policy: Which labels to ask.
             label_counts: The number of passages in the corpus that have each label as their own.
-            misses_per_label: How many rejected draws per wanted label are allowed before the
-                sampler falls back to exact sampling. Both ways have the same distribution.
+            misses_per_label: The number of rejected draws per label after which the sampler
+                switches to exact sampling. Both ways have the same distribution.
         """
         self._policy = policy
         self._misses_per_label = misses_per_label
@@ -105,7 +105,7 @@ class LabelSampler:
         self._totals = list(accumulate(self._weights))
 
     def choose(self, position: int, passage: Passage) -> tuple[str, ...]:
-        """Return the labels to ask about a passage, without duplicates: first its own, then others.
+        """Return the labels to ask about a passage, without duplicates: its own labels come first.
 
         Args:
             position: The position of the passage in the corpus, from 0.
@@ -141,8 +141,8 @@ class LabelSampler:
 
         This looks at every label, but does not slow down when a few labels have most of the weight.
         """
-        # Efraimidis and Spirakis 2006: ordering by u**(1/w) is weighted sampling without
-        # replacement, just as rejecting the labels that were drawn before is.
+        # Efraimidis and Spirakis 2006: sorting by u**(1/w) is weighted sampling without
+        # replacement, with the same distribution as drawing and rejecting repeated labels.
         keys = [
             (rng.random() ** (1 / weight), label)
             for weight, label in zip(self._weights, self._labels, strict=True)
@@ -155,7 +155,7 @@ class LabelSampler:
     def _sample_pool(self, rng: random.Random, asked: Sequence[str]) -> list[str]:
         """Return labels of the pool that are not asked yet."""
         policy = self._policy
-        # So many candidates are enough even if all labels asked are among them.
+        # This many candidates are enough even if all labels that are already asked are among them.
         n_candidates = min(policy.from_pool + len(asked), len(policy.pool))
         candidates = rng.sample(policy.pool, n_candidates) if policy.from_pool else []
         return [label for label in candidates if label not in asked][: policy.from_pool]

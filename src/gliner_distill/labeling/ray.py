@@ -1,9 +1,9 @@
-"""Label on several processes or machines: the same jobs and shards, through Ray Data.
+"""Label with several processes or machines: the same jobs and shards, through Ray Data.
 
 One task reads the corpus and cuts it into jobs. One actor per worker holds a teacher and turns jobs
-into shards. The calling process writes shards and manifest, so the workers need no common folder.
-An actor that dies is started again and its job is done again; since a job's shard depends on the
-job alone, the store is the same.
+into shards. The calling process writes the shards and the manifest, so the workers do not need a
+shared folder. If an actor dies, Ray starts it again and repeats its job. The store is still the
+same, because a shard depends only on its job.
 """
 
 import json
@@ -69,13 +69,14 @@ class RayWorkers:
     """The `Workers` of a Ray cluster.
 
     Attributes:
-        make_teacher: Loads the teacher on a worker. It must be the teacher of the store.
+        make_teacher: A function that loads the teacher on a worker. It must be the teacher of the
+            store.
         n_workers: The number of actors. Each has a teacher and a CPU core of its own.
         address: The address of a running cluster, such as `auto` or `ray://HOST:10001`; or `local`.
         gpus_per_worker: The share of a GPU that a worker takes, such as 0.5 for two workers on each
             GPU; 0 for workers on CPUs.
-        max_retries: How often a job is given to another worker after its worker died. Workers may
-            die as often as they like, but a job that kills its worker each time is given up.
+        max_retries: The number of times that a job is repeated after its worker died. The number
+            of deaths in total is not limited, but a job that always kills its worker is given up.
     """
 
     make_teacher: Callable[[], Teacher]
@@ -93,12 +94,12 @@ class RayWorkers:
     def pack_shards(
         self, jobs: JobSource, plan: ShardPlan, teacher: Teacher
     ) -> Generator[MakeShard, None, None]:
-        """Yield a function per job that returns its shard, in the order in which jobs are done.
+        """Yield one function per job that returns its shard, in the order in which jobs finish.
 
         Raises:
-            TeacherError: A worker's teacher is another one, does not load, or fails.
-            CorpusError, StoreError: See `shard_jobs`.
-            DistillError: The cluster cannot be reached, or fails.
+            TeacherError: A worker's teacher differs from the store's, does not load, or fails.
+            CorpusError, StoreError: See `shard_jobs`. DistillError: The cluster cannot be reached,
+            or fails.
         """
         _connect(self.address, self.n_workers)
         with _small_blocks():
@@ -111,7 +112,7 @@ class RayWorkers:
                 raise DistillError(f"the Ray cluster failed: {_last_line(error)}") from error
 
     def _plan_answers(self, jobs: JobSource, plan: ShardPlan) -> Any:
-        """Return a Ray data set of answers, which are made while it is iterated over."""
+        """Return a Ray data set of answers, which the workers compute while it is read."""
         with warnings.catch_warnings():
             # Ray 2.60 deprecates `max_task_retries` here, and offers nothing in its place.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -134,7 +135,7 @@ def _unpack(answer: dict[str, Any]) -> tuple[Shard, bytes]:
 
 
 class _JobSource(Datasource):
-    """The jobs, one row each: `job`, in JSON, or else `kind` and `error` of what went wrong."""
+    """The jobs, one row each: `job` in JSON, or the `kind` and the `error` of a failure."""
 
     def __init__(self, jobs: JobSource) -> None:
         self._jobs = jobs
@@ -163,7 +164,8 @@ def _row(*, job: str = "", kind: str = "", error: str = "") -> pa.Table:
 class _Worker:
     """An actor that holds a teacher and turns jobs into shards.
 
-    An error is an answer, too: Ray would hide it in errors of its own, or try again.
+    An error is returned as an answer, because Ray would wrap it in its own errors or repeat the
+    job.
     """
 
     def __init__(self, make_teacher: Callable[[], Teacher], plan: ShardPlan) -> None:
@@ -262,7 +264,7 @@ def _connect(address: str, n_workers: int) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Make sure that something listens at an address with a port; Ray itself would never give up.
+    """Check that something listens at an address with a port; Ray would wait for it without end.
 
     Raises:
         OSError: Nothing listens there.
@@ -274,8 +276,10 @@ def _check_reachable(address: str) -> None:
 
 @contextmanager
 def _small_blocks() -> Iterator[None]:
-    """Make Ray Data hand out each job at once, instead of gathering 128 MB of them, and quietly."""
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it logs only what it also raises
+    """Make Ray Data pass on each job at once, instead of collecting 128 MB, and log less."""
+    logging.getLogger("ray.data").setLevel(
+        logging.CRITICAL
+    )  # Ray Data logs only errors that it also raises
     context = ray.data.DataContext.get_current()
     before = context.target_max_block_size, context.enable_progress_bars
     context.target_max_block_size, context.enable_progress_bars = 1, False

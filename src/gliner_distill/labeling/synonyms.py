@@ -1,9 +1,9 @@
-"""Decide by their words whether two labels overlap in meaning, or mean the same.
+"""Decide whether two labels overlap in meaning or mean the same, judging by their words.
 
 `labels_overlap` is for negatives: a label that overlaps with an annotated one must not be asked as
 a negative. It is true for equal meanings and for a broader and a narrower label, such as person and
-employee. `labels_mean_the_same` is for advice to users: it is true for equal meanings only. Both
-look at the two strings and a thesaurus, `synonyms.txt`, and at nothing else. The rules:
+employee. `labels_mean_the_same` is for advice to users: it is true only for equal meanings. Both
+use only the two strings and a thesaurus, `synonyms.txt`. The rules are:
 
 1. `word_forms.word_form`: a plural or a British spelling becomes the form that it shares with its
    counterpart.
@@ -17,8 +17,8 @@ look at the two strings and a thesaurus, `synonyms.txt`, and at nothing else. Th
    concept and at least the same modifiers. Two labels overlap if either covers the other, so
    siblings ("toy company", "car company") do not overlap.
 
-A missing negative costs little, but a wrong negative teaches a falsehood. Therefore
-`labels_overlap` prefers to answer true where a word is ambiguous.
+A missing negative costs little, but a wrong negative teaches the student an error. Therefore
+`labels_overlap` answers true if a word is ambiguous.
 """
 
 import re
@@ -39,7 +39,8 @@ _NAMING_HEAD = re.compile(
 
 _PERSON = re.compile(r".*\w\w(?:er|or|ist|ian|man|person)")
 
-# Words that end like persons but are not persons. Words of the thesaurus need not be here, too.
+# Words that end like words for persons but are not. Words in the thesaurus do not have to be
+# listed.
 _NOT_PERSON = re.compile(
     ".*(?:computer|factor|flower|inhibitor|liner|marker|meter|paper|power|processor|receptor|sensor|"
     "vector|water)|adapter|answer|bladder|border|browser|center|chamber|chapter|cluster|color|"
@@ -60,7 +61,7 @@ class ThesaurusEntry:
 
 @dataclass(frozen=True, slots=True)
 class _Lexicon:
-    """The thesaurus by word: the concept of each term, and the concepts one step broader."""
+    """The thesaurus by word: the concept of each term, and the next broader concepts."""
 
     concepts: dict[str, str]
     broader: dict[str, set[str]]
@@ -135,7 +136,8 @@ def _terms(text: str) -> tuple[str, ...]:
 
 
 def _covers(general: _Meaning, special: _Meaning) -> bool:
-    if general.concepts.isdisjoint(special.broader):  # true for nearly all pairs, and quick
+    # This quick test settles nearly all pairs.
+    if general.concepts.isdisjoint(special.broader):
         return False
     return any(
         ours.concept in theirs.broader and ours.modifiers <= theirs.modifiers

@@ -1,6 +1,6 @@
-"""Reduce labels to the words that carry their meaning, in a form that spellings share.
+"""Reduce labels to the words that carry their meaning, in a form that all spellings share.
 
-Nothing here knows what a word means; `labeling.synonyms` does.
+This module does not know the meaning of a word; `labeling.synonyms` does.
 """
 
 import re

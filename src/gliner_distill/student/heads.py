@@ -33,8 +33,7 @@ _BOUNDARY_BIAS = -3.0
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The answers that a student should give for a batch, in the form of one head, padded like the
-    batch.
+    """The answers that a student should give for a batch, in the form that one head needs.
 
     Attributes:
         teacher: The answers of the teacher: logits for the softmax head, probabilities for the
@@ -92,7 +91,7 @@ class TorchHead(Protocol):
             logits: The logits of the student.
             targets: The targets of the same passages.
             batch: The passages; its masks say what counts.
-            alpha: The weight of the teacher's answers; 1 minus alpha is that of the gold annotation.
+            alpha: The weight of the teacher's answers; the gold annotation has 1 - alpha.
             temperature: The number by which all logits are divided in the teacher's part.
             positive_weight: The weight of a target of 1, relative to that of a target of 0; only
                 the boundary head uses it.

@@ -139,7 +139,7 @@ class Student(nn.Module):
             outputs = [forward_lstm(states)[0]]
             if self.config.bidirectional:
                 # Reversing each passage within its own length makes sure that the LSTM never reads
-                # padding before words. Packing does the same, but takes three times as long on a CPU.
+                # padding before words. Packing does so, too, but is three times as slow on a CPU.
                 backward = self.backward_lstm[layer](_reorder(states, reversal))[0]
                 outputs.append(_reorder(backward, reversal))
             states = torch.cat(outputs, dim=-1)

@@ -1,8 +1,8 @@
 """The training data: passages with their pieces and targets, the batches of an epoch, augmentation.
 
-Labeled passages become `Example`s once, before training. Each epoch orders them into batches,
-augments some of them, and collates each batch with its targets. An `EvaluationSplit` holds passages
-on which the student is measured after each epoch.
+Before training, each labeled passage is converted to an `Example`. Each epoch orders the examples
+into batches, augments some of them, and collates each batch with its targets. An `EvaluationSplit`
+holds passages on which the student is measured after each epoch.
 """
 
 import random
@@ -25,7 +25,8 @@ _UPPER_SHARE, _LOWER_SHARE = 0.2, 0.4
 _MISTYPED_SHARE: Final = 0.15
 _MIN_MISTYPED_LETTERS: Final = 4
 
-# Batches per group that is sorted by length: enough for little padding, few enough to stay random.
+# The number of batches that are sorted by length together: enough to avoid padding, and few enough
+# to keep the order random.
 _SORTED_BATCHES: Final = 8
 
 
@@ -114,7 +115,7 @@ def make_split(
 def order_batches(
     lengths: Sequence[int], batch_size: int, generator: torch.Generator
 ) -> list[list[int]]:
-    """Return the batches of an epoch as row numbers: shuffled, yet of like length within a batch.
+    """Return the batches of an epoch as row numbers, with similar lengths in each batch.
 
     The rows are shuffled, sorted by length within groups of 8 batches and cut into batches, and the
     batches are shuffled.
@@ -149,7 +150,7 @@ def collate_examples(
 def augment_example(
     example: Example, vocabulary: Vocabulary, *, prob: float, rng: random.Random
 ) -> Example:
-    """Return an example with its words changed, with a probability of `prob`, or as it is."""
+    """Return an example with changed words, with a probability of `prob`, or unchanged."""
     if rng.random() >= prob:
         return example
     words = augment_words(example.labeled.passage.words, rng)

@@ -1,8 +1,8 @@
 """The training loop: a student learns from soft and gold labels, with Accelerate.
 
-Everything random is drawn from the seed and the number of the epoch, so a run that continues from a
+All randomness derives from the seed and the number of the epoch, so a run that continues from a
 checkpoint ends with the same weights as one that was never stopped. `training.run` describes the
-folder that a run fills.
+run folder.
 """
 
 import math
@@ -73,7 +73,7 @@ def train_student(
     """Train a student and write its run folder.
 
     Args:
-        student: The student as it starts; changed in place.
+        student: The student to train; changed in place.
         vocabulary: Its subword pieces.
         passages: The passages to learn from.
         folder: The run folder; it is made if it does not exist.
@@ -84,7 +84,7 @@ def train_student(
         metadata: Plain JSON values to keep with the student.
         resume: Whether to continue from a checkpoint in the folder.
         progress: Called after each step with the words done and the words in all epochs.
-        stage: The name of the stage that `progress` is told.
+        stage: The name of the stage in the reports to `progress`.
 
     Returns:
         The student, ready to predict.
@@ -126,14 +126,15 @@ def train_student(
             losses = reporter.report(trainer.steps(epoch), epoch)
             if accelerator.is_main_process:
                 log_epoch(folder, trainer.measure(splits, epoch + 1, losses), board)
-                # The student goes first: a run killed in between repeats the epoch and saves again.
+                # The student is saved before the checkpoint: a run that is killed in between
+                # repeats the epoch and saves the student again.
                 if settings.patience and best_epoch(folder) == epoch + 1:
                     save()
                 reached = Checkpoint.capture(student, optimizer.optimizer, epoch=epoch + 1, run=run)
                 write_checkpoint(folder / CHECKPOINT_FILE, reached)
     if settings.patience:
         best, _ = load_student(folder / STUDENT_FOLDER)
-        # Not strict, because the projections of feature matching are not saved.
+        # `strict` is off, because the projections of feature matching are not saved.
         student.load_state_dict(best.state_dict(), strict=False)
     elif accelerator.is_main_process:
         save()
@@ -154,7 +155,7 @@ def learning_rate_factor(step: int, *, n_steps: int, warm_up: float = 0.1) -> fl
 
 @dataclass(frozen=True, slots=True)
 class _Trainer:
-    """The parts of a run that take part in each epoch."""
+    """The objects that each epoch of a run needs."""
 
     student: Student
     vocabulary: Vocabulary
@@ -223,11 +224,13 @@ class _Trainer:
             [rows] = rows_of_batches
             return self._collate([self._augmented(row, epoch) for row in rows])
 
-        # A batch is one row of this loader, so that Accelerate deals whole batches to processes.
+        # One row of this loader is a whole batch, so Accelerate distributes whole batches to
+        # processes.
         return DataLoader(batches, batch_size=1, collate_fn=collate)  # type: ignore[arg-type]
 
     def _augmented(self, row: int, epoch: int) -> Example:
-        # A generator per row, so that an example does not depend on the rows before it.
+        # Each row has its own random generator, so an example does not depend on the rows before
+        # it.
         rng = random.Random(f"{self.settings.seed}/{epoch}/{row}")
         prob = self.settings.augmentation_prob
         return augment_example(self.examples[row], self.vocabulary, prob=prob, rng=rng)
@@ -245,7 +248,7 @@ class _Trainer:
     def _loss(self, model: nn.Module, batch: TrainingBatch) -> Tensor:
         settings = self.settings
         is_matched = batch.teacher_words is not None
-        # Not the mixed precision of Accelerate, which holds for all runs of a process.
+        # Accelerate's own mixed precision would apply to all runs of a process.
         with torch.autocast(
             batch.inputs.piece_ids.device.type,
             torch.bfloat16,
@@ -310,7 +313,8 @@ def _prepare(
         _parameter_groups(student, settings), weight_decay=settings.weight_decay, fused=True
     )
     model, prepared = accelerator.prepare(student, optimizer)
-    if checkpoint is not None:  # once the weights are on their device, so that the moments follow
+    # This comes after the weights are on their device, so that the moments go there, too.
+    if checkpoint is not None:
         checkpoint.restore(student, prepared.optimizer)
     return model, prepared
 

@@ -1,4 +1,4 @@
-"""The run folder: the student, its metrics, and a record of the settings and data it came from.
+"""The run folder: the student, its metrics, and a record of its settings and data.
 
 A run folder holds `student/` (see `student.files`), `metrics.jsonl` (one row per epoch and split),
 `config.json` (settings, architecture and digests of the data), `environment.json`, `tensorboard/`
@@ -107,9 +107,9 @@ def describe_run(
     settings: TrainingSettings,
     matched_teacher: GLiNERTeacher | None,
 ) -> dict[str, Any]:
-    """Return the identity of a run: two runs with the same one end with the same weights.
+    """Return the identity of a run; two runs with the same identity end with the same weights.
 
-    It goes into `config.json` and into each checkpoint.
+    It is written into `config.json` and into each checkpoint.
     """
     return {
         "training": asdict(settings),

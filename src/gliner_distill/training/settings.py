@@ -1,4 +1,4 @@
-"""The settings of a training run; the help text of each field is also that of the command line."""
+"""The settings of a training run, with the help texts that the command line shows for them."""
 
 import math
 from dataclasses import dataclass, field, fields
