@@ -23,13 +23,13 @@ from gliner_distill.errors import CorpusError
 
 
 def collect(work: Workspace) -> Collected:
-    """Read the documents of a job and return all passages, those of earlier runs included.
+    """Read the documents of a job and return all passages, including those of earlier runs.
 
-    Nothing is written before everything is read. A run that was stopped is finished before more
-    text is taken, if there is a time limit.
+    New passages are written only after all documents were read. If there is a time limit, a run
+    that was stopped is finished before new documents are read.
 
     Raises:
-        InputError: Texts or annotated passages are not what they must be.
+        InputError: Texts or annotated passages have a wrong type or content.
         CorpusError: There is too little text, or it cannot be read, or no annotated passage has
             one of the labels.
         SettingsError: The time is too short.
@@ -73,14 +73,14 @@ _KINDS: tuple[Kind, ...] = ("gold", "text")
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """New passages, and warnings that hold for this reading alone."""
+    """New passages, and the warnings of this call."""
 
     corpus: SplitCorpus
     warnings: list[str]
 
 
 def _run_number(folders: Mapping[Kind, Sequence[PassageFolder]]) -> int:
-    """Return the number of the run on these folders: a new folder makes a new run."""
+    """Return the number of the run on these folders; each new folder starts a new run."""
     return sum(map(len, folders.values())) - 1
 
 
@@ -99,7 +99,7 @@ def _read_text(
     job = work.job
     documents = read_documents(source.path, column=job.column, skip_bad=job.skip_bad, notes=notes)
     corpus = split_documents(
-        # Annotation of the text itself is not used.
+        # Entities that the file of texts itself has annotated are not used.
         (Passage(document.words) for document in documents),
         source=source.name,
         known=annotated | _documents_of(folders),
@@ -127,7 +127,7 @@ def _read_gold(work: Workspace, source: Source, folders: Sequence[PassageFolder]
 
 
 def _keep_labels(passage: Passage, labels: Iterable[str]) -> Passage:
-    """Return a passage with the entities of some labels alone, in these labels' own spelling."""
+    """Return a passage with only the entities of some labels, in the spelling of these labels."""
     asked = {clean_label(label): label for label in labels}
     entities = tuple(
         replace(entity, label=asked[clean_label(entity.label)])

@@ -42,10 +42,10 @@ def evaluate_student(
     teacher_name: str,
     teacher_bytes: int | None,
 ) -> Measurements:
-    """Return everything that the report says about a student.
+    """Return all measurements that the report of a student needs.
 
     Args:
-        exported: The student and the passages that it was made of.
+        exported: The student and the passages that it was made from.
         students: The loaded exports, by the names of `exported.folders`.
         teacher: The teacher, to time it. Its answers on test are known already.
         settings: The settings of the distillation.
@@ -93,7 +93,7 @@ def student_teacher_disagreements(
     *,
     limit: int = 30,
 ) -> list[Disagreement]:
-    """Return the spans that student and teacher label differently, the surest first.
+    """Return the spans that student and teacher label differently, the highest score first.
 
     Args:
         passages: The passages.
@@ -112,7 +112,7 @@ def student_teacher_disagreements(
     differing.sort(key=lambda row: (-row[0].score, row[1], row[0]))
     rows: dict[tuple[int, int, int], Disagreement] = {}
     for entity, number, is_student in differing:
-        # A span that both label, but differently, stands there once: with the surer score.
+        # If both models label a span, but differently, it is listed once, with the higher score.
         place = (number, entity.start_word, entity.end_word)
         if place in rows or len(rows) == limit:
             continue

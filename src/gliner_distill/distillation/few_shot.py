@@ -1,10 +1,10 @@
 """Refine soft labels with a few annotated passages.
 
-The targets of the other text become a weighted mean of two models: the teacher, and a student tuned
-on the annotated passages alone. Farina et al. (2023) tune the teacher before it labels; a student
-is tuned here instead, which takes seconds. Its weight is chosen by cross-validation: on annotated
-passages that it was not tuned on. Everything is kept in a folder, so a run that was stopped
-continues.
+The targets of the rest of the text become a weighted mean of the answers of two models: the
+teacher, and a student tuned on the annotated passages alone. Farina et al. (2023) tune the teacher
+before it labels; here a student is tuned instead, which takes seconds. Its weight is chosen by
+cross-validation, on annotated passages that it was not tuned on. All results are kept in a folder,
+so a run that was stopped can continue.
 """
 
 import hashlib
@@ -51,13 +51,14 @@ _WEIGHT_FILE: Final = "weight.json"
 
 @dataclass(frozen=True, slots=True)
 class EnsembleWeight:
-    """The weight of the tuned student beside the teacher, and the measurements it rests on.
+    """The weight of the tuned student in a mean with the teacher, and the F1 values behind it.
 
     Attributes:
         share: The student's weight in a target, from 0 to below 1; the rest is the teacher's.
-        threshold: The probability above which the weighted mean is an entity. Targets are moved so
-            that this point lies at 0.5.
-        tuned_f1: The exact-span F1 of students tuned on all folds but one, on the fold left out.
+        threshold: The threshold at which the weighted mean is decoded. Targets are shifted so that
+            it becomes 0.5.
+        tuned_f1: The exact-span F1 of the tuned students, each on the fold that it was not tuned
+            on.
         teacher_f1: The teacher's F1 on the same passages.
         n_passages: The number of these passages.
     """
@@ -71,12 +72,13 @@ class EnsembleWeight:
     def mix(
         self, probs: Probabilities, tuned: Probabilities, is_known: NDArray[np.bool_]
     ) -> Probabilities:
-        """Return the targets of a passage, a weighted mean whose threshold lies at 0.5.
+        """Return the targets of a passage: the weighted mean, shifted so that its threshold is 0.5.
 
         Args:
             probs: The teacher's probabilities, shape `(words, labels, 3)`.
             tuned: The tuned student's, of the same shape.
-            is_known: Shape `(labels,)`: whether the tuned student counts for a label at all.
+            is_known: Shape `(labels,)`: whether the tuned student may answer for a label; if not,
+                the target is the teacher's answer.
         """
         mean = np.clip(mean_probs(probs, tuned, self.share), 1e-4, 1 - 1e-4)
         odds = mean / (1 - mean) * (1 - self.threshold) / self.threshold
@@ -102,7 +104,7 @@ def refine_soft_labels(
     *,
     progress: Progress,
 ) -> tuple[dict[str, list[LabeledPassage]], EnsembleWeight | None]:
-    """Return the text with its targets, and the weight of the tuned student.
+    """Return the passages of text with their targets, and the weight of the tuned student.
 
     With fewer than `min_gold_passages` annotated passages, the targets are the teacher's soft
     labels and the weight is None. Labels that neither the annotation nor the teacher has
@@ -112,8 +114,8 @@ def refine_soft_labels(
         folder: The folder that keeps tuned students and their answers.
         text: The passages of `train` and `dev` with the teacher's soft labels.
         gold: The annotated training passages with the teacher's soft labels.
-        training: The training settings of the student; seed, learning rate and precision hold for
-            tuning, too.
+        training: The training settings of the student; tuning uses its seed, learning rate and
+            precision.
         settings: The settings of the distillation.
         progress: Told how far each stage is.
 
@@ -166,7 +168,7 @@ def fine_tune_on_gold(
     *,
     progress: Progress,
 ) -> StudentTeacher:
-    """Return the start student after training on annotated passages alone, or continue that.
+    """Train the start student on annotated passages alone; continue if this was stopped before.
 
     Args:
         folder: The run folder; a run in it keeps the settings that it began with.
@@ -178,7 +180,7 @@ def fine_tune_on_gold(
     Raises:
         DistillError: See `train_student`; or the settings of an earlier run cannot be read.
     """
-    # Tuning never starts from the student of an earlier run, which has learned from the very
+    # Tuning never starts from the student of an earlier run, which has learned from the same
     # passages on which the tuned student is measured.
     student, vocabulary = load_student(settings.start_folder)
     fresh = replace(training, epochs=tuning_epochs(len(gold), settings), patience=0)
@@ -232,7 +234,7 @@ def choose_weight(
 
     thresholds, reached = {}, {}
     for share in settings.ensemble_shares:
-        # Without the tuned student nothing changes, so the teacher's threshold stays.
+        # With weight 0 the targets are the teacher's own answers, so the threshold stays at 0.5.
         candidates = settings.ensemble_thresholds if share else (0.5,)
         measured = {threshold: f1_of(share, threshold) for threshold in candidates}
         thresholds[share] = max(measured, key=measured.__getitem__)

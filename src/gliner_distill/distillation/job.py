@@ -1,6 +1,6 @@
-"""The job, the teacher and the settings of a distillation, as a user gives them, and its result.
+"""The job, the teacher and the settings that a user gives to a distillation, and its result.
 
-This module does not import torch, so settings can be made before anything heavy is loaded.
+This module does not import torch, so settings can be created before any large package is loaded.
 """
 
 import math
@@ -32,8 +32,8 @@ class DistillJob:
             corpus (see `read_passages`), or the passages themselves. Each is a `Passage`, a
             dictionary with `text` and `entities` as `StudentNER.inference` returns them, or a
             record in GLiNER's training form.
-        minutes: The time that the whole may take; None to use all documents.
-        skip_bad: Leave out bad records instead of raising an error.
+        minutes: The time that the whole distillation may take; None to use all documents.
+        skip_bad: Whether to leave out bad records instead of raising an error.
 
     Raises:
         InputError: The labels are not a mapping.
@@ -105,7 +105,7 @@ def clean_labels(labels: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
 
 
 class TeacherSource:
-    """A teacher that is loaded when it is first asked something.
+    """A teacher that is loaded when it is first needed.
 
     A finished labeling does not need the teacher again, and loading a GLiNER takes seconds.
     """
@@ -153,7 +153,7 @@ class TeacherSource:
 
 @dataclass(frozen=True, slots=True)
 class DistillSettings:
-    """Everything about a distillation that can be tuned; the defaults suit most corpora.
+    """The settings of a distillation; the defaults suit most corpora.
 
     Attributes:
         epochs: The number of passes over the training passages, at most. 8 is enough when training
@@ -167,36 +167,38 @@ class DistillSettings:
             processor computes in it.
         start: The folder of the student that training and tuning start from; None for the student
             that is installed with the package.
-        gold_share: Annotated passages are repeated until there is this share of them, compared with
-            the other passages of an epoch.
-        max_gold_repeats: The number of times that an annotated passage comes in an epoch, at most.
+        gold_share: The ratio of annotated passages to other passages in an epoch. Annotated
+            passages are repeated until they reach it.
+        max_gold_repeats: The largest number of times that an epoch contains an annotated passage.
         gold_weight: The weight of the annotation in the targets of an annotated passage, 0 to 1;
             the rest goes to the teacher's answers.
         min_gold_passages: With fewer annotated training passages than this, no student is tuned on
-            them, and the soft labels stay as the teacher gave them. A dozen is the least that is
-            worth it; a hundred is a good number.
-        n_folds: The number of folds in which the weight of the tuned student is measured.
-        ensemble_shares: The weights of the tuned student to choose from, ascending, with 0.
-        ensemble_thresholds: The decision thresholds to choose from for a weighted mean, the
-            preferred ones first. The mean of two models that doubt different things is seldom
-            above 0.5.
-        min_f1_share: The largest weight is chosen whose F1 is at least this share of the best F1. A
-            student of a fold is tuned on fewer passages than the final one, so a near tie speaks
-            for it.
+            them, and the soft labels of the teacher are not changed. It takes at least a dozen to
+            help; a hundred is a good number.
+        n_folds: The number of folds of the cross-validation that chooses the weight of the tuned
+            student.
+        ensemble_shares: The weights of the tuned student to choose from, ascending, including 0.
+        ensemble_thresholds: The thresholds of the weighted mean to choose from, the preferred ones
+            first. Lower ones are needed because the mean of two models that are unsure about
+            different spans is seldom above 0.5.
+        min_f1_share: The largest weight is chosen whose F1 is at least this share of the best F1.
+            It is below 1 because the final student is tuned on more passages than the student of a
+            fold, and deserves a larger weight.
         min_label_count: Labels with fewer entities than this in the annotated passages keep the
             teacher's answers.
         tuning_passages: The number of passages that tuning reads, over all epochs.
-        min_tuning_epochs: The number of epochs of tuning, at least.
-        max_tuning_epochs: The number of epochs of tuning, at most.
-        min_threshold_gain: A label's threshold leaves 0.5 only if its F1 on dev gains this much.
+        min_tuning_epochs: The smallest number of epochs of tuning.
+        max_tuning_epochs: The largest number of epochs of tuning.
+        min_threshold_gain: The F1 that a label must gain on dev before its threshold is moved from
+            0.5.
         probe_passages: The number of passages on which the teacher's speed is measured for a plan.
         labeling_share: The share of the time for labeling and training that labeling gets.
         export_seconds: The time that a plan leaves for the export.
-        min_epochs: The number of epochs that a plan leaves time for, at least.
+        min_epochs: The smallest number of epochs that a plan leaves time for.
         timed_words: The number of words on which student and teacher are timed at the end.
         timed_rounds: The number of rounds in which they are timed; the median counts.
-        timed_seconds: The time per round that a model gets that is too slow to read all of them.
-        max_disagreements: The number of disagreements that the report lists, at most.
+        timed_seconds: The seconds per round for a model that is too slow to read all these words.
+        max_disagreements: The largest number of disagreements that the report lists.
 
     Raises:
         SettingsError: A value is outside its range.
@@ -276,13 +278,13 @@ def _check(holds: bool, name: str, value: object, expected: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The amount of text and of training with which a distillation keeps to its time.
+    """The amount of text and of training that fits into the time of a distillation.
 
     Attributes:
-        max_words: The number of words to label, at most; None for all.
-        training_ends: The time at which training must be over, by `time.monotonic`; None without a
-            time limit.
-        words_per_second: The speed of training.
+        max_words: The largest number of words to label; None for all.
+        training_ends: The time at which training must end, in seconds of `time.monotonic`; None
+            without a time limit.
+        words_per_second: The speed of training, in words per second.
     """
 
     max_words: int | None = None
@@ -311,8 +313,8 @@ class Distilled:
         student: The folder of the student, which `StudentNER.from_pretrained` loads.
         report: The path of the report, a page of HTML.
         plan: How the time was divided; see `Plan`.
-        measurements: What the student is worth; `results.json` holds the same.
-        warnings: What a user should know: what was left out, what is doubtful.
+        measurements: The quality, speed and size of the student; `results.json` holds the same.
+        warnings: Sentences for the user about documents left out and doubtful results.
     """
 
     student: Path

@@ -30,7 +30,7 @@ def label(work: Workspace, collected: Collected) -> Labeled:
     started = time.monotonic()
     gold = _label_folders(work, collected.gold)
     text = _label_folders(work, collected.text)
-    # Passages that were annotated after they were read as text count as annotated.
+    # A passage that was read as text, and was annotated later, counts as annotated.
     annotated = {passage.words for split in gold.values() for passage in split}
     text = {
         split: [passage for passage in passages if passage.words not in annotated]
@@ -52,7 +52,7 @@ def label(work: Workspace, collected: Collected) -> Labeled:
 
 
 def warn_about_synonyms(labels: Sequence[str]) -> list[str]:
-    """Return a warning for each two labels that mean the same.
+    """Return a warning for each pair of labels that mean the same.
 
     >>> warn_about_synonyms(["company", "city", "firm"])
     ["labels 'company' and 'firm' mean the same; keep one of them, or entities of one may be found \
@@ -71,8 +71,8 @@ def warn_about_unseen_labels(
 ) -> list[str]:
     """Return a warning, with the best score, for each label that the teacher never finds.
 
-    A label that the passages are annotated with is learned from the annotation, so it gets no
-    warning.
+    The student learns a label that occurs in the annotation from there, so there is no warning for
+    it.
 
     Args:
         passages: The training passages; each was asked for `labels`, in that order.
@@ -103,7 +103,7 @@ def best_span_probs(probs: NDArray[np.float32]) -> NDArray[np.float32]:
     Args:
         probs: Shape `(words, labels, 3)`.
     """
-    # The best span that is open at a word either starts there or was open at the word before.
+    # The best span that covers a word either starts there or also covers the word before.
     is_open = best = np.zeros(probs.shape[1], dtype=np.float32)
     for word in probs:
         is_open = np.minimum(word[:, INSIDE], np.maximum(word[:, START], is_open))
@@ -142,7 +142,7 @@ def _is_labeled(work: Workspace, store: Path) -> bool:
     try:
         manifest = read_manifest(store)
     except StoreError:
-        return False  # there is none yet, or `label_corpus` says what is wrong with it
+        return False  # there is no store yet, or it is broken and `label_corpus` will report it
     if work.teacher.fingerprint not in (None, manifest.teacher_fingerprint):
         raise SettingsError(
             f"{work.out}: another teacher of the name {work.teacher.name!r} has labeled its text; "

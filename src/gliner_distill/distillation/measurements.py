@@ -1,4 +1,4 @@
-"""The measurements of a distilled student, which `results.json` holds, and a verdict from them."""
+"""The measurements of a distilled student, as in `results.json`, and the verdict on it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,8 +10,8 @@ TEACHER: Final = "teacher"
 STUDENT: Final = "student"
 STUDENT_FP32: Final = "student fp32"
 
-# The shares of the teacher's answers, or of the teacher's F1 against gold, from which on a student
-# replaces its teacher, and from which on it does so where a miss does no harm.
+# The smallest F1 against the teacher's answers, or share of the teacher's F1 against gold, at which
+# a student may replace its teacher: in general, and where a few misses do no harm.
 _ENOUGH_AGREEMENT: Final = (0.9, 0.75)
 _ENOUGH_GOLD: Final = (0.97, 0.9)
 
@@ -89,9 +89,9 @@ class Disagreement:
         before: The words before the span.
         span: The words of the span.
         after: The words after the span.
-        student: The label that the student gives; None for none.
-        teacher: The label that the teacher gives; None for none.
-        score: The score of the surer of both.
+        student: The label that the student gives; None if it gives no label.
+        teacher: The label that the teacher gives; None if it gives no label.
+        score: The higher of both scores.
     """
 
     before: str
@@ -104,7 +104,7 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """Everything that was measured of a distilled student.
+    """All measurements of a distilled student.
 
     Attributes:
         labels: The labels.
@@ -119,10 +119,10 @@ class Measurements:
         threads: The number of threads.
         size_bytes: The size of each export and of the teacher; None if it is not known.
         curve: Loss and agreement per epoch.
-        disagreements: The spans that student and teacher label differently, the surest first.
-        warnings: What a user should know.
-        seconds: The time that each stage took in this process.
-        date: The day.
+        disagreements: The spans that the two label differently, the highest score first.
+        warnings: Sentences for the user, such as on documents left out.
+        seconds: The seconds that each stage took in this process.
+        date: The day of the measurement.
         teacher: The teacher's hub id or the name of its folder.
         version: The version of the package.
     """

@@ -2,9 +2,9 @@
 
 `collect` reads documents, `label` asks the teacher about them, `refine` corrects its answers with
 annotated passages, `train` trains a student, `export` makes it run without torch, `evaluate`
-measures it, and `report` writes down what was measured. Each step takes the result of the step
-before. What is finished is kept in the working folder (see `workspace`), so that the same call
-continues a run that was stopped, and a call with more documents adds them to those before.
+measures it, and `report` writes the measurements. Each step takes the result of the step before.
+Finished work is kept in the working folder (see `workspace`), so that the same call continues a run
+that was stopped, and a call with more documents adds them to the earlier ones.
 """
 
 import logging
@@ -69,9 +69,9 @@ def distill(
 ) -> StudentNER:
     """Make a student that finds your labels in texts like yours, and return it.
 
-    The texts are cut into passages, the teacher labels them, and a student learns its answers,
-    starting from the bundled student. A run that was stopped continues when it is called again with
-    the same arguments; with more texts it adds them to those before. Warnings are logged.
+    The texts are cut into passages, the teacher labels them, and a student, which starts from the
+    bundled one, learns the teacher's answers. To continue a run that was stopped, call `distill`
+    again with the same arguments; further texts are added to the earlier ones. Warnings are logged.
 
     Args:
         texts: The path of a file or folder of documents (see `read_documents`), a list of texts, or
@@ -81,22 +81,22 @@ def distill(
         teacher: The folder or hub id of a GLiNER, or any `Teacher`.
         out: The folder of the student: a new one, or that of an earlier call.
         gold: Annotated passages, in which every entity of the labels is marked: a path, or a list;
-            see `DistillJob`. A dozen or more correct the teacher where it is wrong.
+            see `DistillJob`. With a dozen or more, the student can correct errors of the teacher.
         column: The column of a CSV file, or the field of JSON lines, that holds the text.
-        minutes: The time that the whole may take; None to use all texts.
-        skip_bad: Leave out bad records instead of raising an error.
-        settings: Everything that can be tuned; the defaults are a good choice.
-        progress: Whether to show progress bars in a terminal or a notebook; or a function that is
-            told how far each stage is.
+        minutes: The time that the whole call may take; None to use all texts.
+        skip_bad: Whether to leave out bad records instead of raising an error.
+        settings: All other settings; the defaults are a good choice.
+        progress: Whether to show progress bars in a terminal or a notebook; or a function that
+            receives the progress of each stage.
 
     Returns:
-        The student. Its `report` is the path of a page about it.
+        The student. Its attribute `report` is the path of the HTML report.
 
     Raises:
-        InputError: Texts, labels or annotated passages are not what they must be.
-        SettingsError: The folder holds the work of other labels or another teacher.
-        DistillError: The texts, the teacher, the folder or the disk cannot be used. What is
-            finished is kept.
+        InputError: Texts, labels or annotated passages have a wrong type or content.
+        SettingsError: The folder holds a distillation with other labels or another teacher.
+        DistillError: The texts, the teacher, the folder or the disk cannot be used. Finished work
+            is kept.
     """
     job = DistillJob(
         texts=texts,
@@ -125,15 +125,16 @@ def distill_from(
 ) -> Distilled:
     """Distill a teacher into a student, in the folder of the student, and return all results.
 
-    The folder itself is the student, in eight bits if that loses little; `fp32` holds it in single
-    precision. `report.html`, `results.json` and `README.md` describe it.
+    The folder itself is the student, in 8-bit precision if that loses little F1; its folder `fp32`
+    holds the student in single precision. `report.html`, `results.json` and `README.md` describe
+    it.
 
     Args:
-        job: The texts, the labels and what else the task is made of.
+        job: The texts, the labels and the rest of the task.
         teacher: The folder or hub id of a GLiNER, or any `Teacher`.
         out: A new folder, or that of an earlier run of the same job.
-        settings: Everything that can be tuned.
-        progress: Told how far each stage is.
+        settings: All other settings; the defaults are a good choice.
+        progress: A function that receives the progress of each stage.
 
     Raises:
         DistillError: See `distill`.
@@ -214,9 +215,10 @@ def train(work: Workspace, refined: Refined) -> Trained:
 
 
 def export(work: Workspace, trained: Trained) -> Exported:
-    """Write the student into its folder, in eight bits and in single precision.
+    """Write the student into its folder, in 8-bit and in single precision.
 
-    Thresholds are fitted on dev. If eight bits lose too much there, both are in single precision.
+    Thresholds are fitted on dev. If 8-bit precision loses too much F1 on dev, both students are in
+    single precision.
 
     Raises:
         ExportError: The export does not answer as the student does.
@@ -226,7 +228,7 @@ def export(work: Workspace, trained: Trained) -> Exported:
     gold_dev = trained.labeled.gold["dev"]
     n_words = count_words([*trained.labeled.text["dev"], *gold_dev])
     work.progress("exporting", 0, n_words)
-    # What the student was to learn is the reference: targets of text, annotation of gold.
+    # The reference is what the student should have learned: the targets of text, and gold.
     passages = [_with_target_entities(passage) for passage in trained.dev]
     passages += [passage.passage for passage in gold_dev]
     metadata = {"labels": list(work.job.labels)}
@@ -258,7 +260,7 @@ def export(work: Workspace, trained: Trained) -> Exported:
 
 
 def evaluate(work: Workspace, exported: Exported) -> Evaluated:
-    """Measure the student on the test passages, beside the teacher.
+    """Measure the student and the teacher on the test passages.
 
     Raises:
         DistillError: The teacher cannot be loaded.
@@ -282,7 +284,7 @@ def evaluate(work: Workspace, exported: Exported) -> Evaluated:
 
 
 def report(work: Workspace, evaluated: Evaluated) -> Distilled:
-    """Write what was measured beside the student: as JSON, as a page and as a model card.
+    """Write the measurements into the student's folder: as JSON, as HTML and as a model card.
 
     Raises:
         DistillError: The folder cannot be written.
@@ -302,6 +304,6 @@ def report(work: Workspace, evaluated: Evaluated) -> Distilled:
 
 
 def _with_target_entities(passage: LabeledPassage) -> Passage:
-    """Return a passage whose entities are those of its targets."""
+    """Return a passage whose entities are decoded from its targets."""
     entities = tuple(decode_entities(passage.probs, passage.labels))
     return replace(passage.passage, entities=entities, labels=passage.labels)

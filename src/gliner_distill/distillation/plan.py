@@ -38,7 +38,8 @@ def make_plan(work: Workspace, source: str) -> Plan:
     n_probed = sum(map(len, passages))
     labeling_rate = _measure_labeling(work.teacher.load(), job, passages)
     training_rate = measure_training(len(job.labels), settings)
-    # Once all is trained, the student is exported and the teacher is timed: a warm-up and rounds.
+    # The time after training: the export, and the warm-up and the rounds in which the teacher is
+    # timed.
     timing_seconds = settings.timed_words * (settings.timed_rounds + 1) / labeling_rate
     finishing = min(settings.export_seconds + timing_seconds, seconds / 4)
     left = deadline - finishing - time.monotonic()

@@ -1,6 +1,6 @@
-"""The report on a distilled student: `report.html` for people, `README.md` beside the weights.
+"""The report on a distilled student: `report.html`, and the model card `README.md`.
 
-Text of the user's documents is escaped, so that it is shown and never run.
+Text from the user's documents is escaped, so that a browser shows it and never runs it.
 """
 
 import base64
@@ -45,7 +45,7 @@ def _render(name: str, measurements: Measurements, title: str, **more: Any) -> s
 
 
 def _as_plain_markdown(text: str) -> str:
-    """Return a text on one line in which Markdown shows every character, in a table too."""
+    """Return a text as one line that Markdown shows unchanged, even in a table."""
     return " ".join(re.sub(r"[\\`*_\[\]<>|&]", r"\\\g<0>", text).split())
 
 
@@ -63,6 +63,6 @@ def _draw_curve(measurements: Measurements) -> str:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     picture = io.BytesIO()
-    # Without the software's name the same numbers give the same bytes.
+    # The name of the software contains a version; without it, equal numbers give equal bytes.
     figure.savefig(picture, format="png", metadata={"Software": None})
     return base64.b64encode(picture.getvalue()).decode()

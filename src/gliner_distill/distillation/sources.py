@@ -1,7 +1,7 @@
 """Write texts and annotated passages that are Python objects into the working folder.
 
-A path is used as it is. Anything else is checked, and written as a file before it is used, so that
-the steps that follow read a file either way and a generator is consumed only once.
+A path is used as it is. Anything else is checked and written to a file, so that all later steps
+read a file, and a generator is consumed only once.
 """
 
 import json
@@ -38,7 +38,7 @@ class Source:
 
 
 def locate_texts(work: Workspace) -> Source:
-    """Return the source of a job's texts, after writing them into the folder if need be.
+    """Return the source of a job's texts, after writing them into the folder if necessary.
 
     Raises:
         InputError: The texts are empty; or one of them is not a string or holds half of a surrogate
@@ -62,7 +62,7 @@ def locate_texts(work: Workspace) -> Source:
             lines.append(json.dumps({"text": text}) + "\n")
             n_words += len(text.split())
         if (number + 1) % _TEXTS_PER_REPORT == 0:
-            # The total is not known yet; a stage that is not done has more words to come.
+            # The total is not known yet, so the report pretends that one more word follows.
             work.progress(_STAGE, n_words, n_words + 1, f"{number + 1:,} texts")
     if not lines:
         raise InputError(
@@ -79,8 +79,8 @@ def locate_gold(work: Workspace) -> Source | None:
     """Return the source of a job's annotated passages; None if the job has none.
 
     Raises:
-        InputError: The list is empty; or a passage is not annotated as it must be, and
-            `skip_bad` is not set.
+        InputError: The list is empty; or the annotation of a passage is invalid, and `skip_bad` is
+            not set.
         CorpusError: The folder cannot be written.
     """
     gold = work.job.gold
@@ -101,7 +101,9 @@ def locate_gold(work: Workspace) -> Source | None:
         raise InputError("gold: it holds no annotated passage; leave it out, or give some")
     path = work.folder / GOLD_FILE
     write_passages(path, passages)
-    notes.long_passages = notes.passages_without_entities = 0  # these are counted when it is read
+    notes.long_passages = notes.passages_without_entities = (
+        0  # bad records are counted when the file is read
+    )
     return Source(str(path), "gold", (*notes.lines(), *problems.warnings()))
 
 

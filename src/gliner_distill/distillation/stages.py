@@ -1,6 +1,6 @@
-"""The results that each step of a distillation hands to the next one.
+"""The results that each step of a distillation passes to the next one.
 
-Each result carries the warnings of the steps so far.
+Each result contains the warnings of all steps so far.
 """
 
 from collections.abc import Mapping, Sequence
@@ -118,7 +118,7 @@ class Evaluated:
 
     Attributes:
         exported: The student.
-        measurements: What it is worth, with all warnings.
+        measurements: Its measurements, with all warnings.
     """
 
     exported: Exported

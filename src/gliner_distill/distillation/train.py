@@ -1,4 +1,4 @@
-"""Train a student on soft labels, with annotated passages among them."""
+"""Train a student on passages with soft labels and on annotated passages."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -44,8 +44,8 @@ def training_settings(settings: DistillSettings) -> TrainingSettings:
 def saved_training_settings(run: Path) -> TrainingSettings | None:
     """Return the settings of a run that has a checkpoint; None if it has none.
 
-    A run continues with the settings that it began with, even if another machine or less time
-    would ask for others now.
+    A run continues with the settings that it started with, even if the machine or the time that is
+    left would now lead to others.
 
     Raises:
         SettingsError: The settings cannot be read.
@@ -108,8 +108,8 @@ def epoch_passages(
 ) -> list[LabeledPassage]:
     """Return the passages of an epoch: the text, and the annotated passages several times.
 
-    A few annotated passages would not count beside thousands of others, so they are repeated until
-    they are a share of `gold_share`, at most `max_gold_repeats` times.
+    A few annotated passages would have no effect among thousands of others, so they are repeated
+    until their ratio to the others is `gold_share`, at most `max_gold_repeats` times.
     """
     wanted = settings.gold_share * len(text) / max(len(gold), 1)
     repeats = min(settings.max_gold_repeats, max(1, round(wanted)))

@@ -1,9 +1,9 @@
-"""The working folder of a distillation, `OUT/work`: what was asked, and what each step has made.
+"""The working folder of a distillation, `OUT/work`: the job, and the results of each step.
 
-Everything that takes time is kept here, so that a run that was stopped continues and a run with
-more documents adds to the one before:
+All results that take time are kept here, so that a run that was stopped can continue and a run with
+more documents can build on the one before:
 
-- `job.json`: the labels and the teacher. A job with others is refused.
+- `job.json`: the labels and the teacher. A job with different ones is refused.
 - `.lock`: held by the process that works here.
 - `texts.jsonl`, `gold.json`: texts and annotated passages that were given as Python objects.
 - `text-N/`, `gold-N/` (N = 0, 1, ...): the passages of the documents that were new when documents
@@ -13,7 +13,7 @@ more documents adds to the one before:
 - `run-N/`: the training run on all of these folders, N + 1 in number. It is a run folder of
   `train_student` with the student in `student/`, the empty file `finished` once it has ended, and
   `gold/`: the students tuned on annotated passages (`fold-K`, `tuned`), their answers
-  (`labels-train`, `labels-dev`) and their weight beside the teacher (`weight.json`).
+  (`labels-train`, `labels-dev`) and the weight of these answers (`weight.json`).
 """
 
 import json
@@ -58,7 +58,7 @@ class PassageFolder:
         path: The folder.
         n_passages: The number of passages of each split.
         documents: The hashes of the documents.
-        warnings: What was left out of the documents, and how they were split.
+        warnings: Sentences on documents that were left out, and on how the rest was split.
     """
 
     path: Path
@@ -88,8 +88,8 @@ class Workspace:
         out: The folder of the student; the working folder lies in it.
         job: The task.
         teacher: The teacher.
-        settings: Everything that can be tuned.
-        progress: Told how far each stage is.
+        settings: All other settings.
+        progress: A function that receives the progress of each stage.
     """
 
     out: Path
@@ -104,7 +104,7 @@ class Workspace:
         return self.out / WORK_FOLDER
 
     def save_job(self) -> None:
-        """Write down the job, so that another one is refused.
+        """Write the job to a file, so that a later run with a different job is refused.
 
         Raises:
             DistillError: The folder cannot be written.
@@ -136,7 +136,8 @@ class Workspace:
             raise DistillError(f"{folder}: cannot be written: {reason_of(error)}") from error
         for split, passages in corpus.passages.items():
             write_passages(folder / f"{split}.json", passages)
-        # The last file makes the folder count, so that a killed run leaves no half of one.
+        # The folder counts only once the last file exists, so that a killed run never leaves half a
+        # folder.
         content = {
             "n_passages": {split: len(passages) for split, passages in corpus.passages.items()},
             "documents": list(corpus.documents),
@@ -161,7 +162,7 @@ class Workspace:
         write_file(self.run_folder(number) / _FINISHED_FILE, b"")
 
     def start_of_run(self, number: int) -> Path:
-        """Return the student that a run starts from: that of the last run before it, if any."""
+        """Return the student that a run starts from: that of the previous run, if there is one."""
         earlier = (self.run_folder(n) / STUDENT_FOLDER for n in range(number - 1, -1, -1))
         return next((folder for folder in earlier if folder.is_dir()), self.settings.start_folder)
 
@@ -179,7 +180,7 @@ def open_workspace(
 ) -> Iterator[Workspace]:
     """Open the working folder of a student and keep other processes out of it.
 
-    If nothing but texts was written in the block, the folder is gone afterwards.
+    If the block wrote nothing except copies of texts, the folder is removed afterward.
 
     Raises:
         SettingsError: The folder holds the work of another job, or something else.
@@ -202,7 +203,7 @@ def open_workspace(
 
 
 def _discard_texts(folder: Path) -> None:
-    """Delete copies of texts if no passages were made of them."""
+    """Delete copies of texts if no passages were made from them."""
     if not (folder / _JOB_FILE).is_file():
         for name in _EARLY_FILES - {_LOCK_FILE}:
             (folder / name).unlink(missing_ok=True)
@@ -235,7 +236,7 @@ def _check_same_job(out: Path, job: DistillJob, teacher: TeacherSource) -> Disti
         raise SettingsError(
             f"{path}: cannot be read: {reason_of(error)}; choose another --out"
         ) from error
-    # The order of labels does not matter here: that of the earlier run is used.
+    # The order of the labels may differ; the order of the earlier run is used.
     if labels != dict(job.labels) or not is_same_teacher:
         kept = ", ".join(map(repr, labels))
         raise SettingsError(
