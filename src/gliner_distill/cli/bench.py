@@ -36,7 +36,7 @@ def bench(
     first answer, and the peak memory of that process. The texts and labels come from the sample
     that is part of the package.
 
-    Prints a table in Markdown. Writes nothing but the file of --json.
+    Prints a table in Markdown. Only --json writes a file.
     """
     with when_stopped("nothing was written"):
         from gliner_distill.evaluation.speed import SpeedSettings, compare_speed, describe_speed
@@ -57,7 +57,7 @@ def bench(
 
 
 def _show_step(stage: str, done: int, total: int, note: str = "") -> None:
-    """Print one line per step rather than draw a bar, which would disturb the measurements."""
+    """Print one line per step, because a progress bar would disturb the measurements."""
     typer.echo(f"{done}/{total} {note}", err=True)
 
 

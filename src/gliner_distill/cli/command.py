@@ -8,8 +8,8 @@ from typer.core import TyperCommand
 _EXIT_CODES = """\b
 Exit codes:
   0  done
-  1  something is wrong with a file, a model or a setting, or Ctrl-C: one line
-     on standard error says what, and what to do
+  1  an error in a file, a model or a setting, or Ctrl-C: one line on standard
+     error says what is wrong and what to do
   2  wrong usage"""
 
 

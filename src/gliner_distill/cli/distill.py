@@ -88,17 +88,17 @@ def distill(
 ) -> None:
     """Make a student for your labels from your documents, in one command.
 
-    Cuts the documents into passages and sets a tenth of the documents aside for dev and another
-    tenth for test. Labels the passages with the teacher, trains a student, which starts from the
-    one that comes with the package, until its agreement with the teacher on dev stops improving,
-    tunes the thresholds, and exports.
+    Cuts the documents into passages, sets a tenth of the documents aside for dev and another tenth
+    for test, and labels the passages with the teacher. Then trains a student, starting from the one
+    that comes with the package, until its agreement with the teacher on dev stops improving.
+    Finally tunes the thresholds and exports the student.
 
     Prints a verdict in four lines and the path of the report. Writes the student into OUT (in
     int8 if that loses little; OUT/fp32 holds it in single precision), report.html, results.json
     and README.md, and the results of each step into OUT/work.
 
-    When the same command runs again, it continues where it was stopped; if there are more
-    documents by then, they are added.
+    If the same command runs again, it continues where it was stopped. If there are more documents
+    by then, it adds them.
     """
     with when_stopped(f"{out} keeps what is finished; the same command continues from there"):
         from gliner_distill.corpus.labels import read_labels

@@ -37,12 +37,13 @@ def evaluate(
 ) -> None:
     """Measure a student or a GLiNER against the gold entities of a corpus.
 
-    A student is measured as `predict` runs it, without torch. Each passage is asked for its own
-    labels, or for those of --labels. Gold entities of labels that were not asked do not count.
+    A student is measured as `predict` runs it, without torch. In each passage, the model looks for
+    the passage's own labels, or for those of --labels. Gold entities with other labels do not
+    count.
 
     Prints one line per measurement: accuracy, precision, recall and F1 per word; precision, recall
-    and F1 of exact spans (micro); and speed. Writes nothing but the file of --json, which also has
-    the measurements per label.
+    and F1 of exact spans (micro); and speed. Only --json writes a file, which also has the
+    measurements per label.
     """
     with when_stopped("nothing was written"):
         from gliner_distill.cli.input import read_annotated

@@ -1,4 +1,4 @@
-"""The command `export`: write a student in the smallest form, checked against the original."""
+"""The command `export`: write a student with only the files that `predict` needs."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -84,7 +84,7 @@ def _find_original(student: str, out: Path) -> Path:
     if located.kind != "student":
         raise StudentError(f"{student}: this is a GLiNER; expected the folder of a student")
     if out.exists() and (not out.is_dir() or out.samefile(located.folder)):
-        problem = "holds the student itself" if out.is_dir() else "is a file"
+        problem = "this folder holds the student itself" if out.is_dir() else "is a file"
         raise ExportError(f"{out}: {problem}; choose another --out")
     return located.folder
 

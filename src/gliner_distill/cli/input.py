@@ -1,9 +1,9 @@
 """The documents of `predict` and the annotated passages of `evaluate` and `export`.
 
-In: the arguments of the command line. Out: `Document`s, one after the other, from a text, from
-files of lines or JSON lines, or from standard input; `Prefetcher` reads them in a thread of its own
-and holds a bounded number. One line is in memory at a time; a line of more than 16 million
-characters is refused.
+The input is the arguments of the command line. The output is `Document`s, one after the other, from
+a text, from files of lines or JSON lines, or from standard input. `Prefetcher` reads them in a
+thread of its own and holds a limited number. Only one line is in memory at a time; a line of more
+than 16 million characters is refused.
 """
 
 import codecs
@@ -100,7 +100,7 @@ class DocumentSource:
 
     def _read_lines(self, stream: BinaryIO, name: str, has_json: bool) -> Iterator[Document]:
         number = 0
-        # More bytes than a line of the longest kind has with its end and a byte order mark.
+        # The bytes of the longest allowed line, with room for a line end and a byte order mark.
         max_bytes = 4 * self.max_line_chars + 8
         while raw := stream.readline(max_bytes):
             number += 1
@@ -166,13 +166,14 @@ def find_source(
     for name in arguments:
         if not _is_file(name):
             raise CorpusError(
-                f"{name}: this file does not exist; of several inputs, each must be a file"
+                f"{name}: this file does not exist; if there are several inputs, each must be a "
+                "file"
             )
     return DocumentSource(None, tuple(arguments), form, text_field)
 
 
 class Prefetcher:
-    """A thread that reads documents ahead, and holds a bounded number of them.
+    """A thread that reads documents in advance, and holds a limited number of them.
 
     Use it as a context manager, and iterate over lists of documents. Each list has the documents
     that were read since the last one, at least one. An error in reading is raised after the
@@ -181,7 +182,8 @@ class Prefetcher:
     Args:
         documents: The documents; they are closed if the context manager is left before their end.
         max_documents: The largest number of documents that may wait, and that a list may have.
-        max_chars: The most characters that they may have together; a longer document waits alone.
+        max_chars: The largest number of characters of all waiting documents; a longer document
+            waits alone.
     """
 
     def __init__(
@@ -200,7 +202,7 @@ class Prefetcher:
         self._changed = threading.Condition()
 
     def __enter__(self) -> "Prefetcher":
-        # A daemon, since it may wait for a line that never comes when the program ends.
+        # A daemon thread, because it may still wait for a line when the program ends.
         threading.Thread(target=self._fill, daemon=True).start()
         return self
 
@@ -240,7 +242,7 @@ class Prefetcher:
             self._changed.notify_all()
 
     def _put(self, document: Document) -> bool:
-        """Add a document when there is room; return whether anybody still wants it."""
+        """Add a document when there is room; return False if the reader has stopped."""
         max_documents, max_chars = self._limits
 
         def has_room() -> bool:
@@ -267,7 +269,8 @@ def _open(name: str) -> Iterator[BinaryIO]:
     if sys.stdin is None:
         raise OSError("it is closed")
     try:
-        # A stream of our own: a thread that still reads from Python's would block its exit.
+        # A stream of our own, because a thread that still reads Python's stream would block the
+        # exit.
         yield open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115
     except io.UnsupportedOperation:
         yield sys.stdin.buffer
@@ -281,7 +284,7 @@ def _parse_line(line: str, text_field: str, n_bytes: int) -> Document:
     except json.JSONDecodeError as error:
         raise RecordError(f"is not JSON: {error.msg} at character {error.pos + 1}") from None
     except ValueError as error:
-        raise RecordError(f"is not JSON that can be passed on: {error}") from None
+        raise RecordError(f"is JSON that cannot be copied to the output: {error}") from None
     if isinstance(value, str):
         return Document(value, n_bytes=n_bytes)
     if not isinstance(value, dict):

@@ -159,10 +159,10 @@ Repair = Annotated[
 
 
 class RayAddressParser(TyperCommand):
-    """A parser that lets `--ray` stand without an address, for a cluster on this machine.
+    """A parser that accepts `--ray` without an address, for a cluster on this machine.
 
     Typer does not support options whose value may be left out (it has withdrawn `flag_value`), so
-    the value `local` is put in before the arguments are parsed.
+    the parser inserts the value `local` before it parses the arguments.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -197,11 +197,11 @@ def label(
     """Label a corpus with a teacher, and keep its answers in a soft-label store.
 
     CORPUS is a JSON list or JSON lines in the form of GLiNER's training data, CoNLL columns, or
-    plain text with one document per line; the format is recognized. Plain text needs --labels or
-    --pool. The corpus is read twice and never held in memory.
+    plain text with one document per line; the format is detected from the content. Plain text needs
+    --labels or --pool. The corpus is read twice and never held in memory.
 
-    Prints one line with counts and the size of the store. Writes manifest.json and Parquet shards
-    into OUT, and the teacher's vectors of the subwords from which a student starts.
+    Prints one line with counts and the size of the store. Writes manifest.json, Parquet shards and
+    the teacher's subword vectors into OUT; a student starts from these vectors.
 
     When the same command runs again, it continues where it was stopped. A folder with the soft
     labels of another teacher, corpus or choice of labels is refused.
@@ -280,7 +280,7 @@ def _label_policy(
     fixed = read_labels(labels) if labels is not None else {}
     drawn_from = read_labels(pool) if pool is not None else {}
     described = read_labels(descriptions) if descriptions is not None else {}
-    # A description beside the label itself takes precedence over one in the file of descriptions.
+    # A description in the file of labels takes precedence over one in the file of descriptions.
     texts = [*described.items(), *drawn_from.items(), *fixed.items()]
     return LabelPolicy(
         negatives=negatives if negatives is not None else (0 if labels or pool else 8),

@@ -1,7 +1,8 @@
 """The command line `gliner-distill COMMAND`.
 
-Every error of ours is one line on standard error and exit code 1; wrong usage is exit code 2.
-Nothing heavy is imported before a command runs, so `--help` answers at once and without torch.
+Every error of this package is reported as one line on standard error, with exit code 1; wrong usage
+has exit code 2. No large package is imported before a command runs, so `--help` answers at once and
+does not need torch.
 """
 
 import sys
@@ -33,7 +34,7 @@ EXAMPLES: Final = """\
 COMMANDS: Final = (DISTILL, PREDICT, EVALUATE, BENCH, LABEL, TRAIN, EXPORT, INSPECT, REPRODUCE)
 """All commands, in the order in which the overview lists them."""
 
-# Typer ends with this code after a Ctrl-C outside of a command.
+# Typer exits with this code after a Ctrl-C outside of a command.
 _INTERRUPTED = 130
 
 app = typer.Typer(

@@ -1,4 +1,4 @@
-"""The arguments and options that several commands share; the others are in their command's file."""
+"""The arguments and options that several commands share; all others are in the command's file."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,11 +12,11 @@ MAX_SEED = 2**31 - 1
 
 
 def option(*flags: str, metavar: str | None, text: str, **more: Any) -> Any:
-    """Return an option; without flags, its name is that of the function's argument.
+    """Return an option; without flags, it has the name of the function's argument.
 
     Args:
         *flags: The names of the option, such as `--out`.
-        metavar: The word that stands for its value in the help; None for a flag without a value.
+        metavar: The placeholder for its value in the help; None for a flag without a value.
         text: The help text: a full sentence.
         **more: Other arguments of `typer.Option`.
     """
@@ -29,7 +29,7 @@ def training_option(name: str, metavar: str, **limits: Any) -> Any:
 
 
 def _check_folder(file: Path | None) -> Path | None:
-    """Refuse a file in a folder that does not exist, before hours of work end in an error."""
+    """Refuse a file in a folder that does not exist before the command starts its work."""
     if file is not None and not file.parent.is_dir():
         raise DistillError(f"{file}: cannot be written: the folder {file.parent} does not exist")
     return file

@@ -1,7 +1,7 @@
 """The three forms in which `predict` prints its answers.
 
-In: documents and their entities. Out: bytes of whole lines: JSON lines, CSV, or colored text for a
-terminal.
+The input is documents and their entities. The output is the bytes of whole lines: JSON lines, CSV,
+or colored text for a terminal.
 """
 
 import csv
@@ -141,8 +141,8 @@ class CsvRows:
 class ColoredText:
     """The text with each entity in the color of its label and the label behind it.
 
-    Control characters other than line ends and tabs are shown as symbols, so that no text can
-    steer the terminal.
+    Control characters other than line ends and tabs are shown as symbols, so that a text cannot
+    control the terminal.
 
     Args:
         labels: The labels asked; the position of a label decides its color.
@@ -171,7 +171,8 @@ class ColoredText:
         labels_at: dict[int, list[str]] = {}
         for entity in entities:
             text.stylize(f"bold {self._colors[entity['label']]}", entity["start"], entity["end"])
-            # Of entities that end together, the inner one begins later; its label stands first.
+            # If two entities end at the same place, the inner one begins later and its label comes
+            # first.
             labels_at.setdefault(entity["end"], []).insert(0, entity["label"])
         *pieces, rest = text.divide(sorted(labels_at))
         shown = Text()
@@ -187,6 +188,6 @@ class ColoredText:
 
 def _csv_row(values: Sequence[object]) -> bytes:
     row = io.StringIO(newline="")
-    # With this line end the csv module quotes values that contain either half of it.
+    # With this line end, the csv module quotes all values that contain "\r" or "\n".
     csv.writer(row, lineterminator="\r\n").writerow(values)
     return f"{row.getvalue()[:-2]}\n".encode(errors="backslashreplace")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gliner_distill.cli.input import Document, DocumentSource
     from gliner_distill.evaluation.models import NERModel
 
-# A student answers hundreds of texts at once in a moment; a GLiNER would keep its reader waiting.
+# A student answers hundreds of texts in a moment; a GLiNER needs smaller batches to answer soon.
 _STUDENT_DOCUMENTS = 512
 _TEACHER_DOCUMENTS = 16
 
@@ -148,7 +148,7 @@ def predict(
 ) -> None:
     """Find entities in a text, in files or in standard input.
 
-    Input is answered as it arrives and never held in memory.
+    Answers appear while the input is read; the input is never held in memory as a whole.
 
     Prints the text with its entities in color if standard output is a terminal. Otherwise it
     prints one JSON object per document, on one line: {"text": ..., "entities": [...]}, where each
@@ -156,12 +156,13 @@ def predict(
     object follow. Start and end are character positions, and the end is exclusive. An empty line
     is a document without entities, so line N of the output belongs to line N of the input. With
     --output csv there is one row per entity, with the number of its document, counted from 0.
-    Writes nothing. When the reader of the output leaves early, as head does, the exit code is 141.
+    Does not write any file. If the reader of the output stops early, as head does, the exit code is
+    141.
     """
     if not label and labels is None:
-        raise typer.BadParameter("give --label LABEL or --labels FILE")
+        raise typer.BadParameter("there are no labels; give --label LABEL or --labels FILE")
     if not inputs and is_terminal(sys.stdin):
-        raise typer.BadParameter("give a text, a file, or - for standard input")
+        raise typer.BadParameter("there is no input; give a text, a file, or - for standard input")
     if sys.stdout is None:
         raise DistillError("standard output is closed")
     with when_stopped("what was printed is whole"), until_reader_leaves():
@@ -199,7 +200,7 @@ def _read_labels(labels: list[str], file: Path | None) -> dict[str, str]:
 
 
 def _documents_at_once(model: "NERModel") -> int:
-    """Return how many documents a model is given at once, so that it answers soon."""
+    """Return how many documents to pass to a model at once, so that it answers soon."""
     from gliner_distill.evaluation.models import TeacherNER
 
     return _TEACHER_DOCUMENTS if isinstance(model, TeacherNER) else _STUDENT_DOCUMENTS

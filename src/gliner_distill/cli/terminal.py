@@ -1,4 +1,4 @@
-"""Whole lines on standard output, no chatter of libraries, and a clean end when a user stops us."""
+"""Write whole lines, silence other libraries, and exit cleanly when a user stops a command."""
 
 import os
 import signal
@@ -61,7 +61,7 @@ def quiet_libraries() -> None:
     import logging
     import warnings
 
-    # A full disk is first noticed by TensorBoard's thread, which then hands the error on to us.
+    # TensorBoard's thread is the first to notice a full disk, and then passes the error on to us.
     threading.excepthook = _skip_file_errors
     warnings.filterwarnings("ignore")
     for name in ("transformers", "gliner", "huggingface_hub", "accelerate"):
@@ -82,7 +82,7 @@ def print_whole(lines: bytes) -> None:
         KeyboardInterrupt: The user pressed Ctrl-C while the lines were written.
     """
     handler = signal.getsignal(signal.SIGINT)
-    if handler is not signal.default_int_handler:  # somebody else handles Ctrl-C
+    if handler is not signal.default_int_handler:  # a caller handles Ctrl-C in its own way
         _write(lines)
         return
     is_stopped = False

@@ -124,12 +124,12 @@ def train(
     The loss is alpha · T² · KL(teacher || student) + (1 - alpha) · CE(gold), from Hinton et al.
     2015; for a boundary head both terms are binary cross-entropies. With --alpha 0 the student
     learns from the gold labels alone, with --alpha 1 from the teacher alone. --feature-weight adds
-    the angle between the student's word and label vectors and those of the GLiNER that --teacher
-    names, which runs in every training step.
+    1 - cos between the student's word and label vectors and those of the GLiNER of --teacher, which
+    then runs in every training step.
 
     Prints one line with the student's folder and size. Writes the student into OUT/student, and
     beside it metrics.jsonl, config.json, environment.json, the files of TensorBoard and the
-    checkpoint of the last epoch, from which --resume continues exactly.
+    checkpoint of the last epoch, from which --resume continues without any difference.
     """
     _check_matching(feature_weight, teacher)
     with when_stopped(

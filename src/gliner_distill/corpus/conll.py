@@ -173,7 +173,9 @@ def _read_tag(tag: str, style: _ColumnStyle) -> tuple[str, str]:
         style.has_prefixes = kind == "prefixed"
     if style.has_prefixes != (kind == "prefixed"):
         earlier = "with a prefix (B-TYPE)" if style.has_prefixes else "without a prefix (TYPE)"
-        raise RecordError(f"tag {tag!r} does not fit the earlier tags, which are {earlier}")
+        raise RecordError(
+            f"tag {tag!r} does not match the earlier tags, which are {earlier}; use one style"
+        )
     return (tag[0], tag[2:]) if style.has_prefixes else ("I", tag)
 
 

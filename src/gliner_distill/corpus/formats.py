@@ -137,10 +137,10 @@ def _read_json_list(stream: BufferedReader, *, name: str, chunk_bytes: int) -> I
                     raise RecordError(f"found {mark!r}; expected a comma or the closing bracket")
                 place = f"record {number + 1}"
         if rest := text.next_mark():
-            raise RecordError(f"found {rest!r} behind the list; expected the end of the file")
+            raise RecordError(f"found {rest!r} after the list; expected the end of the file")
     except RecordError as error:
         raise CorpusError(
-            f"{name}: {place}: {error}; nothing behind this point can be read, "
+            f"{name}: {place}: {error}; the rest of the file cannot be read, "
             "so download or write the file again"
         ) from None
 

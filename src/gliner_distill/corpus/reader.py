@@ -78,7 +78,8 @@ class CorpusFile:
         self.path = _find_source(source)
         if not self.path.is_file():
             raise CorpusError(
-                f"{source}: a corpus is read twice, but a pipe only once; write it to a file first"
+                f"{source}: a corpus is read twice, but a pipe can be read only once; write the "
+                "corpus to a file and give its path"
             )
         self.notes = CorpusNotes()
         self._skip_bad = skip_bad
@@ -111,7 +112,7 @@ def _find_source(source: str | Path) -> Path:
         return download_dataset_file(str(source))
     except HubError as error:
         raise HubError(
-            f"{source}: this file does not exist, and as the name of a hub data set: {error}"
+            f"{source}: this file does not exist, and it is not a usable hub data set: {error}"
         ) from error
 
 

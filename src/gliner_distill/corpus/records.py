@@ -118,7 +118,8 @@ def _checked_object(content: object) -> dict[str, Any]:
         raise RecordError('the key "ner" is missing; a passage without entities needs "ner": []')
     if "tokenized_text" not in content and content.get("ner"):
         raise RecordError(
-            'ner: positions count the words of "tokenized_text", but the record has only "text"'
+            'ner: positions count the words of "tokenized_text", but the record has only "text"; '
+            'add "tokenized_text"'
         )
     return content
 
@@ -160,7 +161,7 @@ def _checked_label(value: object, field: str) -> str:
     label = _checked_text(value, field)
     if not clean_label(label):
         raise RecordError(
-            f"{field}: label {shorten(label)} is empty without its quotes and underscores"
+            f"{field}: label {shorten(label)} contains only quotes and underscores; expected a name"
         )
     return label
 

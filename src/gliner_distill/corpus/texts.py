@@ -70,7 +70,7 @@ def table_texts(
             except csv.Error as error:
                 raise CorpusError(
                     f"{path}: line {rows.reader.line_num}: this is not valid CSV: {error}; "
-                    "expected each quote in a text to be doubled, and each opened one to be closed"
+                    "double each quote that is part of a text, and close each quoted field"
                 ) from error
     except OSError as error:
         raise CorpusError(f"{path}: the file cannot be read: {reason_of(error)}") from error

@@ -150,8 +150,8 @@ def _warn_about_absent_labels(
     if len(absent) == len(list(labels)):
         has = ", ".join(map(repr, sorted(present)[:8])) or "none"
         raise CorpusError(
-            f"{source}: no annotated entity has one of the labels; it has {has}; expected "
-            f"{', '.join(map(repr, absent[:8]))}"
+            f"{source}: no annotated entity has one of your labels; the labels in the file: {has}; "
+            f"expected {', '.join(map(repr, absent[:8]))}"
         )
     return [
         f"{source}: no entity is annotated as {label!r}, so the student learns that there are none"

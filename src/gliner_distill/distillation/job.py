@@ -95,7 +95,7 @@ def clean_labels(labels: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
             raise InputError(f"labels: item {number} is blank ({label!r}); expected a name")
         if name in cleaned:
             raise InputError(
-                f"labels: item {number}, {label!r}, is a label that is there already ({name!r}); "
+                f"labels: item {number}, {label!r}, repeats an earlier label ({name!r}); "
                 "give each label once"
             )
         cleaned[name] = " ".join((description or "").split())

@@ -145,7 +145,7 @@ def _is_labeled(work: Workspace, store: Path) -> bool:
         return False  # there is no store yet, or it is broken and `label_corpus` will report it
     if work.teacher.fingerprint not in (None, manifest.teacher_fingerprint):
         raise SettingsError(
-            f"{work.out}: another teacher of the name {work.teacher.name!r} has labeled its text; "
-            "choose another --out"
+            f"{work.out}: its text was labeled by a different teacher that is also called "
+            f"{work.teacher.name!r}; use that teacher, or choose another --out"
         )
     return manifest.is_complete

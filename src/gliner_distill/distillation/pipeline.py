@@ -249,7 +249,7 @@ def export(work: Workspace, trained: Trained) -> Exported:
     warnings = []
     if smallest.precision == full.precision:
         warnings.append(
-            "the student is in single precision, since it would lose too much on dev in eight bits"
+            "the student is in single precision, since 8-bit precision loses too much F1 on dev"
         )
     return Exported(
         trained=trained,

@@ -66,7 +66,7 @@ def locate_texts(work: Workspace) -> Source:
             work.progress(_STAGE, n_words, n_words + 1, f"{number + 1:,} texts")
     if not lines:
         raise InputError(
-            "texts: it holds nothing but blanks, or was read before; give a fresh iterable"
+            "texts: all texts are blank, or the iterator is used up; give a list, or a new iterator"
         )
     path = work.folder / TEXTS_FILE
     write_file(path, "".join(lines))
@@ -98,7 +98,7 @@ def locate_gold(work: Workspace) -> Source | None:
         except RecordError as error:
             problems.add(number, str(error))
     if not passages:
-        raise InputError("gold: it holds no annotated passage; leave it out, or give some")
+        raise InputError("gold: the list holds no annotated passage; give some, or leave gold out")
     path = work.folder / GOLD_FILE
     write_passages(path, passages)
     notes.long_passages = notes.passages_without_entities = (
@@ -118,7 +118,7 @@ class _Problems:
     def add(self, number: int, problem: str) -> None:
         message = f"{self._name}[{number}]: {problem}"
         if not self._skip_bad:
-            raise InputError(f"{message}; correct it, or leave bad ones out with skip_bad=True")
+            raise InputError(f"{message}; correct it, or leave bad items out with skip_bad=True")
         self._notes.add_bad_record(message)
 
     def warnings(self) -> list[str]:
@@ -127,7 +127,7 @@ class _Problems:
 
 def _find_problem(text: object) -> str | None:
     if not isinstance(text, str):
-        return f"{shorten(text)} was found; expected a string"
+        return f"found {shorten(text)}; expected a string"
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -142,7 +142,7 @@ def _as_record(item: object) -> object:
         return {"tokenized_text": list(item.words), "ner": spans, "ner_labels": list(item.labels)}
     if not isinstance(item, Mapping):
         raise RecordError(
-            f"{shorten(item)} was found; expected a Passage, or a dictionary with text and entities"
+            f"found {shorten(item)}; expected a Passage, or a dictionary with text and entities"
         )
     if "entities" in item:
         return _record_of_text(item)
@@ -156,9 +156,9 @@ def _record_of_text(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record of a text whose entities are given by characters."""
     text, entities = item.get("text"), item["entities"]
     if not isinstance(text, str):
-        raise RecordError(f"text: {shorten(text)} was found; expected a string")
+        raise RecordError(f"text: found {shorten(text)}; expected a string")
     if not isinstance(entities, list | tuple):
-        raise RecordError(f"entities: {shorten(entities)} was found; expected a list")
+        raise RecordError(f"entities: found {shorten(entities)}; expected a list")
     bounds = word_bounds(text)
     first = {start: place for place, (start, _) in enumerate(bounds)}
     last = {end: place for place, (_, end) in enumerate(bounds)}

@@ -147,8 +147,8 @@ def shard_jobs(
         elif done[job.index] != len(job.passages):
             raise StoreError(
                 f"shard {job.index} holds {done[job.index]} passages; expected "
-                f"{len(job.passages)}, so another release cut this store; continue with that "
-                f"release, or choose another --out"
+                f"{len(job.passages)}, so another version of gliner-distill began this store; "
+                "continue with that version, or choose another --out"
             )
 
 

@@ -173,8 +173,8 @@ def _plan_manifest(
     kept = individual_teachers(teacher) if keep_individual else ()
     if keep_individual and not kept:
         raise SettingsError(
-            f"keep_individual needs several teachers; {teacher.name} is a single one, so give a "
-            f"TeacherEnsemble or leave it out"
+            f"keep_individual needs several teachers, but {teacher.name} is a single one; give a "
+            f"TeacherEnsemble, or leave keep_individual out"
         )
     return Manifest(
         teacher=teacher.name,

@@ -47,8 +47,8 @@ class LabelPolicy:
                 raise SettingsError(f"{name} must be 0 or more; got {count}")
         if self.fixed and (self.negatives or self.from_pool):
             raise SettingsError(
-                "fixed labels exclude negatives and a pool, since they replace a passage's own "
-                "labels; use only one of them"
+                "fixed labels cannot be combined with negatives or a pool, since they replace a "
+                "passage's own labels; use only one of them"
             )
         for name, labels in (("fixed", self.fixed), ("pool", self.pool)):
             if len(set(labels)) != len(labels):

@@ -196,7 +196,8 @@ class _Worker:
 def _check_teacher(teacher: Teacher, plan: ShardPlan) -> None:
     if teacher.fingerprint != plan.teacher_fingerprint:
         raise TeacherError(
-            f"its teacher is {teacher.name} ({teacher.fingerprint[:12]}), but the teacher of the "
+            f"this worker's teacher is {teacher.name} ({teacher.fingerprint[:12]}), but that of "
+            "the "
             f"store is {plan.teacher} ({plan.teacher_fingerprint[:12]}); put the same model on "
             f"every machine"
         )

@@ -1,9 +1,9 @@
 """The published experiment (Xu, Ma and Wang), from passages to its Table 1.
 
-Two students of one architecture are trained on the same passages with the same steps and seeds:
-the *hard* one on the gold labels alone, the *distilled* one on the teacher's soft labels mixed with
-gold. The output is a folder with the runs, `results.json`, the figures and the report. Anything
-that is finished in the folder is not done again.
+Two students with the same architecture are trained on the same passages with the same number of
+steps and the same seeds: the *hard* one on the gold labels alone, and the *distilled* one on the
+teacher's soft labels mixed with gold. The output is a folder with the runs, `results.json`, the
+figures and the report. Finished parts of the folder are not computed again.
 """
 
 import time
@@ -43,7 +43,7 @@ from gliner_distill.training.settings import TrainingSettings
 STUDENTS = ("student_hard", "student_distilled")
 
 THRESHOLDS = {"student_hard": 0.6, "student_distilled": 0.4}
-"""For each student, the best of 0.3, 0.4, 0.5 and 0.6 on dev, by word F1, mean of both readings."""
+"""For each student, the best of 0.3, 0.4, 0.5 and 0.6 by the mean of both word F1 values on dev."""
 
 _GAP_MEASURES = ("accuracy_vs_teacher", "recall_vs_teacher", "f1_vs_teacher", "span_f1_vs_gold")
 
@@ -61,7 +61,7 @@ class Reproduction:
         n_train: The number of passages at the beginning of the corpus to train on.
         n_test: The number of passages at the end of the corpus to test on.
         n_seeds: The number of seeds, which are 0, 1, and so on.
-        training: The settings of both students, but for `alpha`, which is 0 for the hard one.
+        training: The settings of both students, except that `alpha` is 0 for the hard one.
 
     Raises:
         SettingsError: There is a corpus but no teacher, or a count is below 1, or `alpha` is 0.
@@ -85,8 +85,9 @@ class Reproduction:
             )
         if self.training.alpha == 0:
             raise SettingsError(
-                "alpha is 0, which makes the distilled student the same as the hard one; expected "
-                "more than 0"
+                "alpha is 0, so the distilled student would be the same as the hard one; "
+                "expected more "
+                "than 0"
             )
 
 
@@ -96,7 +97,7 @@ def reproduce(plan: Reproduction, out: Path, *, progress: Progress = no_progress
     Args:
         plan: The settings.
         out: The folder; finished runs in it are not repeated.
-        progress: Told about the labeling and the training of each student.
+        progress: A function that receives the progress of labeling and of each training.
 
     Raises:
         DistillError: The data, the teacher or the settings cannot be used, or the folder holds
@@ -269,7 +270,8 @@ def _train(
 
 
 def _teacher_row(material: _Material, test: EvaluationSplit) -> ModelRow:
-    # The store has the teacher's answers, so the teacher does not have to run for its scores.
+    # The store has the teacher's answers, so the teacher's scores can be computed without running
+    # it.
     evaluation = score_entities(
         test.teacher_entities, test.passages, test.labels, teacher_entities=test.teacher_entities
     )
@@ -342,7 +344,7 @@ def _write(out: Path, results: Results, curves: Mapping[str, Sequence[MetricRows
     figures = plot_curves(curves, out / "figures")
     write_report(out, results, figures)
     described = {str(figure.number): figure.as_json(out) for figure in figures}
-    # Written last: the file says that everything else is there.
+    # This file is written last, because it tells that everything else is complete.
     write_json(out / "results.json", results.as_json() | {"figures": described})
 
 
@@ -350,7 +352,7 @@ def _last_row(rows: MetricRows, split: str) -> Mapping[str, Any]:
     of_split = [row for row in rows if row["split"] == split]
     if not of_split:
         raise StudentError(
-            f"a metrics.jsonl has no row of the split {split!r}; remove the run's folder and start "
+            f"metrics.jsonl has no row of the split {split!r}; remove the run's folder and start "
             "again"
         )
     return of_split[-1]

@@ -1,9 +1,10 @@
 """Figures 3 to 6 of the published experiment: the training of both students, epoch by epoch.
 
-In: the rows of each run's `metrics.jsonl`, one list per seed, by model. Out: a PNG and an SVG file
-per figure, with a title and a caption. Lines are means over seeds; bands reach from the lowest seed
-to the highest. Only matplotlib's `Figure` objects are used, never pyplot, so no window opens and no
-global state changes. The same curves give the same bytes.
+The input is, for each model, one list per seed with the rows of that run's `metrics.jsonl`. The
+output is a PNG and an SVG file per figure, with a title and a caption. Lines are means over seeds,
+and bands reach from the lowest seed to the highest. The module uses matplotlib's `Figure` objects
+and not pyplot, so it does not open windows or change global state. The same curves give the same
+bytes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -169,8 +170,8 @@ def plot_curves(curves: Curves, folder: Path) -> list[FigureFile]:
 def draw_figure(number: int, curves: Curves) -> Figure:
     """Return one of figures 3 to 6, drawn but not written.
 
-    A model without rows for the split and metric of a panel is left out of it. An epoch that only
-    some seeds have is a mean over those.
+    A model without rows for the split and metric of a panel is not drawn in it. If only some seeds
+    reached an epoch, its value is the mean over these seeds.
 
     Args:
         number: The number of the figure.
@@ -256,7 +257,7 @@ def _draw_line(
         label=name,
         linestyle="--" if is_gold else "-",
         linewidth=1.2 if is_gold else 2.0,
-        # One epoch makes no line, only a point.
+        # A single epoch is only a point, so it needs a marker.
         marker="o" if len(epochs) == 1 else "",
         markerfacecolor="white" if is_gold else color,
     )

@@ -1,8 +1,8 @@
 """The report of a reproduction: Table 1 in both readings, a verdict, the figures and all settings.
 
-In: the `Results` and the files that `plot_curves` wrote. Out: `report.html`, which needs no other
-file, `report.md`, and Table 1 for the terminal. The verdict is computed from the numbers. The same
-input gives the same bytes.
+The input is the `Results` and the files that `plot_curves` wrote. The output is `report.html`,
+which needs no other file, `report.md`, and Table 1 for the terminal. The verdict is computed from
+the numbers. The same input gives the same bytes.
 """
 
 import base64
@@ -158,7 +158,7 @@ def verdict(results: Results) -> list[str]:
 def _lead_sentences(
     distilled: ModelRow, hard: ModelRow, suffix: str, *, has_spread: bool
 ) -> Iterator[str]:
-    """Yield sentences that compare the two students in one reading."""
+    """Yield sentences that compare the two students, against the teacher or against gold."""
     clear, within, behind = _sorted_leads(distilled, hard, suffix)
     n_measured = len(clear) + len(within) + len(behind)
     if not n_measured:
@@ -184,7 +184,7 @@ def _lead_sentences(
 def _sorted_leads(
     distilled: ModelRow, hard: ModelRow, suffix: str
 ) -> tuple[list[str], list[str], list[str]]:
-    """Return the measures with a clear lead, with a lead inside the spreads, and without a lead."""
+    """Return the measures with a clear lead, with a lead within the spreads, and without a lead."""
     clear: list[str] = []
     within: list[str] = []
     behind: list[str] = []

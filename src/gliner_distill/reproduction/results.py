@@ -1,6 +1,6 @@
 """The results of a reproduction: the dataclasses that become `results.json`.
 
-`experiment` makes them and `report` reads them. Nothing here computes or opens a file.
+`experiment` creates them and `report` reads them. This module does not compute or open a file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -111,7 +111,7 @@ class DataSummary:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Everything that a reproduction found out and was run with.
+    """The results and the settings of a reproduction.
 
     Attributes:
         table1: One row per model, in the order of `MODEL_NAMES`.

@@ -109,12 +109,13 @@ class SpanLimits:
         if largest > self.per_text:
             raise InputError(
                 f"threshold {threshold:g} leaves {largest:,} candidate spans in one text, more "
-                f"than {self.per_text:,}; raise the threshold"
+                f"than the limit of {self.per_text:,}; raise the threshold"
             )
         if n_spans > self.total:
             raise InputError(
                 f"threshold {threshold:g} leaves {n_spans:,} candidate spans in "
-                f"{np.count_nonzero(counts)} texts, more than {self.total:,}; raise the "
+                f"{np.count_nonzero(counts)} texts, more than the limit of {self.total:,}; raise "
+                "the "
                 "threshold, or lower batch_size"
             )
 
@@ -136,7 +137,8 @@ def read_words(text: object, number: int, on_long: OnLong) -> list[str]:
     if on_long != "window" and len(words) > WINDOW_WORDS:
         if on_long == "error":
             raise InputError(
-                f"texts[{number}] has {len(words):,} words, more than {WINDOW_WORDS}; cut it, or "
+                f"texts[{number}] has {len(words):,} words, more than {WINDOW_WORDS}; shorten "
+                "it, or "
                 "use on_long='window'"
             )
         return words[:WINDOW_WORDS]
@@ -227,7 +229,10 @@ def read_gold(
         if isinstance(value, str | bytes) or not isinstance(value, Sequence):
             raise InputError(f"{name} is {shorten(value)}; expected a list")
     if len(texts) != len(entities):
-        raise InputError(f"there are {len(texts)} texts and {len(entities)} lists of entities")
+        raise InputError(
+            f"there are {len(texts)} texts, but {len(entities)} lists of entities; give one per "
+            "text"
+        )
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputError(f"texts[{number}] is {shorten(text)}; expected a string")

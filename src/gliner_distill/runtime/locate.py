@@ -76,7 +76,9 @@ def _local_folder(name: str | Path) -> Path:
     try:
         return download_model(str(name))
     except HubError as error:
-        raise HubError(f"{name}: this folder does not exist, and as a hub id: {error}") from error
+        raise HubError(
+            f"{name}: this folder does not exist, and it is not a usable hub id: {error}"
+        ) from error
 
 
 def _identify(name: str | Path, folder: Path) -> LocatedModel:

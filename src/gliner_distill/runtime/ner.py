@@ -142,7 +142,7 @@ class StudentNER:
         if is_per_text(labels) and isinstance(labels, Sequence):
             sets = read_per_text(labels)
             if len(sets) != 1:
-                raise InputError(f"labels holds {len(sets)} lists for one text")
+                raise InputError(f"labels holds {len(sets)} lists for one text; expected one")
             return self._answer([text], sets, options, first=0)[0]
         return self._answer([text], read_label_set(labels), options, first=0)[0]
 
@@ -310,7 +310,9 @@ class StudentNER:
         """
         if len(passages) != len(entities):
             raise InputError(
-                f"there are {len(passages)} passages and {len(entities)} lists of entities"
+                f"there are {len(passages)} passages, but {len(entities)} lists of entities; "
+                "give one "
+                "list per passage"
             )
         gold = [GoldPassage.from_entities(annotated) for annotated in entities]
         return self._finder.tune(passages, gold, labels, min_gain=min_gain)

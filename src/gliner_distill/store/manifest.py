@@ -161,7 +161,7 @@ def read_manifest(folder: Path) -> Manifest:
     _check_version(path, raw)
     if raw.pop("checksum", None) != _checksum(raw):
         raise StoreError(
-            f"{path}: its checksum differs, so it has changed since it was written; "
+            f"{path}: its checksum is wrong, so it has changed since it was written; "
             f"`label --repair` rebuilds it"
         )
     try:
@@ -245,11 +245,12 @@ def _check_version(path: Path, raw: object) -> None:
     if version == FORMAT_VERSION:
         return
     if isinstance(version, int) and version > FORMAT_VERSION:
-        advice = "a later gliner-distill wrote it, so upgrade this one"
+        advice = "a newer version of gliner-distill wrote it, so upgrade gliner-distill"
     else:
-        advice = "label again with this release, or read it with the release that wrote it"
+        advice = "label again with this version, or read it with the version that wrote it"
     raise FormatVersionError(
-        f"{path}: has format version {version}, but this release reads {FORMAT_VERSION}; {advice}"
+        f"{path}: has format version {version}, but this version of gliner-distill reads "
+        f"{FORMAT_VERSION}; {advice}"
     )
 
 

@@ -152,7 +152,8 @@ def _prepare_folder(folder: Path, *, repair: bool) -> None:
             return  # the manifest is read again, and repaired or refused, under the lock
     elif names - ours and not (repair and shard_paths(folder)):
         raise StoreError(
-            f"{folder}: is not empty and does not hold a soft-label store; choose another --out"
+            f"{folder}: this folder is not empty and does not hold a soft-label store; choose "
+            "another --out"
         )
 
 
@@ -180,9 +181,9 @@ def _recover_manifest(folder: Path, expected: Manifest) -> Manifest:
     other = None if expected.shards else find_other_origin(folder, expected)
     if other is not None:
         raise StoreError(
-            f"{folder}: {MANIFEST} is broken or lost, and the shards hold soft labels of teacher "
-            f"{other.teacher} that were made from another teacher, corpus or label policy; choose "
-            f"another --out or remove the folder"
+            f"{folder}: {MANIFEST} is broken or lost, and the shards belong to another store (its "
+            f"teacher is {other.teacher}; the teacher, the corpus or the label policy differs); "
+            f"choose another --out or remove the folder"
         )
     return expected
 

@@ -55,8 +55,8 @@ def load_student(folder: str | Path) -> tuple[Student, Vocabulary]:
     weights_path = folder / TORCH_WEIGHTS_FILE
     if not weights_path.is_file():
         raise StudentError(
-            f"{folder}: {TORCH_WEIGHTS_FILE} is missing; an export does not have the weights that "
-            "torch needs, so name the student that it was made from"
+            f"{folder}: {TORCH_WEIGHTS_FILE} is missing, which torch needs; if this is an export, "
+            "give the folder of the student that it was made from"
         )
     try:
         student = Student(config)

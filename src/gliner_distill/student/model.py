@@ -58,7 +58,7 @@ class Student(nn.Module):
             raise SettingsError(
                 f"this student has {self.n_parameters:,} parameters "
                 f"({self.pieces.weight.numel():,} of them embeddings); at most "
-                f"{MAX_PARAMETERS:,} are allowed, so make it narrower"
+                f"{MAX_PARAMETERS:,} are allowed, so use fewer units, layers or pieces"
             )
 
     def weights_without_projections(self) -> dict[str, Tensor]:

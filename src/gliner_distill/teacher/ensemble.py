@@ -109,8 +109,7 @@ def _check_distinct(teachers: Sequence[Teacher]) -> None:
         if teacher.fingerprint in names_seen:
             raise TeacherError(
                 f"{names_seen[teacher.fingerprint]} and {teacher.name} are the same teacher (their "
-                f"fingerprints are equal), so their mean equals either of them; name each "
-                f"teacher once"
+                f"fingerprints are equal); name each teacher once"
             )
         names_seen[teacher.fingerprint] = teacher.name
 

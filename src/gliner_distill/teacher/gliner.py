@@ -266,7 +266,8 @@ class GLiNERTeacher:
                 )
             if not count:
                 raise TeacherError(
-                    f"label {label!r} holds no character that {self.name} knows; choose another"
+                    f"label {label!r} holds no character that {self.name} knows; choose another "
+                    "label"
                 )
         # A bi-encoder reads labels apart from the text; a uni-encoder adds a mark to each.
         return [0] * len(labels) if self._is_bi_encoder else [count + 1 for count in counts]

@@ -95,8 +95,9 @@ def check_architecture(model: Any) -> None:
         )
     if model.config.span_mode == "token_level" and getattr(model.config, "represent_spans", False):
         raise TeacherError(
-            "this GLiNER cannot teach: it scores spans again after scoring words "
-            "(represent_spans in gliner_config.json), which start/end/inside cannot express"
+            "this GLiNER cannot teach: after the words, it also scores spans (represent_spans in "
+            "gliner_config.json), and probabilities of words cannot express these scores; use "
+            "another GLiNER"
         )
 
 
@@ -156,7 +157,9 @@ def max_input_pieces(
 def _check_folder(folder: Path, *, name: str) -> None:
     if not folder.is_dir():
         raise TeacherError(
-            f"{name}: no such folder, and not a hub id (owner/name); expected a GLiNER model"
+            f"{name}: this folder does not exist, and the name is not a hub id (owner/name); "
+            "expected "
+            "a GLiNER model"
         )
     if not (folder / "gliner_config.json").is_file():
         raise TeacherError(

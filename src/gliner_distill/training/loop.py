@@ -349,13 +349,13 @@ def _check_data(
         raise SettingsError("there are no passages to train on; label some first")
     if settings.alpha < 1 and not any(labeled.passage.entities for labeled in passages):
         raise SettingsError(
-            f"alpha is {settings.alpha}, which mixes gold labels in, but no passage has a gold "
+            f"alpha is {settings.alpha}, so gold labels have a weight, but no passage has a gold "
             "entity; use --alpha 1"
         )
     if settings.patience and DEV not in [split.name for split in splits]:
         raise SettingsError(
-            f"patience is {settings.patience}, which measures agreement on a split named {DEV!r}; "
-            "pass such a split, or set patience to 0"
+            f"patience is {settings.patience}, so training stops by the agreement on a split named "
+            f"{DEV!r}, which is missing; pass such a split, or set patience to 0"
         )
 
 
