@@ -153,7 +153,7 @@ def test_split_documents_refuses_too_little_text() -> None:
     assert message.startswith("texts: ")
     for fact in ("18 passages", "120 words", "9 documents", "at least 20"):
         assert fact in message
-    assert "more time" not in message
+    assert "--minutes" not in message
     with pytest.raises(CorpusError, match=r"texts: .* 0 passages"):
         split([])
 
@@ -185,7 +185,7 @@ def test_split_documents_takes_nothing_if_max_words_has_no_room_for_a_passage() 
 
 def test_split_documents_refuses_max_words_that_leave_too_little_text() -> None:
     documents = [make_document(100, number) for number in range(50)]
-    with pytest.raises(CorpusError, match=r"texts: .* 10 passages .* more time"):
+    with pytest.raises(CorpusError, match=r"texts: .* 10 passages .* --minutes"):
         split(documents, max_words=1_000)
 
 

@@ -58,14 +58,14 @@ class TestTexts:
     @pytest.mark.parametrize(
         ("texts", "part"),
         [
-            ([], "fresh iterable"),
-            (iter(()), "fresh iterable"),
-            (["", " "], "fresh iterable"),
+            ([], "new iterator"),
+            (iter(()), "new iterator"),
+            (["", " "], "new iterator"),
             (b"bytes", "expected a path"),
             ({"a": 1}, "expected a path"),
             (3, "expected a path"),
-            (["a", 3], r"texts\[1\]: 3"),
-            (["a", None], r"texts\[1\]: None"),
+            (["a", 3], r"texts\[1\]: found 3"),
+            (["a", None], r"texts\[1\]: found None"),
             (["a", "b", "half \ud800"], r"texts\[2\]: .*surrogate"),
         ],
     )
@@ -139,9 +139,9 @@ class TestGold:
     @pytest.mark.parametrize(
         ("item", "part"),
         [
-            (3, r"gold\[1\]: 3 was found"),
-            ({"text": 3, "entities": []}, r"gold\[1\]: text: 3"),
-            ({"text": TEXT, "entities": None}, r"gold\[1\]: entities: None"),
+            (3, r"gold\[1\]: found 3"),
+            ({"text": 3, "entities": []}, r"gold\[1\]: text: found 3"),
+            ({"text": TEXT, "entities": None}, r"gold\[1\]: entities: found None"),
             ({"text": TEXT, "entities": [(0, 4, "person")]}, r"gold\[1\]: entities\[0\]"),
             ({"text": TEXT, "entities": [entity(0, 4), entity(0, 3)]}, r"entities\[1\]: .* 0 to 3"),
             ({"text": TEXT, "entities": [entity(5, 4)]}, r"entities\[0\]: .* 5 to 4"),

@@ -36,7 +36,9 @@ class TestSpanLimits:
 
     def test_span_limits_count_the_spans_of_one_text(self):
         SpanLimits(per_text=10).check(self.bounds(4, 4), 0.5)
-        with pytest.raises(InputError, match=r"10 candidate spans in one text, more than 9"):
+        with pytest.raises(
+            InputError, match=r"10 candidate spans in one text, more than the limit of 9"
+        ):
             SpanLimits(per_text=9).check(self.bounds(4, 2), 0.5)
 
     def test_span_limits_count_the_spans_of_all_texts(self):

@@ -489,7 +489,7 @@ class TestRepair:
         with pytest.raises(StoreError) as error, open_writer(store_folder, other, repair=True):
             pytest.fail("it was opened")
         assert str(error.value).startswith(f"{store_folder}: manifest.json is broken or lost")
-        assert "teacher lexicon" in str(error.value)
+        assert "teacher is lexicon" in str(error.value)
         assert contents_of(store_folder) == before
 
 

@@ -1,4 +1,4 @@
-"""The start of a student: its vocabulary and its first weights."""
+"""The vocabulary and the initial weights of a student."""
 
 import numpy as np
 import pytest

@@ -36,7 +36,7 @@ def bench(
     first answer, and the peak memory of that process. The texts and labels come from the sample
     that is part of the package.
 
-    Prints a table in Markdown. Only --json writes a file.
+    Prints a table in Markdown. Writes only the file of --json.
     """
     with when_stopped("nothing was written"):
         from gliner_distill.evaluation.speed import SpeedSettings, compare_speed, describe_speed

@@ -42,7 +42,7 @@ def evaluate(
     count.
 
     Prints one line per measurement: accuracy, precision, recall and F1 per word; precision, recall
-    and F1 of exact spans (micro); and speed. Only --json writes a file, which also has the
+    and F1 of exact spans (micro); and speed. Writes only the file of --json, which also has the
     measurements per label.
     """
     with when_stopped("nothing was written"):

@@ -34,7 +34,7 @@ def inspect(source: Source, verify: Verify = False, skip_bad: SkipBad = False) -
     Prints counts, lengths and the most frequent labels. For a corpus it also prints what had to be
     cleaned or left out; for a store, its origin, the distribution of its probabilities, how well
     the teacher agrees with the gold entities, and where the two disagree most. The description of
-    an unfinished store covers its finished part. Does not write any file.
+    an unfinished store covers its finished part. Writes no files.
 
     With --verify it prints a line for each file of a store that is missing or differs from what
     was written, and exits with code 1 if there is one; `label --repair` labels again what is

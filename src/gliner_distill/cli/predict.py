@@ -156,7 +156,7 @@ def predict(
     object follow. Start and end are character positions, and the end is exclusive. An empty line
     is a document without entities, so line N of the output belongs to line N of the input. With
     --output csv there is one row per entity, with the number of its document, counted from 0.
-    Does not write any file. If the reader of the output stops early, as head does, the exit code is
+    Writes no files. If the reader of the output stops early, as head does, the exit code is
     141.
     """
     if not label and labels is None:

@@ -141,8 +141,7 @@ def split_documents(
         raise CorpusError(
             f"{source}: found {n_passages} passages of at most {MAX_PASSAGE_WORDS} words in "
             f"{len(groups)} documents; at least {min_passages} are needed, and a thousand are a "
-            "good "
-            f"number; give more text{'' if max_words is None else ' or a longer --minutes'}"
+            f"good number; give more text{'' if max_words is None else ' or a longer --minutes'}"
         )
     is_split_by_passage = len(groups) < min(_FEW_DOCUMENTS, n_passages)
     if is_split_by_passage:

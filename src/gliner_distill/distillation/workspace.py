@@ -240,9 +240,8 @@ def _check_same_job(out: Path, job: DistillJob, teacher: TeacherSource) -> Disti
     if labels != dict(job.labels) or not is_same_teacher:
         kept = ", ".join(map(repr, labels))
         raise SettingsError(
-            f"{out}: this folder was distilled with other labels or another teacher (labels "
-            f"{kept}; "
-            f"teacher {saved['teacher']}); choose another --out"
+            f"{out}: was distilled with other labels or another teacher (labels "
+            f"{kept}; teacher {saved['teacher']}); choose another --out"
         )
     return replace(job, labels=labels)
 
@@ -255,9 +254,8 @@ def _check_unused(out: Path) -> None:
         is_ours = file.parent == work and file.name in _EARLY_FILES
         if file.is_file() and not is_ours:
             raise SettingsError(
-                f"{out}: this folder holds something else ({file.relative_to(out)}); choose a "
-                "folder that is "
-                "new or empty"
+                f"{out}: holds something else ({file.relative_to(out)}); choose a "
+                "folder that is new or empty"
             )
 
 

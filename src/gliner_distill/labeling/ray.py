@@ -197,9 +197,8 @@ def _check_teacher(teacher: Teacher, plan: ShardPlan) -> None:
     if teacher.fingerprint != plan.teacher_fingerprint:
         raise TeacherError(
             f"this worker's teacher is {teacher.name} ({teacher.fingerprint[:12]}), but that of "
-            "the "
-            f"store is {plan.teacher} ({plan.teacher_fingerprint[:12]}); put the same model on "
-            f"every machine"
+            f"the store is {plan.teacher} ({plan.teacher_fingerprint[:12]}); put the same model on "
+            "every machine"
         )
 
 
@@ -258,9 +257,8 @@ def _connect(address: str, n_workers: int) -> None:
         reason = " ".join(str(error).split())[:200]
         raise DistillError(
             f"Ray cluster {address!r} cannot be reached: {reason}; expected the address of a "
-            f"running cluster (`ray start --head` prints it; set RAY_AUTH_MODE=token if it asks "
-            f"for a token), "
-            f"or {LOCAL}"
+            "running cluster (`ray start --head` prints it; set RAY_AUTH_MODE=token if it asks for "
+            f"a token), or {LOCAL}"
         ) from error
 
 

@@ -85,9 +85,8 @@ class Reproduction:
             )
         if self.training.alpha == 0:
             raise SettingsError(
-                "alpha is 0, so the distilled student would be the same as the hard one; "
-                "expected more "
-                "than 0"
+                "alpha is 0, so the distilled student would be the same as the hard one; expected "
+                "more than 0"
             )
 
 

@@ -115,8 +115,7 @@ class SpanLimits:
             raise InputError(
                 f"threshold {threshold:g} leaves {n_spans:,} candidate spans in "
                 f"{np.count_nonzero(counts)} texts, more than the limit of {self.total:,}; raise "
-                "the "
-                "threshold, or lower batch_size"
+                "the threshold, or lower batch_size"
             )
 
 
@@ -137,9 +136,8 @@ def read_words(text: object, number: int, on_long: OnLong) -> list[str]:
     if on_long != "window" and len(words) > WINDOW_WORDS:
         if on_long == "error":
             raise InputError(
-                f"texts[{number}] has {len(words):,} words, more than {WINDOW_WORDS}; shorten "
-                "it, or "
-                "use on_long='window'"
+                f"texts[{number}] has {len(words):,} words, more than {WINDOW_WORDS}; shorten it, "
+                "or use on_long='window'"
             )
         return words[:WINDOW_WORDS]
     return words

@@ -310,9 +310,8 @@ class StudentNER:
         """
         if len(passages) != len(entities):
             raise InputError(
-                f"there are {len(passages)} passages, but {len(entities)} lists of entities; "
-                "give one "
-                "list per passage"
+                f"there are {len(passages)} passages, but {len(entities)} lists of entities; give "
+                "one list per passage"
             )
         gold = [GoldPassage.from_entities(annotated) for annotated in entities]
         return self._finder.tune(passages, gold, labels, min_gain=min_gain)

@@ -161,7 +161,7 @@ def read_manifest(folder: Path) -> Manifest:
     _check_version(path, raw)
     if raw.pop("checksum", None) != _checksum(raw):
         raise StoreError(
-            f"{path}: its checksum is wrong, so it has changed since it was written; "
+            f"{path}: its checksum differs, so it has changed since it was written; "
             f"`label --repair` rebuilds it"
         )
     try:

@@ -152,8 +152,7 @@ def _prepare_folder(folder: Path, *, repair: bool) -> None:
             return  # the manifest is read again, and repaired or refused, under the lock
     elif names - ours and not (repair and shard_paths(folder)):
         raise StoreError(
-            f"{folder}: this folder is not empty and does not hold a soft-label store; choose "
-            "another --out"
+            f"{folder}: is not empty and does not hold a soft-label store; choose another --out"
         )
 
 

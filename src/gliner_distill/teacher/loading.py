@@ -158,8 +158,7 @@ def _check_folder(folder: Path, *, name: str) -> None:
     if not folder.is_dir():
         raise TeacherError(
             f"{name}: this folder does not exist, and the name is not a hub id (owner/name); "
-            "expected "
-            "a GLiNER model"
+            "expected a GLiNER model"
         )
     if not (folder / "gliner_config.json").is_file():
         raise TeacherError(
