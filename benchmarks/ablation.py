@@ -2,16 +2,16 @@
 
 `python benchmarks/ablation.py FOLDER TEACHER OUT [OPTIONS]`
 
-The sets are those of `domain.py`, whose stores in OUT are used, and made where they are missing.
-Students are trained as `distill` trains them, except for one thing each: the student that they
-start from, soft or hard labels of the teacher, the temperature, the amount of text, the number of
-annotated passages, the weight of the annotation in them, and whether a student tuned on them
-refines the soft labels; and that tuned student by itself. Each variant has several seeds, in torch,
-in single precision, at a threshold of 0.5. The scores count exact spans on test against the
-teacher's answers and against gold; mean and sample standard deviation are over seeds.
+The sets are those of `domain.py`. Its stores in OUT are used, and created if they are missing.
+Each variant trains students as `distill` does, except for one thing: the student that they start
+from, soft or hard labels of the teacher, the temperature, the amount of text, the number of
+annotated passages, the weight of the annotation in their targets, or whether a student tuned on
+them refines the soft labels. One variant is that tuned student itself. All students run in torch,
+in single precision, at a threshold of 0.5, with several seeds. The scores count exact spans on test
+against the teacher's answers and against gold, as mean and sample standard deviation over seeds.
 
-Prints Markdown, writes OUT/ablation.json after each run (a run that is there is not repeated), and
-draws OUT/ablation.png.
+Prints Markdown, writes OUT/ablation.json after each run (a run that is in this file is not
+repeated), and draws OUT/ablation.png.
 """
 
 import argparse
@@ -58,11 +58,11 @@ class Variant:
     Attributes:
         name: The name in the table.
         n_train: The number of training passages; None for all.
-        n_gold: The number of them that come with gold.
+        n_gold: The number of these that are annotated.
         temperature: The temperature of the loss.
         gold_weight: The weight of the annotation in the targets of these; None for the default.
         is_refined: Whether a student tuned on them refines the other soft labels.
-        is_gold_alone: Whether the tuned student is measured itself.
+        is_gold_alone: Whether to measure the tuned student itself.
         is_hard: Whether the teacher's probabilities are rounded.
         from_scratch: Whether training starts from random weights.
     """

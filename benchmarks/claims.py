@@ -1,11 +1,12 @@
 """Measure two claims of Xu et al. on distillation: `python benchmarks/claims.py OUT [--seeds N]`.
 
 Overfitting: both students are trained on the first 100, 300 and 1,000 passages; the measure is the
-gap between the training passages and test at the end. Label errors: in the gold of the 1,000
-training passages, 0, 10, 20 and 40% of the entities are corrupted (a third each is dropped, given
-another label of its passage, or moved by a word), while the teacher's soft labels stay as they are.
-All runs use the soft labels of the sample and the same number of steps per epoch for both students.
-Writes OUT/claims.json and prints a Markdown table; finished runs in OUT are not repeated.
+difference between the F1 on training passages and on test passages at the end. Label errors: in the
+gold of the 1,000 training passages, 0, 10, 20 and 40% of the entities are corrupted (a third of
+these are dropped, a third get another label of the passage, and a third are moved by a word), while
+the teacher's soft labels are not changed. All runs use the soft labels of the sample and the same
+number of steps per epoch for both students. Writes OUT/claims.json and prints a Markdown table;
+finished runs in OUT are not repeated.
 """
 
 import argparse

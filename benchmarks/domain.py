@@ -1,4 +1,4 @@
-"""Measure how much of its teacher a student keeps on one domain, by the amount of text.
+"""Measure how good students of one domain are, compared with their teacher, by amount of text.
 
 `python benchmarks/domain.py FOLDER TEACHER OUT [--sets a,b] [--amounts 1000,3000,all]
 [--gold 100] [--test FOLDER] [--most N]`
@@ -6,15 +6,15 @@
 FOLDER holds NAME.jsonl (GLiNER's training form) and NAME.labels.json (its labels, all of which are
 asked of every passage). 600 random passages of each set (at most a fifth) are for test and 300 (at
 most a tenth) for dev. A passage that has the same words as one of them is left out of the rest.
-With --test FOLDER, a set that is there is tested on those passages instead: the bundled student
-learned from gold of some sets, but it never saw these passages.
+With --test FOLDER, sets in that folder are tested on the passages there instead. This is for sets
+from whose gold the bundled student learned; it never saw these passages.
 
 The teacher labels each set once, into a store in OUT. Students are trained as `gliner-distill
 distill` trains them, from the bundled student: on the first 1,000, the first 3,000 and all passages
-with the teacher's answers alone, and on all passages of which the first 100 come with gold. The
-export is measured on test, in eight bits if these lose little: exact spans against the teacher's
-answers ("agreement") and against gold, beside the teacher's own F1 and that of the bundled student
-before training.
+with the teacher's answers alone, and on all passages, with gold for the first 100. The export is
+measured on test, in 8-bit precision if that loses little F1. The scores count exact spans against
+the teacher's answers ("agreement") and against gold; the table also has the teacher's own F1 and
+that of the bundled student before training.
 
 Prints Markdown and writes OUT/domain.json after each run. A run that is in that file is not
 repeated.

@@ -1,17 +1,17 @@
 """Measure labeling against the bare teacher: `python benchmarks/label_throughput.py TEACHER`.
 
 Rate: `label_corpus` (reading, choosing labels, batching, scoring, encoding and writing a new store
-each time) is compared with the teacher's forward pass alone on the same batches of like length,
-collated before the clock starts. The forward pass runs on all cores in two ways: batch after batch
-with all of torch's threads (the usual way), and several batches at once with one core each (as
+each time) is compared with the teacher's forward pass alone on the same batches, which are collated
+before the measurement. The forward pass runs on all cores in two ways: batch after batch with all
+of torch's threads (the usual way), and several batches at once with one core each (as
 `GLiNERTeacher` does it). The three take turns, and the result is the median of the rounds.
 
 Memory: the peak resident memory of a process that labels 1,000 passages and of one that labels
 20,000. The passages repeat, and are cut to --words words.
 
-The rest: the words per second, on one core, of the work beside scoring: counting the corpus,
-cutting it into jobs with their labels, and encoding and compressing a shard. They tell how many
-workers one process can feed.
+The rest: the words per second, on one core, of all work other than scoring: counting the corpus,
+cutting it into jobs with their labels, and encoding and compressing a shard. These rates determine
+how many workers one process can supply.
 
 The output is Markdown; OUT gets the results as JSON. The corpus is the training split of the
 sample. --device cuda measures a GPU.

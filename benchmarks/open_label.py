@@ -4,9 +4,9 @@
 
 FOLDER holds NAME.jsonl (the training format of GLiNER) and NAME.labels.json (the label list of the
 set, which every passage is asked for; a set with an empty list is left out). By default all sets
-are used; `--sets held-out` means the twelve sets that the bundled student was not trained on. N
-evenly spaced passages of each set count. The answers of the teacher are kept in a store in DIR, so
-a second run asks the student alone.
+are used; `--sets held-out` means the twelve sets that the bundled student was not trained on. The
+models are measured on N evenly spaced passages of each set. The answers of the teacher are kept in
+a store in DIR, so a second run only has to run the student.
 
 The score is the exact-match span F1 of each set, at threshold 0.5 and at the best threshold: the
 one at which the mean over all sets is highest. "macro" is the mean over sets, "micro" counts all
@@ -42,7 +42,7 @@ HELD_OUT = (
     *("wnut17", "multiconer2_fine", "tasteset", "stackoverflow", "bc5cdr", "ncbi_disease"),
     *("ozrock", "indian_legal", "fewnerd_b", "music_ner", "restaurant8k", "aptner"),
 )
-# From 1/8 upward, both quantizers of the store decode alike.
+# At thresholds of 1/8 or more, both quantizers of the store decode to the same entities.
 THRESHOLDS = tuple(step / 20 for step in range(3, 19))
 Predict = Callable[[float], list[list[Entity]]]
 """A function that returns the entities of each passage of a set at a threshold."""

@@ -1,12 +1,13 @@
 """Measure the cost of coarser quantization: `python benchmarks/quantization.py TEACHER OUT`.
 
 The teacher scores the sample once in full precision. Three things are then measured for each
-quantizer. Size: the training split as a shard, with its own labels alone and with 8 negatives.
-Entities: how many of the entities decoded from full precision at thresholds 0.5 and 0.3 change (dev
-and test, 8 negatives). Students: trained on the training split as each quantizer gives it back,
-with the same seeds and settings as in full precision, and compared on test with the teacher in full
-precision and with gold. The results go to OUT/quantization.json and are printed as Markdown.
-Students that are finished in OUT are not trained again.
+quantizer. Size: the bytes of the training split as a shard, with only its own labels and with 8
+negatives. Entities: the number of entities that differ from those decoded in full precision, at
+thresholds 0.5 and 0.3 (dev and test, 8 negatives). Students: students that are trained on the
+training split as each quantizer reads it back, with the same seeds and settings as in full
+precision, and compared on test with the teacher in full precision and with gold. The results go to
+OUT/quantization.json and are printed as Markdown. Students that are finished in OUT are not trained
+again.
 """
 
 import argparse

@@ -1,10 +1,10 @@
 """Compare the speed of several engines: `python benchmarks/speed.py TEACHER [OPTIONS]`.
 
-TEACHER is the folder of a GLiNER. The contenders are the torch-free students (--int8 and --fp32 are
-folders that `gliner-distill export` wrote; without --int8 the student that is installed with the
-package), the teacher in torch and exported to ONNX, a model of gliner_small-v2.1's architecture in
-both forms, both exports in fast-gliner, and spaCy's en_core_web_sm. A contender that is not
-installed is reported as not measured.
+TEACHER is the folder of a GLiNER. The contenders are the torch-free students, the teacher in torch
+and exported to ONNX, a model with gliner_small-v2.1's architecture in both forms, both exports in
+fast-gliner, and spaCy's en_core_web_sm. The students come from --int8 and --fp32, which are folders
+that `gliner-distill export` wrote; without --int8, it is the student that is installed with the
+package. A contender that is not installed is reported as not measured.
 
 Each contender is loaded once, in a process of its own, with --threads threads on the same number of
 cores. In each round all contenders take turns at each case, on the same texts, so that other work
@@ -132,7 +132,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--words", type=int, default=12_000, help="the most words per round of a case"
     )
     parser.add_argument("--budget", type=float, default=2.0, help="seconds per round of a case")
-    # The thread pools of ONNX Runtime spin for a while after their last answer.
+    # The thread pools of ONNX Runtime keep a core busy for a while after their last answer.
     parser.add_argument("--settle", type=float, default=0.2, help="seconds of rest between cases")
     parser.add_argument("--contenders", help="names separated by commas (default: all)")
     parser.add_argument("--spacy-python", default=sys.executable, help="interpreter with spaCy")

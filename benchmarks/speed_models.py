@@ -2,8 +2,9 @@
 
 `teacher-onnx` is the teacher as its own `export_to_onnx` writes it. `small` is a GLiNER with the
 architecture of urchade/gliner_small-v2.1 and random weights, on which speed does not depend, and
-`small-onnx` is its export. It uses the teacher's tokenizer, since that of the published model is
-not at hand. Its last layers are biased so that it finds nothing, which saves it the decoding.
+`small-onnx` is its export. It uses the teacher's tokenizer, because that of the published model is
+not available offline. Its last layers are biased so that it finds nothing, so it saves the time for
+decoding.
 
 The script writes FOLDER/NAME and prints a JSON object with, for each name, null or the reason why
 the model could not be made. It runs in a process of its own, so that speed.py stays small.
@@ -45,7 +46,7 @@ SMALL_HEAD: dict[str, Any] = {
     "num_rnn_layers": 1,
     "max_types": 25,
 }
-# The logit of every span falls by the square of this number times the width of the head.
+# This lowers the logit of every span by the square of the number times the width of the head.
 SPAN_BIAS = 0.2
 
 

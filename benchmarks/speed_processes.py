@@ -1,7 +1,7 @@
 """The contenders of speed.py and their processes.
 
-In: folders and interpreters. Out: one `Worker` per contender, which answers the requests that
-speed_workers.py lists.
+The input is folders and interpreters. The output is one `Worker` per contender, which answers the
+requests that speed_workers.py lists.
 """
 
 import json
@@ -171,7 +171,7 @@ def last_line(text: str) -> str:
 
 
 class Worker:
-    """The process of a contender; as a context manager, it ends the process at the end.
+    """The process of a contender; use it as a context manager, which ends the process.
 
     Attributes:
         contender: The contender.

@@ -1,8 +1,7 @@
 """Format and plot the figures that speed.py writes as JSON.
 
 Each median is followed by the lowest and the highest round. A ratio is computed in each round,
-between contenders that had their turns one after the other; then its median over the rounds is
-taken.
+between contenders that took turns; then its median over the rounds is taken.
 """
 
 import os
@@ -34,8 +33,8 @@ NOTES = (
     "GLiNER reads at most 384 words of a text and, with the labels, 512 pieces; the words that it "
     "leaves out of 400 count as read.",
     "The small-v2.1 shape is the architecture of urchade/gliner_small-v2.1 with random weights and "
-    "the teacher's tokenizer, since the published one is not at hand; it finds nothing, which "
-    "saves it the decoding.",
+    "the teacher's tokenizer, since the published one is not available offline; it finds nothing, "
+    "so it saves the time for decoding.",
     "spaCy runs in one process and has fixed types, so it is asked no labels.",
     "fast-gliner takes no number of threads and starts four; like every contender, it is limited "
     "to as many cores as the others have threads.",

@@ -1,9 +1,9 @@
 """Run one contender of speed.py in a process of its own: `speed_workers.py KIND SOURCE THREADS`.
 
-The process loads the contender, reports that, and then answers requests. A request is a JSON object
-on one line of standard input, an answer one line on standard output; a library's own output goes to
-standard error. It needs only the standard library and the contender's package, so it runs in any
-interpreter that has these.
+The process loads the contender, reports this, and then answers requests. A request is a JSON object
+on one line of standard input, and an answer is one line on standard output; a library's own output
+goes to standard error. It needs only the standard library and the contender's package, so it runs
+in any interpreter that has these.
 
     {"do": "batches", "texts": [...], "labels": [...], "batch_size": 8}  ->  seconds, entities
     {"do": "singles", "texts": [...], "labels": [...]}  ->  the seconds of each text

@@ -1,9 +1,9 @@
 """Teach with a dictionary: `python examples/label_with_a_dictionary.py FOLDER`.
 
-A teacher is any object with a name, a fingerprint and `score_passages`. This one looks words up in
-a dictionary and labels three passages into a soft-label store in FOLDER. A teacher that finds
-entities in another way needs only another `find_entities`. With spaCy (3.2 or later), whose tokens
-are then our words:
+A teacher is any object with a name, a fingerprint and `score_passages`. This one looks up words in
+a dictionary. The example labels three passages and writes a soft-label store into FOLDER. For a
+teacher that finds entities in another way, replace `find_entities`. With spaCy (3.2 or later), and
+our words as its tokens:
 
     doc = nlp(spacy.tokens.Doc(nlp.vocab, words=list(words)))
     for span in doc.ents:  # spaCy gives no scores, so they are 1.0

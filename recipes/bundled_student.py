@@ -1,8 +1,8 @@
 """Make the open-label student: `python recipes/bundled_student.py DATA TEACHER OUT [OPTIONS]`.
 
-DATA is a folder with `corpora/NAME.jsonl`, `corpora/NAME.labels.json`, `permissive.json` (the sets
-whose license allows the weights to be published) and `open/train.json`. Each stage continues where
-it was stopped:
+DATA is a folder with `corpora/NAME.jsonl`, `corpora/NAME.labels.json`, `permissive.json` (the data
+sets whose licenses allow us to publish the weights) and `open/train.json`. Each stage continues
+where it was stopped:
 
 1. OUT/transfer.json is the transfer set (see `transfer_set.py`), OUT/sets.json lists its parts, and
    OUT/in_domain has held-out passages of six of its sets in the form of DATA/corpora.
@@ -160,7 +160,7 @@ def label(
         "beside": (beside, LabelPolicy(seed=SEED)),
     }
     for name, (corpus, policy) in halves.items():
-        # Negatives are drawn by the counts of the whole set, not by those of one half.
+        # Negatives are sampled by the label counts of the whole transfer set, not of one half.
         scan = replace(scan_corpus(corpus), label_counts=counts)
         with StageProgress() as progress:
             label_corpus(
@@ -212,7 +212,7 @@ def finish(trained: Path, corpora: Path, folder: Path, *, n_passages: int = DEV_
             },
         }
     }
-    student.half().float()  # rounds the weights as their file will, before they are compared
+    student.half().float()  # rounds the weights as the file will, before the comparison with torch
     bundle = quantize_graph(make_bundle(student, vocabulary, metadata=metadata))
     passages = list(CorpusFile(sample_path("dev")))
     bundle, measurements = check_answers(bundle, student, vocabulary, passages)
@@ -224,7 +224,7 @@ def finish(trained: Path, corpora: Path, folder: Path, *, n_passages: int = DEV_
 def score_set(
     predictor: StudentPredictor, corpora: Path, name: str, n_passages: int
 ) -> ScoredGroup:
-    """Return the answers of a student on the passages of a set that the benchmark uses, too."""
+    """Return the answers of a student on the passages of a set that the benchmark also uses."""
     passages = list(CorpusFile(corpora / f"{name}.jsonl", skip_bad=True))
     rows = np.linspace(0, len(passages) - 1, min(n_passages, len(passages))).round().astype(int)
     chosen = [passages[row] for row in rows]

@@ -1,9 +1,9 @@
-"""Fit a threshold and a scale into a student, so that its F1 is best at a threshold of 0.5.
+"""Calibrate a student, so that its F1 is best at a threshold of 0.5.
 
-In: a student's logits on annotated passages, in groups that count alike (data sets, for example).
-Out: a `Calibration`, which subtracts one number from the logits of each tag (start, end, inside)
-and multiplies the result by another; and the effect that it has. `calibrate_student` puts it into
-the weights of a student.
+The input is a student's logits on annotated passages, in groups of equal weight (data sets, for
+example). The output is a `Calibration`, which subtracts one number from the logits of each tag
+(start, end, inside) and multiplies the result by another, and its effect. `calibrate_student`
+builds it into the weights of a student.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from gliner_distill.metrics import expected_calibration_error, score_spans
 from gliner_distill.runtime.heads import BOUNDARY
 from gliner_distill.student.model import Student
 
-# Ordered by size, so that the smallest of several shifts that are equally good is chosen.
+# In order of size, so that the smallest of several equally good shifts is chosen.
 _SHIFTS = sorted(np.arange(-3.0, 1.51, 0.1).tolist(), key=abs)
 
 _TAG_STEPS = (-0.8, -0.4, -0.2, 0.2, 0.4, 0.8)
@@ -63,11 +63,11 @@ class Calibration:
 def fit_calibration(groups: Sequence[ScoredGroup]) -> Calibration:
     """Return the calibration with which 0.5 is the best threshold for all groups together.
 
-    The shift maximizes the mean over groups of exact-match span F1. All three tags first move
-    together, in steps of 0.1 (the smallest of several equally good shifts is taken); then each tag
-    moves by itself where that is better. The scale changes no answer at 0.5. It is the one under
-    which the scores of the predicted entities are most likely (temperature scaling, Guo et al.
-    2017), where each entity is either right or wrong.
+    The shift maximizes the mean over groups of exact-match span F1. First all three tags are
+    shifted together, in steps of 0.1 (the smallest of several equally good shifts is taken); then
+    each tag is shifted by itself if that is better. The scale does not change any answer at 0.5. It
+    is the one under which the scores of the predicted entities are most likely (temperature
+    scaling, Guo et al. 2017), where each entity is either right or wrong.
 
     Raises:
         ValueError: `groups` is empty.

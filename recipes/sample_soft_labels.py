@@ -1,9 +1,9 @@
 """Make the soft labels of the sample: `python recipes/sample_soft_labels.py TEACHER`.
 
-Writes `soft_labels/{train,dev,test}` beside the sample's passages, which are asked for their own
-labels, and `subword_vectors`, the teacher's vectors of its subword pieces. The manifests keep the
-name and the fingerprint of the teacher, the policy and the time it took. Remove both folders first
-to make them anew.
+Writes `soft_labels/{train,dev,test}` into the folder of the sample, and `subword_vectors`, the
+teacher's vectors of its subword pieces. In each passage, the teacher is asked for the passage's own
+labels. The manifests record the name and the fingerprint of the teacher, the label policy and the
+time that labeling took. To make them again, remove both folders first.
 """
 
 import sys

@@ -1,14 +1,14 @@
 """The transfer set of the open-label student: its text, and the labels that it is asked for.
 
-The text comes from the sets in DATA/corpora whose license allows the weights to be published,
-except twelve sets that are held out as a whole and 300 passages of each of six more; from
-DATA/open; and from the training split of the sample. A passage that shares eight words in a row
-with held-out text is left out. Short passages of a set are joined up to a random length, so that
-the teacher reads its list of labels less often.
+The text comes from the sets in DATA/corpora whose licenses allow us to publish the weights, from
+DATA/open, and from the training split of the sample. Twelve of the sets are held out completely,
+and 300 passages of each of six more. A passage that shares eight words in a row with held-out text
+is left out. Short passages of a set are joined up to a random length, so that the teacher reads its
+list of labels less often.
 
-A passage is asked for its own labels; for some other labels of its set, since these are most
-easily mixed up; for some labels that mean nearly the same to the teacher as one of these; and
-sometimes for a paraphrase of one.
+In each passage, the teacher is asked for the passage's own labels; for some other labels of its
+set, since these are the easiest to confuse; for some labels that the teacher's encoder places close
+to one of these; and sometimes for a paraphrase of one.
 """
 
 import json
@@ -60,7 +60,7 @@ def gather(
 
     Args:
         data: The folder with `corpora`, `permissive.json` and `open/train.json`.
-        n_words: The number of words in all, roughly. Each set gives an equal share, or all it has.
+        n_words: The approximate number of words. Each set contributes an equal share, or all of it.
         teacher: The GLiNER that decides which labels mean nearly the same.
         out: The folder to write to.
         seed: The random seed.
@@ -277,8 +277,8 @@ def with_beside(
 
     Seven of the ten labels occur beside one of the passage's own labels in an open passage, and in
     at least two more open passages. Frequent labels are chosen less often than they occur. The
-    other three come from other passages. In this way, types that few sets know are asked about all
-    text.
+    other three come from other passages. In this way, labels that few sets have are asked about
+    text of all sets.
     """
     rng = random.Random(seed)
     open_labels = [passage.own_labels for passage in open_texts]
