@@ -44,11 +44,13 @@ def _likeliest_labels(spans: Spans) -> Spans:
     """
     keys = (spans.end_word, spans.start_word, spans.passage)
     order = np.lexsort([narrow_type(key) for key in keys])
+    # A new span begins where any of the three keys changes.
     is_new = [np.diff(key[order], prepend=-1) != 0 for key in keys]
     firsts = np.flatnonzero(is_new[0] | is_new[1] | is_new[2])
     counts = np.diff(firsts, append=len(order))
     score, label = spans.score[order], spans.label[order]
     is_best = score == np.repeat(np.maximum.reduceat(score, firsts), counts)
+    # Labels without the best score get a number that never is the minimum.
     candidates = np.where(is_best, label, np.iinfo(np.int64).max)
     is_chosen = candidates == np.repeat(np.minimum.reduceat(candidates, firsts), counts)
     return spans.take(order[is_chosen])
@@ -117,6 +119,7 @@ def resolve_overlaps(
 
 def _clash(entity: Entity, other: Entity, flat_ner: bool, multi_label: bool) -> bool:
     """Return whether two entities that share a word exclude one another."""
+    # Two labels of the same span clash even if nesting is allowed.
     if (entity.start_word, entity.end_word) == (other.start_word, other.end_word):
         return not multi_label
     if flat_ner:
@@ -219,6 +222,7 @@ def entities_to_probs(
         if not 0 <= entity.score <= 1:
             raise ValueError(f"{entity} has a score outside [0, 1]")
         if entity.label in index_of:
+            # The maximum keeps the higher score where entities of one label overlap.
             span = probs[entity.start_word : entity.end_word, index_of[entity.label]]
             span[:, INSIDE] = np.maximum(span[:, INSIDE], entity.score)
             span[0, START] = max(span[0, START], entity.score)

@@ -35,6 +35,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             # Without this, a power cut after the rename may leave an empty file.
             os.fsync(stream.fileno())
         temporary.replace(path)
+    # Ctrl-C must not leave a temporary file, either.
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -65,6 +66,7 @@ def write_file(
         DistillError: The disk is full, or the folder cannot be written. The error is of the class
             `error`.
     """
+    # Texts of users may contain lone surrogates, which UTF-8 cannot encode.
     data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -33,6 +33,7 @@ def looks_like_hub_id(text: str) -> bool:
     >>> looks_like_hub_id("urchade/pile-mistral-v0.1"), looks_like_hub_id("corpora/train.jsonl")
     (True, False)
     """
+    # The hub itself forbids ".." and "--" in names.
     is_id = _HUB_ID.fullmatch(text) is not None and ".." not in text and "--" not in text
     return is_id and len(text) <= 96 and not text.lower().endswith(_FILE_SUFFIXES)
 
@@ -46,6 +47,7 @@ def download_dataset_file(repo_id: str) -> Path:
     """
     names = _list_files(repo_id, "dataset")
     if isinstance(names, HubError):
+        # Without the hub, the cache may still have a complete copy.
         folder = _cached_snapshot(repo_id, "dataset", [_DATA_FILE], why_no_hub=names)
         cached_names = [
             path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
@@ -162,6 +164,7 @@ def upload_store(
             repo_type="dataset",
             folder_path=folder,
             allow_patterns=list(patterns),
+            # Shards of an earlier upload must not remain beside the new ones.
             delete_patterns=list(patterns),
             commit_message="Upload a soft-label store",
         )

@@ -148,7 +148,9 @@ def expected_calibration_error(
     """
     if not len(scores):
         return 0.0
+    # A score of 1 belongs to the last bin.
     bins = np.minimum((scores * n_bins).astype(int), n_bins - 1)
+    # The sum of score minus correctness is the distance of both means times the size of the bin.
     distance = np.zeros(n_bins)
     np.add.at(distance, bins, scores - correct)
     return float(np.abs(distance).sum() / len(scores))

@@ -47,6 +47,7 @@ class TagScores:
         They are in reading order. `probs` has shape `(words, labels, 3)`: start, end, inside.
         """
         inside = probs[:, :, INSIDE]
+        # The transposed array yields the triples by label first, which is the reading order.
         label, word = np.nonzero(np.greater_equal(inside.T, threshold))
         tags = probs[word, label]
         passage = np.zeros(len(word), dtype=np.int64)
@@ -124,10 +125,12 @@ class SpanBounds:
         """
         scores, n_ends = self.scores, self.n_ends
         starts = np.repeat(self.starts, n_ends)
+        # The offsets count the spans of each start from 0, so that they select its ends in turn.
         offsets = np.arange(len(starts)) - np.repeat(np.cumsum(n_ends) - n_ends, n_ends)
         lasts = self.ends[np.repeat(self.first_ends, n_ends) + offsets]
         # reduceat takes pairs of bounds; the results between two pairs are dropped.
         bounds = np.stack([starts, lasts + 1], axis=1).reshape(-1)
+        # The last bound may equal the length, which `reduceat` refuses, so one element is appended.
         one = scores.inside.dtype.type(1)
         inside = np.minimum.reduceat(np.append(scores.inside, one), bounds)[::2]
         return Spans(
@@ -166,6 +169,7 @@ def find_bounds(scores: TagScores, thresholds: Floats) -> SpanBounds:
     starts = np.flatnonzero(scores.start > limits)
     ends = np.flatnonzero(scores.end > limits)
     first_ends = np.searchsorted(ends, starts)
+    # A span must not leave the run of words in which it starts.
     last_rows = _last_of_run(scores)[starts]
     n_ends = np.searchsorted(ends, last_rows, side="right") - first_ends
     return SpanBounds(scores, starts, first_ends, n_ends, ends)
@@ -179,6 +183,7 @@ def _last_of_run(scores: TagScores) -> Ints:
         & (scores.label[1:] == scores.label[:-1])
         & (scores.passage[1:] == scores.passage[:-1])
     )
+    # Each run ends where the next triple does not continue it.
     breaks = np.append(np.flatnonzero(~is_next), n_triples - 1)
     result: Ints = np.repeat(breaks, np.diff(breaks, prepend=-1))
     return result
@@ -195,6 +200,7 @@ def join_words(scores: TagScores) -> TagScores:
     """
     last = _last_of_run(scores)
     rows = np.arange(len(last))
+    # The slice makes this work for an empty array, too.
     is_first = np.append(True, last[1:] != last[:-1])[: len(last)]
     zero = scores.start.dtype.type(0)
     return replace(

@@ -43,9 +43,11 @@ def plan_windows(
     start = end = 0
     while end < len(word_pieces):
         fitting = int(np.searchsorted(totals, totals[start] + max_pieces, side="right")) - 1
+        # At least one word is taken, even if its pieces exceed the limit.
         end = min(max(fitting, start + 1), start + max_words, len(word_pieces))
         bounds.append((start, end))
         start = end - min(_OVERLAP_WORDS, (end - start) // 4)
+    # Each overlap is cut in the middle.
     cuts = [(start + end) // 2 for (_, end), (start, _) in pairwise(bounds)]
     return [
         Window(start, end, keep_start, keep_end)
@@ -81,6 +83,7 @@ def batches_by_length(
     """
     batch: list[Item] = []
     for item in sorted(items, key=length, reverse=longest_first):
+        # Items are sorted, so the longest is the first or the last.
         longest = length(batch[0] if batch and longest_first else item)
         is_full = len(batch) == max_items
         if max_padded is not None:

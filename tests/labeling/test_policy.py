@@ -154,8 +154,8 @@ class TestSettings:
         [
             ({"negatives": -1}, r"negatives must be 0 or more; got -1"),
             ({"pool": POOL, "from_pool": -2}, r"from_pool must be 0 or more; got -2"),
-            ({"negatives": 1, "fixed": ("city",)}, r"fixed labels exclude negatives and a pool"),
-            ({"fixed": ("city",), "pool": POOL, "from_pool": 1}, r"fixed labels exclude .* a pool"),
+            ({"negatives": 1, "fixed": ("city",)}, r"fixed labels cannot .* negatives or a pool"),
+            ({"fixed": ("city",), "pool": POOL, "from_pool": 1}, r"fixed labels cannot .* a pool"),
             ({"pool": POOL}, r"pool has 6 labels and from_pool is 0"),
             ({"from_pool": 3}, r"pool has 0 labels and from_pool is 3"),
             ({"fixed": ("city", "dog", "city")}, r"fixed holds the label 'city' twice"),

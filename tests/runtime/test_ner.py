@@ -807,7 +807,7 @@ class TestTuneThresholds:
             ("mary", [[]], "texts is 'mary'; expected a list"),
             (None, [[]], "texts is None; expected a list"),
             (["mary"], None, "entities is None; expected a list"),
-            (["mary"], [], "there are 1 texts and 0 lists of entities"),
+            (["mary"], [], "there are 1 texts, but 0 lists of entities"),
             ([None], [[]], r"texts\[0\] is None; expected a string"),
             (["mary"], [None], r"entities\[0\] is None"),
             (["mary"], [[{"start": 0, "label": "city"}]], r"entities\[0\] .* must have start, end"),
@@ -838,7 +838,7 @@ class TestTuneThresholds:
         assert all(0 < threshold < 1 for threshold in fitted.values())
 
     def test_tune_word_thresholds_refuses_other_numbers_of_passages(self, fresh):
-        with pytest.raises(InputError, match="2 passages and 1 lists"):
+        with pytest.raises(InputError, match="2 passages, but 1 lists"):
             fresh.tune_word_thresholds([["mary"], ["london"]], [[Entity(0, 1, "person")]])
 
     def test_tune_thresholds_counts_entities_inside_words_as_missed(self, fresh, texts):

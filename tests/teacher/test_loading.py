@@ -37,7 +37,7 @@ class TestFromPretrained:
             np.testing.assert_array_equal(first, second)
 
     def test_from_pretrained_names_a_missing_folder(self, tmp_path):
-        with pytest.raises(TeacherError, match=r"nowhere: no such folder"):
+        with pytest.raises(TeacherError, match=r"nowhere: this folder does not exist"):
             GLiNERTeacher.from_pretrained(tmp_path / "nowhere")
 
     def test_from_pretrained_names_a_folder_without_a_gliner(self, tmp_path):

@@ -97,6 +97,7 @@ def read_bundle(folder: Path) -> Bundle:
     Raises:
         StudentError: A file is missing, cannot be read, or does not fit the others.
     """
+    # Everything is checked before the graph is loaded, so that a broken folder gives a clear error.
     config, raw = read_student_config(folder)
     vocabulary = Vocabulary.from_file(folder / TOKENIZER_FILE)
     check_n_pieces(folder, vocabulary, config)
@@ -195,6 +196,7 @@ def check_n_pieces(folder: Path, vocabulary: Vocabulary, config: StudentConfig) 
 
 
 def _check_threshold(path: Path, name: str, value: object) -> float:
+    # A bool is an int in Python, but not a threshold.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
         raise StudentError(f"{path}: {name} is {value!r}; expected a number between 0 and 1")
     return float(value)

@@ -102,11 +102,14 @@ class WordVectors:
         words = list(chain.from_iterable(passages))
         index = np.zeros((len(passages), int(n_words.max())), dtype=np.int64)
         with self._lock:
+            # All look-ups happen under the lock, because another thread may empty the cache.
             distinct = set(words)
             self._add(distinct - self._row_of.keys(), distinct)
             rows = np.fromiter(map(self._row_of.__getitem__, words), np.int64, len(words))
+            # Positions beyond the end keep row 0, the padding.
             index[np.arange(index.shape[1]) < n_words[:, None]] = rows
             embedded: Array = self._vectors.take(index, axis=0)
+            # The row stays unused until the cache is emptied.
             for word in self._too_long:
                 del self._row_of[word]
             self._too_long = []
@@ -115,6 +118,7 @@ class WordVectors:
     def _add(self, missing: set[str], needed: set[str]) -> None:
         if not missing:
             return
+        # A full cache is emptied, because tracking the oldest words would cost more than it saves.
         if self._n_rows + len(missing) > self._max_words:
             self._forget()
             missing = needed
@@ -191,6 +195,7 @@ class LabelVectors:
         ids = np.array(list(chain.from_iterable(pieces)), dtype=np.int64)
         states = self._pieces.pool(ids, np.cumsum(lengths) - lengths)
         for position, (weight, bias) in enumerate(self._layers):
+            # The activation stands between two layers, so it is skipped before the first one.
             states = (gelu(states) if position else states) @ weight + bias
         return states.reshape(len(pieces), self._n_vectors, -1).astype(np.float32)
 

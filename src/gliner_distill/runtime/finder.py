@@ -90,6 +90,7 @@ class EntityFinder:
             kept=kept,
         )
         bounds = find_bounds(scores, thresholds)
+        # The spans are counted before they are written out, which could take gigabytes.
         SpanLimits().check(bounds, float(thresholds.min()))
         found = pick_entities(
             bounds.spans(),
@@ -119,6 +120,7 @@ class EntityFinder:
         states = np.stack([kept.by_word[passage, word] for word in words])
         probs = self._scorer.label_probs(states, labels, columns.shifts)
         asked = np.arange(len(probs)) if mask is None else np.flatnonzero(mask[passage])
+        # A stable sort keeps the order of the labels among equal scores.
         best = asked[np.argsort(-probs[asked], kind="stable")[:_TOP_LABELS]]
         return {columns.names[label]: float(probs[label]) for label in best.tolist()}
 
@@ -158,6 +160,7 @@ class EntityFinder:
         fitted = fit_label_thresholds(candidates, gold, current, min_gain=min_gain)
         label_thresholds = {**self.bundle.label_thresholds, **fitted}
         self.bundle = replace(self.bundle, label_thresholds=label_thresholds)
+        # The cached columns contain the old thresholds.
         self._columns.cache_clear()
         return fitted
 
@@ -168,6 +171,7 @@ class EntityFinder:
         candidates: list[list[Entity]] = [[] for _ in passages]
         for part in plan_tuning([len(words) for words in passages], len(prompts)):
             labels = self._scorer.encode(prompts[part.labels])
+            # Candidates need unshifted scores, so every label gets the neutral threshold 0.5.
             columns = self._scorer.columns(labels, dict.fromkeys(labels.names, 0.5))
             minima = np.full(len(labels.names), MIN_SCORE, dtype=np.float32)
             chunk = passages[part.passages]

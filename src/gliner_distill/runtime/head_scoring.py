@@ -151,6 +151,7 @@ class BoundaryScoring:
         start = sigmoid(edges[:, 0] + self._bias[START] - shifts)
         end = sigmoid(edges[:, 1] + self._bias[END] - shifts)
         inside = sigmoid(scores.reshape(-1)[flat] + self._bias[INSIDE] - shifts)
+        # This removes the few pairs that only the lower cut admitted.
         keep = inside >= thresholds[label]
         return Hits(row[keep], word[keep], label[keep], start[keep], end[keep], inside[keep])
 
@@ -183,6 +184,7 @@ class SoftmaxScoring:
     def columns(self, labels: EncodedLabels, shifts: Array) -> LabelColumns:
         """Return the vector of "none" and those of the labels."""
         matrix = np.concatenate([self._none, labels.vectors[:, 0].T], axis=1)
+        # This head has no vectors for starts and ends.
         edges = np.zeros((0, 2, 0), dtype=np.float32)
         return LabelColumns(labels.names, np.ascontiguousarray(matrix), edges, shifts)
 
@@ -235,6 +237,7 @@ def scoring_for(head: str, weights: Mapping[str, NDArray[Any]]) -> HeadScoring:
 
 def logit(probs: NDArray[np.floating]) -> Array:
     """Return the logits of probabilities; 0 and 1 give minus and plus infinity."""
+    # The thresholds 0 and 1 are allowed, and their logits are infinite.
     with np.errstate(divide="ignore"):
         logits: Array = np.log(probs / (1 - probs.astype(np.float64))).astype(np.float32)
     return logits

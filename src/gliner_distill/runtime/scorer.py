@@ -136,6 +136,7 @@ class StudentScorer:
             for words in passages
         ]
         for batch in _batches(passages, _BATCH_WINDOWS):
+            # The logits are computed from the word vectors, so the graph is run without labels.
             no_label = np.zeros((self._n_states, 0), dtype=np.float32)
             vectors, _ = self._run([window.words for window in batch], no_label)
             for window, states in zip(batch, vectors, strict=True):
@@ -171,6 +172,7 @@ class StudentScorer:
         vectors, scores = self._run([window.words for window in batch], columns.matrix)
         passages = np.array([window.passage for window in batch])
         first_words = np.array([window.first_word for window in batch])
+        # Words outside of the kept part of a window are masked, since another window scores them.
         hits = self._scoring.find_hits(
             vectors,
             scores,
@@ -199,6 +201,7 @@ def count_parameters(bundle: Bundle) -> int:
 
 def count_processors() -> int:
     """Return the number of processors that this process may use."""
+    # A container may allow fewer processors than the machine has.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -206,6 +209,7 @@ def count_processors() -> int:
 
 def _windows(passages: Sequence[Sequence[str]]) -> Iterator[_PassageWindow]:
     for number, words in enumerate(passages):
+        # Most passages fit, and planning windows for each would take time.
         if 0 < len(words) <= WINDOW_WORDS:
             yield _PassageWindow(number, 0, words, 0, len(words))
         elif words:
@@ -242,6 +246,7 @@ def _load_graph(graph: bytes, num_threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.inter_op_num_threads = 1
+    # Errors reach the user as exceptions, so the log of onnxruntime only repeats them.
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(

@@ -72,6 +72,7 @@ def plan_tuning(
         n_labels: The number of labels.
         max_cells: The most (word, label) pairs in a part, unless one word has more.
     """
+    # The longest passage decides how many labels fit.
     group = min(n_labels, max(1, max_cells // max([1, *n_words])))
     for first_label in range(0, n_labels, group):
         labels = slice(first_label, min(first_label + group, n_labels))
@@ -128,6 +129,7 @@ def _bound_spans(scores: TagScores, max_spans: int) -> SpanBounds:
         crowded = np.flatnonzero(bounds.count_by_passage() > max_spans)
         if not len(crowded):
             return bounds
+        # Doubling ends soon: a minimum of 1 leaves no spans.
         minima[crowded] = np.minimum(2 * minima[crowded], 1)
         scores = scores.take(scores.inside >= minima[scores.passage])
 

@@ -54,6 +54,7 @@ class Vocabulary:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
+        # Words are encoded one at a time, and must not be padded or cut as a text would be.
         tokenizer.no_padding()
         tokenizer.no_truncation()
         self._tokenizer = tokenizer
@@ -111,6 +112,7 @@ class Vocabulary:
         """Return the pieces of a label, between 1 and 32; underscores count as spaces."""
         words = [word.text for word in split_words(label.replace("_", " "))]
         pieces = [piece for word in words for piece in self._word_pieces(word)]
+        # A label without pieces gets the first one, because a bag must not be empty.
         return pieces[:_MAX_LABEL_PIECES] or [0]
 
     def _encode_word(self, word: str) -> tuple[int, ...]:

@@ -132,7 +132,7 @@ class SoftLabelStore:
             origin = read_origin(opened)
             identity = origin and (origin.store, origin.index, opened.metadata.num_rows)
             if identity != (self.manifest.origin, shard.index, shard.n_passages):
-                raise ValueError("the file holds a different shard")
+                raise ValueError("the file holds another shard")
             self._opened = shard, opened
         return self._opened[1]
 

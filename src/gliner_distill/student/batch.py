@@ -65,6 +65,7 @@ def make_batch(
     starts = [
         passage.word_starts + first for passage, first in zip(words, first_pieces, strict=False)
     ]
+    # Passages of one batch often share labels, and each is encoded once.
     distinct = list(dict.fromkeys(label for asked in labels for label in asked))
     label_pieces = [vocabulary.encode_label(label) for label in distinct]
     lengths = np.array([len(pieces) for pieces in label_pieces], dtype=np.int64)

@@ -55,6 +55,7 @@ def make_bundle(
     }
     kept = {}
     for name in weight_shapes(student.config):
+        # Weights that were saved in half precision stay small without any loss.
         rounded = _as_half(weights[name])
         kept[name] = rounded if np.array_equal(rounded, weights[name]) else weights[name]
     return Bundle(
@@ -99,6 +100,7 @@ def quantize_weights(bundle: Bundle) -> Bundle:
     Each piece has a scale of its own: its largest absolute value becomes 127.
     """
     pieces = bundle.weights[PIECES].astype(np.float32)
+    # The lower limit avoids a division by zero for a row of zeros.
     scales = np.maximum(np.abs(pieces).max(axis=1, keepdims=True), 1e-8) / 127
     weights = {
         name: weight.astype(np.float16 if weight.ndim == 2 else np.float32)

@@ -204,10 +204,12 @@ def fit_threshold(
         expected: The entities of each passage.
         thresholds: The thresholds to try besides the bundle's own.
     """
+    # Unshifted scores, so that the tried thresholds are probabilities of the student.
     student = StudentNER(replace(bundle, threshold=0.5, label_thresholds={}))
 
     def agreement(threshold: float) -> tuple[float, float]:
         predicted = student.predict_words(words, labels, threshold=threshold)
+        # Among equal F1 values, the threshold nearest to the present one wins.
         return score_spans(predicted, expected).f1, -abs(threshold - bundle.threshold)
 
     tried = sorted({*thresholds, bundle.threshold})

@@ -69,6 +69,7 @@ def subword_vectors(teacher: Teacher, texts: Iterable[str]) -> SubwordVectors | 
         teacher: Any teacher.
         texts: The words and labels of a corpus, as often as they occur.
     """
+    # Optional members are looked up by name, since a protocol cannot declare them optional.
     offered = getattr(teacher, "subword_vectors", None)
     vectors: SubwordVectors | None = None if offered is None else offered(texts)
     return vectors

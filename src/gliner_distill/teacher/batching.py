@@ -34,6 +34,7 @@ class PieceCounter:
     def learn(self, words: Iterable[str]) -> None:
         """Count the pieces of words in advance, which is faster for many words at once."""
         distinct = dict.fromkeys(words)
+        # Emptying the cache is simpler than removing the oldest words, and rarely happens.
         if len(self._counts) + len(distinct) > self._max_remembered:
             self._counts.clear()
         new = [word for word in distinct if word not in self._counts]
@@ -43,6 +44,7 @@ class PieceCounter:
             new, is_split_into_words=True, add_special_tokens=False, verbose=False
         )
         word_ids = [word for word in encoding.word_ids() if word is not None]
+        # `minlength` covers words at the end that have no pieces.
         counts = np.bincount(np.array(word_ids, dtype=np.int64), minlength=len(new))
         self._counts.update(zip(new, counts.tolist(), strict=True))
 

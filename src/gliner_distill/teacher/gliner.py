@@ -237,6 +237,7 @@ class GLiNERTeacher:
     def _group_labels(self, labels: Sequence[str]) -> Iterator[tuple[int, list[str], int]]:
         """Yield groups of labels: the index of the first, the labels, and the prompt's pieces."""
         specials = 4  # the tokenizer's first and last piece, GLiNER's separator, and one in reserve
+        # Labels get at most half of the window, so that enough text fits beside them.
         max_prompt = self._max_window_pieces // 2
         label_pieces = self._count_label_pieces(labels, max_pieces=max_prompt - specials - 1)
         first = 0
@@ -323,6 +324,7 @@ def span_to_word_probs(span_probs: torch.Tensor, n_words: torch.Tensor) -> torch
     length, n_widths = span_probs.shape[1:3]
     positions = torch.arange(length, device=span_probs.device)
     widths = torch.arange(n_widths, device=span_probs.device)
+    # A span that reaches beyond the passage is padding and gets probability 0.
     last_words = positions[:, None] + widths
     valid = last_words[None] < n_words[:, None, None]
     span_probs = span_probs * valid[..., None]
@@ -330,6 +332,7 @@ def span_to_word_probs(span_probs: torch.Tensor, n_words: torch.Tensor) -> torch
     covering = span_probs.flip(2).cummax(2).values.flip(2)
     words = torch.zeros(*span_probs.shape[:2], span_probs.shape[3], 3, device=span_probs.device)
     words[..., START] = span_probs.amax(2)
+    # Shifting by the width moves the score of a span from its start to its later words.
     for width in range(min(n_widths, length)):
         shifted = slice(width, length)
         starts = slice(0, length - width)

@@ -60,6 +60,7 @@ def load_gliner(source: str | Path, *, device: str = "cpu") -> Any:
     _check_folder(folder, name=str(source))
     try:
         with warnings.catch_warnings():
+            # Libraries warn about details of old checkpoints that users cannot change.
             warnings.simplefilter("ignore")
             model = GLiNER.from_pretrained(str(folder), local_files_only=True, map_location=device)
         missing = _missing_weights(model, folder / "model.safetensors")
@@ -112,6 +113,7 @@ def fingerprint_model(model: Any) -> str:
     for volatile in ("truncation", "padding"):
         tokenizer.pop(volatile, None)
     digest.update(json.dumps(tokenizer, sort_keys=True).encode())
+    # Sorting makes the hash independent of the order in which layers were created.
     for key, tensor in sorted(model.model.state_dict().items()):
         digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())

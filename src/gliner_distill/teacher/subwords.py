@@ -45,6 +45,7 @@ def encode_subwords(
         inputs = [[piece] for piece in range(len(vocabulary))]
     else:
         vocabulary = train_vocabulary(texts, n_pieces=n_trained_pieces)
+        # The encoder has its own vocabulary, so it reads a piece as plain text.
         pieces = [piece.removeprefix("##") for piece in vocabulary.pieces()]
         inputs = tokenizer(pieces, add_special_tokens=False)["input_ids"]
     first = [i for i in (tokenizer.cls_token_id,) if i is not None]
@@ -67,6 +68,7 @@ def principal_components(vectors: NDArray[np.float32], width: int) -> NDArray[np
     If the vectors have fewer columns than `width`, columns of zeros follow.
     """
     centered = torch.from_numpy(vectors - vectors.mean(axis=0))
+    # Double precision keeps the directions the same on different processors.
     covariance = centered.T.double() @ centered.double()
     directions = torch.linalg.eigh(covariance).eigenvectors.flip(1)[:, :width].float()
     # The sign of an eigenvector is arbitrary; fixing it gives the same vectors on every machine.
@@ -103,6 +105,7 @@ def mean_states(
         positions = torch.arange(longest, device=device)[None, :]
         attention = (positions < lengths).long()
         hidden: Tensor = encoder(input_ids=ids, attention_mask=attention).last_hidden_state
+        # Special pieces and padding do not count for the mean.
         counted = ((positions >= skip[0]) & (positions < lengths - skip[1])).float()[..., None]
         states.append((hidden.float() * counted).sum(1) / counted.sum(1).clamp(min=1))
     return torch.cat(states).cpu().numpy()

@@ -28,6 +28,7 @@ def map_in_threads(
         pending: deque[Future[Result]] = deque()
         for item in items:
             pending.append(pool.submit(work, item))
+            # One more item than threads is in the queue, so that no thread waits.
             if len(pending) > n_threads:
                 yield pending.popleft().result()
         while pending:
@@ -43,6 +44,7 @@ def _one_core_threads(n_threads: int) -> Iterator[ThreadPoolExecutor]:
         try:
             yield pool
         finally:
+            # After an error, items that were not started are dropped.
             pool.shutdown(cancel_futures=True)
             # Limiting a worker to one core may also affect the other threads of the process.
             torch.set_num_threads(before)
