@@ -74,7 +74,7 @@ class TestLabel:
         monkeypatch.setattr(GLiNERTeacher, "from_pretrained", lambda name: loaded)
         make_trained(teacher="a/model")
         other = lexicon_teacher(LEXICON, name="a/model", fingerprint="a" * 64)
-        with pytest.raises(SettingsError, match="a different teacher .* called 'a/model'"):
+        with pytest.raises(SettingsError, match=r"a different teacher .* called 'a/model'"):
             make_trained(teacher=other)
         make_trained(teacher=loaded)
 

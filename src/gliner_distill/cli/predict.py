@@ -160,9 +160,9 @@ def predict(
     141.
     """
     if not label and labels is None:
-        raise typer.BadParameter("there are no labels; give --label LABEL or --labels FILE")
+        raise typer.BadParameter("labels are missing; give --label LABEL or --labels FILE")
     if not inputs and is_terminal(sys.stdin):
-        raise typer.BadParameter("there is no input; give a text, a file, or - for standard input")
+        raise typer.BadParameter("input is missing; give a text, a file, or - for standard input")
     if sys.stdout is None:
         raise DistillError("standard output is closed")
     with when_stopped("what was printed is whole"), until_reader_leaves():

@@ -142,7 +142,7 @@ def _is_labeled(work: Workspace, store: Path) -> bool:
     try:
         manifest = read_manifest(store)
     except StoreError:
-        return False  # there is no store yet, or it is broken and `label_corpus` will report it
+        return False  # the store is missing, or broken, which `label_corpus` reports
     if work.teacher.fingerprint not in (None, manifest.teacher_fingerprint):
         raise SettingsError(
             f"{work.out}: its text was labeled by a different teacher that is also called "
