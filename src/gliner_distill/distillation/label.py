@@ -71,8 +71,8 @@ def warn_about_unseen_labels(
 ) -> list[str]:
     """Return a warning, with the best score, for each label that the teacher never finds.
 
-    The student learns a label that occurs in the annotation from there, so there is no warning for
-    it.
+    The student learns a label that occurs in the annotation from there, so it gets no
+    warning.
 
     Args:
         passages: The training passages; each was asked for `labels`, in that order.
