@@ -200,6 +200,7 @@ def harden(item: LabeledPassage) -> LabeledPassage:
 def make_start(folder: Path, start: Path, seed: int) -> Path:
     """Return the folder of a student with random weights, otherwise like the usual start."""
     student, vocabulary = load_student(start)
+    # The random weights must differ between seeds, as all other randomness does.
     torch.manual_seed(seed)
     save_student(folder, Student(student.config), vocabulary, metadata={})
     return folder
@@ -210,6 +211,7 @@ def table(rows: dict[str, Any], sets: Sequence[str], names: Sequence[str]) -> li
     heads = [f"{name}: {score}" for name in sets for score in ("agreement", "gold")]
     lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
     teacher = [cell for name in sets for cell in ("100.0", f"{100 * rows[name]['teacher']:.1f}")]
+    # The agreement of the teacher with itself is 100 by definition.
     lines.append("| teacher | " + " | ".join(teacher) + " |")
     for variant in names:
         cells = [

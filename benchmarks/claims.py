@@ -106,6 +106,7 @@ def measure(
 
 def corrupt(item: LabeledPassage, noise: float) -> LabeledPassage:
     """Return a passage in which a share of the gold entities is corrupted, the same each time."""
+    # The words are the seed, so a passage is corrupted in the same way in all runs.
     rng = random.Random(" ".join(item.passage.words))
     entities = [
         corrupted
@@ -125,6 +126,7 @@ def corrupt_entity(entity: Entity, item: LabeledPassage, rng: random.Random) -> 
     start, end = entity.start_word + step, entity.end_word + step
     if kind == "move" and start >= 0 and end <= len(item.passage.words):
         return [replace(entity, start_word=start, end_word=end)]
+    # An entity that cannot be changed is dropped.
     return []
 
 

@@ -79,6 +79,7 @@ def main(settings: DistillSettings = DEFAULTS) -> None:
         row = rows.setdefault(name, {})
         amounts = [amount for amount in options.amounts if amount not in row.get("runs", {})]
         gold_key = f"gold {options.gold}"
+        # A set that is complete does not need the teacher again.
         if not amounts and (not options.gold or gold_key in row["runs"]):
             continue
         data = read_set(options, name, teacher)
@@ -126,6 +127,7 @@ def read_set(options: argparse.Namespace, name: str, teacher: GLiNERTeacher) -> 
     own = options.test / f"{name}.jsonl" if options.test else None
     chosen = list(CorpusFile(own, skip_bad=True)) if own is not None and own.is_file() else []
     known = {passage.words for passage in passages}
+    # The teacher labels the other test passages in the same store.
     passages += [passage for passage in chosen if passage.words not in known]
     with StageProgress() as progress:
         store = label_corpus(
@@ -137,7 +139,9 @@ def read_set(options: argparse.Namespace, name: str, teacher: GLiNERTeacher) -> 
             stage=f"labeling {name}",
         )
     items = [item for item in store if item.passage.words]
+    # The fixed seed gives the same split in every run.
     random.Random(0).shuffle(items)
+    # A small set must keep most of its passages for training.
     n_dev = min(N_DEV, len(items) // 10)
     if chosen:
         own_words = {passage.words for passage in chosen}

@@ -86,6 +86,7 @@ def measure_rates(source: str, device: str, n_passages: int, n_rounds: int) -> d
             started = time.perf_counter()
             way()
             if device != "cpu":
+                # A GPU works on after the call returns, so the clock has to wait for it.
                 torch.cuda.synchronize()
             seconds[name].append(time.perf_counter() - started)
     n_words = sum(len(passage.words) for passage in passages)
@@ -143,6 +144,7 @@ def list_ways(teacher: GLiNERTeacher, passages: list[Passage]) -> dict[str, Call
         for _ in map_in_threads(teacher.model.run_batch, batches, n_threads=teacher.n_threads):
             pass
 
+    # Each round writes a new store, since a finished one would not be labeled again.
     def label() -> None:
         with tempfile.TemporaryDirectory() as folder:
             label_corpus(passages, teacher, folder, policy=POLICY, keep_subword_vectors=False)

@@ -83,6 +83,7 @@ def degrade(items: Sequence[LabeledPassage], quantizer: Quantizer | None) -> lis
 def measure_size(items: Sequence[LabeledPassage], quantizer: Quantizer) -> dict[str, float]:
     n_pairs = sum(len(item.passage.words) * len(item.labels) for item in items)
     whole = encode_shard(items, quantizer, ShardOrigin("", "", 0))
+    # The size of the scores is the difference to a shard without scores.
     blank = [replace(item, probs=item.probs[:0]) for item in items]
     rest = encode_shard(blank, quantizer, ShardOrigin("", "", 0))
     return {"all": len(whole) / n_pairs, "scores": (len(whole) - len(rest)) / n_pairs}

@@ -97,8 +97,10 @@ def compare(base: Mapping[str, Row], other: Mapping[str, Row]) -> dict[str, dict
     for key in base.keys() & other.keys() - {LATENCY_CASE}:
         if base[key].get("seconds") and other[key].get("seconds"):
             pairs = zip(base[key]["seconds"], other[key]["seconds"], strict=True)
+            # Contenders read different numbers of words, so their times are compared per word.
             scale = base[key]["words"] / other[key]["words"]
             found[key] = spread([scale * theirs / ours for ours, theirs in pairs])
+    # The order of the cases is that of the base.
     return {key: found[key] for key in base if key in found}
 
 

@@ -69,6 +69,7 @@ def gather(
     """
     rng = random.Random(seed)
     permissive = json.loads((data / "permissive.json").read_text(encoding="utf-8"))
+    # Sorting makes the random choices below the same in every run.
     names = sorted(set(permissive) - set(HELD_OUT))
     sets = {name: read_set(data / "corpora", name) for name in names}
     held = [read_set(data / "corpora", name) for name in HELD_OUT]
@@ -77,6 +78,7 @@ def gather(
         held.append([sets[name][row] for row in sorted(chosen)])
         sets[name] = [passage for row, passage in enumerate(sets[name]) if row not in chosen]
         write_set(out / "in_domain", name, held[-1], data / "corpora")
+    # Held-out text must not reach the transfer set through another set that has it, too.
     seen = set(grams(passage.words for passages in held for passage in passages))
     open_texts = [
         passage for passage in open_passages(data) if seen.isdisjoint(grams([passage.words]))
@@ -145,6 +147,7 @@ def write_set(folder: Path, name: str, passages: Sequence[Passage], source: Path
 def grams(texts: Iterable[Sequence[str]]) -> Iterator[int]:
     """Yield a hash of each eight words in a row, or of the whole text if it is shorter."""
     for words in texts:
+        # Punctuation and case differ between copies of a text, so they are ignored.
         plain = [word.lower() for word in words if any(map(str.isalnum, word))]
         for start in range(max(1, len(plain) - _GRAM + 1)):
             yield hash(tuple(plain[start : start + _GRAM]))

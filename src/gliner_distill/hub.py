@@ -282,6 +282,7 @@ def _check_manifest(repo_id: str, names: list[str], manifest: str) -> None:
 
 
 def _enumerate(names: list[str]) -> str:
+    # A data set may have thousands of files, and a message is one line.
     n_shown = 8
     more = f" and {len(names) - n_shown} more" if len(names) > n_shown else ""
     return (", ".join(names[:n_shown]) or "no files") + more

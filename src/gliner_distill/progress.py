@@ -87,6 +87,7 @@ class StageProgress:
 
     def _write_line(self, stage: str, done: int, total: int, note: str) -> None:
         now = time.monotonic()
+        # The last report of a stage is always written.
         if done < total and now - self._last_line_at < _SECONDS_PER_LINE:
             return
         self._last_line_at = now

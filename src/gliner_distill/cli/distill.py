@@ -115,6 +115,7 @@ def distill(
             minutes=minutes,
             skip_bad=skip_bad,
         )
+        # Without a terminal this writes plain lines, so that a log shows the progress.
         with StageProgress() as progress:
             distilled = distill_from(job, teacher, out, progress=progress.update)
     for warning in distilled.warnings:

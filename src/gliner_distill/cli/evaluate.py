@@ -57,6 +57,7 @@ def evaluate(
         passages = read_annotated(corpus, skip_bad=skip_bad)
         measurements = measure_model(load_model(model), passages, asked, threshold=threshold)
         shown = {"model": model, "corpus": corpus, "threshold": threshold}
+        # The file has the same figures as the terminal, and those per label.
         shown |= measurements.as_json()
     for key, value in shown.items():
         if isinstance(value, float):

@@ -83,6 +83,7 @@ def _find_original(student: str, out: Path) -> Path:
     located = locate_model(student)
     if located.kind != "student":
         raise StudentError(f"{student}: this is a GLiNER; expected the folder of a student")
+    # Writing into the folder of the student would destroy the original.
     if out.exists() and (not out.is_dir() or out.samefile(located.folder)):
         problem = "this folder holds the student itself" if out.is_dir() else "is a file"
         raise ExportError(f"{out}: {problem}; choose another --out")

@@ -170,6 +170,7 @@ class RayAddressParser(TyperCommand):
         completed: list[str] = []
         for argument, following in zip(args, [*args[1:], "--"], strict=True):
             completed.append(argument)
+            # The next argument is another option, so `--ray` has no address of its own.
             if argument == "--ray" and following.startswith("-"):
                 completed.append("local")
         return super().parse_args(ctx, completed)

@@ -130,6 +130,7 @@ def split_documents(
     """
     cut = _cut_unseen(documents, frozenset(known))
     rng = random.Random(seed)
+    # Sorting first makes the split independent of the order of the documents in the source.
     order = sorted(cut.passages)
     rng.shuffle(order)
     chosen = {digest: cut.passages[digest] for digest in order}
@@ -268,6 +269,7 @@ def _assign(groups: Sequence[list[Passage]]) -> dict[str, list[Passage]]:
         split = "train"
         if position < 2 * n_held_out:
             split = "dev" if position < n_held_out else "test"
+        # Passages beyond the limit are dropped: in train they would share a document with test.
         room = _MAX_HELD_OUT_PASSAGES - len(splits[split])
         if split == "train" or room <= 0:
             splits["train"] += group

@@ -86,6 +86,7 @@ class CorpusFile:
         self._is_read = False
 
     def __iter__(self) -> Iterator[Passage]:
+        # Later iterations read the same records and must not count them again.
         notes = CorpusNotes() if self._is_read else self.notes
         self._is_read = True
         return _read_file(self.path, skip_bad=self._skip_bad, notes=notes)
@@ -94,6 +95,7 @@ class CorpusFile:
 def _find_source(source: str | Path) -> Path:
     path = Path(source)
     try:
+        # `is_dir` alone reports a missing file as False, so `stat` is called, too.
         is_folder = path.is_dir()
         path.stat()
     except FileNotFoundError:
@@ -171,6 +173,7 @@ def write_passages(path: str | Path, passages: Iterable[Passage]) -> None:
     """
     try:
         with replacing(Path(path)) as stream:
+            # The list is written passage by passage, so it is never held in memory as a whole.
             separator = "[\n"
             for passage in passages:
                 record = json.dumps(_as_record(passage), ensure_ascii=False)

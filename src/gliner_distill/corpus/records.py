@@ -74,6 +74,7 @@ def passage_from_record(record: RawRecord, notes: CorpusNotes) -> Passage:
     # Nothing below this line raises, so that a bad record leaves no trace in the counts.
     for raw in [span.raw_label for span in spans] + asked:
         notes.add_label(raw, clean_label(raw))
+    # A dictionary drops duplicates and keeps the order.
     entities = dict.fromkeys(
         Entity(span.start_word, span.end_word, clean_label(span.raw_label)) for span in spans
     )
@@ -185,6 +186,7 @@ def _checked_span(entry: object, field: str, n_words: int) -> _RawSpan:
 
 
 def _checked_index(value: object, field: str) -> int:
+    # Some exports write numbers as strings; nine digits are more than any passage has words.
     if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,9}\s*", value):
         value = int(value)
     if type(value) is not int:  # a bool is an int, but not a position

@@ -124,6 +124,7 @@ class Spread:
         ordered = sorted(values)
         if not ordered:
             return cls()
+        # Integer arithmetic rounds up without the errors of floating point.
         n_below = (95 * len(ordered) + 99) // 100
         return cls(ordered[0], statistics.median(ordered), ordered[n_below - 1], ordered[-1])
 
@@ -272,6 +273,7 @@ def _shared_word_pairs(spans: Counter[tuple[int, int]]) -> Iterator[bool]:
     ordered = sorted(spans.items())
     for index, ((start, end), count) in enumerate(ordered):
         for (other_start, other_end), other_count in ordered[index + 1 :]:
+            # The spans are sorted, so no later one can share a word with this one.
             if other_start >= end:
                 break
             is_nested = other_start == start or other_end <= end
@@ -293,6 +295,7 @@ class CorpusHash:
         spans = sorted(
             (entity.start_word, entity.end_word, entity.label) for entity in passage.entities
         )
+        # Sorting makes the hash independent of the order of entities and labels in the file.
         canonical = [passage.words, spans, sorted(passage.labels)]
         line = json.dumps(canonical, ensure_ascii=False, separators=(",", ":"))
         self._hash.update(line.encode() + b"\n")

@@ -45,8 +45,10 @@ def collect(work: Workspace) -> Collected:
     if gold is not None:
         read["gold"] = _read_gold(work, gold, folders["gold"])
         annotated.update(read["gold"].corpus.documents)
+        # Annotated passages are labeled, too, so their words count for the time limit.
         if max_words is not None:
             max_words = max(0, max_words - read["gold"].corpus.n_words)
+    # With a time limit, a run that was stopped gets the time that would go to new documents.
     is_stopped = bool(folders["text"]) and not work.is_finished(_run_number(folders))
     if plan.max_words is None or not is_stopped:
         read["text"] = _read_text(work, texts, annotated, folders["text"], max_words)
@@ -64,6 +66,7 @@ def collect(work: Workspace) -> Collected:
         gold=folders["gold"],
         run=_run_number(folders),
         plan=plan,
+        # A warning of an earlier run may be the same as a new one.
         warnings=tuple(dict.fromkeys(warnings)),
     )
 

@@ -109,6 +109,7 @@ def student_teacher_disagreements(
         for entities, others, is_student in ((student, teacher, True), (teacher, student, False))
         for entity in set(entities) - set(others)
     ]
+    # The position breaks ties, so that the order is the same in every run.
     differing.sort(key=lambda row: (-row[0].score, row[1], row[0]))
     rows: dict[tuple[int, int, int], Disagreement] = {}
     for entity, number, is_student in differing:
@@ -153,6 +154,7 @@ def _compare_with_gold(
     }
     by_label = {name: score_spans_by_label(entities, gold) for name, entities in predicted.items()}
     labels = sorted({label for scores in by_label.values() for label in scores})
+    # A label may be missing on one side, if neither gold nor that model has it.
     empty = score_spans([], [])
     return GoldFigures(
         student=SpanFigures.from_scores(score_spans(predicted[STUDENT], gold)),

@@ -80,7 +80,9 @@ class EnsembleWeight:
             is_known: Shape `(labels,)`: whether the tuned student may answer for a label; if not,
                 the target is the teacher's answer.
         """
+        # Without the limits, the odds of 0 and 1 would be 0 and infinite.
         mean = np.clip(mean_probs(probs, tuned, self.share), 1e-4, 1 - 1e-4)
+        # Dividing the odds by those of the threshold moves the threshold to 0.5.
         odds = mean / (1 - mean) * (1 - self.threshold) / self.threshold
         targets = np.where(is_known[:, np.newaxis], odds / (1 + odds), probs)
         return targets.astype(np.float32)
@@ -264,6 +266,7 @@ def _measure_weight(
     unseen, answers = list[LabeledPassage](), list[Probabilities]()
     n_folds = settings.n_folds
     for fold in range(n_folds):
+        # Every n-th passage is left out, so that each fold covers the whole text.
         seen = [passage for place, passage in enumerate(gold) if place % n_folds != fold]
         left_out = [passage for place, passage in enumerate(gold) if place % n_folds == fold]
         tuned = fine_tune_on_gold(

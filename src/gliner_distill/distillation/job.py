@@ -64,6 +64,7 @@ class DistillJob:
     @property
     def policy(self) -> LabelPolicy:
         """The label policy: every label, with its description, is asked about every passage."""
+        # Without a description, the teacher is asked for the label alone.
         described = {label: text for label, text in self.labels.items() if text}
         return LabelPolicy(fixed=tuple(self.labels), descriptions=described)
 
@@ -148,6 +149,7 @@ class TeacherSource:
         """The size of the teacher's files; None if they are not in a local folder."""
         folder = Path(self.name)
         files = folder.glob("*") if folder.is_dir() else ()
+        # A hub id has no local files, and its size is not known.
         return sum(file.stat().st_size for file in files if file.is_file()) or None
 
 
@@ -300,6 +302,7 @@ class Plan:
         """
         if self.training_ends is None:
             return settings.epochs
+        # Labeling may have taken more or less time than planned.
         left = self.training_ends - time.monotonic()
         possible = int(left * self.words_per_second / max(n_words, 1))
         return min(settings.epochs, max(settings.min_epochs, possible))

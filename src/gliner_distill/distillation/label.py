@@ -80,6 +80,7 @@ def warn_about_unseen_labels(
     """
     best = np.zeros(len(labels))
     for passage in passages:
+        # Labels that were found once need no further check, which saves most of the work.
         missing = np.flatnonzero(best <= 0.5)
         if not len(missing):
             break

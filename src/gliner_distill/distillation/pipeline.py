@@ -110,6 +110,7 @@ def distill(
         distilled = distill_from(job, teacher, out, settings=settings, progress=show)
     for warning in distilled.warnings:
         _logger.warning("%s", warning)
+    # The student is loaded from its folder, so that it is the same as in any other process.
     student = StudentNER.from_pretrained(distilled.student)
     student.report = distilled.report
     return student
@@ -184,7 +185,9 @@ def train(work: Workspace, refined: Refined) -> Trained:
     labeled, settings = refined.labeled, work.settings
     run = work.run_folder(labeled.run)
     passages = epoch_passages(refined.targets["train"], labeled.gold["train"], settings)
+    # The number of epochs is decided now, when the remaining time is known.
     epochs = labeled.plan.epochs(count_words(passages), settings)
+    # A stopped run must continue with its old settings, or its checkpoint does not fit.
     training = saved_training_settings(run) or replace(training_settings(settings), epochs=epochs)
     train_on_targets(
         run,

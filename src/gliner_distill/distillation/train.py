@@ -128,6 +128,7 @@ def mix_gold_targets(passage: LabeledPassage, gold_weight: float) -> LabeledPass
         gold_weight: The weight of the annotation, 0 to 1.
     """
     annotated = gold_boundaries(passage.passage.entities, passage.labels, len(passage.words))
+    # Labels without annotation are NaN; here the annotation is complete, so they are absent.
     mixed = mean_probs(np.nan_to_num(annotated, nan=0.0), passage.probs, 1 - gold_weight)
     return replace(passage, passage=Passage(passage.words), probs=mixed)
 
@@ -147,6 +148,7 @@ def computes_in_bf16() -> bool:
     """Say whether this machine computes in bfloat16 natively, which makes training faster."""
     if torch.cuda.is_available():
         return True
+    # Without these instructions, bfloat16 is emulated and slower than single precision.
     info = Path("/proc/cpuinfo")
     if not info.is_file():
         return False

@@ -197,6 +197,7 @@ def measure_speed(
         labels: The labels asked of each passage.
     """
     words = [passage.words for passage in passages]
+    # The first call fills caches, and does not count.
     model.predict_words(words[:1], labels[:1])
     latencies = []
     for passage_words, asked in zip(words, labels, strict=True):
@@ -236,6 +237,7 @@ def measure_model(
         n_words=count_words(passages),
         n_entities=sum(len(passage.entities) for passage in passages),
         evaluation=score_entities(predicted, passages, asked),
+        # The speed needs only a part of the corpus, and a GLiNER may be slow.
         speed=measure_speed(model, passages[:_TIMED_PASSAGES], asked[:_TIMED_PASSAGES]),
     )
 

@@ -1,9 +1,9 @@
 """Measure how fast models read, side by side: text in, entities out.
 
 The input is models, by folder or hub id. The output is words per second for several text lengths
-and numbers of labels, milliseconds for one short text, and the time to the first answer and the
-peak memory, which are measured in separate processes. In each round the models take turns, so that
-other work on the machine slows all of them down. The texts and labels come from the sample.
+and numbers of labels, milliseconds for one short text, and, measured in processes of their own, the
+time to the first answer and the peak memory. In each round the models take turns, so that other
+work on the machine slows all of them down. The texts and labels come from the sample.
 """
 
 import json
@@ -273,6 +273,7 @@ def measure_start(
     seconds, answers = [], []
     for _ in range(n_starts):
         started = time.perf_counter()
+        # Only a new process shows the time of imports and the memory of one model alone.
         process = subprocess.run(command, capture_output=True, text=True, check=False)
         seconds.append(time.perf_counter() - started)
         if process.returncode:
@@ -381,8 +382,7 @@ def _inference_of(model: NERModel) -> Inference:
         return model.inference
     from gliner_distill.teacher.gliner import GLiNERTeacher
 
-    # Our wrapper of a teacher reads long texts in windows and scores words; users of GLiNER do not
-    # pay for that.
+    # Our wrapper also windows long texts and scores words; users of GLiNER do not pay for that.
     teacher = model.teacher
     return teacher.model.inference if isinstance(teacher, GLiNERTeacher) else model.inference
 

@@ -169,6 +169,7 @@ def score_job(
     """
     words = [passage.words for passage in job.passages]
     prompts = [policy.prompts(labels) for labels in job.labels]
+    # Without individual answers, each passage gets an empty tuple.
     individual_probs: Sequence[Sequence[Probabilities]] = [()] * len(words)
     if keep_individual:
         individual_probs = score_individually(teacher, words, prompts)

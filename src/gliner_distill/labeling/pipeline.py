@@ -86,6 +86,7 @@ def label_corpus(
         SettingsError: `keep_individual` is true, but the teacher is a single one.
         TypeError: The passages can be iterated over only once.
     """
+    # An iterator would be used up by the scan, and nothing would be labeled.
     if isinstance(passages, Iterator):
         raise TypeError("passages are read twice: give a list or a CorpusFile, not an iterator")
     scan = scan if scan is not None else scan_corpus(passages)
@@ -135,6 +136,7 @@ def _write_behind(
         return shard
 
     with closing(made), ThreadPoolExecutor(1, thread_name_prefix="store") as pool:
+        # One shard at most waits, so that memory stays bounded when the disk is slow.
         last: Future[Shard] | None = None
         for make in made:
             if last is not None:
@@ -193,6 +195,7 @@ def _add_subword_vectors(
     writer: StoreWriter, teacher: Teacher, passages: Iterable[Passage]
 ) -> None:
     """Add the teacher's subword vectors to a store, if the teacher offers them."""
+    # A resumed run does not compute the vectors again.
     if writer.has_file(TOKENIZER_FILE) and writer.has_file(VECTORS_FILE):
         return
     vectors = subword_vectors(teacher, _texts(passages))

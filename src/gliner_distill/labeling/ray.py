@@ -146,6 +146,7 @@ class _JobSource(Datasource):
     def get_read_tasks(self, parallelism: int, *args: Any, **more: Any) -> list[ReadTask]:
         jobs = self._jobs
         metadata = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
+        # A single task reads the whole corpus, because jobs depend on positions in it.
         return [ReadTask(lambda: _rows(jobs), metadata)]
 
 
@@ -175,6 +176,7 @@ class _Worker:
             self._teacher = make_teacher()
             _check_teacher(self._teacher, plan)
         except Exception as error:
+            # An actor that fails in its constructor would be restarted again and again.
             self._error = _describe(error)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -249,6 +251,7 @@ def _connect(address: str, n_workers: int) -> None:
         return
     # The task that reads the corpus takes one more core than the workers.
     local = {"num_cpus": n_workers + 1, "include_dashboard": False} if address == LOCAL else {}
+    # Ray reports usage to its makers unless told otherwise.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         _check_reachable(address)
@@ -281,6 +284,7 @@ def _small_blocks() -> Iterator[None]:
     )  # Ray Data logs only errors that it also raises
     context = ray.data.DataContext.get_current()
     before = context.target_max_block_size, context.enable_progress_bars
+    # With a block of one byte, each job is a block of its own.
     context.target_max_block_size, context.enable_progress_bars = 1, False
     try:
         yield
@@ -290,4 +294,5 @@ def _small_blocks() -> Iterator[None]:
 
 def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # The last line of a Ray error is the cause; the lines before are tracebacks of other machines.
     return lines[-1] if lines else type(error).__name__

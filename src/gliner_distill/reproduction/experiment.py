@@ -105,6 +105,7 @@ def reproduce(plan: Reproduction, out: Path, *, progress: Progress = no_progress
     started = time.perf_counter()
     material = _gather(plan, out, progress)
     test = make_split("test", material.test, material.vocabulary)
+    # Measuring all training passages after each epoch would take longer than training.
     probe = make_split("train", material.train[: plan.n_test], material.vocabulary)
     curves: dict[str, list[MetricRows]] = {name: [] for name in STUDENTS}
     students: dict[str, Student] = {}
@@ -117,6 +118,7 @@ def reproduce(plan: Reproduction, out: Path, *, progress: Progress = no_progress
             curves[name].append(read_metrics(folder))
     table = [_teacher_row(material, test)]
     for name, student in students.items():
+        # Size and speed do not depend on the seed, so one student is enough.
         folder = out / "runs" / name / "seed-0" / STUDENT_FOLDER
         table.append(_student_row(name, curves[name], student, material.vocabulary, test, folder))
     results = Results(

@@ -87,7 +87,9 @@ def write_report(folder: Path, results: Results, figures: Sequence[FigureFile]) 
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gliner_distill", "resources/templates"),
+        # Names of corpora and teachers may contain HTML.
         autoescape=jinja2.select_autoescape(["html.j2"]),
+        # A misspelled name in a template raises an error instead of leaving a gap.
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -67,6 +67,7 @@ class InferenceOptions:
             raise InputError(f"thresholds is {self.thresholds!r}; expected {{label: probability}}")
         for label, value in (self.thresholds or {}).items():
             _check_probability(f"thresholds[{label!r}]", value)
+        # A bool is an integer in Python, but not a size.
         if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, Integral):
             raise InputError(f"batch_size is {self.batch_size!r}; expected a whole number")
         if self.batch_size < 1:
@@ -171,6 +172,7 @@ def merge_label_sets(label_sets: Sequence[Prompts]) -> tuple[Prompts, NDArray[np
     Returns:
         The labels, and a mask of shape `(sets, labels)`, or None if every set has all labels.
     """
+    # Texts usually share one set of labels, and then need no mask.
     if all(prompts == label_sets[0] for prompts in label_sets):
         return (label_sets[0] if label_sets else ()), None
     merged = dict.fromkeys(prompt for prompts in label_sets for prompt in prompts)
@@ -206,6 +208,7 @@ def describe_entities(
                 "score": entity.score,
             }
         )
+    # Without class probabilities, the sequence is empty.
     for entity_dict, class_probs in zip(described, probs, strict=False):
         entity_dict["class_probs"] = class_probs
     return described

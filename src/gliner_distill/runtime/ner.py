@@ -99,6 +99,7 @@ class StudentNER:
                 f"{folder}: {GRAPH_FILE} is missing, which the runtime needs; write it with "
                 f"`gliner-distill export {folder} --out FOLDER`"
             )
+        # The bundled student lies in a long path of the installation.
         name = folder.name if model is None else str(model)
         return cls(read_bundle(folder), num_threads=num_threads, name=name)
 

@@ -67,6 +67,7 @@ class Disagreement:
         line would be too long.
         """
         head = f"{self.position:>9,}  {self.confidence:.3f}  {self.kind:<16}  {self._names()}: "
+        # The context shrinks word by word until the line fits.
         for n_context in range(_CONTEXT_WORDS, -1, -1):
             line = head + _in_context(self.words, self.entity, n_context)
             if cell_len(line) <= _LINE_COLUMNS:
@@ -167,6 +168,7 @@ class GoldComparison:
         self.n_decoded += spans.n_predicted
         self.n_correct += spans.n_correct
         self.pairs.add(item, gold)
+        # Keeping only the best after each passage bounds the memory.
         candidates = chain(self.disagreements, teacher_gold_disagreements(position, item, decoded))
         self.disagreements = heapq.nsmallest(self.n_kept, candidates, key=_rank)
 

@@ -69,6 +69,7 @@ def find_faults(folder: Path) -> list[Fault]:
         for stored in [*manifest.other_files, *manifest.shards]
         if (problem := find_problem(folder, stored, manifest)) is not None
     ]
+    # In an unfinished store, a shard may be written but not listed yet.
     return faults + (_unlisted(folder, manifest) if manifest.is_complete else [])
 
 
@@ -153,12 +154,14 @@ def _recover(path: Path, expected: Manifest) -> Shard | None:
             # Everything is read, because that verifies the checksums of all pages.
             n_words = opened.read()["n_words"].to_pylist()
             is_whole = opened.schema_arrow.equals(schema)
+            # An empty shard is never written, so one without rows is broken.
             is_whole &= opened.metadata.num_rows == len(n_words) > 0
         if not is_whole or shard_name(origin.index) != f"{DATA_FOLDER}/{path.name}":
             return None
         items = list(decode_shard(content, expected.quantizer))
     except _UNREADABLE:
         return None
+    # The counts are stored apart from the words, so they detect a mixture of two files.
     if [len(item.words) for item in items] != n_words:
         return None
     return describe_shard(items, content, origin.index)

@@ -49,6 +49,7 @@ class ProbabilityHistogram:
     def add(self, probs: NDArray[np.float32]) -> None:
         """Count the pairs of a passage; the probabilities have shape `(words, labels, 3)`."""
         pairs = probs.reshape(-1, 3)
+        # Without the outer borders, every probability falls into a bin.
         inner = [float(border) for border in BORDERS[1:-1]]
         bins = np.searchsorted(inner, pairs[:, INSIDE], side="right")
         self.counts += np.bincount(bins, minlength=_N_BINS)

@@ -121,6 +121,8 @@ class SoftLabelStore:
                 f"passages"
             )
         position %= len(self)
+        # The ends are cumulative counts, so the first larger one belongs to the shard of the
+        # passage.
         number = bisect_right(self._ends, position)
         shard = self.manifest.shards[number]
         return shard, position - (self._ends[number] - shard.n_passages)
@@ -130,6 +132,8 @@ class SoftLabelStore:
         if self._opened is None or self._opened[0] != shard:
             opened = open_shard(self.folder / shard.file)
             origin = read_origin(opened)
+            # The hash would need the whole file, so a single passage is checked by the metadata
+            # alone.
             identity = origin and (origin.store, origin.index, opened.metadata.num_rows)
             if identity != (self.manifest.origin, shard.index, shard.n_passages):
                 raise ValueError("the file holds another shard")
@@ -145,6 +149,8 @@ def read_shard(folder: Path, shard: Shard, quantizer: Quantizer) -> Iterator[Lab
     """
     path = folder / shard.file
     with _naming(path):
+        # The file is read at once, so that the bytes that are hashed are the bytes that are
+        # decoded.
         content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != shard.sha256:
         raise StoreError(

@@ -71,6 +71,7 @@ class StoreWriter:
         self.manifest.add_shard(shard)
         self.manifest.machine = platform.machine()
         now = time.monotonic()
+        # The time is added up over all runs, without the pauses between them.
         self.manifest.seconds += now - self._counted_to
         self._counted_to = now
         if now - self._written_at >= self.seconds_between_manifests:
@@ -171,12 +172,14 @@ def _open_manifest(folder: Path, expected: Manifest, *, repair: bool) -> Manifes
     if repair:
         _drop_broken(folder, manifest)
     else:
+        # Reading every file takes minutes in a large store, so a normal run checks only sizes.
         _check_sizes(folder, manifest)
     return manifest
 
 
 def _recover_manifest(folder: Path, expected: Manifest) -> Manifest:
     expected.shards = recover_shards(folder, expected)
+    # Shards of another store must not be overwritten by a repair.
     other = None if expected.shards else find_other_origin(folder, expected)
     if other is not None:
         raise StoreError(

@@ -43,6 +43,7 @@ class Checkpoint:
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        # The moments live on the device, and the file must load on a machine without it.
         copies = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         return cls(copies, epoch, run)
 
@@ -58,6 +59,7 @@ class Checkpoint:
                 index, moment = name.split(".", 1)
                 state.setdefault(int(index), {})[moment] = value
         model.load_state_dict(weights)
+        # The groups hold only settings, which come from the run and not from the file.
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
 

@@ -187,6 +187,7 @@ def mistype(word: str, rng: random.Random) -> str:
     choice = rng.randrange(3)
     if choice == 0:
         return word[: at + 1] + word[at:]
+    # A word of one letter must not become empty.
     if choice == 1 and len(word) > 1:
         return word[:at] + word[at + 1 :]
     return word[:at] + word[at + 1 : at + 2] + word[at] + word[at + 2 :]

@@ -121,6 +121,7 @@ def train_student(
     reporter.resume(first_epoch)
     with SummaryWriter(str(folder / BOARD_FOLDER), purge_step=first_epoch + 1) as board:
         for epoch in range(first_epoch, settings.epochs):
+            # The best epoch is read from the metrics, so a resumed run stops at the same epoch.
             if 0 < settings.patience <= epoch - best_epoch(folder):
                 break
             losses = reporter.report(trainer.steps(epoch), epoch)
@@ -149,6 +150,7 @@ def learning_rate_factor(step: int, *, n_steps: int, warm_up: float = 0.1) -> fl
     """
     n_warm_up = max(1, round(warm_up * n_steps))
     if step < n_warm_up:
+        # The first step must not have a rate of 0, which would waste it.
         return (step + 1) / n_warm_up
     return (n_steps - step) / max(1, n_steps - n_warm_up)
 
@@ -173,6 +175,7 @@ class _Trainer:
 
     def steps(self, epoch: int) -> Iterator[tuple[float, int]]:
         """Train for an epoch; yield the loss and the number of words of each step."""
+        # The prime keeps the seeds of different runs apart, unless a run has very many epochs.
         seed = self.settings.seed * 100_003 + epoch
         torch.manual_seed(seed)
         loader = self.accelerator.prepare(self._loader(epoch, seed))
@@ -195,6 +198,7 @@ class _Trainer:
         self, splits: Sequence[EvaluationSplit], epoch: int, train_losses: Sequence[float]
     ) -> Iterator[dict[str, Any]]:
         """Yield the rows of `metrics.jsonl` for an epoch: the training loss, then each split."""
+        # Dropout must be off while the student is measured.
         self.student.eval()
         yield {"epoch": epoch, "split": "training", "loss": float(np.mean(train_losses))}
         predictor = StudentPredictor(self.student, self.vocabulary)
@@ -221,6 +225,7 @@ class _Trainer:
         batches = order_batches(lengths, self.settings.batch_size, generator)
 
         def collate(rows_of_batches: list[list[int]]) -> TrainingBatch:
+            # The loader wraps each row in a list of one.
             [rows] = rows_of_batches
             return self._collate([self._augmented(row, epoch) for row in rows])
 
@@ -256,7 +261,9 @@ class _Trainer:
         ):
             answer = model(batch.inputs, with_features=is_matched)
         logits, *features = (
-            part.float() for part in (answer if isinstance(answer, tuple) else (answer,))
+            # The loss is computed in single precision even if the model ran in bfloat16.
+            part.float()
+            for part in (answer if isinstance(answer, tuple) else (answer,))
         )
         loss = self.student.head.loss(
             logits,
@@ -321,6 +328,7 @@ def _prepare(
 
 def _parameter_groups(student: Student, settings: TrainingSettings) -> list[dict[str, Any]]:
     pieces = list(student.pieces.parameters())
+    # Tensors are compared by identity, since `in` would compare their values.
     piece_ids = {id(parameter) for parameter in pieces}
     others = [parameter for parameter in student.parameters() if id(parameter) not in piece_ids]
     groups = zip((pieces, others), _peak_rates(settings), strict=True)

@@ -46,6 +46,7 @@ def best_epoch(folder: Path) -> int:
         StudentError: The metrics cannot be read.
     """
     rows = [row for row in read_metrics(folder) if row["split"] == DEV]
+    # `max` returns the first of several equal rows.
     best = max(rows, key=lambda row: row["span_f1_vs_teacher"], default={"epoch": 0})
     return int(best["epoch"])
 
@@ -58,6 +59,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / METRICS_FILE
     try:
+        # Only lines that end with a line break are complete.
         complete = path.read_bytes().rpartition(b"\n")[0].decode("utf-8")
         return [json.loads(line) for line in complete.split("\n") if line]
     except (OSError, ValueError) as error:
@@ -143,6 +145,7 @@ def open_run(folder: Path, run: Mapping[str, Any], *, resume: bool) -> Checkpoin
             "another folder"
         )
     checkpoint = read_checkpoint(path) if path.exists() else None
+    # JSON turns tuples into lists, so the new identity is compared in the same form.
     if checkpoint is not None and checkpoint.run != json.loads(json.dumps(run)):
         raise StudentError(
             f"{folder}: the checkpoint in this folder comes from other settings or data; use the "
