@@ -57,7 +57,7 @@ def test_distill_prints_a_verdict_and_the_report_and_continues_later(run_cli, gl
         patch.setattr(GLiNERTeacher, "score_passages", stop)
         stopped = run_cli(*args)
     assert stopped.code == 1
-    assert "my student keeps what is finished" in stopped.err.splitlines()[-1]
+    assert "my student keeps the finished work" in stopped.err.splitlines()[-1]
     finished = run_cli(*args)
     assert finished.code == 0
     results = json.loads(Path("my student/results.json").read_text())

@@ -100,7 +100,7 @@ def distill(
     If the same command runs again, it continues where it was stopped. If there are more documents
     by then, it adds them.
     """
-    with when_stopped(f"{out} keeps what is finished; the same command continues from there"):
+    with when_stopped(f"{out} keeps the finished work; run the same command again to continue"):
         from gliner_distill.corpus.labels import read_labels
         from gliner_distill.distillation.job import DistillJob
         from gliner_distill.distillation.pipeline import distill_from

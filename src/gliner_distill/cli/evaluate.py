@@ -22,7 +22,7 @@ LabelFile = Annotated[
     option(
         "--labels",
         metavar="FILE",
-        text="Ask every passage for the labels in this file, one per line, instead of its own.",
+        text="Look for the labels in this file, one per line, instead of each passage's own.",
     ),
 ]
 

@@ -31,9 +31,9 @@ Negatives = Annotated[
     int | None,
     option(
         metavar="N",
-        text="The number of other labels of the corpus to ask in addition to the passage's own. "
-        "Frequent labels are drawn more often, and labels that overlap with the passage's own are "
-        "left out.",
+        text="The number of other labels of the corpus to ask for besides the passage's own. "
+        "Frequent labels are sampled more often; labels that overlap in meaning with the "
+        "passage's own are left out.",
         min=0,
         show_default="8, or 0 with --labels or --pool",
     ),
@@ -44,8 +44,8 @@ LabelFile = Annotated[
     option(
         "--labels",
         metavar="FILE",
-        text="Ask every passage for the labels in this file instead, one per line: `label` or "
-        "`label: description`.",
+        text="Ask for the labels in this file in every passage, instead of the passage's own. One "
+        "per line: `label` or `label: description`.",
     ),
 ]
 
@@ -54,7 +54,7 @@ PoolFile = Annotated[
     option(
         "--pool",
         metavar="FILE",
-        text="Draw labels for each passage from this file, one per line, in addition to its own.",
+        text="Sample labels for each passage from this file, one per line, and ask for them, too.",
     ),
 ]
 
@@ -62,7 +62,7 @@ FromPool = Annotated[
     int | None,
     option(
         metavar="K",
-        text="The number of labels of the pool to ask of each passage.",
+        text="The number of labels to sample from the pool for each passage.",
         min=1,
         show_default="8 with --pool",
     ),
@@ -103,8 +103,8 @@ Quantization = Annotated[
     option(
         "--quantization",
         metavar="CODE",
-        text="The form in which probabilities are stored: uniform keeps them within 1/512; compact "
-        "does so from 1/8 upward and is coarser below, in half the space.",
+        text="The form in which probabilities are stored: uniform is exact to 1/512; compact is "
+        "as exact for probabilities of 1/8 or more, but coarser below, and takes half the space.",
     ),
 ]
 
@@ -123,8 +123,8 @@ RayAddress = Annotated[
     option(
         "--ray",
         metavar="[ADDRESS]",
-        text="Label on a Ray cluster: give its address, auto, or nothing for a cluster on this "
-        "machine. Needs gliner-distill[ray].",
+        text="Label on a Ray cluster: give its address or auto; without an address, on "
+        "this machine alone. Needs gliner-distill[ray].",
     ),
 ]
 
@@ -210,7 +210,7 @@ def label(
     _check_usage(ray=ray, workers=workers, share=gpus_per_worker, pool=pool, from_pool=from_pool)
     if keep_individual and len(teacher) < 2:
         raise typer.BadParameter("--keep-individual needs several teachers; give --teacher again")
-    with when_stopped(f"{out} keeps the finished shards; the same command continues from there"):
+    with when_stopped(f"{out} keeps the finished shards; run the same command again to continue"):
         from functools import partial
 
         from gliner_distill.corpus.reader import CorpusFile

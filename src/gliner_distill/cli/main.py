@@ -63,7 +63,7 @@ def root(context: typer.Context, version: Version = False) -> None:
     GLiNER is.
 
     The single steps of `distill` are commands as well: `label` a corpus with a GLiNER, `train` a
-    student on the answers, and `export` it. `inspect` describes a corpus or the answers, and
+    student on the answers, and `export` it. `inspect` describes a corpus or a store of answers, and
     `reproduce` repeats a published experiment.
     """
     if version:

@@ -74,7 +74,7 @@ def reproduce(
     When the same command runs again, it continues where it was stopped. A folder with runs of
     other settings or data is refused.
     """
-    with when_stopped(f"{out} keeps what is finished; the same command continues from there"):
+    with when_stopped(f"{out} keeps the finished work; run the same command again to continue"):
         from dataclasses import replace
 
         from rich.console import Console

@@ -63,7 +63,7 @@ Head = Annotated[
     Literal["softmax", "boundary"],
     option(
         metavar="HEAD",
-        text="The output layer: softmax gives one distribution per word over its labels and none, "
+        text="The output layer: softmax gives one distribution per word over the labels and none, "
         "as in Xu et al.; boundary gives the start, end and inside of each label, for exact spans "
         "of any label.",
     ),
@@ -133,7 +133,7 @@ def train(
     """
     _check_matching(feature_weight, teacher)
     with when_stopped(
-        f"{out} keeps the finished epochs; the same command with --resume continues from there"
+        f"{out} keeps the finished epochs; run the same command with --resume to continue"
     ):
         from gliner_distill.progress import StageProgress
         from gliner_distill.runtime.config import StudentConfig

@@ -21,7 +21,8 @@ class TrainingSettings:
 
     alpha: float = _setting(
         0.4,
-        "Weight of the teacher's soft labels, from 0 to 1; the gold labels have the rest.",
+        "Weight of the teacher's soft labels, from 0 to 1; the rest is the weight of the gold "
+        "labels.",
     )
     temperature: float = _setting(
         1.0, "Temperature that softens both distributions in the soft part of the loss; above 0."
@@ -55,8 +56,8 @@ class TrainingSettings:
     seed: int = _setting(0, "Random seed for initialization, shuffling and dropout.")
     precision: str = _setting(
         "fp32",
-        "Precision of the forward pass: fp32, or bf16, which is faster on processors that compute "
-        "in it.",
+        "Precision of the forward pass: fp32, or bf16, which is faster on processors that support "
+        "it.",
     )
     device: str = _setting("cpu", "Device to train on: cpu, or gpu for the one Accelerate finds.")
 
