@@ -39,6 +39,8 @@ def test_clean_labels_takes_names_and_descriptions(labels, expected):
         (["bicycle part", "bicycle_part"], "item 2, 'bicycle_part'"),
         (["person", 3], "item 2"),
         ({"person": 3}, "item 1"),
+        (["city", "half \ud800"], "item 2, .*surrogate"),
+        ({"city": "half \ud800"}, "item 1, 'city'.*surrogate"),
     ],
 )
 def test_clean_labels_refuses_what_is_not_a_list_of_labels(labels, part):
@@ -46,7 +48,7 @@ def test_clean_labels_refuses_what_is_not_a_list_of_labels(labels, part):
         clean_labels(labels)
 
 
-@pytest.mark.parametrize("minutes", [0, -1, math.inf, math.nan])
+@pytest.mark.parametrize("minutes", [0, -1, math.inf, math.nan, "3"])
 def test_job_refuses_minutes_that_are_not_above_zero(minutes):
     with pytest.raises(SettingsError, match="minutes"):
         DistillJob("texts.txt", {"person": ""}, minutes=minutes)
@@ -122,3 +124,9 @@ def test_teacher_source_shows_a_local_folder_without_its_path(tmp_path):
     source = TeacherSource(folder)
     assert (source.public_name, source.n_bytes) == ("my teacher", 5)
     assert TeacherSource("urchade/gliner_small-v2.1").public_name == "urchade/gliner_small-v2.1"
+
+
+@pytest.mark.parametrize("as_class", [True, False])
+def test_teacher_source_refuses_what_is_neither_a_name_nor_a_teacher(lexicon_teacher, as_class):
+    with pytest.raises(InputError, match=r"^teacher: .*score_passages"):
+        TeacherSource(lexicon_teacher if as_class else None)

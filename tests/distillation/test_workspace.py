@@ -35,7 +35,23 @@ def corpus_of(*texts):
     return SplitCorpus({"train": passages, "dev": [], "test": passages[:1]}, documents=list(texts))
 
 
+def write_manifest_stub():
+    """Leave what a teacher leaves that has begun to label."""
+    store = Path("out/work/text-0/labels-train")
+    store.mkdir(parents=True)
+    (store / "manifest.json").write_text("{}")
+
+
 class TestJob:
+    def test_open_workspace_takes_another_teacher_while_nothing_is_labeled(self, open_work):
+        with open_work(teacher="mistyped") as work:
+            work.save_job()
+        with open_work(teacher="right"):
+            assert json.loads(Path("out/work/job.json").read_text())["teacher"] == "right"
+            write_manifest_stub()
+        with pytest.raises(SettingsError, match="teacher right"):
+            open_work(teacher="mistyped").__enter__()
+
     @pytest.mark.parametrize(
         "options",
         [
@@ -49,6 +65,7 @@ class TestJob:
     ):
         with open_work() as work:
             work.save_job()
+            write_manifest_stub()
         before = files_of("out")
         with pytest.raises(SettingsError, match=r"^out: .*teacher lexicon\); choose another --out"):
             open_work(**options).__enter__()
@@ -57,6 +74,7 @@ class TestJob:
     def test_open_workspace_knows_a_teacher_by_its_fingerprint(self, open_work, lexicon_teacher):
         with open_work(teacher=lexicon_teacher({}, name="before")) as work:
             work.save_job()
+            write_manifest_stub()
         with open_work(teacher=lexicon_teacher({}, name="moved")):
             pass
         with pytest.raises(SettingsError, match="another teacher"):
@@ -67,6 +85,7 @@ class TestJob:
     ):
         with open_work(teacher="a/model") as work:
             work.save_job()
+            write_manifest_stub()
         with open_work(teacher="a/model"):
             pass
         with open_work(teacher=lexicon_teacher({}, name="a/model")):

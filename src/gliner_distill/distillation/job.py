@@ -13,7 +13,7 @@ from typing import Any, Literal
 from gliner_distill.corpus.labels import clean_label
 from gliner_distill.distillation.measurements import Measurements
 from gliner_distill.entities import Passage
-from gliner_distill.errors import InputError, SettingsError
+from gliner_distill.errors import InputError, SettingsError, shorten
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.teacher.base import Teacher
@@ -53,8 +53,10 @@ class DistillJob:
                 f"labels: got {self.labels!r}; expected a dictionary from labels to descriptions, "
                 "as clean_labels returns it"
             )
-        if self.minutes is not None and not (self.minutes > 0 and math.isfinite(self.minutes)):
-            raise SettingsError(f"minutes must be above 0; got {self.minutes}")
+        if self.minutes is not None and not (
+            isinstance(self.minutes, int | float) and 0 < self.minutes < math.inf
+        ):
+            raise SettingsError(f"minutes must be a finite number above 0; got {self.minutes!r}")
         if self.column is not None and not isinstance(self.texts, str | Path):
             raise SettingsError(
                 f"column: {self.column!r} names a column of a file, but texts is not a path; "
@@ -94,6 +96,11 @@ def clean_labels(labels: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
         name = clean_label(label)
         if not name:
             raise InputError(f"labels: item {number} is blank ({label!r}); expected a name")
+        if not _is_unicode(label + (description or "")):
+            raise InputError(
+                f"labels: item {number}, {label!r}, holds half of a surrogate pair, which is not a "
+                "character; correct it"
+            )
         if name in cleaned:
             raise InputError(
                 f"labels: item {number}, {label!r}, repeats an earlier label ({name!r}); "
@@ -103,6 +110,17 @@ def clean_labels(labels: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
     if not cleaned:
         raise InputError("labels: the list is empty; expected at least one label")
     return cleaned
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_OF_TEACHER = ("name", "fingerprint", "score_passages")
 
 
 class TeacherSource:
@@ -116,11 +134,19 @@ class TeacherSource:
 
         Args:
             teacher: The folder or hub id of a GLiNER, or a teacher that is loaded already.
+
+        Raises:
+            InputError: It is neither a name nor a `Teacher`.
         """
         self._teacher: Teacher | None = None
         self.fingerprint: str | None = None
         if isinstance(teacher, str | Path):
             self.name = str(teacher)
+        elif isinstance(teacher, type) or not all(hasattr(teacher, name) for name in _OF_TEACHER):
+            raise InputError(
+                f"teacher: got {shorten(teacher)}; expected the folder or hub id of a GLiNER, or "
+                f"an object with {', '.join(_OF_TEACHER)}"
+            )
         else:
             self._teacher, self.name = teacher, teacher.name
             self.fingerprint = teacher.fingerprint

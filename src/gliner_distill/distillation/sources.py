@@ -41,12 +41,13 @@ def locate_texts(work: Workspace) -> Source:
     """Return the source of a job's texts, after writing them into the folder if necessary.
 
     Raises:
-        InputError: The texts are empty; or one of them is not a string or holds half of a surrogate
-            pair, and `skip_bad` is not set.
+        InputError: The texts are empty, or are one text in place of a path; or one of them is not a
+            string or holds half of a surrogate pair, and `skip_bad` is not set.
         DistillError: The folder cannot be written.
     """
     texts = work.job.texts
     if isinstance(texts, str | Path):
+        _check_path(str(texts))
         return Source(str(texts), str(texts))
     if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
         raise InputError(f"texts: got {shorten(texts)}; expected a path, or strings")
@@ -73,6 +74,18 @@ def locate_texts(work: Workspace) -> Source:
     work.progress(_STAGE, n_words, n_words, f"{len(lines):,} texts")
     blank = [f"texts: blank ones left out: {n_blank:,}"] if n_blank else []
     return Source(str(path), "texts", (*blank, *problems.warnings()))
+
+
+def _check_path(path: str) -> None:
+    """Refuse a text in place of a path, and an empty path, which would be the current folder."""
+    try:
+        is_path = path != "" and (Path(path).exists() or "\n" not in path)
+    except OSError:  # the name is too long
+        is_path = False
+    if not is_path:
+        raise InputError(
+            f"texts: got {shorten(path)}, which is not a path; expected a path, or a list of texts"
+        )
 
 
 def locate_gold(work: Workspace) -> Source | None:
@@ -166,16 +179,17 @@ def _record_of_text(item: Mapping[str, Any]) -> dict[str, Any]:
     for place, entity in enumerate(entities):
         try:
             start, end, label = entity["start"], entity["end"], entity["label"]
+            first_word, last_word = first.get(start), last.get(end)
         except (KeyError, TypeError, IndexError):
             raise RecordError(
                 f"entities[{place}] is {shorten(entity)}; expected a dictionary with start, end "
                 "and label"
             ) from None
-        if start not in first or end not in last or first[start] > last[end]:
+        if first_word is None or last_word is None or first_word > last_word:
             raise RecordError(
                 f"entities[{place}]: characters {start!r} to {end!r} ({label!r}) do not begin and "
                 "end where words do; start is inclusive and end is exclusive"
             )
-        spans.append([first[start], last[end], label])
+        spans.append([first_word, last_word, label])
     words = [text[start:end] for start, end in bounds]
     return {"tokenized_text": words, "ner": spans}

@@ -29,6 +29,7 @@ from gliner_distill.corpus.reader import write_passages
 from gliner_distill.distillation.job import DistillJob, DistillSettings, TeacherSource
 from gliner_distill.errors import CorpusError, DistillError, SettingsError
 from gliner_distill.files import PART_SUFFIX, exclusive_lock, reason_of, write_file, write_json
+from gliner_distill.store.manifest import MANIFEST
 from gliner_distill.training.run import STUDENT_FOLDER
 
 Kind = Literal["text", "gold"]
@@ -110,6 +111,18 @@ class Workspace:
             DistillError: The folder cannot be written.
         """
         write_json(self.folder / _JOB_FILE, _identity(self.job, self.teacher))
+
+    def update_teacher(self) -> None:
+        """Write down the teacher of this run in place of one that has labeled nothing.
+
+        Raises:
+            DistillError: The folder cannot be written.
+        """
+        path = self.folder / _JOB_FILE
+        if path.is_file() and not _is_same_teacher(
+            json.loads(path.read_text("utf-8")), self.teacher
+        ):
+            self.save_job()
 
     def passage_folders(self, kind: Kind) -> list[PassageFolder]:
         """Return the finished folders of text or of annotated passages, in order.
@@ -194,6 +207,7 @@ def open_workspace(
         with exclusive_lock(work.folder / _LOCK_FILE, busy=busy):
             is_locked = True
             try:
+                work.update_teacher()
                 yield work
             finally:
                 _discard_texts(work.folder)
@@ -237,13 +251,20 @@ def _check_same_job(out: Path, job: DistillJob, teacher: TeacherSource) -> Disti
             f"{path}: cannot be read: {reason_of(error)}; choose another --out"
         ) from error
     # The order of the labels may differ; the order of the earlier run is used.
-    if labels != dict(job.labels) or not is_same_teacher:
+    # A teacher that has labeled nothing, such as a mistyped name, does not count.
+    is_other_teacher = not is_same_teacher and _is_labeled(path.parent)
+    if labels != dict(job.labels) or is_other_teacher:
         kept = ", ".join(map(repr, labels))
         raise SettingsError(
             f"{out}: was distilled with other labels or another teacher (labels "
             f"{kept}; teacher {saved['teacher']}); choose another --out"
         )
     return replace(job, labels=labels)
+
+
+def _is_labeled(folder: Path) -> bool:
+    """Say whether a teacher has begun to label the passages in a working folder."""
+    return any(folder.glob(f"*-*/labels-*/{MANIFEST}"))
 
 
 def _check_unused(out: Path) -> None:
