@@ -54,6 +54,10 @@ def test_export_says_what_is_wrong(run_cli, world):
             (student, "--out"),
         ),
         (
+            (student, "--out", world / "run"),
+            (world / "run", "--out"),
+        ),
+        (
             (world / "run", "--out", "x", "--check", plain),
             ("plain.json", "gold entity"),
         ),

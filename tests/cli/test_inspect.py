@@ -1,5 +1,6 @@
 """`gliner-distill inspect`: corpora, stores, and what is wrong with them."""
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -55,6 +56,15 @@ def test_inspect_verifies_a_store_that_is_not_finished(run_cli, lexicon_teacher)
     finished = run_cli("inspect", "half", "--verify")
     assert finished.code == 0
     assert finished.out == "half: whole: 2 shards, 8 passages of 14, unfinished\n"
+
+
+def test_inspect_verify_does_not_advise_to_repair_a_store_of_another_format(run_cli, world):
+    shutil.copytree(world / "store", "old")
+    manifest = Path("old/manifest.json")
+    manifest.write_text(manifest.read_text().replace('"format_version": 3', '"format_version": 2'))
+    finished = run_cli("inspect", "old", "--verify")
+    assert_fails(finished, "old", "manifest.json", "format version 2")
+    assert "--repair" not in finished.err
 
 
 def test_inspect_verify_refuses_everything_but_stores(run_cli):

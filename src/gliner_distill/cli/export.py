@@ -78,15 +78,18 @@ def export(
 
 def _find_original(student: str, out: Path) -> Path:
     """Return the folder of the student to export, after a look at both folders."""
-    from gliner_distill.runtime.locate import locate_model
+    from gliner_distill.runtime.locate import find_student, locate_model
 
     located = locate_model(student)
     if located.kind != "student":
         raise StudentError(f"{student}: this is a GLiNER; expected the folder of a student")
     # Writing into the folder of the student would destroy the original.
-    if out.exists() and (not out.is_dir() or out.samefile(located.folder)):
-        problem = "this folder holds the student itself" if out.is_dir() else "is a file"
-        raise ExportError(f"{out}: {problem}; choose another --out")
+    if out.exists() and not out.is_dir():
+        raise ExportError(f"{out}: is a file; choose another --out")
+    # In the folder of a run, too, an export would take the place of the student.
+    found = find_student(out)
+    if found is not None and found.samefile(located.folder):
+        raise ExportError(f"{out}: this folder holds the student itself; choose another --out")
     return located.folder
 
 

@@ -8,7 +8,7 @@ import typer
 from gliner_distill.cli.command import Command
 from gliner_distill.cli.options import SkipBad, option
 from gliner_distill.cli.terminal import quiet_libraries, when_stopped
-from gliner_distill.errors import DistillError
+from gliner_distill.errors import DistillError, FormatVersionError, StoreError
 
 Source = Annotated[
     str,
@@ -63,6 +63,12 @@ def _verify(folder: Path) -> list[str]:
     from gliner_distill.store.integrity import find_faults
     from gliner_distill.store.manifest import read_manifest
 
+    try:
+        read_manifest(folder)
+    except FormatVersionError:
+        raise  # `label --repair` cannot read such a store either
+    except StoreError:
+        pass  # one of the faults
     faults = find_faults(folder)
     for fault in faults:
         typer.echo(fault)
