@@ -5,7 +5,7 @@ import builtins
 import pytest
 
 from gliner_distill.decoding import decode_entities
-from gliner_distill.errors import MissingExtraError, StudentError
+from gliner_distill.errors import InputError, MissingExtraError, StudentError
 from gliner_distill.evaluation.models import TeacherNER, load_model
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.teacher.gliner import GLiNERTeacher
@@ -55,6 +55,12 @@ class TestLoadModel:
         model = load_model(gliner_folder, num_threads=1)
         assert isinstance(model, TeacherNER)
         assert isinstance(model.teacher, GLiNERTeacher)
+
+    @pytest.mark.parametrize("n_threads", [0, -1, "2"])
+    def test_load_model_refuses_a_bad_number_of_threads(self, gliner_folder, n_threads):
+        for name in (None, gliner_folder):
+            with pytest.raises(InputError, match=f"num_threads is {n_threads!r}"):
+                load_model(name, num_threads=n_threads)
 
     def test_load_model_refuses_a_folder_without_a_model(self, tmp_path):
         with pytest.raises(StudentError, match=str(tmp_path)):

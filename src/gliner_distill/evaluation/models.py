@@ -11,7 +11,7 @@ from typing import Protocol, final
 from gliner_distill.corpus.labels import format_prompt
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import Entity, word_texts
-from gliner_distill.errors import MissingExtraError
+from gliner_distill.errors import InputError, MissingExtraError
 from gliner_distill.runtime.inputs import EntityDict, describe_entities
 from gliner_distill.runtime.locate import locate_model
 from gliner_distill.runtime.ner import StudentNER
@@ -127,10 +127,13 @@ def load_model(
 
     Raises:
         StudentError: The name stands for neither a student nor a GLiNER, or the student is broken.
+        InputError: `num_threads` is not a whole number of at least 1.
         TeacherError: The GLiNER does not load.
         HubError: The model is not on the hub, or cannot be downloaded.
         MissingExtraError: The model is a GLiNER, and torch or gliner is not installed.
     """
+    if num_threads is not None and (not isinstance(num_threads, int) or num_threads < 1):
+        raise InputError(f"num_threads is {num_threads!r}; expected a whole number, at least 1")
     located = locate_model(name)
     if located.kind == "student":
         return StudentNER.from_pretrained(located.folder, num_threads=num_threads)
