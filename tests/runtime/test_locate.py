@@ -36,6 +36,15 @@ def test_locate_model_returns_the_bundled_student_for_none():
     assert (bundled_student_path() / CONFIG_FILE).is_file()
 
 
+def test_locate_model_does_not_take_an_empty_name_for_the_current_folder(
+    student_folder, monkeypatch
+):
+    monkeypatch.chdir(student_folder)
+    with pytest.raises(StudentError, match="empty"):
+        locate_model("")
+    assert locate_model(".").kind == "student"
+
+
 def test_locate_model_takes_a_path_or_text(student_folder):
     for name in (student_folder, str(student_folder), f"{student_folder}/"):
         assert locate_model(name) == LocatedModel(student_folder, "student")

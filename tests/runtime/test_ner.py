@@ -882,9 +882,16 @@ class TestFromPretrained:
 
     def test_from_pretrained_tells_how_to_write_a_missing_graph(self, folder):
         (folder / GRAPH_FILE).unlink()
+        (folder / TORCH_WEIGHTS_FILE).touch()
         with pytest.raises(StudentError, match=f"{GRAPH_FILE}.*gliner-distill export") as caught:
             StudentNER.from_pretrained(folder)
         assert str(folder) in str(caught.value)
+
+    def test_from_pretrained_does_not_ask_for_an_export_of_an_export(self, folder):
+        (folder / GRAPH_FILE).unlink()
+        with pytest.raises(StudentError, match=GRAPH_FILE) as caught:
+            StudentNER.from_pretrained(folder)
+        assert "gliner-distill export" not in str(caught.value)
 
     def test_from_pretrained_reads_the_bundled_student_without_a_name(self, bundled):
         assert bundled.precision == "int8"
@@ -913,8 +920,9 @@ class TestFromPretrained:
 
     def test_from_pretrained_names_a_broken_file(self, folder):
         (folder / GRAPH_FILE).write_bytes(b"no graph")
-        with pytest.raises(StudentError, match=f"{GRAPH_FILE} cannot be loaded"):
+        with pytest.raises(StudentError, match=f"{GRAPH_FILE} cannot be loaded") as caught:
             StudentNER.from_pretrained(folder)
+        assert str(folder) in str(caught.value)
         (folder / CONFIG_FILE).write_text("[]")
         with pytest.raises(StudentError, match=CONFIG_FILE):
             StudentNER.from_pretrained(folder)

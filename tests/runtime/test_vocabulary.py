@@ -164,9 +164,11 @@ class TestJson:
         path = tmp_path / "tokenizer.json"
         with pytest.raises(StudentError, match=r"tokenizer\.json"):
             Vocabulary.from_file(path)
-        path.write_bytes(b"\xff\xfe\x00")
-        with pytest.raises(StudentError, match=r"tokenizer\.json"):
-            Vocabulary.from_file(path)
+        for content in (b"\xff\xfe\x00", b"{}"):
+            path.write_bytes(content)
+            with pytest.raises(StudentError, match=r"tokenizer\.json") as caught:
+                Vocabulary.from_file(path)
+            assert str(path) in str(caught.value)
 
 
 class TestTrainVocabulary:

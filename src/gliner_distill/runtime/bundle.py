@@ -217,8 +217,13 @@ def _read_graph(path: Path) -> bytes:
 
 def _read_weights(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:
     path = folder / RUNTIME_WEIGHTS_FILE
-    if not path.is_file() and (folder / TORCH_WEIGHTS_FILE).is_file():
+    if not path.is_file():
         path = folder / TORCH_WEIGHTS_FILE
+    if not path.is_file():
+        raise StudentError(
+            f"{folder}: the weights are missing; expected {RUNTIME_WEIGHTS_FILE} or "
+            f"{TORCH_WEIGHTS_FILE}; copy or export the student again"
+        )
     try:
         with safe_open(path, framework="numpy") as stored:
             names = {*expected, PIECE_SCALES} & set(stored.keys())

@@ -69,7 +69,8 @@ def read_student_config(folder: Path) -> tuple[StudentConfig, dict[str, Any]]:
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if not isinstance(raw, dict) or version != FORMAT_VERSION:
         raise StudentError(
-            f"{path}: the format version is {version}; this release reads version {FORMAT_VERSION}"
+            f"{path}: the format version is {version!r}; this release reads version "
+            f"{FORMAT_VERSION}; make the student again, or read it with the release that wrote it"
         )
     return _parse_architecture(path, raw.get("architecture")), raw
 

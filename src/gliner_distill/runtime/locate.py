@@ -59,6 +59,8 @@ def locate_model(name: str | Path | None) -> LocatedModel:
     """
     if name is None:
         return LocatedModel(bundled_student_path(), "student")
+    if name == "":  # as a path it would be the current folder
+        raise StudentError(f"the name of the model is empty; {_EXPECTED}")
     try:
         return _identify(name, _local_folder(name))
     except OSError as error:  # the name is too long, or a folder may not be read

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gliner_distill.entities import Entity, word_texts
 from gliner_distill.errors import InputError, StudentError, shorten
 from gliner_distill.runtime.bundle import Bundle, read_bundle, write_bundle
-from gliner_distill.runtime.config import GRAPH_FILE
+from gliner_distill.runtime.config import GRAPH_FILE, TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.finder import EntityFinder
 from gliner_distill.runtime.inputs import (
     EntityDict,
@@ -95,13 +95,20 @@ class StudentNER:
                 f"(`gliner-distill distill`), or use `gliner_distill.load_model`"
             )
         if not (folder / GRAPH_FILE).is_file():
+            # An export lacks the weights of torch, from which the graph could be written again.
+            remedy = "copy or export the student again"
+            if (folder / TORCH_WEIGHTS_FILE).is_file():
+                remedy = f"write it with `gliner-distill export {folder} --out FOLDER`"
             raise StudentError(
-                f"{folder}: {GRAPH_FILE} is missing, which the runtime needs; write it with "
-                f"`gliner-distill export {folder} --out FOLDER`"
+                f"{folder}: {GRAPH_FILE} is missing, which the runtime needs; {remedy}"
             )
         # The bundled student lies in a long path of the installation.
         name = folder.name if model is None else str(model)
-        return cls(read_bundle(folder), num_threads=num_threads, name=name)
+        bundle = read_bundle(folder)
+        try:
+            return cls(bundle, num_threads=num_threads, name=name)
+        except StudentError as error:  # it names the file alone
+            raise StudentError(f"{folder}: {error}") from error
 
     def __repr__(self) -> str:
         bundle = self._finder.bundle

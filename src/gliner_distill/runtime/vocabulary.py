@@ -19,6 +19,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from gliner_distill.entities import split_words
 from gliner_distill.errors import StudentError
+from gliner_distill.files import reason_of
 
 TOKENIZER_FILE: Final = "tokenizer.json"
 
@@ -80,9 +81,13 @@ class Vocabulary:
             StudentError: The file cannot be read, or it is not a tokenizer.
         """
         try:
-            return cls.from_json(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise StudentError(f"{path}: cannot be read: {error}") from error
+            raise StudentError(f"{path}: cannot be read: {reason_of(error)}") from error
+        try:
+            return cls.from_json(text)
+        except StudentError as error:
+            raise StudentError(f"{path}: this is not a tokenizer: {error.__cause__}") from error
 
     def to_json(self) -> str:
         """Return the tokenizer's JSON, with sorted keys, without line breaks."""
