@@ -74,8 +74,9 @@ def distill(
     again with the same arguments; further texts are added to the earlier ones. Warnings are logged.
 
     Args:
-        texts: The path of a file or folder of documents (see `read_documents`), a list of texts, or
-            any other iterable of texts, which is read once. Hundreds of documents are a good start.
+        texts: The path of a text file with one document per line, of JSON lines, of a CSV file
+            (with `column`), of CoNLL columns, or of a folder of `*.txt` files; or a list of texts
+            or any other iterable, which is read once. Hundreds of documents are a good start.
         labels: The labels to find: their names, or a dictionary from names to descriptions for the
             teacher.
         teacher: The folder or hub id of a GLiNER, or any `Teacher`.

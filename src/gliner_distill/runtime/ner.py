@@ -49,8 +49,11 @@ _CHUNK_BATCHES = 8
 class StudentNER:
     """A student that finds entities of any label; several threads may share one.
 
+    `StudentNER.from_pretrained()` loads the student that is installed with the package, and
+    `StudentNER.from_pretrained(folder)` one of yours.
+
     Args:
-        bundle: The student.
+        bundle: The files of a student, as `from_pretrained` reads them.
         num_threads: The number of threads of the graph; None for one per processor that this
             process may use.
         name: The student's name in its `repr`, such as its folder.
