@@ -49,7 +49,10 @@ def run_without_heavy_packages(script):
 @pytest.mark.parametrize("name", gliner_distill.__all__)
 def test_public_name_resolves(name):
     assert getattr(gliner_distill, name) is not None
-    assert name in dir(gliner_distill)
+
+
+def test_dir_lists_the_public_names_only():
+    assert dir(gliner_distill) == gliner_distill.__all__
 
 
 def test_unknown_name_is_an_attribute_error():
