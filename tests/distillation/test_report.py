@@ -92,6 +92,14 @@ class TestPage:
         assert "<h2>Against gold</h2>" not in page
 
 
+def test_a_label_that_the_teacher_never_gives_has_no_scores(measured):
+    unknown = SpanFigures(precision=0, recall=0, f1=0, n_found=7, n_reference=0)
+    measured = replace(measured, agreement_by_label={"fault": unknown})
+    page, card = (render(measured, "title") for render in (render_page, render_card))
+    assert re.search(r"<td>fault\s+(<td>–){3}\s+<td>0<td>7</tr>", page)
+    assert "| fault | – | – | – | 0 |" in card
+
+
 class TestCard:
     def test_render_card_shows_text_as_text(self, measured):
         card = render_card(measured, "a <b> title")
@@ -111,7 +119,7 @@ class TestCard:
         widths = {
             len(re.findall(r"(?<!\\)\|", line)) for line in lines[10:] if line.startswith("|")
         }
-        assert widths == {3, 5}
+        assert widths == {3, 6}
 
     def test_render_card_begins_with_metadata_title_and_verdict(self, measured):
         card = render_card(measured, "title")

@@ -74,7 +74,7 @@ class ReadingSpeed:
 
 @dataclass(frozen=True, slots=True)
 class EpochFigures:
-    """The loss of an epoch, and the F1 against the teacher's answers on dev after it."""
+    """The loss of an epoch, and the F1 against the targets of dev after it."""
 
     epoch: int
     loss: float
@@ -118,7 +118,7 @@ class Measurements:
         machine: The processor and system.
         threads: The number of threads.
         size_bytes: The size of each export and of the teacher; None if it is not known.
-        curve: Loss and agreement per epoch.
+        curve: Loss and F1 on dev per epoch.
         disagreements: The spans that the two label differently, the highest score first.
         warnings: Sentences for the user, such as on documents left out.
         seconds: The seconds that each stage took in this process.

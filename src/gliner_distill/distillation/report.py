@@ -38,6 +38,7 @@ def _render(name: str, measurements: Measurements, title: str, **more: Any) -> s
         loader=jinja2.PackageLoader("gliner_distill", "resources/templates"),
         autoescape=jinja2.select_autoescape(["html.j2"]),
         undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
     )
     environment.filters["plain"] = _as_plain_markdown
     environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
@@ -50,14 +51,14 @@ def _as_plain_markdown(text: str) -> str:
 
 
 def _draw_curve(measurements: Measurements) -> str:
-    """Return a plot of the agreement on dev per epoch, as a PNG in base64."""
+    """Return a plot of the F1 on dev per epoch, as a PNG in base64."""
     figure = Figure(figsize=(6, 3), dpi=120, layout="constrained")
     axes = figure.subplots()
     epochs = [row.epoch for row in measurements.curve]
     f1s = [100 * row.agreement_f1 for row in measurements.curve]
     axes.plot(epochs, f1s, marker="o", color=_COLOR)
     axes.set_xlabel("epoch")
-    axes.set_ylabel("span F1 against the teacher, dev, %")
+    axes.set_ylabel("span F1 against the targets, dev, %")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(True, color="#dddddd")
     for side in ("top", "right"):

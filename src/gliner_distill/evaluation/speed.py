@@ -373,7 +373,8 @@ def describe_machine() -> str:
         lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
         models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
         name = next(models, name)
-    return f"{name}, {count_processors()} processors, {platform.system()}"
+    n = count_processors()
+    return f"{name}, {n} processor{'s' if n > 1 else ''}, {platform.system()}"
 
 
 def _inference_of(model: NERModel) -> Inference:

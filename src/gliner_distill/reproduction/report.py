@@ -279,8 +279,8 @@ def _summary(data: DataSummary, n_seeds: int) -> str:
         'This repeats the published experiment "Knowledge Distillation targeted at GliNER" (Xu, Ma '
         "and Wang). Two students of the same architecture were trained for the same number of "
         f"steps on {data.n_train:,} passages of {data.source}: one only on gold labels, the other "
-        f"on gold mixed with the soft labels of the teacher {data.teacher}. All three models were "
-        f"then compared on {data.n_test:,} passages that no student was trained on. {seeds}"
+        f'on gold mixed with the soft labels of a GLiNER called "{data.teacher}". All three models '
+        f"were then compared on {data.n_test:,} passages that no student was trained on. {seeds}"
     )
 
 
