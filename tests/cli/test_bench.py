@@ -23,7 +23,7 @@ def test_bench_prints_a_table_and_writes_json(run_cli, little_to_read):
     finished = run_cli("bench", "--threads", 1, "--rounds", 1, "--json", "bench.json")
     assert finished.code == 0
     head, blank, *table = finished.out.splitlines()
-    assert head.endswith("; 1 threads; median of 1 rounds (lowest–highest)")
+    assert head.endswith("; 1 thread; median of 1 round (lowest–highest)")
     assert blank == ""
     assert table[:2] == ["| | bundled student |", "|---|---:|"]
     assert len(table) == 2 + 1 + 4

@@ -49,6 +49,7 @@ class TestLoadModel:
     def test_load_model_without_a_name_gives_the_bundled_student(self):
         model = load_model(num_threads=1)
         assert isinstance(model, StudentNER)
+        assert repr(model).startswith("StudentNER('bundled_student'")
         assert model.predict_words([["Paris"]], [["city"]])[0][0].label == "city"
 
     def test_load_model_of_a_gliner_folder_gives_its_teacher(self, gliner_folder):

@@ -136,7 +136,8 @@ def load_model(
         raise InputError(f"num_threads is {num_threads!r}; expected a whole number, at least 1")
     located = locate_model(name)
     if located.kind == "student":
-        return StudentNER.from_pretrained(located.folder, num_threads=num_threads)
+        folder = None if name is None else located.folder
+        return StudentNER.from_pretrained(folder, num_threads=num_threads)
     try:
         import torch
 

@@ -337,8 +337,8 @@ def sample_words() -> tuple[list[str], list[str]]:
 def describe_speed(comparison: SpeedComparison) -> Iterator[str]:
     """Yield the lines of a Markdown table of the figures, below a line about the machine."""
     yield (
-        f"{comparison.machine}; {comparison.threads} threads; "
-        f"median of {comparison.rounds} rounds (lowest–highest)"
+        f"{comparison.machine}; {_count(comparison.threads, 'thread')}; "
+        f"median of {_count(comparison.rounds, 'round')} (lowest–highest)"
     )
     yield ""
     yield "| | " + " | ".join(comparison.models) + " |"
@@ -373,8 +373,12 @@ def describe_machine() -> str:
         lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
         models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
         name = next(models, name)
-    n = count_processors()
-    return f"{name}, {n} processor{'s' if n > 1 else ''}, {platform.system()}"
+    return f"{name}, {_count(count_processors(), 'processor')}, {platform.system()}"
+
+
+def _count(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural unless the number is 1."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _inference_of(model: NERModel) -> Inference:
