@@ -27,7 +27,7 @@ from gliner_distill.student.export import (
     export_student,
     fit_threshold,
 )
-from gliner_distill.student.files import load_student
+from gliner_distill.student.files import load_student, save_student
 from gliner_distill.student.onnx_graph import build_graph
 from gliner_distill.student.predictor import StudentPredictor
 
@@ -169,6 +169,16 @@ class TestExport:
         assert {path.name for path in tmp_path.iterdir()} == set(EXPORT_FILES)
         assert (tmp_path / GRAPH_FILE).read_bytes() != before[GRAPH_FILE]
         assert read_bundle(tmp_path).config == small.config
+
+    def test_export_student_does_not_write_beside_the_weights_of_another_student(
+        self, small, passages, small_vocabulary, tmp_path, build_finder
+    ):
+        save_student(tmp_path, build_finder(head="boundary", seed=5), small_vocabulary)
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        with pytest.raises(ExportError, match=r"student\.safetensors") as caught:
+            export_student(small, small_vocabulary, tmp_path, precision="fp32", passages=passages)
+        assert str(tmp_path) in str(caught.value)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
     @pytest.mark.parametrize("precision", ["fp32", "int8"])
     def test_export_student_writes_nothing_if_the_graph_is_wrong(

@@ -16,6 +16,7 @@ from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import ExportError
 from gliner_distill.metrics import score_spans
 from gliner_distill.runtime.bundle import EXPORT_FILES, FP32, INT8, Bundle, write_bundle
+from gliner_distill.runtime.config import TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.student.bundling import make_bundle, quantize_graph, quantize_weights
@@ -81,9 +82,16 @@ def export_student(
         max_f1_loss: The F1 that the export may lose against the student; None for half a point.
 
     Raises:
-        ExportError: The export does not answer as the student does; nothing is written.
+        ExportError: The export does not answer as the student does, or the folder holds a student
+            that torch can load; nothing is written.
         StudentError: The folder cannot be written.
     """
+    if (folder / TORCH_WEIGHTS_FILE).is_file():
+        # An export would leave this file there, beside the vocabulary of another student.
+        raise ExportError(
+            f"{folder}: this folder holds a student for training ({TORCH_WEIGHTS_FILE}); choose "
+            "another folder"
+        )
     bundle = make_bundle(student, vocabulary, metadata=metadata)
     if precision == INT8:
         bundle = quantize_weights(quantize_graph(bundle))
