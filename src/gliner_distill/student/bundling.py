@@ -76,7 +76,7 @@ def quantize_graph(bundle: Bundle) -> Bundle:
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         before.write_bytes(bundle.graph)
-        level = root.level
+        level, handlers = root.level, list(root.handlers)
         # onnxruntime recommends a preparation step, which this graph does not need.
         root.setLevel(logging.ERROR)
         try:
@@ -91,6 +91,7 @@ def quantize_graph(bundle: Bundle) -> Bundle:
             )
         finally:
             root.setLevel(level)
+            root.handlers[:] = handlers  # its log call has set up logging for the whole process
         return replace(bundle, graph=after.read_bytes(), precision=INT8)
 
 
