@@ -130,3 +130,11 @@ def test_teacher_source_shows_a_local_folder_without_its_path(tmp_path):
 def test_teacher_source_refuses_what_is_neither_a_name_nor_a_teacher(lexicon_teacher, as_class):
     with pytest.raises(InputError, match=r"^teacher: .*score_passages"):
         TeacherSource(lexicon_teacher if as_class else None)
+
+
+@pytest.mark.parametrize("field", ["name", "fingerprint"])
+def test_teacher_source_refuses_a_teacher_that_cannot_be_known_again(lexicon_teacher, field):
+    teacher = lexicon_teacher({})
+    setattr(teacher, field, None)
+    with pytest.raises(InputError, match=f"^teacher: .*{field} is None"):
+        TeacherSource(teacher)

@@ -87,3 +87,9 @@ def test_check_answers_refuses_another_shape_and_number():
         check_answers("t", WORDS, LABELS, [answers()[0][:, :, :2], answers()[1]])
     with pytest.raises(TeacherError, match=r"^t: .*1 arrays for 2 passages"):
         check_answers("t", WORDS, LABELS, answers()[:1])
+
+
+@pytest.mark.parametrize("wrong", [None, 3, (a for a in answers()), [[[0.5]], [[0.5]]]])
+def test_check_answers_refuses_what_is_not_a_list_of_arrays(wrong):
+    with pytest.raises(TeacherError, match=r"^t: .*numpy arrays"):
+        check_answers("t", WORDS, LABELS, wrong)

@@ -150,6 +150,12 @@ class TeacherSource:
         else:
             self._teacher, self.name = teacher, teacher.name
             self.fingerprint = teacher.fingerprint
+            for name in ("name", "fingerprint"):
+                if not isinstance(getattr(teacher, name), str):
+                    raise InputError(
+                        f"teacher: its {name} is {shorten(getattr(teacher, name))}; expected a "
+                        "string"
+                    )
 
     def load(self) -> Teacher:
         """Return the teacher, which is loaded once.

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gliner_distill.errors import TeacherError
+from gliner_distill.errors import TeacherError, shorten
 from gliner_distill.store.subword_vectors import SubwordVectors
 
 Probabilities = NDArray[np.float32]
@@ -117,6 +117,10 @@ def check_answers(
         TeacherError: The number of arrays, a shape or a value is wrong; the message names the
             teacher and the passage.
     """
+    if not isinstance(answers, Sequence | np.ndarray) or not all(
+        isinstance(probs, np.ndarray) for probs in answers
+    ):
+        raise TeacherError(f"{name}: returned {shorten(answers)}; expected a list of numpy arrays")
     if len(answers) != len(passages):
         raise TeacherError(
             f"{name}: returned {len(answers)} arrays for {len(passages)} passages; expected one "
