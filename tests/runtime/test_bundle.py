@@ -321,6 +321,14 @@ class TestConfig:
         with pytest.raises(StudentError, match=CONFIG_FILE):
             load(folder)
 
+    def test_read_bundle_names_both_files_that_may_hold_the_weights(self, folder):
+        for name in (RUNTIME_WEIGHTS_FILE, TORCH_WEIGHTS_FILE):
+            (folder / name).unlink(missing_ok=True)
+        with pytest.raises(StudentError, match=RUNTIME_WEIGHTS_FILE) as caught:
+            load(folder)
+        assert TORCH_WEIGHTS_FILE in str(caught.value)
+        assert str(folder) in str(caught.value)
+
     @pytest.mark.parametrize("version", [0, 1, 3, "2", None, [2]])
     def test_read_bundle_refuses_another_format_version(self, folder, version):
         change_config(folder, lambda config: config.update(format_version=version))
