@@ -13,7 +13,7 @@ help: ## List the targets
 demo: .venv/train ## Install, then reproduce the published experiment on the sample
 	$(BIN)/gliner-distill reproduce --out $(OUT)
 
-quick: .venv/dev ## Install, then run the unit tests, which take at most a minute
+quick: .venv/dev ## Install, then run the unit tests, which take about a minute
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not ray"
 
 test: .venv/dev ## Install, then run all tests
