@@ -37,7 +37,7 @@ import torch
 from gliner_distill.corpus.reader import CorpusFile, sample_path
 from gliner_distill.corpus.statistics import scan_corpus
 from gliner_distill.entities import Passage
-from gliner_distill.evaluation.speed import peak_memory_mb
+from gliner_distill.evaluation.startup import peak_memory_mb
 from gliner_distill.files import write_json
 from gliner_distill.labeling.jobs import ShardJob, ShardLimits, shard_jobs
 from gliner_distill.labeling.pipeline import label_corpus

@@ -6,10 +6,7 @@ time to the first answer and the peak memory. In each round the models take turn
 work on the machine slows all of them down. The texts and labels come from the sample.
 """
 
-import json
 import platform
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,24 +18,17 @@ from typing import Any
 
 from gliner_distill.callbacks import Progress, no_progress
 from gliner_distill.corpus.reader import read_passages, sample_path
-from gliner_distill.errors import StudentError
-from gliner_distill.evaluation.models import NERModel, TeacherNER, load_model
+from gliner_distill.evaluation.models import load_model
+from gliner_distill.evaluation.startup import (
+    BUNDLED_NAME,
+    Inference,
+    inference_of,
+    measure_start,
+)
 from gliner_distill.runtime.scorer import count_processors
 
-Inference = Callable[[list[str], list[str]], object]
-"""A function from texts and labels to the entities of each text, such as `NERModel.inference`."""
-
-_BUNDLED_NAME = "bundled student"
-_STATUS_FILE = Path("/proc/self/status")
 _WARM_UP_TEXTS = 4
 _PROBED_TEXTS = 16
-
-# The child's only output is this one line of JSON; nothing in this module prints.
-_FIRST_ANSWER = """
-import json, sys
-from gliner_distill.evaluation.speed import answer_once
-json.dump(answer_once(sys.argv[2] if sys.argv[2:] else None, int(sys.argv[1])), sys.stdout)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +74,6 @@ class CaseRate:
     words_per_second: float
     lowest: float
     highest: float
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """The measurements of a process that loads a model and answers once.
-
-    Attributes:
-        seconds: The time from the start of the process to its first answer.
-        memory_mb: Its peak memory, in MB.
-        memory_source: `VmHWM` or, where the system does not have that, `ru_maxrss`.
-    """
-
-    seconds: float
-    memory_mb: float
-    memory_source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +136,9 @@ def compare_speed(
     Raises:
         DistillError: A model does not exist or does not load.
     """
-    names = {model or _BUNDLED_NAME: model for model in models}
+    names = {model or BUNDLED_NAME: model for model in models}
     readers = {
-        name: _inference_of(load_model(model, num_threads=num_threads))
+        name: inference_of(load_model(model, num_threads=num_threads))
         for name, model in names.items()
     }
     words, labels = sample_words()
@@ -260,60 +235,6 @@ def measure_latency(read: Inference, texts: list[str], labels: list[str]) -> tup
     return median(taken), quantiles(taken, n=20)[-1]
 
 
-def measure_start(
-    model: str | None, *, num_threads: int, n_starts: int = _DEFAULTS.n_starts
-) -> Start:
-    """Return the time to a model's first answer and its peak memory: medians of new processes.
-
-    Raises:
-        StudentError: A process fails.
-    """
-    command = [sys.executable, "-c", _FIRST_ANSWER, str(num_threads)]
-    command += [model] if model is not None else []
-    seconds, answers = [], []
-    for _ in range(n_starts):
-        started = time.perf_counter()
-        # Only a new process shows the time of imports and the memory of one model alone.
-        process = subprocess.run(command, capture_output=True, text=True, check=False)
-        seconds.append(time.perf_counter() - started)
-        if process.returncode:
-            reason = (process.stderr.strip().splitlines() or [f"exit {process.returncode}"])[-1]
-            raise StudentError(f"{model or _BUNDLED_NAME}: does not start: {reason}")
-        answers.append(json.loads(process.stdout))
-    memory = median(answer["memory_mb"] for answer in answers)
-    return Start(median(seconds), memory, answers[0]["memory_source"])
-
-
-def answer_once(model: str | None, num_threads: int) -> dict[str, float | str]:
-    """Read one text with a model in this process, and return the peak memory of the process.
-
-    Returns:
-        The peak as `memory_mb`, and where it was read as `memory_source`; see `Start`.
-    """
-    read = _inference_of(load_model(model, num_threads=num_threads))
-    read(["Marie Curie was born in Warsaw in 1867."], ["person", "city", "year"])
-    memory_mb, source = peak_memory_mb()
-    return {"memory_mb": memory_mb, "memory_source": source}
-
-
-def peak_memory_mb() -> tuple[float, str]:
-    """Return the peak memory of this process in MB, and where it was read.
-
-    Returns:
-        The peak, and `VmHWM` or `ru_maxrss`; see `Start`.
-    """
-    if _STATUS_FILE.is_file():
-        for line in _STATUS_FILE.read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name == "VmHWM":
-                return int(value.split()[0]) / 1024, name
-    # On Linux, a child's `ru_maxrss` starts at its parent's value, so it is only the second choice.
-    import resource  # this file does not exist on every system
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1024), "ru_maxrss"
-
-
 def make_texts(
     words: Sequence[str], n_words: int, total_words: int = _DEFAULTS.total_words
 ) -> list[str]:
@@ -379,17 +300,6 @@ def describe_machine() -> str:
 def _count(number: int, noun: str) -> str:
     """Return a number and its noun, in the plural unless the number is 1."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _inference_of(model: NERModel) -> Inference:
-    """Return the function that reads texts with a model; a GLiNER uses its own library."""
-    if not isinstance(model, TeacherNER):
-        return model.inference
-    from gliner_distill.teacher.gliner import GLiNERTeacher
-
-    # Our wrapper also windows long texts and scores words; users of GLiNER do not pay for that.
-    teacher = model.teacher
-    return teacher.model.inference if isinstance(teacher, GLiNERTeacher) else model.inference
 
 
 def _texts_in_time(read: Inference, texts: list[str], labels: list[str], seconds: float) -> int:
