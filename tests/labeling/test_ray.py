@@ -276,7 +276,7 @@ class TestResuming:
 
 
 class TestErrors:
-    """What stops the work is one error, and the store can be gone on with."""
+    """One error stops the work, and the store can be resumed."""
 
     @pytest.fixture
     def fails(self, label_with_ray, tmp_path):
@@ -291,9 +291,7 @@ class TestErrors:
     def test_ray_workers_name_another_teacher_and_its_machine(self, fails):
         fails(
             TeacherError,
-            rf"^worker on {os.uname().nodename}: its teacher is other \(0{{12}}\), "
-            r"but the teacher of the store is letters \(f{12}\); put the same model on every "
-            r"machine$",
+            rf"{os.uname().nodename}: .* other \(0{{12}}\).* letters \(f{{12}}\)",
             partial(LetterTeacher, name="other", fingerprint="0" * 64),
         )
 
