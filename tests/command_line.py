@@ -1,4 +1,4 @@
-"""What the tests of the command line share: a small corpus, processes, and a check of errors."""
+"""Shared parts of the tests of the command line: a corpus, processes, and a check of errors."""
 
 import os
 import subprocess

@@ -275,7 +275,7 @@ def gliner_folder(build_gliner, tmp_path_factory):
 
 @dataclass
 class Finished:
-    """How a run of the command line ended."""
+    """The exit code and the output of a run of the command line."""
 
     code: int
     out: str

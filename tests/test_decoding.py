@@ -194,7 +194,7 @@ def flat_entities(draw):
     for _ in range(draw(st.integers(0, 5))):
         start = word + draw(st.integers(0, 2))
         word = start + draw(st.integers(1, 3))
-        # Few scores, all exact in float32, so that neighbours are often alike.
+        # Few scores, all exact in float32, so that neighbors are often alike.
         score = draw(st.sampled_from([0.5625, 0.75, 1.0]))
         entities.append(Entity(start, word, draw(st.sampled_from(["city", "river"])), score))
     return entities, word + draw(st.integers(0, 2))

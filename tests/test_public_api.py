@@ -1,4 +1,4 @@
-"""What users may rely on: the public names, and what works without the heavy packages."""
+"""The promises to users: the public names, and commands that need no heavy packages."""
 
 import json
 import subprocess

@@ -49,7 +49,7 @@ class TestOpenLabel:
 
     @pytest.fixture
     def figures(self, open_label, world, run, student_folder, gliner_folder):
-        """What was printed, and open_label.json."""
+        """Return the printed output and the content of open_label.json."""
         printed = run(open_label, "data", student_folder, gliner_folder, "--out", "out")
         return printed, json.loads((world / "out" / "open_label.json").read_text())
 
@@ -160,7 +160,7 @@ class TestOpenLabel:
         assert list(table_rows(printed)) == ["set", "others", "macro", "micro"]
         assert figures["passages per set"] == 3
         found = expected("student", 0.5)["others"]
-        rows = [0, 2, 3]  # 1.5 is rounded to the even neighbour
+        rows = [0, 2, 3]  # 1.5 is rounded to the even neighbor
         kept = open_label.read_set(world / "data", "others", 3).passages
         assert kept == [sets["others"][row] for row in rows]
         f1 = f1_of([found[row] for row in rows], [sets["others"][row] for row in rows])

@@ -38,7 +38,7 @@ class TestRobustness:
 
     @pytest.fixture
     def figures(self, robustness, world, run, student_folder):
-        """What was printed, and robustness.json."""
+        """Return the printed output and the content of robustness.json."""
         printed = run(robustness, "data", student_folder)
         return printed, json.loads((world / "robustness.json").read_text())
 

@@ -87,7 +87,7 @@ def refine(tmp_path, gold, text, settings):
 
 @pytest.fixture
 def tunings(monkeypatch):
-    """What `train_student` was called with, by the name of its folder: passages and settings."""
+    """The passages and settings given to `train_student`, by the name of its folder."""
     calls, train = {}, few_shot_module.train_student
 
     def look(student, vocabulary, passages, folder, settings, **options):
@@ -178,7 +178,7 @@ class TestChooseWeight:
 
     @pytest.mark.parametrize(("n_lost", "share"), [(2, 0.9), (4, 0.35), (5, 0.0)])
     def test_choose_weight_may_cost_two_per_cent(self, n_lost, share):
-        """Of 100 passages the tuned students have some wrong at any share; F1 0.98 is enough."""
+        """The tuned students get some of 100 passages wrong at any share; F1 0.98 is enough."""
         gold = [self.passage(0, sure=0.55)] * 100
         tuned = [self.probs(1, sure=0.99)] * n_lost + [self.probs(0)] * (100 - n_lost)
         weight = choose_weight(gold, tuned, DEFAULTS)

@@ -1,4 +1,4 @@
-"""What a user asks for: labels, the job, settings, and where the teacher comes from."""
+"""The request of a user: the labels, the job, the settings and the source of the teacher."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""How fast models read: the texts, the turns, the processes, the table."""
+"""The measurement of speed: the texts, the turns that models take, and the table."""
 
 import json
 

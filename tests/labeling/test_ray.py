@@ -172,7 +172,7 @@ def wait_until_gone(list_them):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """What stops the cluster that the first `RayWorkers` started, and sees it gone."""
+    """Stop the cluster that the first `RayWorkers` started, and check that it is gone."""
     before = descendants(os.getpid())
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     yield

@@ -70,7 +70,7 @@ def test_span_shares_equal_those_of_all_passages_at_once(five_passages):
     [
         ([(1, 3, "city", 0.9)], [(1, 3, "city")], []),
         ([(1, 3, "city", 0.9)], [], [("only the teacher", 0.9, None)]),
-        # Gold's entity next to it shares no word; another label over other words is no matter.
+        # Gold's entity next to it shares no word; another label over other words does not matter.
         (
             [(1, 3, "city", 0.9)],
             [(3, 4, "person"), (1, 2, "person")],

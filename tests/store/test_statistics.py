@@ -1,4 +1,4 @@
-"""What people are told about a store."""
+"""The description of a store for people."""
 
 import numpy as np
 import pytest

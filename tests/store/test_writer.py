@@ -64,7 +64,7 @@ def store_folder(tmp_path, packed):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """What the writer reads the time from; it goes on when a test says so."""
+    """The clock of the writer; it advances only when a test says so."""
     clock = SimpleNamespace(now=time.monotonic(), monotonic=lambda: clock.now)
     monkeypatch.setattr("gliner_distill.store.writer.time", clock)
     return clock
@@ -539,7 +539,7 @@ ON_A_DISK_OF_128K = 'mount -t tmpfs -o size=128k none "$0" && exec "$@"'
 
 
 def noisy(n_words, seed=0):
-    """Return a passage whose scores, 12 bytes a word, do not compress."""
+    """Return a passage whose scores, 12 bytes per word, do not compress."""
     probs = np.random.default_rng(seed).random((n_words, 4, 3)).astype(np.float32)
     return LabeledPassage(Passage(("word",) * n_words), ("a", "b", "c", "d"), probs)
 

@@ -214,7 +214,7 @@ class TestFeatures:
 
     @pytest.fixture(params=["softmax", "boundary"])
     def matching(self, request, build_student):
-        """A student that is 16 wide, with one or three vectors a label, and features 5 wide."""
+        """A student that is 16 wide, with one or three vectors per label, and features 5 wide."""
         return build_student(head=request.param, feature_width=5)
 
     def test_features_leave_the_logits_alone(self, matching, build_student, batch):

@@ -1,4 +1,4 @@
-"""Checkpoints: a model goes on where it stood, and a broken file is an error."""
+"""Checkpoints: a model continues where it stopped, and a broken file is an error."""
 
 import json
 

@@ -67,7 +67,7 @@ class TestOrderBatches:
         lengths = draw.integers(1, 101, size=640).tolist()
         batches = order_batches(lengths, 8, generator())
         n_padded = sum(len(batch) * max(lengths[row] for row in batch) for batch in batches)
-        # Sorted within 64 rows, neighbours differ by a few words; at random, padding is 70%.
+        # Sorted within 64 rows, neighbors differ by a few words; at random, padding is 70%.
         assert n_padded / sum(lengths) < 1.15
 
     def test_order_batches_does_not_go_from_short_to_long(self):
