@@ -75,6 +75,7 @@ def test_module_imports_only_its_own_package_and_lower_layers(path):
         assert is_allowed, f"{path.name}:{line} imports {imported}, which is not below {package}"
 
 
+@pytest.mark.slow
 def test_modules_form_no_import_circle():
     graph = {name_of(path): {name for name, _ in imports_of(path)} for path in MODULES}
     packages = {path.parent.name for path in MODULES if path.name == "__init__.py"}
@@ -105,6 +106,7 @@ def test_folders_hold_about_a_dozen_modules():
     assert too_many == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", LIGHT_PACKAGES)
 def test_light_package_imports_without_torch_and_pyarrow(package):
     names = [name_of(path) for path in MODULES if package_of(name_of(path)) == package]

@@ -194,6 +194,7 @@ def test_scores_refuse_sides_of_different_lengths():
         score_words([[]], [[]], [1, 1])
 
 
+@pytest.mark.slow
 @given(passages_of_both_sides())
 def test_score_words_equals_brute_force(sides):
     scores = score_words(*sides)
@@ -201,6 +202,7 @@ def test_score_words_equals_brute_force(sides):
     assert (scores.accuracy, scores.precision, scores.recall, scores.f1) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @given(passages_of_both_sides())
 def test_score_spans_equals_brute_force(sides):
     predicted, reference, _ = sides
@@ -213,6 +215,7 @@ def test_score_spans_equals_brute_force(sides):
         assert _numbers(scores) == pytest.approx(slow_span_scores(predicted, reference, label))
 
 
+@pytest.mark.slow
 @given(passages_of_both_sides())
 def test_scores_are_perfect_for_a_side_and_itself(sides):
     predicted, _, n_words = sides

@@ -69,6 +69,7 @@ def test_every_error_class_is_public():
     assert classes <= set(gliner_distill.__all__)
 
 
+@pytest.mark.slow
 def test_light_names_import_without_torch_and_pyarrow():
     run_without_heavy_packages(f"from gliner_distill import {', '.join(LIGHT_NAMES)}")
 
@@ -95,6 +96,7 @@ for arguments in (["--version"], ["--help"], *([name, "--help"] for name in {COM
         assert f"Usage: gliner-distill {name} [OPTIONS]" in pages
 
 
+@pytest.mark.slow
 def test_train_without_torch_exits_1_and_says_what_to_install():
     printed = run_without_heavy_packages(
         """
@@ -107,6 +109,7 @@ print(code, messages.getvalue())
     assert "pip install 'gliner-distill[train]'" in printed
 
 
+@pytest.mark.slow
 def test_inspect_of_a_corpus_runs_without_torch():
     script = f"assert run('inspect', {str(sample_path('test'))!r}) == 0"
     assert "passages: " in run_without_heavy_packages(script)

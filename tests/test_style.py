@@ -89,6 +89,7 @@ def test_docstrings_and_comments_have_no_marks_of_the_old_style(path):
     assert found == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SHIPPED, ids=as_path)
 def test_messages_and_help_have_no_marks_of_the_old_style(path):
     if path.name in ("synonyms.py", "word_forms.py"):

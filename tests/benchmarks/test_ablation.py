@@ -98,6 +98,7 @@ def test_ablation_runs_each_variant_once_and_draws(
     assert table_rows(run(ablation, *args, **options)) == rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_refined", [True, False])
 def test_variant_refines_text_with_gold_unless_told_otherwise(
     ablation, small_set, trainings, is_refined

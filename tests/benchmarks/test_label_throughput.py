@@ -21,6 +21,7 @@ def label_throughput():
         yield importlib.import_module("label_throughput")
 
 
+@pytest.mark.slow
 def test_label_throughput_writes_the_rates_of_three_ways(
     label_throughput, gliner_folder, tmp_path, monkeypatch, capsys
 ):

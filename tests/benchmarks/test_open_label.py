@@ -69,6 +69,7 @@ class TestOpenLabel:
         for model in ("teacher", "student"):
             assert 0 < figures[1][model]["at 0.5"]["others"] < 1
 
+    @pytest.mark.slow
     def test_open_label_writes_the_best_threshold(self, figures, open_label, sets, expected):
         figures = figures[1]["student"]
         means = {

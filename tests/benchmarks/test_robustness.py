@@ -100,6 +100,7 @@ class TestRobustness:
             "sets": ["learned", "others"],
         }
 
+    @pytest.mark.slow
     def test_robustness_finds_the_same_if_nothing_changes_for_the_student(self, figures):
         # The vocabulary is of lower case, and so is the text; no label has two words.
         same = {"unchanged", "labels upper-cased", "labels title-cased"}

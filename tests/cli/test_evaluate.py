@@ -30,6 +30,7 @@ def test_evaluate_reads_folders_of_students_runs_and_gliners(run_cli, world, gli
     assert student["span_f1_vs_gold"] == pages[world / "run" / "student"]["span_f1_vs_gold"]
 
 
+@pytest.mark.slow
 def test_evaluate_asks_for_a_list_of_labels(run_cli, world):
     corpus = write_corpus("corpus.json", make_passages(10))
     Path("labels.txt").write_text("city\n", encoding="utf-8")

@@ -134,6 +134,7 @@ def test_label_refuses_a_teacher_without_weights(run_cli, gliner_folder):
     assert not Path("store").exists()
 
 
+@pytest.mark.slow
 def test_label_writes_a_store_that_resumes_after_an_interrupt(run_cli, gliner_folder, monkeypatch):
     corpus = write_corpus("my corpus.json", make_passages(10))
     args = ("label", corpus, "--teacher", gliner_folder, "--negatives", 1, "--out")

@@ -276,6 +276,7 @@ def test_full_disk_is_one_line_and_leaves_no_parts(run_cli, world, gliner_folder
     assert [path for path in Path().rglob("*.part") if path.is_file()] == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_full_standard_output_is_one_line():
     """In a process of its own, for Python's last flush of standard output."""
@@ -321,6 +322,7 @@ def test_command_runs_without_torch_and_pyarrow(args):
     assert out
 
 
+@pytest.mark.slow
 def test_missing_torch_is_reported_with_the_extra_to_install(gliner_folder):
     """In a process of its own, in which torch cannot be imported."""
     args = ("predict", "Mary left Paris.", "-l", "person", "-m", gliner_folder)

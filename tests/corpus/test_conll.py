@@ -46,6 +46,7 @@ def flat_passages(draw: st.DrawFn) -> Passage:
     return Passage(tuple(words), tuple(entities))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["BIO", "IOB1", "BIOES", "BILOU"])
 @given(passages=st.lists(flat_passages(), min_size=1, max_size=4))
 def test_read_columns_restores_entities_of_every_tag_scheme(

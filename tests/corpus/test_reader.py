@@ -248,6 +248,7 @@ def test_sample_corpus_reads_without_a_finding(
     assert notes.lines() == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the development corpora are not on this machine")
 def test_read_passages_reads_the_development_corpora_without_a_bad_record() -> None:
     paths = [*sorted((SHARED / "data/corpora").glob("*.jsonl")), SHARED / "data/open/train.json"]

@@ -84,6 +84,7 @@ class TestMoreText:
         assert len(teacher.asked) == 1
         assert "mary saw the old bank of the rhine" in texts_of(made.labeled.text["train"])
 
+    @pytest.mark.slow
     def test_collect_adds_text_to_labels_in_another_order(self, make_trained, texts):
         make_trained(labels={"person": "", "company": "", "city": ""})
         write_texts(make_texts(60))
@@ -93,6 +94,7 @@ class TestMoreText:
         [warning] = made.warnings
         assert "'company'" in warning
 
+    @pytest.mark.slow
     def test_collect_adds_the_new_texts_of_a_list_or_a_generator(self, make_trained):
         make_trained(texts=make_texts(40))
         _, teacher = make_trained(texts=(text for text in make_texts(60)))

@@ -209,6 +209,7 @@ class TestEnsembleWeight:
 
 
 class TestTuning:
+    @pytest.mark.slow
     def test_weight_is_measured_on_passages_that_were_not_seen(
         self, refine, gold, tunings, monkeypatch
     ):
@@ -236,6 +237,7 @@ class TestTuning:
         refine(settings=replace(settings, n_folds=2, ensemble_shares=(0.0,)))
         assert list(tunings) == ["fold-0", "fold-1"]
 
+    @pytest.mark.slow
     def test_tuning_has_the_annotation_and_the_training_settings(self, refine, gold, tunings, half):
         refine(settings=replace(half, gold_weight=0.6))
         assert list(tunings) == ["fold-0", "fold-1", "fold-2", "tuned"]
@@ -278,6 +280,7 @@ class TestTuning:
 
 
 class TestTargets:
+    @pytest.mark.slow
     def test_targets_are_a_mean_of_teacher_and_tuned_student(self, refine, text, half, tmp_path):
         targets, weight = refine(settings=half)
         assert weight.share == 0.5
@@ -296,6 +299,7 @@ class TestTargets:
                 np.testing.assert_allclose(passage.probs, odds / (1 + odds), rtol=0, atol=1e-6)
                 assert np.abs(passage.probs - labeled.probs).max() > 0.1
 
+    @pytest.mark.slow
     def test_targets_weigh_the_tuned_student_by_its_share(self, refine, text, settings, tmp_path):
         shares = replace(settings, ensemble_shares=(0.0, 0.2), min_f1_share=0.0)
         targets, _ = refine(settings=shares)
@@ -333,12 +337,14 @@ class TestTargets:
             assert not np.array_equal(passage.probs[:, 0], labeled.probs[:, 0])
             assert np.array_equal(passage.probs[:, 1], labeled.probs[:, 1]) != is_mixed
 
+    @pytest.mark.slow
     def test_targets_of_a_split_without_passages_are_empty(self, refine, text, half):
         text["dev"] = []
         assert refine(settings=half)[0]["dev"] == []
 
 
 class TestFolder:
+    @pytest.mark.slow
     def test_refine_soft_labels_uses_its_folder_again(
         self, refine, half, tunings, monkeypatch, tmp_path
     ):

@@ -145,6 +145,7 @@ class TestUnseenLabels:
         assert best_span_probs(np.zeros((0, 2, 3), np.float32)).tolist() == [0, 0]
 
 
+@pytest.mark.slow
 def test_label_asks_about_new_texts_only(make_trained, texts):
     make_trained()
     write_texts(make_texts(45))

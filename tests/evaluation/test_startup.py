@@ -32,6 +32,7 @@ class TestMeasureStart:
         assert 20 < start.memory_mb < 500
         assert start.memory_source == "VmHWM"
 
+    @pytest.mark.slow
     def test_measure_start_reports_a_process_that_fails(self, tmp_path):
         with pytest.raises(StudentError, match=str(tmp_path)):
             measure_start(str(tmp_path), num_threads=1, n_starts=1)

@@ -117,6 +117,7 @@ class TestCut:
             [(49, 50)],
         ]
 
+    @pytest.mark.slow
     @given(some_passages(max_words=450))
     def test_cut_leaves_out_only_entities_across_a_border(self, transfer_set, passages):
         for passage in passages:
@@ -137,6 +138,7 @@ class TestCut:
 
 
 class TestJoin:
+    @pytest.mark.slow
     @given(some_passages(), st.integers(0, 100))
     def test_join_loses_no_word_and_moves_entities_along(self, transfer_set, passages, seed):
         joined = list(transfer_set.join(passages, random.Random(seed)))

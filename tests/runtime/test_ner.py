@@ -551,6 +551,7 @@ class TestAnyText:
             for entity in found
         ] == [(entity["text"], entity["label"], entity["score"]) for entity in expected]
 
+    @pytest.mark.slow
     def test_predict_entities_reads_many_words_of_one_character(self, bundled):
         text = "x . " * 20_000
         found = bundled.predict_entities(text, ["person"])

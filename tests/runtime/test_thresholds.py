@@ -152,6 +152,7 @@ def scores_of(probs):
 class TestGatherCandidates:
     LABELS = ("city", "river", "person")
 
+    @pytest.mark.slow
     @given(
         st.lists(st.integers(0, 9), min_size=1, max_size=4),
         st.sampled_from([1, 3, 2_000_000]),

@@ -567,6 +567,7 @@ class TestFullDisk:
             writer.add(*packed[2])
         assert comparable(SoftLabelStore(folder), COMPACT) == comparable(items, COMPACT)
 
+    @pytest.mark.slow
     def test_add_leaves_a_whole_store_on_a_full_disk(self, tmp_path):
         disk = tmp_path / "disk"
         disk.mkdir()

@@ -217,6 +217,7 @@ class TestExport:
             )
         assert not (tmp_path / "out").exists()
 
+    @pytest.mark.slow
     def test_export_student_writes_nothing_if_too_much_f1_is_lost(
         self, small, passages, small_vocabulary, tmp_path, monkeypatch
     ):

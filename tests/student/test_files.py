@@ -148,6 +148,7 @@ class TestLoadStudentErrors:
         self.change(folder, format_version=1)
         self.refuse(folder, r"student_config\.json: .* 1; .* 2")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "shape", [{"n_pieces": 9, "n_heads": 4}, {"hidden_width": 8}, [9], None]
     )

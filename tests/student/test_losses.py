@@ -323,6 +323,7 @@ class TestFeatureLoss:
         assert student.grad[0].tolist() == [0, 0, 0]
         assert student.grad[1].abs().sum() > 0
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("n_rows", [0, 3])
     def test_feature_loss_is_0_without_rows_to_match(self, n_rows):
         student = torch.ones(n_rows, 4, requires_grad=True)

@@ -83,6 +83,7 @@ class TestStudentPredictor:
             assert covered == words
             assert {entity.label for entity in found} <= {"person"}
 
+    @pytest.mark.slow
     @given(st.lists(st.lists(st.integers(-40, 40), min_size=4, max_size=4), min_size=1, max_size=6))
     def test_predict_words_gives_each_word_its_likeliest_answer(self, small_vocabulary, table):
         found = decode(table, vocabulary=small_vocabulary)

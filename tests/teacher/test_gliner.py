@@ -93,6 +93,7 @@ class TestScoresStandForGLiNERsEntities:
             n_entities += len(expected)
         assert n_entities >= 25
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("architecture", ["UniEncoderToken", "BiEncoderToken"])
     def test_score_passages_matches_crowded_entities_of_token_models(
         self, build_gliner, architecture
@@ -167,6 +168,7 @@ def span_tensors(draw):
     return torch.rand(len(n_words), max(n_words), n_widths, n_labels), n_words
 
 
+@pytest.mark.slow
 @given(span_tensors())
 def test_span_to_word_probs_equals_a_loop_over_all_spans(world):
     span_probs, n_words = world
@@ -328,6 +330,7 @@ class TestThreads:
             teacher.score_passages(passages, labels)
         assert torch.get_num_threads() == 3
 
+    @pytest.mark.slow
     def test_score_passages_computes_on_one_core_per_thread(self, tiny_gliner, monkeypatch):
         torch.set_num_threads(3)
         teacher, seen = GLiNERTeacher(tiny_gliner, batch_pieces=50), set()

@@ -22,6 +22,7 @@ def span_folder(build_gliner, tmp_path):
 
 
 class TestFromPretrained:
+    @pytest.mark.slow
     def test_from_pretrained_loads_the_teacher_that_was_saved(self, tiny_gliner, tmp_path):
         tiny_gliner.save_pretrained(tmp_path, safe_serialization=True)
         loaded, original = GLiNERTeacher.from_pretrained(tmp_path), GLiNERTeacher(tiny_gliner)

@@ -170,6 +170,7 @@ class TestBfloat16:
         assert all(values.dtype == torch.float32 for values in student.state_dict().values())
         self.assert_computes_as_its_files(student, small_vocabulary, tmp_path)
 
+    @pytest.mark.slow
     def test_train_student_in_bf16_learns_with_a_boundary_head(
         self, tmp_path, build_student, small_vocabulary, five_passages
     ):
@@ -194,6 +195,7 @@ class TestBfloat16:
         assert found == pytest.approx(expected, rel=0.1)
         assert read_checkpoint(tmp_path / CHECKPOINT_FILE).run["training"]["precision"] == "bf16"
 
+    @pytest.mark.slow
     def test_train_student_in_bf16_resumes_exactly(self, tmp_path, train_short):
         settings = dataclasses.replace(SHORT, precision="bf16")
         train_short(tmp_path / "whole", settings)
@@ -206,12 +208,14 @@ class TestBfloat16:
 class TestAugmentation:
     SETTINGS = dataclasses.replace(SHORT, augmentation_prob=0.5)
 
+    @pytest.mark.slow
     def test_train_student_augments_from_the_seed_alone(self, tmp_path, train_short):
         for name in ("first", "second"):
             random.seed(name)  # what others draw has no part in it
             train_short(tmp_path / name, self.SETTINGS)
         assert_same_run(tmp_path / "first", tmp_path / "second")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("n_steps", [4, 9])
     def test_train_student_with_augmentation_resumes_exactly(self, tmp_path, train_short, n_steps):
         train_short(tmp_path / "whole", self.SETTINGS)
@@ -227,6 +231,7 @@ class TestAugmentation:
         found, expected = weights(tmp_path), weights(uninterrupted)
         assert not any(torch.equal(found[name], expected[name]) for name in expected)
 
+    @pytest.mark.slow
     def test_train_student_augments_anew_per_epoch_passage_and_seed(
         self, tmp_path, train_short, monkeypatch, five_passages
     ):
@@ -291,6 +296,7 @@ class TestResume:
         train_short(tmp_path, resume=True)
         assert_same_run(tmp_path, uninterrupted)
 
+    @pytest.mark.slow
     def test_train_student_reports_the_words_of_finished_epochs(self, tmp_path, train_short):
         whole, resumed = [], []
         train_short(tmp_path / "whole", progress=lambda *step: whole.append(step))
@@ -388,6 +394,7 @@ class TestPatience:
         train_short(tmp_path / "run", self.PATIENT, resume=True)
         assert_same_run(tmp_path / "run", tmp_path / "whole")
 
+    @pytest.mark.slow
     def test_train_student_with_patience_leaves_an_ended_run_alone(self, tmp_path, train_short):
         train_short(tmp_path / "run", self.PATIENT)
         before = (tmp_path / "run" / METRICS_FILE).read_bytes()
@@ -455,6 +462,7 @@ class TestFeatureMatching:
             constant = 1 - torch.nn.functional.normalize(known, dim=-1).mean(0).norm().item()
             assert off < 0.5 * constant < off_before
 
+    @pytest.mark.slow
     def test_feature_matching_changes_the_saved_weights(self, tmp_path, train_matching):
         train_matching(tmp_path / "matched")
         train_matching(tmp_path / "plain", SHORT, teacher=None)

@@ -29,6 +29,7 @@ class TestTrain:
 
     NARROW = StudentConfig(embedding_width=8, hidden_width=8)
 
+    @pytest.mark.slow
     def test_train_resumes_exactly_with_a_vocabulary_of_its_own(self, tmp_path, store):
         def train_on_store(folder, progress=lambda *step: None, **arguments):
             return train(
