@@ -92,7 +92,7 @@ def peak_memory_mb() -> tuple[float, str]:
             if name == "VmHWM":
                 return int(value.split()[0]) / 1024, name
     # On Linux, a child's `ru_maxrss` starts at its parent's value, so it is only the second choice.
-    import resource  # this file does not exist on every system
+    import resource  # this module does not exist on every system
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1024), "ru_maxrss"
