@@ -57,6 +57,7 @@ def client(endpoint: str, tmp_path: Path) -> Client:
         ("a/b", True),
         ("data/train.json", False),
         ("data/train.JSONL", False),
+        ("dataset/passages.parquet", False),
         ("./data/train", False),
         ("/data/train", False),
         ("a/b/c", False),

@@ -14,7 +14,7 @@ Texts = Annotated[
     typer.Argument(
         metavar="TEXTS",
         help="Your documents: a text file with one per line, JSON lines, a CSV file with --column, "
-        "CoNLL columns, or a folder of *.txt files.",
+        "a Parquet file, CoNLL columns, or a folder of *.txt files.",
     ),
 ]
 

@@ -197,9 +197,9 @@ def label(
 ) -> None:
     """Label a corpus with a teacher, and keep its answers in a soft-label store.
 
-    CORPUS is a JSON list or JSON lines in the form of GLiNER's training data, CoNLL columns, or
-    plain text with one document per line; the format is detected from the content. Plain text needs
-    --labels or --pool. The corpus is read twice and never held in memory.
+    CORPUS is a JSON list or JSON lines in the form of GLiNER's training data, a Parquet file, CoNLL
+    columns, or plain text with one document per line; the format is detected from the content.
+    Plain text needs --labels or --pool. The corpus is read twice and never held in memory.
 
     Prints one line with counts and the size of the store. Writes manifest.json, Parquet shards and
     the teacher's subword vectors into OUT; a student starts from these vectors.

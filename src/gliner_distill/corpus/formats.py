@@ -3,7 +3,8 @@
 A format is recognized by the content of the file. `read_records` yields `RawRecord`s whose content
 has the keys of `{"tokenized_text": [...], "ner": [[start, end_inclusive, type], ...]}` or of
 `{"text": ...}`; `corpus.records` checks that content. Files are streamed, so they may be of any
-size. Column files are read by `corpus.conll`. This module needs only the standard library.
+size. Column files are read by `corpus.conll`, and Parquet files by `corpus.parquet`. This module
+needs only the standard library.
 """
 
 import codecs
@@ -15,11 +16,12 @@ from itertools import count
 from typing import Literal
 
 from gliner_distill.corpus.conll import looks_like_columns, read_columns
+from gliner_distill.corpus.parquet import MAGIC, read_rows
 from gliner_distill.corpus.records import RawRecord, RecordError, decode_line
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.errors import CorpusError
 
-Format = Literal["json list", "json lines", "columns", "text"]
+Format = Literal["json list", "json lines", "columns", "parquet", "text"]
 
 CHUNK_BYTES = 1 << 16
 """The number of bytes that are read from a JSON list at a time."""
@@ -42,8 +44,9 @@ def read_records(
         chunk_bytes: The number of bytes to read from a JSON list at a time.
 
     Raises:
-        CorpusError: The file is empty, or it is a JSON list that is cut off, not valid JSON or
-            not UTF-8, so that the rest of it cannot be read.
+        CorpusError: The file is empty, or it is a JSON list or a Parquet file that is cut off or
+            broken, so that the rest of it cannot be read.
+        MissingExtraError: It is a Parquet file, and pyarrow is not installed.
     """
     if stream.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8):
         stream.read(len(codecs.BOM_UTF8))
@@ -57,18 +60,22 @@ def read_records(
         return _read_json_lines(stream, notes=notes)
     if form == "columns":
         return read_columns(stream, notes=notes)
+    if form == "parquet":
+        return read_rows(stream, name=name)
     return _read_text(stream, notes=notes)
 
 
 def recognize_format(head: bytes, *, suffix: str) -> Format:
     """Return the format of a file, judged by its first bytes and, if they do not tell, its suffix.
 
-    JSON is recognized by its first brackets, and columns by the tags at the ends of most lines.
-    Anything else is plain text.
+    Parquet is recognized by its mark, JSON by its first brackets, and columns by the tags at the
+    ends of most lines. Anything else is plain text.
 
     >>> recognize_format(b'{"text": "Anna left."}', suffix=".txt")
     'json lines'
     """
+    if head.startswith(MAGIC):
+        return "parquet"
     text = head.decode(errors="replace").lstrip()
     if re.match(r"\[\s*(\{|\]|$)", text):
         return "json list"

@@ -1,9 +1,9 @@
 """Read passages from files and hub data sets, and write them: the only reader of annotated text.
 
-The input is a JSON list or JSON lines in the pile-mistral format, CoNLL columns, or plain text, and
-may be messy. The output is clean `Passage`s, one at a time, and `CorpusNotes` on everything that
-was changed or left out. `corpus.formats` recognizes and streams the formats, `corpus.records`
-checks a record.
+The input is a JSON list or JSON lines in the pile-mistral format, a Parquet file, CoNLL columns, or
+plain text, and may be messy. The output is clean `Passage`s, one at a time, and `CorpusNotes` on
+everything that was changed or left out. `corpus.formats` recognizes and streams the formats,
+`corpus.records` checks a record.
 """
 
 import json
@@ -36,9 +36,9 @@ def read_passages(
 
     The format is recognized by the content: a JSON list or JSON lines of
     `{"tokenized_text": [...], "ner": [[start, end_inclusive, type], ...]}`, optionally with
-    `ner_labels` and `ner_negatives`; JSON lines of `{"text": "..."}`; CoNLL columns; or plain
-    text with one document per line. Text is split by `split_words`. The file is streamed and never
-    held in memory as a whole.
+    `ner_labels` and `ner_negatives`; JSON lines of `{"text": "..."}`; a Parquet file (see
+    `corpus.parquet`); CoNLL columns; or plain text with one document per line. Text is split by
+    `split_words`. The file is streamed and never held in memory as a whole.
 
     Args:
         source: A path or, if no such file exists, the "owner/name" of a hub data set.
@@ -51,6 +51,8 @@ def read_passages(
             is bad (the message names file, record, field and reason), the file is cut off, or it
             holds no passage.
         HubError: At the call: the hub and its cache cannot provide the data set.
+        MissingExtraError: During the iteration: the file is a Parquet file, and pyarrow is not
+            installed.
 
     >>> next(read_passages(sample_path("train"))).entities[0].label
     'toy company'
