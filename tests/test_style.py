@@ -17,7 +17,10 @@ CODE = [
 SHIPPED = [path for path in CODE if ROOT / "tests" not in path.parents]
 DOCS = [
     path
-    for pattern in ("*.md", "docs/*.md", "src/**/*.md", "src/**/*.j2", "recipes/*.jinja")
+    for pattern in (
+        *("*.md", "docs/*.md", "dataset/*.md"),
+        *("src/**/*.md", "src/**/*.j2", "recipes/*.jinja"),
+    )
     for path in sorted(ROOT.glob(pattern))
 ]
 OPENINGS = re.compile(r"(What|How|Of|Where|Whatever)\b")
