@@ -36,15 +36,33 @@ def personal_row(number, text=""):
     return row_of(words, w0="phone number", w1="email")
 
 
+PLAIN = [row_of("Fog in Bergen all day", w2="city"), row_of("fog all day , may clear")]
+NOT_PLAIN = [
+    row_of("Fog , says Oda in Bergen", w3="nurse", w5="city"),
+    row_of("Oda river fog"),  # a word of a person's name
+    row_of("Fog at the quay", w3="quay"),  # not in the thesaurus
+    row_of("Fog hid BT 4411", w2="plate number"),
+    row_of("Fog photos on www . example . org"),
+    row_of("Fog case 20240117 closed"),
+]
+
+
 @pytest.fixture
 def data(tmp_path):
     """A data folder: 40 personal passages, copies of some of them, and others."""
     (tmp_path / "open").mkdir()
     (tmp_path / "corpora").mkdir()
     more = [personal_row(number) for number in range(40)]
-    copies = [row_of(f"Copy : {' '.join(row['tokenized_text'])}") for row in more]
-    others = [row_of(" ".join(f"o{number}w{place}" for place in range(12))) for number in range(9)]
-    (tmp_path / "open" / "more.json").write_text(json.dumps(more))
+    copies = [row_of(f"Copy : {' '.join(row['tokenized_text'])}", w0="title") for row in more]
+    others = [
+        row_of(" ".join(f"o{number}w{place}" for place in range(12)), w0="ship")
+        for number in range(9)
+    ]
+    thesaurus = {"city": ["place"], "nurse": ["profession", "person"], "plate number": []}
+    entries = [{"label": label, "broader": broader} for label, broader in thesaurus.items()]
+    lines = "".join(json.dumps(entry) + "\n" for entry in entries)
+    (tmp_path / "open" / "labels.jsonl").write_text(lines)
+    (tmp_path / "open" / "more.json").write_text(json.dumps([*more, *PLAIN, *NOT_PLAIN]))
     (tmp_path / "open" / "focus.json").write_text(json.dumps([*others, *copies]))
     sentences = [
         row_of(f"Dear {name} , {kind} {kind}s , {kind}ing", w1="person")
@@ -58,9 +76,36 @@ def data(tmp_path):
 
 def test_personal_rows_keep_a_tenth_apart_with_the_copies(kept_apart, data):
     kept = kept_apart.personal_rows(data)
+    kept["more.json"] = {number for number in kept["more.json"] if number < 40}
+    kept["focus.json"] = {number for number in kept["focus.json"] if number >= 9}
     assert len(kept["more.json"]) == 4
     # Nine passages of the second file come before the copies, which have the order of the first.
     assert kept["focus.json"] == {9 + number for number in kept["more.json"]}
+
+
+def test_impersonal_rows_have_no_names_and_no_numbers(kept_apart, data):
+    expected = {40, 41}
+    assert {row for row in kept_apart.impersonal_rows(data)["more.json"] if row >= 40} == expected
+    assert {row for row in kept_apart.personal_rows(data)["more.json"] if row >= 40} == expected
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"), [("person", True), ("nurse", True), ("city", False), ("new", False)]
+)
+def test_names_person_follows_broader_labels(kept_apart, label, expected):
+    broader = {"nurse": ["profession"], "profession": ["nurse", "person"], "city": ["place"]}
+    assert kept_apart.names_person(label, broader) is expected
+
+
+def test_main_writes_the_rows_that_are_kept_apart(kept_apart, data, tmp_path, monkeypatch):
+    out = tmp_path / "new" / "apart"
+    monkeypatch.setattr("sys.argv", ["kept_apart.py", str(data), str(out)])
+    kept_apart.main()
+    written = json.loads((out / "personal.json").read_text())
+    rows = {(f"{place}.json", int(row)) for place, row in (r["row"].split(":") for r in written)}
+    kept = kept_apart.personal_rows(data)
+    assert rows == {(name, row) for name, numbers in kept.items() for row in numbers}
+    assert len((out / "presidio.jsonl").read_text().splitlines()) == 12
 
 
 def test_personal_rows_depend_on_the_seed_alone(kept_apart, data):
