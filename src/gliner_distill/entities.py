@@ -8,6 +8,7 @@ where they are read). This module needs only numpy.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,29 @@ class Entity:
     end_word: int
     label: str
     score: float = field(default=1.0, compare=False)
+
+
+class EntityDict(TypedDict):
+    """An entity of a text as GLiNER returns it; plain JSON.
+
+    Attributes:
+        start: The first character.
+        end: The character after the last one.
+        text: The characters between them.
+        label: The label.
+        score: The probability, which exceeds the threshold; 1 for a pattern.
+        class_probs: The scores of the labels that are likeliest for the span; only on demand.
+        source: `pattern` if a checked pattern has found the entity. An entity that the model has
+            found lacks this key, so that it has GLiNER's keys alone.
+    """
+
+    start: int
+    end: int
+    text: str
+    label: str
+    score: float
+    class_probs: NotRequired[dict[str, float]]
+    source: NotRequired[Literal["pattern"]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,17 @@ def test_predict_reads_a_text_of_10000_words_to_its_end(run_cli, world):
     assert max(entity["end"] for entity in document["entities"]) > len(text) - 30
 
 
+@pytest.mark.parametrize("model", ["student", "gliner"])
+def test_predict_finds_structured_types_by_patterns(run_cli, world, gliner_folder, model):
+    folder = world / "run" if model == "student" else gliner_folder
+    args = ("predict", "-m", folder, "mary uses jo@x.org", "-l", "email")
+    answer = json.loads(run_cli(*args).out)
+    found = [entity for entity in answer["entities"] if entity.get("source") == "pattern"]
+    assert [(entity["text"], entity["score"]) for entity in found] == [("jo@x.org", 1.0)]
+    without = json.loads(run_cli(*args, "--no-patterns").out)
+    assert not any("source" in entity for entity in without["entities"])
+
+
 def test_predict_answers_with_a_gliner(run_cli, gliner_folder):
     finished = run_cli("predict", "-m", gliner_folder, "mary saw paris " * 40, "-l", "city")
     assert finished.code == 0

@@ -9,7 +9,7 @@ import weakref
 from bisect import bisect
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 
 import numpy as np
 import pytest
@@ -308,6 +308,62 @@ class TestForms:
     def test_predict_entities_takes_a_list_with_one_list_of_labels(self, ner, texts):
         for text in texts[:5]:
             assert ner.predict_entities(text, [["city"]]) == ner.predict_entities(text, ["city"])
+
+
+class TestPatterns:
+    TEXT = "mary wrote to jo@x.org from 203.0.113.7"
+    PERSON_AND_MAIL = ("person", "e-mail")
+
+    def test_pattern_finds_what_a_label_asks_for_and_says_so(self, ner):
+        found = ner.predict_entities(self.TEXT, self.PERSON_AND_MAIL)
+        (mail,) = [entity for entity in found if "source" in entity]
+        span = {"start": 14, "end": 22, "text": "jo@x.org"}
+        assert mail == span | {"label": "e-mail", "score": 1.0, "source": "pattern"}
+        for entity in found:
+            assert entity is mail or entity["end"] <= 14 or entity["start"] >= 22
+
+    def test_pattern_is_off_without_a_label_or_by_switch(self, ner):
+        plain = ner.predict_entities(self.TEXT, self.PERSON_AND_MAIL, patterns=False)
+        assert not any("source" in entity for entity in plain)
+        without = ner.predict_entities(self.TEXT, LABELS)
+        assert without == ner.predict_entities(self.TEXT, LABELS, patterns=False)
+
+    def test_pattern_finds_nothing_at_a_threshold_of_one(self, ner):
+        assert ner.predict_entities(self.TEXT, ["e-mail"], threshold=1) == []
+        assert ner.predict_entities(self.TEXT, ["e-mail"], thresholds={"e-mail": 1}) == []
+
+    def test_pattern_follows_the_labels_of_each_text(self, ner):
+        sets = [["e-mail"], ["ip address"], [], {"A": "email address"}]
+        answers = ner.inference([self.TEXT] * 4, sets, return_class_probs=True)
+        found = [
+            [(e["text"], e["label"], e["class_probs"]) for e in answer if "source" in e]
+            for answer in answers
+        ]
+        assert found == [
+            [("jo@x.org", "e-mail", {"e-mail": 1.0})],
+            [("203.0.113.7", "ip address", {"ip address": 1.0})],
+            [],
+            [("jo@x.org", "A", {"A": 1.0})],
+        ]
+
+    def test_pattern_reads_a_long_text_as_the_model_does(self, ner):
+        text = "the " * 383 + "jo@x.org jo@x.org " + "the " * 500 + "jo@x.org"
+
+        def count(**options):
+            found = ner.predict_entities(text, ["e-mail"], **options)
+            return sum("source" in entity for entity in found)
+
+        assert count() == 3
+        assert count(on_long="truncate") == 0
+        assert ner.predict_entities("", ["e-mail"], on_long="truncate") == []
+
+    @given(text=st.text("a@b.co 1\n\ud800🙂", max_size=60))
+    def test_entities_with_patterns_never_overlap(self, ner_of_any_text, text):
+        found = ner_of_any_text.predict_entities(text, ["person", "email", "link", "ip"])
+        for entity, following in pairwise(found):
+            assert entity["end"] <= following["start"]
+        for entity in found:
+            assert entity["text"] == text[entity["start"] : entity["end"]] != ""
 
 
 class TestClassProbs:

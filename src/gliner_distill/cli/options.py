@@ -63,6 +63,16 @@ Threshold = Annotated[
     ),
 ]
 
+Patterns = Annotated[
+    bool,
+    option(
+        "--patterns/--no-patterns",
+        metavar=None,
+        text="Find e-mail addresses, URLs, IP and MAC addresses, IBANs and card numbers by checked "
+        "patterns as well, where a label asks for them.",
+    ),
+]
+
 ThreadCount = Annotated[
     int | None,
     option(

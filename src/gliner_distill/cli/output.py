@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.text import Text
 
 from gliner_distill.cli.input import Document
+from gliner_distill.entities import EntityDict
 from gliner_distill.errors import CorpusError
-from gliner_distill.runtime.inputs import EntityDict
 
 OutputFormat = Literal["jsonl", "csv", "color"]
 

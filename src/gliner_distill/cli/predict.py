@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gliner_distill.cli.command import Command
-from gliner_distill.cli.options import ThreadCount, Threshold, option
+from gliner_distill.cli.options import Patterns, ThreadCount, Threshold, option
 from gliner_distill.cli.terminal import (
     is_terminal,
     print_whole,
@@ -144,18 +144,20 @@ def predict(
     threshold: Threshold = 0.5,
     nested: Nested = False,
     multi_label: MultiLabel = False,
+    patterns: Patterns = True,
     threads: ThreadCount = None,
 ) -> None:
     """Find entities in a text, in files or in standard input.
 
     Answers appear while the input is read; the input is never held in memory as a whole.
 
-    Prints the text with its entities in color if standard output is a terminal. Otherwise it
-    prints one JSON object per document, on one line: {"text": ..., "entities": [...]}, where each
-    entity has "start", "end", "text", "label" and "score"; the other fields of the document's own
-    object follow. Start and end are character positions, and the end is exclusive. An empty line
-    is a document without entities, so line N of the output belongs to line N of the input. With
-    --output csv there is one row per entity, with the number of its document, counted from 0.
+    Prints the text with its entities in color if standard output is a terminal. Otherwise it prints
+    one JSON object per document, on one line: {"text": ..., "entities": [...]}, where each entity
+    has "start", "end", "text", "label" and "score", and "source": "pattern" if a pattern has found
+    it; the other fields of the document's own object follow. Start and end are character positions,
+    and the end is exclusive. An empty line is a document without entities, so line N of the output
+    belongs to line N of the input. With --output csv there is one row per entity, with the number
+    of its document, counted from 0.
     Writes no files. If the reader of the output stops early, as head does, the exit code is
     141.
     """
@@ -185,6 +187,7 @@ def predict(
                     flat_ner=not nested,
                     threshold=threshold,
                     multi_label=multi_label,
+                    patterns=patterns,
                 )
                 print_whole(writer.answers(first, documents, entities))
 

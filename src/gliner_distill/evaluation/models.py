@@ -10,9 +10,10 @@ from typing import Protocol, final
 
 from gliner_distill.corpus.labels import format_prompt
 from gliner_distill.decoding import decode_entities
-from gliner_distill.entities import Entity, word_texts
+from gliner_distill.entities import Entity, EntityDict, word_texts
 from gliner_distill.errors import InputError, MissingExtraError
-from gliner_distill.runtime.inputs import EntityDict, describe_entities
+from gliner_distill.runtime.inputs import InferenceOptions, add_matches, describe_entities
+from gliner_distill.runtime.labels import read_label_set
 from gliner_distill.runtime.locate import locate_model
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.teacher.base import Teacher
@@ -47,6 +48,8 @@ class NERModel(Protocol):
         flat_ner: bool = True,
         threshold: float = 0.5,
         multi_label: bool = False,
+        *,
+        patterns: bool = True,
     ) -> list[list[EntityDict]]:
         """Return the entities of each text, in order of position.
 
@@ -58,6 +61,8 @@ class NERModel(Protocol):
             flat_ner: Whether entities may not overlap; otherwise one may lie inside another.
             threshold: The score that an entity must exceed.
             multi_label: Whether a span may have several labels.
+            patterns: Whether structured types, such as e-mail addresses, are also found by checked
+                patterns where a label asks for them; see `StudentNER.inference`.
         """
         ...
 
@@ -97,21 +102,23 @@ class TeacherNER:
         flat_ner: bool = True,
         threshold: float = 0.5,
         multi_label: bool = False,
+        *,
+        patterns: bool = True,
     ) -> list[list[EntityDict]]:
         """Return the entities of each text; see `NERModel.inference`."""
+        options = InferenceOptions(flat_ner, multi_label, threshold, patterns=patterns)
+        kinds = options.structured_labels(read_label_set(labels))
         names = list(labels)
         prompts = _prompts(labels)
         passages = [word_texts(text.translate(_REPLACED)) for text in texts]
         probs_by_text = self.teacher.score_passages(passages, [prompts] * len(passages))
-        return [
-            describe_entities(
-                text,
-                decode_entities(
-                    probs, names, threshold=threshold, flat_ner=flat_ner, multi_label=multi_label
-                ),
+        answers = []
+        for text, probs in zip(texts, probs_by_text, strict=True):
+            entities = decode_entities(
+                probs, names, threshold=threshold, flat_ner=flat_ner, multi_label=multi_label
             )
-            for text, probs in zip(texts, probs_by_text, strict=True)
-        ]
+            answers.append(add_matches(text, describe_entities(text, entities), kinds, options))
+        return answers
 
 
 def load_model(

@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gliner_distill.entities import Entity, word_bounds, word_texts
+from gliner_distill.entities import Entity, EntityDict, word_bounds, word_texts
 from gliner_distill.errors import InputError, shorten
+from gliner_distill.patterns.labels import PatternKind, structured_labels
+from gliner_distill.patterns.matching import PATTERN_SCORE, find_matches, merge_matches
 from gliner_distill.runtime.labels import Prompts
 from gliner_distill.runtime.scorer import WINDOW_WORDS
 from gliner_distill.runtime.thresholds import GoldPassage
@@ -28,26 +30,6 @@ CharSpan = tuple[int, int, str]
 """An annotated entity: first character, end character, label."""
 
 
-class EntityDict(TypedDict):
-    """An entity as GLiNER returns it; plain JSON.
-
-    Attributes:
-        start: The first character.
-        end: The character after the last one.
-        text: The characters between them.
-        label: The label.
-        score: The probability, which exceeds the threshold.
-        class_probs: The scores of the labels that are likeliest for the span; only on demand.
-    """
-
-    start: int
-    end: int
-    text: str
-    label: str
-    score: float
-    class_probs: NotRequired[dict[str, float]]
-
-
 @dataclass(frozen=True, slots=True)
 class InferenceOptions:
     """The options of `StudentNER.inference`, which explains them."""
@@ -59,6 +41,7 @@ class InferenceOptions:
     batch_size: int = 64
     return_class_probs: bool = False
     on_long: OnLong = "window"
+    patterns: bool = True
 
     def check(self) -> None:
         """Raise an `InputError` for an option that is out of its range."""
@@ -76,6 +59,17 @@ class InferenceOptions:
             raise InputError(
                 f"on_long is {self.on_long!r}; expected 'window', 'truncate' or 'error'"
             )
+
+    def structured_labels(self, prompts: Prompts) -> dict[str, PatternKind]:
+        """Return the labels that patterns are to find, with the kind of pattern of each."""
+        if not self.patterns:
+            return {}
+        own = self.thresholds or {}
+        return {
+            label: kind
+            for label, kind in structured_labels(prompts).items()
+            if own.get(label, self.threshold) < PATTERN_SCORE
+        }
 
     def thresholds_for(self, names: Sequence[str]) -> NDArray[np.float32]:
         """Return the threshold of each label, shape `(labels,)`."""
@@ -212,6 +206,35 @@ def describe_entities(
     for entity_dict, class_probs in zip(described, probs, strict=False):
         entity_dict["class_probs"] = class_probs
     return described
+
+
+def add_matches(
+    text: str,
+    entities: list[EntityDict],
+    kinds: Mapping[str, PatternKind],
+    options: InferenceOptions,
+) -> list[EntityDict]:
+    """Return the entities of a text together with those that patterns find.
+
+    Args:
+        text: The text.
+        entities: The entities that the model has found.
+        kinds: The labels that patterns are to find; see `InferenceOptions.structured_labels`.
+        options: The options of the call.
+    """
+    if not kinds:
+        return entities
+    if options.on_long == "truncate":
+        *_, (_, end) = [(0, 0), *word_bounds(text)[:WINDOW_WORDS]]
+        text = text[:end]
+    rules = {"flat_ner": options.flat_ner, "multi_label": options.multi_label}
+    return merge_matches(
+        text,
+        entities,
+        find_matches(text, kinds, **rules),
+        **rules,
+        has_class_probs=options.return_class_probs,
+    )
 
 
 def read_gold(

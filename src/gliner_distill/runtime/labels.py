@@ -74,6 +74,25 @@ def read_label_set(labels: object, *, where: str = "labels") -> Prompts:
     return tuple(prompts.items())
 
 
+def read_labels(labels: Labels, n_texts: int | None) -> Prompts | list[Prompts]:
+    """Return the labels for all texts, or the label sets of the single texts.
+
+    Args:
+        labels: See `StudentNER.inference`.
+        n_texts: The number of texts; None if it is not known in advance.
+
+    Raises:
+        InputError: The labels are not valid, or there is not one set of them per text.
+    """
+    if not is_per_text(labels) or not isinstance(labels, Sequence):
+        return read_label_set(labels)
+    sets = read_per_text(labels)
+    if n_texts is not None and len(sets) != n_texts:
+        shown = "one text; expected one" if n_texts == 1 else f"{n_texts} texts"
+        raise InputError(f"labels holds {len(sets)} lists for {shown}")
+    return sets
+
+
 def read_per_text(labels: Sequence[object]) -> list[Prompts]:
     """Return the label sets of several texts.
 

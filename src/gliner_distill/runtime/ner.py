@@ -15,15 +15,15 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from gliner_distill.entities import Entity, word_texts
+from gliner_distill.entities import Entity, EntityDict, word_texts
 from gliner_distill.errors import InputError, StudentError, shorten
 from gliner_distill.runtime.bundle import Bundle, read_bundle, write_bundle
 from gliner_distill.runtime.config import GRAPH_FILE, TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.finder import EntityFinder
 from gliner_distill.runtime.inputs import (
-    EntityDict,
     InferenceOptions,
     OnLong,
+    add_matches,
     chunk_texts,
     describe_entities,
     read_gold,
@@ -34,8 +34,8 @@ from gliner_distill.runtime.labels import (
     Labels,
     LabelSet,
     Prompts,
-    is_per_text,
     read_label_set,
+    read_labels,
     read_per_text,
 )
 from gliner_distill.runtime.locate import locate_model
@@ -139,6 +139,7 @@ class StudentNER:
         *,
         thresholds: Mapping[str, float] | None = None,
         on_long: OnLong = "window",
+        patterns: bool = True,
     ) -> list[EntityDict]:
         """Return the entities of one text, in order of position; see `inference`."""
         options = InferenceOptions(
@@ -148,14 +149,10 @@ class StudentNER:
             thresholds,
             return_class_probs=return_class_probs,
             on_long=on_long,
+            patterns=patterns,
         )
         options.check()
-        if is_per_text(labels) and isinstance(labels, Sequence):
-            sets = read_per_text(labels)
-            if len(sets) != 1:
-                raise InputError(f"labels holds {len(sets)} lists for one text; expected one")
-            return self._answer([text], sets, options, first=0)[0]
-        return self._answer([text], read_label_set(labels), options, first=0)[0]
+        return self._answer([text], read_labels(labels, 1), options, first=0)[0]
 
     @overload
     def inference(
@@ -179,6 +176,7 @@ class StudentNER:
         *,
         thresholds: Mapping[str, float] | None = None,
         on_long: OnLong = "window",
+        patterns: bool = True,
     ) -> list[list[EntityDict]] | Iterator[list[EntityDict]]:
         """Return the entities of several texts: one list per text, in order of position.
 
@@ -203,26 +201,30 @@ class StudentNER:
             thresholds: Other thresholds for some labels. Labels that are not asked are ignored.
             on_long: The treatment of a text of more than 384 words: `window` reads all of it, in
                 overlapping windows; `truncate` drops the rest, as a GLiNER does; `error` raises.
+            patterns: Whether e-mail addresses, URLs, IP and MAC addresses, IBANs and card numbers
+                are also found by checked patterns where a label asks for them. Such an entity has
+                the score 1 and `"source": "pattern"`, and replaces those that it overlaps.
 
         Raises:
             InputError: A text, a label or an option has a wrong type or value; the message says
                 which one.
         """
         options = InferenceOptions(
-            flat_ner, multi_label, threshold, thresholds, batch_size, return_class_probs, on_long
+            flat_ner,
+            multi_label,
+            threshold,
+            thresholds,
+            batch_size,
+            return_class_probs,
+            on_long,
+            patterns,
         )
         options.check()
         if isinstance(texts, str):
             texts = [texts]
         if isinstance(texts, bytes) or not isinstance(texts, Iterable):
             raise InputError(f"texts is {shorten(texts)}; expected a string or strings")
-        asked: Prompts | list[Prompts]
-        if is_per_text(labels) and isinstance(labels, Sequence):
-            asked = read_per_text(labels)
-            if isinstance(texts, Sequence) and len(texts) != len(asked):
-                raise InputError(f"labels holds {len(asked)} lists for {len(texts)} texts")
-        else:
-            asked = read_label_set(labels)
+        asked = read_labels(labels, len(texts) if isinstance(texts, Sequence) else None)
         answers = self._stream(texts, asked, options)
         return list(answers) if isinstance(texts, Sized) else answers
 
@@ -360,7 +362,14 @@ class StudentNER:
             read_words(text, number, options.on_long) for number, text in enumerate(texts, first)
         ]
         entities, probs = self._finder.find(passages, asked, options)
+        kinds = (
+            [options.structured_labels(prompts) for prompts in asked]
+            if isinstance(asked, list)
+            else [options.structured_labels(asked)] * len(texts)
+        )
         return [
-            describe_entities(text, text_entities, text_probs)
-            for text, text_entities, text_probs in zip(texts, entities, probs, strict=True)
+            add_matches(text, describe_entities(text, found, found_probs), text_kinds, options)
+            for text, found, found_probs, text_kinds in zip(
+                texts, entities, probs, kinds, strict=True
+            )
         ]
