@@ -248,6 +248,9 @@ def measure(data: Path, teacher: str, out: Path, *, n_passages: int = DEV_PASSAG
         ("open_label.py", out / "in_domain", student, teacher, "--out", out / "in_domain_scores"),
         ("robustness.py", data / "corpora", student, *held_out, out / "robustness.json"),
     ]
+    thesaurus = data / "open" / "labels.jsonl"
+    if thesaurus.exists():
+        runs[-1] += ("--thesaurus", thesaurus)
     benchmarks = Path(__file__).resolve().parents[1] / "benchmarks"
     for script, *arguments in runs:
         subprocess.run([sys.executable, benchmarks / script, *arguments], check=True)

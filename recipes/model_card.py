@@ -42,8 +42,7 @@ def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
     student, _ = load_student(out / "student")
     robustness = {
         change: (float(np.mean(row["gold"])), float(np.mean(row["own"])))
-        for change, row in metrics["robustness"].items()
-        if change != "sets"
+        for change, row in metrics["robustness"]["student"].items()
     }
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         config=read_json(out / "student" / "student_config.json"),

@@ -34,12 +34,29 @@ class TestRobustness:
         "labels in the plural": ("persons", "cities", "rivers", "companies"),
         "labels with '_' for ' '": LABELS,
         "labels as 'name of X'": tuple(f"name of {label}" for label in LABELS),
+        "labels as 'a X'": tuple(f"a {label}" for label in LABELS),
+        "labels as 'any X mentioned'": tuple(f"any {label} mentioned" for label in LABELS),
+        "labels as 'the X in question'": tuple(f"the {label} in question" for label in LABELS),
+        "labels as 'what X is meant'": tuple(f"what {label} is meant" for label in LABELS),
+        "labels as 'X entity'": tuple(f"{label} entity" for label in LABELS),
+        "labels as 'X mention'": tuple(f"{label} mention" for label in LABELS),
+        "labels as 'every X in the text'": tuple(f"every {label} in the text" for label in LABELS),
+        "labels as 'X (if given)'": tuple(f"{label} (if given)" for label in LABELS),
+        "labels as 'extract the X'": tuple(f"extract the {label}" for label in LABELS),
+        "labels as 'the exact X'": tuple(f"the exact {label}" for label in LABELS),
+        "labels as a description": ("who it is", "city", "a river's name", "company"),
     }
 
     @pytest.fixture
     def figures(self, robustness, world, run, student_folder):
         """Return the printed output and the content of robustness.json."""
-        printed = run(robustness, "data", student_folder)
+        rows = [
+            {"label": "Person", "descriptions": ["a human being", "who it is"]},
+            {"label": "river", "descriptions": ["water that flows", "a river's name"]},
+            {"label": "ship", "descriptions": ["a large boat", "vessel at sea"]},
+        ]
+        (world / "labels.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        printed = run(robustness, "data", student_folder, "--thesaurus", "labels.jsonl")
         return printed, json.loads((world / "robustness.json").read_text())
 
     @pytest.fixture
@@ -92,49 +109,85 @@ class TestRobustness:
         }
         for change, alter in alterations.items():
             expected[change] = self.ask(predictor, sets, alter=alter)
-        assert figures[1] == {
-            **{
-                change: {"gold": self.f1s(found, sets), "own": self.f1s(found, own)}
-                for change, found in expected.items()
-            },
-            "sets": ["learned", "others"],
+        assert figures[1]["student"] == {
+            change: {"gold": self.f1s(found, sets), "own": self.f1s(found, own)}
+            for change, found in expected.items()
         }
+        assert figures[1]["sets"] == ["learned", "others"]
 
     @pytest.mark.slow
     def test_robustness_finds_the_same_if_nothing_changes_for_the_student(self, figures):
         # The vocabulary is of lower case, and so is the text; no label has two words.
         same = {"unchanged", "labels upper-cased", "labels title-cased"}
         same |= {"labels with '_' for ' '", "text lower-cased"}
-        for change, row in figures[1].items():
-            if change not in ("sets", "one word in seven mistyped"):
+        for change, row in figures[1]["student"].items():
+            if change != "one word in seven mistyped":
                 assert (row["own"] == [1.0, 1.0]) == (change in same), change
-        assert figures[1]["unchanged"]["gold"][0] == 1.0
+        assert figures[1]["student"]["unchanged"]["gold"][0] == 1.0
 
     def test_robustness_mistypes_words_the_same_each_time(
-        self, open_label, robustness, sets, predictor
+        self, open_label, robustness, sets, student_folder
     ):
+        [student] = open_label.load_students([], str(student_folder))
         many = open_label.EvaluationSet("many", sets["learned"] * 20, LABELS)
         change = robustness.TEXTS["one word in seven mistyped"]
-        clean = robustness.ask(predictor, many)
-        found = [robustness.ask(predictor, many, alter=change) for _ in range(2)]
+        clean = robustness.ask(student, many)
+        found = [robustness.ask(student, many, alter=change) for _ in range(2)]
         assert found[0] == found[1]
         [f1] = robustness.compare([found[0]], [clean])
         assert 0.5 < f1 < 1.0
 
-    def test_robustness_prints_the_mean_over_sets(self, figures):
-        printed, figures = figures
+    def test_robustness_prints_the_mean_over_sets_and_the_loss(self, figures):
+        printed, figures = figures[0], figures[1]["student"]
         rows = table_rows(printed)
-        assert list(rows) == ["change", *(name for name in figures if name != "sets")]
-        assert len(rows) == 1 + 9
-        for change, cells in list(rows.items())[1:]:
-            means = [100 * np.mean(figures[change][key]) for key in ("gold", "own")]
-            assert cells == [f"{mean:.1f}" for mean in means]
+        assert list(rows) == ["change", *figures, "mean of the ten wordings"]
+        assert len(rows) == 1 + 20 + 1
+        unchanged = np.mean(figures["unchanged"]["gold"])
+        for change, cells in list(rows.items())[1:-1]:
+            gold, own = (np.mean(figures[change][key]) for key in ("gold", "own"))
+            assert cells == [f"{100 * each:.1f}" for each in (gold, unchanged - gold, own)]
         assert printed.splitlines()[0].startswith("vague: left out")
+
+    def test_robustness_prints_the_mean_of_the_ten_wordings(self, figures, robustness):
+        ten = list(figures[1]["student"])[6:16]
+        assert ten == list(robustness.WORDINGS)
+        mean = np.mean([figures[1]["student"][one]["gold"] for one in ten])
+        unchanged = np.mean(figures[1]["student"]["unchanged"]["gold"])
+        cells = table_rows(figures[0])["mean of the ten wordings"]
+        assert cells[:2] == [f"{100 * each:.1f}" for each in (mean, unchanged - mean)]
+
+    def test_robustness_measures_several_students_without_a_thesaurus(
+        self, figures, robustness, run, student_folder, world
+    ):
+        options = ("--student", f"again={student_folder}", "--out", "both.json")
+        printed = run(robustness, "data", student_folder, *options)
+        both = json.loads((world / "both.json").read_text())
+        assert both["again"] == both["student"]
+        described = {"labels as a description": figures[1]["student"]["labels as a description"]}
+        assert both["student"] | described == figures[1]["student"]
+        assert printed.count("mean of the ten wordings") == 2
+        assert list(both["models"]) == ["student", "again"]
+
+    @pytest.mark.parametrize(
+        "content", ["", '{"label": "city", "descriptions": ["only one"]}', "[]", "not JSON"]
+    )
+    def test_robustness_ends_if_the_thesaurus_has_another_form(
+        self, robustness, world, run, student_folder, content
+    ):
+        if content:
+            (world / "bad.jsonl").write_text(content)
+        with pytest.raises(SystemExit, match=r"^bad\.jsonl: "):
+            run(robustness, "data", student_folder, "--thesaurus", "bad.jsonl")
+
+    @pytest.mark.parametrize(("label", "expected"), [("city", "a city"), ("Actor", "an Actor")])
+    def test_add_article_looks_at_the_first_letter(self, robustness, label, expected):
+        assert robustness.add_article(label) == expected
 
     def test_robustness_prints_the_same_when_run_again(
         self, figures, robustness, run, student_folder, world
     ):
-        options = ("--sets", "learned,others", "--out", "again.json")
+        options = ("--thesaurus", "labels.jsonl", "--sets", "learned,others")
+        options += ("--out", "again.json")
         again = run(robustness, "data", student_folder, *options)
         assert again == figures[0].split("\n", 1)[1]  # but for the set that was left out
         assert json.loads((world / "again.json").read_text()) == figures[1]

@@ -82,7 +82,8 @@ class TestCard:
             }
             for model, f1 in (("teacher", 0.8), ("student", 0.6))
         }
-        robustness = {"unchanged": {"gold": [0.5, 0.7], "own": [1.0, 1.0]}, "sets": ["one", "two"]}
+        unchanged = {"gold": [0.5, 0.7], "own": [1.0, 1.0]}
+        robustness = {"student": {"unchanged": unchanged}, "sets": ["one", "two"]}
         files = {
             "held_out/open_label.json": figures,
             "in_domain_scores/open_label.json": figures,
