@@ -1,6 +1,7 @@
 """Measure students on open passages that were kept apart from their training.
 
-`python benchmarks/unseen_passages.py FILE... [--student NAME=FOLDER] [--min-entities N] [--out FILE]`
+`python benchmarks/unseen_passages.py FILE... [--student NAME=FOLDER] [--min-entities N]
+[--out FILE]`
 
 Each FILE is a group: passages in the training format of GLiNER (`tokenized_text` and `ner`), whose
 spans may have several labels, the most specific one first. Each passage is asked for all labels

@@ -74,7 +74,9 @@ class TestUnseenPassages:
         assert flat["one"] == 1.0
         assert flat["mean"] == pytest.approx((1 + flat["two"]) / 2)
 
-    def test_unseen_passages_scores_all_labels_with_multi_label(self, figures, sets, student_folder):
+    def test_unseen_passages_scores_all_labels_with_multi_label(
+        self, figures, sets, student_folder
+    ):
         from gliner_distill import StudentNER
 
         student = StudentNER.from_pretrained(student_folder)
