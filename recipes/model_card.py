@@ -1,8 +1,7 @@
 """Write the model card and the metrics of the open-label student from its measurements.
 
 The measurements come from the folder that `bundled_student.py` fills and the benchmarks add to.
-The results are `metrics.json` and `README.md` beside the weights. The licenses are those in the
-tables of DATA/corpora/SOURCES_*.md.
+The results are `metrics.json` and `README.md` beside the weights. `licenses.py` finds the licenses.
 """
 
 import json
@@ -11,6 +10,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from licenses import TaughtSet, read_licenses, taught_sets
 
 from gliner_distill.files import write_file, write_json
 from gliner_distill.student.files import load_student
@@ -21,7 +21,11 @@ WATTS = 20
 
 
 def write_card(data: Path, out: Path) -> None:
-    """Write `metrics.json` and `README.md` into `out/student`."""
+    """Write `metrics.json` and `README.md` into `out/student`.
+
+    Raises:
+        CorpusError: A set that taught the student is not permitted, or its license is not known.
+    """
     metrics = {
         "held out": read_json(out / "held_out" / "open_label.json"),
         "in domain": read_json(out / "in_domain_scores" / "open_label.json"),
@@ -44,12 +48,15 @@ def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
         change: (float(np.mean(row["gold"])), float(np.mean(row["own"])))
         for change, row in metrics["robustness"]["student"].items()
     }
+    licenses = read_licenses(data / "corpora")
+    sets = taught_sets(read_json(out / "sets.json"), licenses, read_json(data / "permissive.json"))
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         config=read_json(out / "student" / "student_config.json"),
         groups={name: metrics[name] for name in ("held out", "in domain")},
         robustness=robustness,
-        sets=read_json(out / "sets.json"),
-        licenses=read_licenses(data / "corpora"),
+        sets=sets,
+        share_alike_words=share_alike_words(sets),
+        licenses=licenses,
         hours=metrics["hours"],
         kilowatt_hours=WATTS * sum(metrics["hours"].values()) / 1000,
         watts=WATTS,
@@ -62,6 +69,12 @@ def share_of(ours: float, theirs: float) -> str:
     return f"{100 * ours / theirs:.1f}%" if theirs else "-"
 
 
+def share_alike_words(sets: list[TaughtSet]) -> float:
+    """Return the share of words that come from sets with text under CC BY-SA."""
+    marked = sum(item.n_words for item in sets if item.license.share_alike == "yes")
+    return marked / sum(item.n_words for item in sets)
+
+
 def mean_share(metrics: dict[str, Any]) -> str:
     """Return the mean over sets of the share of the teacher's F1 that is kept, each at most 1."""
     teacher, student = metrics["teacher"]["at 0.5"], metrics["student"]["at 0.5"]
@@ -71,17 +84,6 @@ def mean_share(metrics: dict[str, Any]) -> str:
         if f1 and name not in ("macro", "micro")
     ]
     return share_of(float(np.mean(shares)), 1.0) if shares else "-"
-
-
-def read_licenses(folder: Path) -> dict[str, tuple[str, str]]:
-    """Return the origin and license of each set from the tables in SOURCES_*.md."""
-    rows = [
-        [cell.strip() for cell in line.strip("| \n").split("|")]
-        for path in sorted(folder.glob("SOURCES_*.md"))
-        for line in path.read_text(encoding="utf-8").splitlines()
-        if line.startswith("|")
-    ]
-    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 def read_json(path: Path) -> Any:

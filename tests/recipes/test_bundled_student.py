@@ -89,21 +89,24 @@ class TestCard:
             "in_domain_scores/open_label.json": figures,
             "robustness.json": robustness,
             "hours.json": {"labeling": 1.25, "training": 2.0},
-            "sets.json": {"open and sample": 1234, "known": 56789},
+            "sets.json": {"open and sample": 1234, "known": 56789, "shared": 10},
         }
         for name, content in files.items():
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             (out / name).write_text(json.dumps(content))
         sources = "| name | origin | license |\n|---|---|---|\n| known | me/known | CC BY 4.0 |\n"
+        sources += "| shared | me/shared | CC BY-SA 4.0 |\n"
         (data / "corpora" / "SOURCES_A.md").write_text(sources)
+        (data / "permissive.json").write_text('["known", "shared"]')
         bundled_student.write_card(data, out)
         card = (finished / "README.md").read_text(encoding="utf-8")
         for row in (
             "| one | 80.0 | 60.0 | 75.0% |",
             "| macro | 60.0 | 45.0 | 75.0% |",
             "| unchanged | 60.0 | 100.0 |",
-            "| known | 56,789 | me/known | CC BY 4.0 |",
-            "| open and sample | 1,234 | this project | CC0 |",
+            "| known | 56,789 | me/known | CC BY 4.0 | no |",
+            "| shared | 10 | me/shared | CC BY-SA 4.0 | **yes** |",
+            "| open and sample | 1,234 | this project | CC0 1.0 | no |",
         ):
             assert f"\n{row}\n" in card
         assert "Labeling took 1.2 hours and training 2.0 hours" in card
