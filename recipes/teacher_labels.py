@@ -38,7 +38,7 @@ _MAX_ATTEMPTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the thesaurus says of a label.
+    """An entry of the thesaurus: what is known of a label.
 
     Attributes:
         synonyms: Other words for the label.
