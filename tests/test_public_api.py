@@ -13,12 +13,13 @@ from test_layout import WITHOUT_HEAVY_PACKAGES
 
 COMMANDS = (
     *("distill", "predict", "label", "train", "evaluate", "export", "bench", "inspect"),
-    "reproduce",
+    *("redact", "reproduce"),
 )
 LIGHT_NAMES = (
     *("CorpusFile", "DistillError", "EncodedLabels", "Entity", "LabelPolicy", "LabeledPassage"),
-    *("NERModel", "Passage", "StudentConfig", "StudentNER", "Teacher", "TrainingSettings"),
-    *("entities_to_probs", "evaluate", "load_model", "read_passages"),
+    *("NERModel", "PERSONAL_LABELS", "Passage", "Redaction", "Redactor", "StudentConfig", "StudentNER", "Teacher", "TrainingSettings"),
+    *("entities_to_probs", "evaluate", "load_model", "read_mapping", "read_passages"),
+    *("restore", "write_mapping"),
 )
 # Runs the command line and prints its exit code last.
 RUN_COMMAND = """

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gliner_distill.errors import HubError as HubError
     from gliner_distill.errors import InputError as InputError
     from gliner_distill.errors import MissingExtraError as MissingExtraError
+    from gliner_distill.errors import RedactionError as RedactionError
     from gliner_distill.errors import SettingsError as SettingsError
     from gliner_distill.errors import StoreError as StoreError
     from gliner_distill.errors import StudentError as StudentError
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
     from gliner_distill.evaluation.models import load_model as load_model
     from gliner_distill.labeling.pipeline import label_corpus as label_corpus
     from gliner_distill.labeling.policy import LabelPolicy as LabelPolicy
+    from gliner_distill.redaction.labels import PERSONAL_LABELS as PERSONAL_LABELS
+    from gliner_distill.redaction.mapping import read_mapping as read_mapping
+    from gliner_distill.redaction.mapping import write_mapping as write_mapping
+    from gliner_distill.redaction.placeholders import restore as restore
+    from gliner_distill.redaction.redactor import Redaction as Redaction
+    from gliner_distill.redaction.redactor import Redactor as Redactor
     from gliner_distill.runtime.config import StudentConfig as StudentConfig
     from gliner_distill.runtime.labels import EncodedLabels as EncodedLabels
     from gliner_distill.runtime.ner import StudentNER as StudentNER
@@ -59,13 +66,17 @@ _NAMES_OF_MODULE = {
     "entities": ("Entity", "LabeledPassage", "Passage"),
     "errors": (
         *("CorpusError", "DistillError", "ExportError", "FormatVersionError", "HubError"),
-        *("InputError", "MissingExtraError", "SettingsError", "StoreError", "StudentError"),
-        "TeacherError",
+        *("InputError", "MissingExtraError", "RedactionError", "SettingsError", "StoreError"),
+        *("StudentError", "TeacherError"),
     ),
     "evaluation.evaluate": ("evaluate",),
     "evaluation.models": ("NERModel", "TeacherNER", "load_model"),
     "labeling.pipeline": ("label_corpus",),
     "labeling.policy": ("LabelPolicy",),
+    "redaction.labels": ("PERSONAL_LABELS",),
+    "redaction.mapping": ("read_mapping", "write_mapping"),
+    "redaction.placeholders": ("restore",),
+    "redaction.redactor": ("Redaction", "Redactor"),
     "runtime.config": ("StudentConfig",),
     "runtime.labels": ("EncodedLabels",),
     "runtime.ner": ("StudentNER",),

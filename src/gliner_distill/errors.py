@@ -9,6 +9,7 @@
     ├── StudentError         the folder of a student
     ├── InputError           an argument of a call (also a ValueError)
     ├── ExportError          the export of a student
+    ├── RedactionError       the mapping or the key of a redaction
     ├── SettingsError        a setting
     └── MissingExtraError    an optional package
 
@@ -54,6 +55,10 @@ class InputError(DistillError, ValueError):
 
 class ExportError(DistillError):
     """A student cannot be exported, or its export gives other answers than the student."""
+
+
+class RedactionError(DistillError):
+    """The mapping or the key of a redaction is missing or broken, or cannot be written."""
 
 
 class SettingsError(DistillError):

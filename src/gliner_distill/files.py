@@ -19,16 +19,25 @@ PART_SUFFIX = ".part"
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces `path` when the block ends without an error.
 
     If the block raises an error, the old file is unchanged and the temporary file is removed.
+
+    Args:
+        path: The file.
+        mode: The permissions of the file, which it has before anything is written to it; None for
+            those that new files have.
 
     Raises:
         OSError: The disk is full, or the folder is missing or cannot be written.
     """
     temporary = path.with_name(path.name + PART_SUFFIX)
     try:
+        if mode is not None:
+            # What a killed process left may be open elsewhere, and keeps its permissions.
+            temporary.unlink(missing_ok=True)
+            temporary.touch(mode, exist_ok=False)
         with temporary.open("wb") as stream:
             yield stream
             stream.flush()
@@ -42,18 +51,22 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Write the whole content of a file at once; see `replacing`.
 
     Raises:
         OSError: The disk is full, or the folder is missing or cannot be written.
     """
-    with replacing(path) as stream:
+    with replacing(path, mode=mode) as stream:
         stream.write(content)
 
 
 def write_file(
-    path: Path, content: bytes | str, *, error: type[DistillError] = DistillError
+    path: Path,
+    content: bytes | str,
+    *,
+    error: type[DistillError] = DistillError,
+    mode: int | None = None,
 ) -> None:
     """Write a file as `replace_file` does, and create its folder if necessary.
 
@@ -61,6 +74,7 @@ def write_file(
         path: The file.
         content: The bytes, or a text to encode as UTF-8; a lone surrogate becomes a question mark.
         error: The class of the error to raise.
+        mode: See `replacing`.
 
     Raises:
         DistillError: The disk is full, or the folder cannot be written. The error is of the class
@@ -70,7 +84,7 @@ def write_file(
     data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, data)
+        replace_file(path, data, mode=mode)
     except OSError as problem:
         raise error(f"{path}: cannot be written: {reason_of(problem)}") from problem
 

@@ -1,4 +1,4 @@
-"""The documents of `predict` and the annotated passages of `evaluate` and `export`.
+"""The documents of `predict` and `redact`, and the annotated passages of `evaluate` and `export`.
 
 The input is the arguments of the command line. The output is `Document`s, one after the other, from
 a text, from files of lines or JSON lines, or from standard input. `Prefetcher` reads them in a
@@ -74,6 +74,11 @@ class DocumentSource:
         if not paths or not all(path.is_file() for path in paths):
             return None
         return sum(path.stat().st_size for path in paths)
+
+    @property
+    def has_json(self) -> bool:
+        """Whether one of the files holds JSON lines."""
+        return any(map(self._has_json, self.files))
 
     def read(self) -> Generator[Document, None, None]:
         """Yield the documents. An empty line is an empty document.

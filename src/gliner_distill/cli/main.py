@@ -20,6 +20,7 @@ from gliner_distill.cli.inspect import INSPECT
 from gliner_distill.cli.label import LABEL
 from gliner_distill.cli.options import option
 from gliner_distill.cli.predict import PREDICT
+from gliner_distill.cli.redact import REDACT
 from gliner_distill.cli.reproduce import REPRODUCE
 from gliner_distill.cli.terminal import drop_output
 from gliner_distill.cli.train import TRAIN
@@ -31,7 +32,9 @@ EXAMPLES: Final = """\
   gliner-distill predict "Mary left Paris." -l person -l city -m my-student
   gliner-distill COMMAND --help"""
 
-COMMANDS: Final = (DISTILL, PREDICT, EVALUATE, BENCH, LABEL, TRAIN, EXPORT, INSPECT, REPRODUCE)
+COMMANDS: Final = (
+    *(DISTILL, PREDICT, REDACT, EVALUATE, BENCH, LABEL, TRAIN, EXPORT, INSPECT, REPRODUCE),
+)
 """All commands, in the order in which the overview lists them."""
 
 # Typer exits with this code after a Ctrl-C outside of a command.
@@ -59,8 +62,8 @@ def root(context: typer.Context, version: Version = False) -> None:
     """Turn any GLiNER into a small, fast LSTM that finds the entities of your labels.
 
     `distill` makes such a student from your texts and label names in one command, and `predict`
-    finds entities with it. `evaluate` and `bench` measure how good and how fast a student or a
-    GLiNER is.
+    finds entities with it. `redact` replaces personal data. `evaluate` and `bench` measure how good
+    and how fast a student or a GLiNER is.
 
     The single steps of `distill` are commands as well: `label` a corpus with a GLiNER, `train` a
     student on the answers, and `export` it. `inspect` describes a corpus or a store of answers, and

@@ -1,7 +1,7 @@
-"""The three forms in which `predict` prints its answers.
+"""The forms in which `predict` and `redact` print their answers.
 
-The input is documents and their entities. The output is the bytes of whole lines: JSON lines, CSV,
-or colored text for a terminal.
+The input is documents and their entities or their new texts. The output is the bytes of whole
+lines: JSON lines, CSV, plain text, or colored text for a terminal.
 """
 
 import csv
@@ -9,7 +9,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, final
 
 from rich.console import Console
@@ -68,6 +68,42 @@ def make_writer(form: OutputFormat, labels: Sequence[str]) -> AnswerWriter:
     return CsvRows() if form == "csv" else JsonLines()
 
 
+def json_line(number: int, answer: Mapping[str, Any]) -> bytes:
+    """Return a JSON object as a line; a line with text that is not UTF-8 is escaped as ASCII.
+
+    Args:
+        number: The number of the document, for messages.
+        answer: The object.
+
+    Raises:
+        CorpusError: The object is nested too deep for JSON.
+    """
+    try:
+        line = json.dumps(answer, ensure_ascii=False)
+        if _SURROGATE.search(line):
+            line = json.dumps(answer)
+    except RecursionError:
+        raise CorpusError(f"document {number}: its fields are nested too deep") from None
+    return f"{line}\n".encode()
+
+
+def text_line(number: int, text: str) -> bytes:
+    """Return a text as a line.
+
+    Args:
+        number: The number of the document, for messages.
+        text: The text.
+
+    Raises:
+        CorpusError: The text has a line break, or a character that UTF-8 does not have.
+    """
+    if "\n" in text or _SURROGATE.search(text):
+        raise CorpusError(
+            f"document {number}: its text does not fit on one line of UTF-8; use --output jsonl"
+        )
+    return f"{text}\n".encode()
+
+
 @final
 class JsonLines:
     """One JSON object per document, with its `text`, its `entities` and its other fields."""
@@ -97,13 +133,7 @@ class JsonLines:
         rounded = [{**entity, "score": round(entity["score"], 4)} for entity in entities]
         answer: dict[str, Any] = {"text": document.text, "entities": rounded}
         answer |= {key: value for key, value in document.fields.items() if key not in answer}
-        try:
-            line = json.dumps(answer, ensure_ascii=False)
-            if _SURROGATE.search(line):
-                line = json.dumps(answer)
-        except RecursionError:
-            raise CorpusError(f"document {number}: its fields are nested too deep") from None
-        return f"{line}\n".encode()
+        return json_line(number, answer)
 
 
 @final

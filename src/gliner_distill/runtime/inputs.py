@@ -160,6 +160,30 @@ def chunk_texts(
         yield chunk
 
 
+def chunk_texts_and_labels(
+    texts: Iterable[str], asked: Prompts | list[Prompts], n_texts: int
+) -> Iterator[tuple[int, list[str], Prompts | list[Prompts]]]:
+    """Yield texts in chunks, with the number of the first text and the labels of the chunk.
+
+    Args:
+        texts: The texts.
+        asked: The labels of all texts, or of each text its own.
+        n_texts: The most texts in a chunk.
+
+    Raises:
+        InputError: There is not one set of labels per text.
+    """
+    first = 0
+    for chunk in chunk_texts(texts, n_texts):
+        part = asked[first : first + len(chunk)] if isinstance(asked, list) else asked
+        if isinstance(part, list) and len(part) < len(chunk):
+            raise InputError(f"labels holds {len(asked)} lists; there are more texts")
+        yield first, chunk, part
+        first += len(chunk)
+    if isinstance(asked, list) and first < len(asked):
+        raise InputError(f"labels holds {len(asked)} lists for {first} texts")
+
+
 def merge_label_sets(label_sets: Sequence[Prompts]) -> tuple[Prompts, NDArray[np.bool_] | None]:
     """Return all labels of several sets, each once, and which of them each set has.
 

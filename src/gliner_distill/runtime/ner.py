@@ -8,7 +8,7 @@ A score is the student's probability, shifted so that the threshold that was fit
 or for the label becomes 0.5 (`Bundle.threshold`, `Bundle.label_thresholds`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence, Sized
 from pathlib import Path
 from typing import Any, overload
 
@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from gliner_distill.entities import Entity, EntityDict, word_texts
 from gliner_distill.errors import InputError, StudentError, shorten
+from gliner_distill.redaction.labels import PERSONAL_LABELS
+from gliner_distill.redaction.redactor import Redaction, RedactionMode, Redactor
 from gliner_distill.runtime.bundle import Bundle, read_bundle, write_bundle
-from gliner_distill.runtime.config import GRAPH_FILE, TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.finder import EntityFinder
 from gliner_distill.runtime.inputs import (
     InferenceOptions,
     OnLong,
     add_matches,
-    chunk_texts,
+    chunk_texts_and_labels,
     describe_entities,
     read_gold,
     read_words,
@@ -38,7 +39,7 @@ from gliner_distill.runtime.labels import (
     read_labels,
     read_per_text,
 )
-from gliner_distill.runtime.locate import locate_model
+from gliner_distill.runtime.locate import locate_student
 from gliner_distill.runtime.scorer import count_parameters, count_processors
 from gliner_distill.runtime.thresholds import GoldPassage
 
@@ -90,21 +91,7 @@ class StudentNER:
             StudentError: The name does not lead to a student, or its files are broken.
             HubError: The hub id cannot be downloaded and is not in the cache.
         """
-        located = locate_model(model)
-        folder = located.folder
-        if located.kind == "gliner":
-            raise StudentError(
-                f"{model}: this is a GLiNER, not a student; distill a student from it "
-                f"(`gliner-distill distill`), or use `gliner_distill.load_model`"
-            )
-        if not (folder / GRAPH_FILE).is_file():
-            # An export lacks the weights of torch, from which the graph could be written again.
-            remedy = "copy or export the student again"
-            if (folder / TORCH_WEIGHTS_FILE).is_file():
-                remedy = f"write it with `gliner-distill export {folder} --out FOLDER`"
-            raise StudentError(
-                f"{folder}: {GRAPH_FILE} is missing, which the runtime needs; {remedy}"
-            )
+        folder = locate_student(model)
         # The bundled student lies in a long path of the installation.
         name = folder.name if model is None else str(model)
         bundle = read_bundle(folder)
@@ -153,6 +140,41 @@ class StudentNER:
         )
         options.check()
         return self._answer([text], read_labels(labels, 1), options, first=0)[0]
+
+    def redact(
+        self,
+        text: str,
+        labels: LabelSet = PERSONAL_LABELS,
+        mode: RedactionMode = "label",
+        *,
+        threshold: float = 0.5,
+        thresholds: Mapping[str, float] | None = None,
+        patterns: bool = True,
+        key: str | bytes | None = None,
+        mapping: MutableMapping[str, str] | None = None,
+    ) -> Redaction:
+        """Return a text with its entities replaced, personal data unless other labels are given.
+
+        For many texts, pass the answers of `inference` to one `Redactor`, which is faster.
+
+        Args:
+            text: The text.
+            labels: The labels to redact, as in `inference`.
+            mode: The kind of replacement; see `Redactor`, also for `key` and `mapping`.
+            threshold: See `inference`; a lower one redacts more.
+            thresholds: See `inference`.
+            patterns: See `inference`.
+            key: The secret for the mode `hash`.
+            mapping: The placeholders of earlier texts for the mode `mapping`; new ones are added.
+
+        Raises:
+            InputError: An argument has a wrong type or value.
+        """
+        redactor = Redactor(mode, key=key, mapping=mapping)
+        entities = self.predict_entities(
+            text, labels, threshold=threshold, thresholds=thresholds, patterns=patterns
+        )
+        return redactor.redact(text, entities)
 
     @overload
     def inference(
@@ -340,15 +362,9 @@ class StudentNER:
     def _stream(
         self, texts: Iterable[str], asked: Prompts | list[Prompts], options: InferenceOptions
     ) -> Iterator[list[EntityDict]]:
-        first = 0
-        for chunk in chunk_texts(texts, _CHUNK_BATCHES * options.batch_size):
-            part = asked[first : first + len(chunk)] if isinstance(asked, list) else asked
-            if isinstance(part, list) and len(part) < len(chunk):
-                raise InputError(f"labels holds {len(asked)} lists; there are more texts")
-            yield from self._answer(chunk, part, options, first=first)
-            first += len(chunk)
-        if isinstance(asked, list) and first < len(asked):
-            raise InputError(f"labels holds {len(asked)} lists for {first} texts")
+        n_texts = _CHUNK_BATCHES * options.batch_size
+        for first, chunk, chunk_labels in chunk_texts_and_labels(texts, asked, n_texts):
+            yield from self._answer(chunk, chunk_labels, options, first=first)
 
     def _answer(
         self,

@@ -1,0 +1,167 @@
+"""The arguments that `predict` and `redact` share: documents, labels and the model."""
+
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from gliner_distill.cli.options import option
+from gliner_distill.cli.terminal import is_terminal
+from gliner_distill.errors import DistillError
+
+if TYPE_CHECKING:
+    from gliner_distill.cli.input import Document, DocumentSource
+    from gliner_distill.evaluation.models import NERModel
+
+# A student answers hundreds of texts in a moment; a GLiNER needs smaller batches to answer soon.
+_STUDENT_DOCUMENTS = 512
+_TEACHER_DOCUMENTS = 16
+
+
+def _check_utf8(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes that are not UTF-8 arrive as lone surrogates
+        raise typer.BadParameter("this is not UTF-8") from None
+    return text
+
+
+def _check_texts(texts: list[str] | None) -> list[str]:
+    return [_check_utf8(text) for text in texts or []]
+
+
+def _clean_labels(labels: list[str] | None) -> list[str]:
+    """Return the labels in the form that a corpus has them, each once."""
+    if not labels:
+        return []
+    from gliner_distill.corpus.labels import clean_label
+
+    cleaned = list(dict.fromkeys(clean_label(_check_utf8(label)) for label in labels))
+    if "" in cleaned:
+        raise typer.BadParameter("a label must not be empty")
+    return cleaned
+
+
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="INPUT",
+        help="The text itself; or one or more files of documents, one per line; or - for standard "
+        "input, which is also read if INPUT is left out.",
+        show_default=False,
+        callback=_check_texts,
+    ),
+]
+
+Labels = Annotated[
+    list[str] | None,
+    option(
+        "--label",
+        "-l",
+        metavar="LABEL",
+        text="A label to find. Give this option once per label.",
+        callback=_clean_labels,
+    ),
+]
+
+LabelFile = Annotated[
+    Path | None,
+    option(
+        "--labels",
+        metavar="FILE",
+        text="A file of labels to find, one per line: `label` or `label: description`. A student "
+        "reads the description in place of the label; a GLiNER reads both.",
+    ),
+]
+
+Model = Annotated[
+    str | None,
+    option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        text="The folder of a student, of a run, of an export or of a GLiNER; or a hub id. By "
+        "default it is the student that comes with the package.",
+    ),
+]
+
+InputFormat = Annotated[
+    Literal["auto", "lines", "jsonl"],
+    option(
+        "--input",
+        metavar="FORM",
+        text="The format of the input: lines has one document per line; jsonl has a string per "
+        "line, or an object with the text in a field; auto chooses jsonl for files whose names end "
+        "in .jsonl or .ndjson, and lines otherwise.",
+    ),
+]
+
+TextField = Annotated[
+    str,
+    option("--field", metavar="NAME", text="The field of a JSON object that holds the text."),
+]
+
+
+def check_streams(inputs: list[str] | None) -> None:
+    """Refuse to start without input or output.
+
+    Raises:
+        BadParameter: There is no input, and standard input is a terminal.
+        DistillError: Standard output is closed.
+    """
+    if not inputs and is_terminal(sys.stdin):
+        raise typer.BadParameter("input is missing; give a text, a file, or - for standard input")
+    if sys.stdout is None:
+        raise DistillError("standard output is closed")
+
+
+def describe_labels(labels: list[str], file: Path | None) -> dict[str, str]:
+    """Return all labels with their descriptions; one without a description describes itself.
+
+    Args:
+        labels: The labels of the command line.
+        file: A file of more labels, or None.
+
+    Raises:
+        CorpusError: The file cannot be read.
+    """
+    asked = dict.fromkeys(labels, "")
+    if file is not None:
+        from gliner_distill.corpus.labels import read_labels
+
+        asked |= read_labels(file)
+    return {label: description or label for label, description in asked.items()}
+
+
+def documents_at_once(model: "NERModel") -> int:
+    """Return how many documents to pass to a model at once, so that it answers soon."""
+    from gliner_distill.evaluation.models import TeacherNER
+
+    return _TEACHER_DOCUMENTS if isinstance(model, TeacherNER) else _STUDENT_DOCUMENTS
+
+
+def read_documents(
+    source: "DocumentSource", max_documents: int = _STUDENT_DOCUMENTS
+) -> Generator[tuple[int, "list[Document]"], None, None]:
+    """Yield documents as they arrive, with the number of the first one, and show progress.
+
+    Args:
+        source: The place that they come from.
+        max_documents: The most documents to yield at once.
+    """
+    from gliner_distill.cli.input import Prefetcher
+    from gliner_distill.cli.progress import DocumentProgress
+
+    # A bar would disturb answers that are printed on the same terminal.
+    is_shown = is_terminal(sys.stderr) and not is_terminal(sys.stdout)
+    first = 0
+    with (
+        DocumentProgress(source.n_bytes, is_shown=is_shown) as progress,
+        Prefetcher(source.read(), max_documents=max_documents) as batches,
+    ):
+        for documents in batches:
+            yield first, documents
+            first += len(documents)
+            progress.count(documents)
