@@ -10,7 +10,17 @@ import gliner_distill
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = (
-    *("bench", "distill", "evaluate", "export", "inspect", "label", "predict", "redact", "reproduce"),
+    *(
+        "bench",
+        "distill",
+        "evaluate",
+        "export",
+        "inspect",
+        "label",
+        "predict",
+        "redact",
+        "reproduce",
+    ),
     "train",
 )
 README = ROOT / "README.md"

@@ -101,6 +101,22 @@ def test_replacing_writes_over_a_part_file_that_a_killed_process_left(tmp_path: 
     assert names_in(tmp_path) == ["a.txt"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_replacing_gives_the_file_its_permissions_before_its_content(tmp_path: Path) -> None:
+    path, part = tmp_path / "a.txt", tmp_path / "a.txt.part"
+    for old in (path, part):
+        old.write_bytes(b"old")
+        old.chmod(0o644)
+    with part.open("rb") as left_open, replacing(path, mode=0o600) as stream:
+        assert part.stat().st_mode & 0o777 == 0o600
+        stream.write(b"new")
+        stream.flush()
+        assert left_open.read() == b"old"
+    assert path.stat().st_mode & 0o777 == 0o600
+    write_file(path, "again")
+    assert path.read_bytes() == b"again"
+
+
 def test_write_file_keeps_the_old_file_when_the_new_one_does_not_fit(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"old")

@@ -17,7 +17,17 @@ COMMANDS = (
 )
 LIGHT_NAMES = (
     *("CorpusFile", "DistillError", "EncodedLabels", "Entity", "LabelPolicy", "LabeledPassage"),
-    *("NERModel", "PERSONAL_LABELS", "Passage", "Redaction", "Redactor", "StudentConfig", "StudentNER", "Teacher", "TrainingSettings"),
+    *(
+        "NERModel",
+        "PERSONAL_LABELS",
+        "Passage",
+        "Redaction",
+        "Redactor",
+        "StudentConfig",
+        "StudentNER",
+        "Teacher",
+        "TrainingSettings",
+    ),
     *("entities_to_probs", "evaluate", "load_model", "read_mapping", "read_passages"),
     *("restore", "write_mapping"),
 )

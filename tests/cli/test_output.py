@@ -1,4 +1,4 @@
-"""The three forms in which `predict` prints its answers."""
+"""The forms in which `predict` and `redact` print their answers."""
 
 import csv
 import io
@@ -7,7 +7,14 @@ import json
 import pytest
 
 from gliner_distill.cli.input import Document
-from gliner_distill.cli.output import ColoredText, CsvRows, JsonLines, make_writer
+from gliner_distill.cli.output import (
+    ColoredText,
+    CsvRows,
+    JsonLines,
+    json_line,
+    make_writer,
+    text_line,
+)
 from gliner_distill.errors import CorpusError
 
 
@@ -97,3 +104,16 @@ class TestColoredText:
         assert len(shown) == len(text) + 1
         assert not any(ord(letter) < 0x20 or 0x7F <= ord(letter) < 0xA0 for letter in shown[:-1])
         assert shown.startswith("\u2400\u2401")
+
+
+def test_text_line_refuses_what_is_not_one_line_of_utf8():
+    assert text_line(0, "Zoë 🙂\t") == "Zoë 🙂\t\n".encode()
+    assert text_line(0, "a\nb", may_break=True) == b"a\nb\n"
+    for text in ("a\nb", "\ud83d"):
+        with pytest.raises(CorpusError, match=r"document 7: .*--output jsonl"):
+            text_line(7, text)
+
+
+def test_json_line_escapes_lone_surrogates_alone():
+    assert json_line(0, {"text": "Zoë"}) == '{"text": "Zoë"}\n'.encode()
+    assert json.loads(json_line(0, {"text": "Zoë \ud83d"})) == {"text": "Zoë \ud83d"}

@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 from gliner_distill.corpus.reader import read_passages, sample_path
 from gliner_distill.entities import Entity, split_words
 from gliner_distill.errors import InputError, StudentError
+from gliner_distill.redaction.placeholders import restore
+from gliner_distill.redaction.redactor import Redactor
 from gliner_distill.runtime import scorer as scoring
 from gliner_distill.runtime.config import CONFIG_FILE, GRAPH_FILE, TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.labels import EncodedLabels
@@ -364,6 +366,45 @@ class TestPatterns:
             assert entity["end"] <= following["start"]
         for entity in found:
             assert entity["text"] == text[entity["start"] : entity["end"]] != ""
+
+
+class TestRedact:
+    def test_redact_replaces_what_the_student_finds(self, ner, texts):
+        for text in texts[:10]:
+            redaction = ner.redact(text, LABELS, "mask", threshold=0.3)
+            found = ner.predict_entities(text, LABELS, threshold=0.3)
+            assert [(e["start"], e["end"], e["label"]) for e in redaction.entities] == [
+                (e["start"], e["end"], e["label"]) for e in found
+            ]
+            assert redaction.text == Redactor("mask").redact(text, found).text
+
+    def test_redact_looks_for_personal_data_by_default(self, ner):
+        redaction = ner.redact("at jo@x.org, 203.0.113.7", thresholds=dict.fromkeys(LABELS, 1))
+        assert "[EMAIL_ADDRESS]" in redaction.text
+        assert "[IP_ADDRESS]" in redaction.text
+        assert "jo@x.org" in ner.redact("at jo@x.org", patterns=False, threshold=1).text
+
+    def test_redact_shares_a_mapping_and_takes_a_key(self, ner):
+        mapping = {}
+        for text in ("jo@x.org", "[PERSON_1] jo@x.org bo@x.org"):
+            redaction = ner.redact(text, ["email"], "mapping", mapping=mapping, threshold=0.99)
+            assert restore(redaction.text, mapping) == text
+        assert mapping == {
+            **{"[EMAIL_1]": "jo@x.org", "[EMAIL_2]": "bo@x.org", "[LITERAL_1]": "[PERSON_1]"}
+        }
+        hashed = ner.redact("jo@x.org", ["email"], "hash", key="0123456789abcdef").text
+        assert hashed.startswith("[EMAIL:")
+
+    def test_redact_reads_a_long_text_to_its_end(self, ner):
+        text = "the " * 5000 + "jo@x.org"
+        assert ner.redact(text, ["email"], threshold=0.99).text == text[:-8] + "[EMAIL]"
+        assert ner.redact("").text == ""
+
+    def test_redact_refuses_wrong_arguments(self, ner):
+        with pytest.raises(InputError, match="'blur'"):
+            ner.redact("mary", mode="blur")
+        with pytest.raises(InputError, match="None"):
+            ner.redact(None)
 
 
 class TestClassProbs:
@@ -849,6 +890,36 @@ class TestTuneThresholds:
         first = fresh.tune_thresholds(texts, gold)
         assert any(value != 0.5 for value in first.values())
         assert fresh.tune_thresholds(texts, gold) == first
+
+    def test_tune_thresholds_reaches_a_recall(self, fresh, texts):
+        gold = self.gold(fresh, texts, {"city": 0.2})
+        n_gold = sum(map(len, gold))
+
+        def recall():
+            found = fresh.inference(texts, ["city"])
+            pairs = zip(found, gold, strict=True)
+            return sum(len({*spans(x)} & {*spans(y)}) for x, y in pairs) / n_gold
+
+        before = recall()
+        fitted = [fresh.tune_thresholds(texts, gold, min_recall=r)["city"] for r in (0.5, 0.8)]
+        assert n_gold > 20
+        assert before < 0.8 <= recall()
+        assert fitted[1] < fitted[0]
+
+    def test_tune_thresholds_counts_what_patterns_find_as_found(self, fresh, caplog):
+        texts = [f"mary at jo{number}@x.org the" for number in range(6)]
+        gold = [[{"start": 8, "end": len(text) - 4, "label": "email"}] for text in texts]
+        fresh.tune_thresholds(texts, gold, min_recall=1.0)
+        assert caplog.records == []
+        assert [spans(x) for x in fresh.inference(texts, ["email"])] == [
+            [(8, len(text) - 4, text[8:-4], "email")] for text in texts
+        ]
+
+    @pytest.mark.parametrize("min_recall", [0, -1, 1.5, float("nan")])
+    def test_tune_thresholds_refuses_a_recall_out_of_range(self, fresh, min_recall):
+        gold = [[{"start": 0, "end": 4, "label": "person"}]]
+        with pytest.raises(InputError, match="min_recall"):
+            fresh.tune_thresholds(["mary"], gold, min_recall=min_recall)
 
     def test_save_pretrained_keeps_tuned_thresholds(self, fresh, texts, tmp_path):
         fresh.tune_thresholds(texts, self.gold(fresh, texts, dict.fromkeys(LABELS, 0.7)))

@@ -13,8 +13,11 @@ from gliner_distill.runtime.thresholds import (
     MIN_SCORE,
     GoldPassage,
     fit_label_thresholds,
+    fit_recall_thresholds,
     gather_candidates,
+    labels_of,
     plan_tuning,
+    prefer_certain,
 )
 from gliner_distill.spans import TagScores
 
@@ -102,6 +105,83 @@ class TestLabelThresholds:
         )
         assert fit_label_thresholds(candidates, unaligned, {"city": 0.5}) == with_missed
         assert with_missed != fit_label_thresholds(candidates, gold, {"city": 0.5})
+
+
+class TestRecallThresholds:
+    @staticmethod
+    def fit(outcomes, n_missed=0, *, min_recall, now=0.5):
+        candidates, gold = TestLabelThresholds.passages(outcomes, n_missed)
+        return fit_recall_thresholds(candidates, gold, {"city": now}, min_recall=min_recall)["city"]
+
+    def test_fit_recall_thresholds_cuts_below_the_last_entity_needed(self):
+        outcomes = [(place / 10, True) for place in range(2, 10)]
+        outcomes += [(0.45, False), (0.35, False)]
+        assert self.fit(outcomes, 2, min_recall=0.5) == pytest.approx(0.475)
+        assert self.fit(outcomes, 2, min_recall=0.6) == pytest.approx(0.375)
+
+    @given(
+        st.lists(st.tuples(st.integers(3, 19), st.booleans()), min_size=1, max_size=30),
+        st.integers(0, 9),
+        st.sampled_from([0.1, 0.5, 0.7, 0.9, 0.95, 1.0]),
+    )
+    def test_fit_recall_thresholds_reaches_the_recall_at_the_highest_cut(
+        self, outcomes, n_missed, min_recall
+    ):
+        outcomes = [(score / 20, right) for score, right in outcomes]
+        n_gold = n_missed + sum(right for _, right in outcomes)
+
+        def recall(cut):
+            return sum(right and score > cut for score, right in outcomes) / max(n_gold, 1)
+
+        cut = self.fit(outcomes, n_missed, min_recall=min_recall)
+        if not any(right for _, right in outcomes):
+            assert cut == 0.5
+        elif recall(0) >= min_recall:
+            assert recall(cut) >= min_recall
+            # The next higher score would lose an entity that is needed.
+            higher = min(score for score, right in outcomes if right and score > cut)
+            assert recall(higher) < min_recall
+        else:
+            assert recall(cut) == recall(0)
+
+    def test_fit_recall_thresholds_warns_of_a_recall_out_of_reach(self, caplog):
+        right = [(0.3, True)] * 6
+        assert self.fit([*right, (0.2, False)], 4, min_recall=0.6) == pytest.approx(0.25)
+        assert caplog.records == []
+        assert self.fit([*right, (0.2, False)], 4, min_recall=0.7) == pytest.approx(0.25)
+        assert self.fit([(0.2, False)], 8, min_recall=0.7, now=0.4) == 0.4
+        reached, kept = (record.getMessage() for record in caplog.records)
+        assert not [fact for fact in ("'city'", "0.7", "6 of 10", "0.25") if fact not in reached]
+        assert not [fact for fact in ("'city'", "0 of 8", "0.4") if fact not in kept]
+
+    def test_fit_recall_thresholds_gives_rare_labels_the_lower_of_two_thresholds(self):
+        often = [Entity(0, 1, "city", score) for score in (0.9, 0.8, 0.7, 0.6, 0.5)]
+        rare = [Entity(0, 1, "river", 0.3), Entity(0, 1, "lake", 0.95)]
+        gold = [gold_of((0, 1, entity.label)) for entity in (*often, *rare)]
+        candidates = [[entity] for entity in (*often, *rare)]
+        current = dict.fromkeys(("city", "river", "lake", "sea"), 0.5)
+        fitted = fit_recall_thresholds(candidates, gold, current, min_recall=0.8)
+        assert fitted["city"] == pytest.approx(0.55)
+        assert fitted["river"] == pytest.approx(0.15)
+        # Six of seven entities together have to be found.
+        assert fitted["lake"] == fitted["sea"] == pytest.approx(0.4)
+
+    @pytest.mark.parametrize("score", [0.5, 0.50001, 0.49999, 0.98, 1.0])
+    def test_fit_recall_thresholds_stays_below_the_score_by_a_margin(self, score):
+        outcomes = [(score, True)] * 5 + [(score - 1e-6, False)] * 5
+        assert score - 0.03 < self.fit(outcomes, min_recall=1.0) <= score - 0.99e-4
+
+
+def test_prefer_certain_drops_candidates_that_share_a_word():
+    candidates = [[Entity(0, 2, "a", 0.3), Entity(2, 3, "a", 0.4)], [Entity(0, 1, "a", 0.2)]]
+    certain = [[Entity(1, 2, "b")], []]
+    preferred = [[Entity(1, 2, "b"), Entity(2, 3, "a")], [Entity(0, 1, "a")]]
+    assert prefer_certain(candidates, certain) == preferred
+
+
+def test_labels_of_gold_are_sorted_and_unique():
+    gold = [gold_of((0, 1, "b"), (1, 2, "a")), GoldPassage(n_unaligned={"c": 1}), gold_of()]
+    assert labels_of(gold) == ["a", "b", "c"]
 
 
 def test_gold_passage_counts_labels_of_aligned_and_unaligned_entities():

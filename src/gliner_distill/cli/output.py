@@ -87,17 +87,18 @@ def json_line(number: int, answer: Mapping[str, Any]) -> bytes:
     return f"{line}\n".encode()
 
 
-def text_line(number: int, text: str) -> bytes:
+def text_line(number: int, text: str, *, may_break: bool = False) -> bytes:
     """Return a text as a line.
 
     Args:
         number: The number of the document, for messages.
         text: The text.
+        may_break: Whether the text may have several lines.
 
     Raises:
         CorpusError: The text has a line break, or a character that UTF-8 does not have.
     """
-    if "\n" in text or _SURROGATE.search(text):
+    if ("\n" in text and not may_break) or _SURROGATE.search(text):
         raise CorpusError(
             f"document {number}: its text does not fit on one line of UTF-8; use --output jsonl"
         )

@@ -130,7 +130,9 @@ def redact(
 
         quiet_libraries()
         source = find_source(inputs or [], form=input_format, text_field=field)
-        lines = _Lines(output or ("jsonl" if source.has_json else "lines"), field)
+        form = output or ("jsonl" if source.has_json else "lines")
+        # Only the text on the command line needs no line of its own.
+        lines = _Lines(form, field, may_break=source.text is not None)
         if restore and mapping is not None:
             parts = _restore_documents(source, mapping, lines)
         else:
@@ -238,6 +240,7 @@ class _Lines:
 
     form: Literal["lines", "jsonl"]
     text_field: str
+    may_break: bool
 
     def write(
         self,
@@ -249,7 +252,7 @@ class _Lines:
         from gliner_distill.cli.output import json_line, text_line
 
         if self.form == "lines":
-            return text_line(number, text)
+            return text_line(number, text, may_break=self.may_break)
         answer: dict[str, Any] = {self.text_field: text}
         if entities is not None:
             answer["entities"] = [

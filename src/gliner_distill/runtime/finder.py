@@ -22,8 +22,11 @@ from gliner_distill.runtime.thresholds import (
     MIN_SCORE,
     GoldPassage,
     fit_label_thresholds,
+    fit_recall_thresholds,
     gather_candidates,
+    labels_of,
     plan_tuning,
+    prefer_certain,
 )
 from gliner_distill.spans import find_bounds
 
@@ -131,17 +134,22 @@ class EntityFinder:
         labels: Sequence[str] | None,
         *,
         min_gain: float = 0.0,
+        min_recall: float | None = None,
+        certain: Sequence[Sequence[Entity]] | None = None,
     ) -> dict[str, float]:
-        """Set the threshold of each label to the one with the best F1; return the new thresholds.
+        """Set the threshold of each label by its F1 or its recall; return the new thresholds.
 
         Args:
             passages: The words of each passage.
             gold: The annotation of each passage.
             labels: The labels to tune; None for those of the annotation.
             min_gain: The F1 that a label must gain before its threshold is changed.
+            min_recall: The recall to reach; None for the best F1.
+            certain: The entities of each passage that are found in any case, for `min_recall`.
 
         Raises:
-            InputError: There are no labels or no annotated entities.
+            InputError: There are no labels or no annotated entities, or `min_recall` is out of
+                range.
             StudentError: The student has a softmax head, whose labels share one threshold.
         """
         head = head_named(self.bundle.config.head)
@@ -149,15 +157,19 @@ class EntityFinder:
             raise StudentError(
                 f"thresholds per label need a boundary head; this student has a {head.name} head"
             )
-        counts = [passage.count_labels() for passage in gold]
-        if labels is None:
-            labels = sorted({label for passage_counts in counts for label in passage_counts})
-        prompts = read_label_set(labels)
-        if not prompts or not any(counts):
+        if min_recall is not None and not 0 < min_recall <= 1:
+            raise InputError(f"min_recall is {min_recall!r}; expected a number above 0, at most 1")
+        annotated = labels_of(gold)
+        prompts = read_label_set(annotated if labels is None else labels)
+        if not prompts or not annotated:
             raise InputError("there are no annotated entities to tune thresholds with")
         current = {label: self._threshold_of(label) for label, _ in prompts}
         candidates = self._candidates(passages, prompts)
-        fitted = fit_label_thresholds(candidates, gold, current, min_gain=min_gain)
+        if min_recall is None:
+            fitted = fit_label_thresholds(candidates, gold, current, min_gain=min_gain)
+        else:
+            candidates = prefer_certain(candidates, certain or [()] * len(candidates))
+            fitted = fit_recall_thresholds(candidates, gold, current, min_recall=min_recall)
         label_thresholds = {**self.bundle.label_thresholds, **fitted}
         self.bundle = replace(self.bundle, label_thresholds=label_thresholds)
         # The cached columns contain the old thresholds.

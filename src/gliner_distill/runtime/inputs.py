@@ -71,6 +71,14 @@ class InferenceOptions:
             if own.get(label, self.threshold) < PATTERN_SCORE
         }
 
+    def structured_labels_by_text(
+        self, asked: Prompts | list[Prompts], n_texts: int
+    ) -> list[dict[str, PatternKind]]:
+        """Return the result of `structured_labels` for each text."""
+        if isinstance(asked, list):
+            return [self.structured_labels(prompts) for prompts in asked]
+        return [self.structured_labels(asked)] * n_texts
+
     def thresholds_for(self, names: Sequence[str]) -> NDArray[np.float32]:
         """Return the threshold of each label, shape `(labels,)`."""
         own = self.thresholds or {}
@@ -259,6 +267,16 @@ def add_matches(
         **rules,
         has_class_probs=options.return_class_probs,
     )
+
+
+def match_words(text: str, prompts: Prompts) -> list[Entity]:
+    """Return what the patterns of labels find in a text, by words.
+
+    A match that does not begin and end where words do is left out.
+    """
+    matches = find_matches(text, structured_labels(prompts))
+    spans = {(match.start, match.end, match.label) for match in matches}
+    return [Entity(*span, score=PATTERN_SCORE) for span in sorted(_align(text, spans).spans)]
 
 
 def read_gold(

@@ -27,6 +27,7 @@ from gliner_distill.runtime.inputs import (
     add_matches,
     chunk_texts_and_labels,
     describe_entities,
+    match_words,
     read_gold,
     read_words,
 )
@@ -41,7 +42,7 @@ from gliner_distill.runtime.labels import (
 )
 from gliner_distill.runtime.locate import locate_student
 from gliner_distill.runtime.scorer import count_parameters, count_processors
-from gliner_distill.runtime.thresholds import GoldPassage
+from gliner_distill.runtime.thresholds import GoldPassage, labels_of
 
 # An iterator of texts is read this many batches ahead.
 _CHUNK_BATCHES = 8
@@ -130,13 +131,7 @@ class StudentNER:
     ) -> list[EntityDict]:
         """Return the entities of one text, in order of position; see `inference`."""
         options = InferenceOptions(
-            flat_ner,
-            multi_label,
-            threshold,
-            thresholds,
-            return_class_probs=return_class_probs,
-            on_long=on_long,
-            patterns=patterns,
+            flat_ner, multi_label, threshold, thresholds, 1, return_class_probs, on_long, patterns
         )
         options.check()
         return self._answer([text], read_labels(labels, 1), options, first=0)[0]
@@ -299,6 +294,8 @@ class StudentNER:
         texts: Sequence[str],
         entities: Sequence[Sequence[Mapping[str, Any]]],
         labels: Sequence[str] | None = None,
+        *,
+        min_recall: float | None = None,
     ) -> dict[str, float]:
         """Fit the threshold of each label to annotated texts, so that its F1 is best at 0.5.
 
@@ -306,21 +303,29 @@ class StudentNER:
         labels together. `save_pretrained` keeps the thresholds. Do not call this while other
         threads use the student.
 
+        With `min_recall`, each label gets the highest threshold at which this share of its entities
+        is found, alone or by its pattern. If a label cannot reach it, a warning is logged.
+
         Args:
             texts: Texts, preferably not those that the student was trained on.
             entities: The entities of each text, with `start`, `end` and `label` as `inference`
                 returns them.
             labels: The labels to tune; None for those of the entities.
+            min_recall: The recall to reach, above 0 and at most 1; None for the best F1.
 
         Returns:
             For each label, the student's own probability that is reported as 0.5 from now on.
 
         Raises:
-            InputError: There are no entities, or not one list of them per text.
+            InputError: There are no entities, not one list of them per text, or `min_recall` is
+                out of range.
             StudentError: The student has no `boundary` head.
         """
         gold = read_gold(texts, entities)
-        return self._finder.tune([word_texts(text) for text in texts], gold, labels)
+        words = [word_texts(text) for text in texts]
+        asked = read_label_set(labels_of(gold) if labels is None else labels)
+        certain = [match_words(text, asked) for text in texts] if min_recall else None
+        return self._finder.tune(words, gold, labels, min_recall=min_recall, certain=certain)
 
     def tune_word_thresholds(
         self,
@@ -378,11 +383,7 @@ class StudentNER:
             read_words(text, number, options.on_long) for number, text in enumerate(texts, first)
         ]
         entities, probs = self._finder.find(passages, asked, options)
-        kinds = (
-            [options.structured_labels(prompts) for prompts in asked]
-            if isinstance(asked, list)
-            else [options.structured_labels(asked)] * len(texts)
-        )
+        kinds = options.structured_labels_by_text(asked, len(texts))
         return [
             add_matches(text, describe_entities(text, found, found_probs), text_kinds, options)
             for text, found, found_probs, text_kinds in zip(

@@ -1,10 +1,12 @@
-"""Choose the threshold of each label that maximizes its F1 on annotated passages.
+"""Choose the threshold of each label by its F1 or its recall on annotated passages.
 
 The input is a student's probabilities and the annotation. The output is, for each label, the score
 that an entity must exceed. `StudentNER.tune_word_thresholds` runs the student and stores the
 thresholds.
 """
 
+import logging
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +26,12 @@ _MIN_LABEL_ENTITIES = 5
 _THRESHOLD_RANGE = (0.02, 0.98)
 
 _MAX_PART_PASSAGES = 512
+
+# Scores are shifted in single precision, so a threshold keeps this distance to the score below
+# which it has to stay.
+_MARGIN = 1e-4
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +200,79 @@ def fit_label_thresholds(
             gains.append(_gain(cut, threshold, test_outcomes[label], n_test[label]))
         fitted[label] = best if not min_gain or min(gains) > 0 else threshold
     return fitted
+
+
+def fit_recall_thresholds(
+    candidates: Sequence[Sequence[Entity]],
+    gold: Sequence[GoldPassage],
+    current: Mapping[str, float],
+    *,
+    min_recall: float,
+) -> dict[str, float]:
+    """Return, for each label, the highest score above which its recall is high enough.
+
+    A label with fewer than five entities in gold gets the threshold for all labels together, or its
+    own if that is lower. A label that does not reach the recall gets the lowest threshold that
+    gains recall, or keeps its threshold if no candidate of it is right; both are logged as a
+    warning.
+
+    Args:
+        candidates: See `fit_label_thresholds`.
+        gold: The annotation of each passage.
+        current: The labels to fit, with the threshold that each has now.
+        min_recall: The share of the annotated entities to find, in (0, 1].
+    """
+    outcomes, n_gold = _outcomes_by_label(candidates, gold, current)
+    together = [outcome for label_outcomes in outcomes.values() for outcome in label_outcomes]
+    shared = _recall_threshold(together, n_gold.total(), min_recall)
+    fitted = {}
+    for label, threshold in current.items():
+        own = _recall_threshold(outcomes[label], n_gold[label], min_recall)
+        is_rare = n_gold[label] < _MIN_LABEL_ENTITIES
+        options = [cut for cut in (own, shared if is_rare else None) if cut is not None]
+        fitted[label] = min(options, default=threshold)
+        n_found = sum(is_right and score > fitted[label] for score, is_right in outcomes[label])
+        if n_found < min_recall * n_gold[label]:
+            _logger.warning(
+                "label %r: a recall of %g is out of reach; %d of %d annotated entities are found "
+                "at the threshold %g, and a lower one finds no more",
+                *(label, min_recall, n_found, n_gold[label], fitted[label]),
+            )
+    return fitted
+
+
+def _recall_threshold(
+    outcomes: Sequence[tuple[float, bool]], n_gold: int, min_recall: float
+) -> float | None:
+    """Return the highest cut through the scores that leaves enough right ones, or all of them."""
+    right = sorted((score for score, is_right in outcomes if is_right), reverse=True)
+    if not right:
+        return None
+    # Without rounding, 0.7 of ten entities would be more than seven.
+    n_needed = max(math.ceil(round(min_recall * n_gold, 9)), 1)
+    lowest = right[min(n_needed, len(right)) - 1]
+    below = max((score for score, _ in outcomes if score < lowest), default=0.0)
+    cut = min((lowest + below) / 2, lowest - _MARGIN, _THRESHOLD_RANGE[1])
+    return round(math.floor(round(cut / _MARGIN, 6)) * _MARGIN, 4)
+
+
+def prefer_certain(
+    candidates: Sequence[Sequence[Entity]], certain: Sequence[Sequence[Entity]]
+) -> list[list[Entity]]:
+    """Return certain entities with the candidates that share no word with them, per passage."""
+    preferred = []
+    for own, sure in zip(candidates, certain, strict=True):
+        taken = {word for entity in sure for word in range(entity.start_word, entity.end_word)}
+        free = [
+            entity for entity in own if taken.isdisjoint(range(entity.start_word, entity.end_word))
+        ]
+        preferred.append([*sure, *free])
+    return preferred
+
+
+def labels_of(gold: Iterable[GoldPassage]) -> list[str]:
+    """Return the labels of annotated entities in alphabetical order, each once."""
+    return sorted({label for passage in gold for label in passage.count_labels()})
 
 
 def _outcomes_by_label(
