@@ -108,7 +108,7 @@ def check_streams(inputs: list[str] | None) -> None:
     """Refuse to start without input or output.
 
     Raises:
-        BadParameter: There is no input, and standard input is a terminal.
+        BadParameter: The input is missing, and standard input is a terminal.
         DistillError: Standard output is closed.
     """
     if not inputs and is_terminal(sys.stdin):

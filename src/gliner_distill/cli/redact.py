@@ -272,5 +272,5 @@ REDACT = Command(
     > redacted.jsonl
   gliner-distill redact redacted.jsonl --field body --restore \\
     --mapping values.json > mails.jsonl
-  GLINER_DISTILL_KEY=$(cat key) gliner-distill redact - --mode hash < a.txt""",
+  gliner-distill redact - --mode hash --key-file key < notes.txt""",
 )

@@ -42,7 +42,7 @@ def read_key(file: Path | None) -> bytes:
         file: The file; None for the environment variable.
 
     Raises:
-        RedactionError: There is no key, it cannot be read, or it is shorter than 16 bytes.
+        RedactionError: The key is missing, cannot be read, or is shorter than 16 bytes.
     """
     try:
         if file is not None:
