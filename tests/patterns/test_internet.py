@@ -86,7 +86,7 @@ def test_find_emails_finds_whole_addresses(text, found):
         ("run.py and example.sh/install and www.run.py", ["example.sh/install", "www.run.py"]),
         ("maria@example.com, john.co@x.org", []),
         (
-            "Home.It is. e.g. at 7.am p.m./a.m. user.name U.S./UK end.Then 3.5/5 www. ://x",
+            "Home.It is. e.g. at 7.am p.m./a.m. user.name user.id U.S./UK end.Then 3.5/5 www. ://x",
             [],
         ),
         ("www.example, https:// and http://...", []),

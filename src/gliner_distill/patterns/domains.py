@@ -3,7 +3,8 @@
 from typing import Final
 
 _AMBIGUOUS = """
-    al am as by cc do is la md me mk ml mm my pm ps py rs sh so st tf to us ws app art bin blog cab
+    al am as by cc do id is la md me mk ml mm my pm ps py rs sh so st tf to us ws app art bin blog
+    cab
     care center dev doc email events exe fun group guide health help home host house law legal life
     link live local map media mov name news page post press pro review reviews school services site
     social space store support systems test tips today tools top video work works world zip zone
@@ -17,7 +18,7 @@ _GENERIC = """
 _REGIONAL = """
     ac ad ae af ag ai ao aq ar at au aw ax az ba bb bd be bf bg bh bi bj bm bn bo br bs bt bw bz ca
     cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm dz ec ee eg er es et eu fi fj fk
-    fm fo fr ga gb gd ge gf gg gh gi gl gm gn gp gq gr gs gt gu gw gy hk hm hn hr ht hu id ie il im
+    fm fo fr ga gb gd ge gf gg gh gi gl gm gn gp gq gr gs gt gu gw gy hk hm hn hr ht hu ie il im
     in io iq ir it je jm jo jp ke kg kh ki km kn kp kr kw ky kz lb lc li lk lr ls lt lu lv ly ma mc
     mg mh mn mo mp mq mr ms mt mu mv mw mx mz na nc ne nf ng ni nl no np nr nu nz om pa pe pf pg ph
     pk pl pn pr pt pw qa re ro ru rw sa sb sc sd se sg si sk sl sm sn sr ss su sv sx sy sz tc td tg
