@@ -34,6 +34,11 @@ class StudentConfig:
         head: The name of the head, `softmax` or `boundary`.
         label_hidden_width: The number of units in the hidden layer of the label tower. With 0 the
             tower is a single layer, as in Xu et al.
+        label_lstm_width: The number of units per direction of the LSTM that reads the pieces of a
+            label in order; with 0 the label tower sees only the mean of the pieces.
+        relation_width: The width of the two vectors by which one label is compared with another, to
+            tell which is the more specific; 0 for a student that does not compare labels.
+        has_label_bias: Whether each label has a bias of its own, computed from its vector.
         feature_width: The width of the teacher's representations, to which word and label vectors
             are projected during training; 0 without feature matching and in every saved student.
     """
@@ -48,6 +53,9 @@ class StudentConfig:
     threshold: float = 0.5
     head: str = SOFTMAX
     label_hidden_width: int = 0
+    label_lstm_width: int = 0
+    relation_width: int = 0
+    has_label_bias: bool = False
     feature_width: int = 0
 
 

@@ -1,9 +1,13 @@
 """The student: a word tower and a label tower over shared subword pieces, at most 6M parameters.
 
 The vector of a word is the mean of its pieces plus an encoding of its shape, read by an LSTM. The
-vector of a label is the mean of its pieces, read by one or two fully connected layers. From the dot
-product of the two, a head computes the logits of the label at the word. Labels never see the text
-or each other, so their order cannot change a score. See `runtime.heads` for the two heads.
+vector of a label is the mean of its pieces and, with a `label_lstm_width`, the states of an LSTM
+that reads them in order; one or two fully connected layers follow. From the dot product of the two,
+a head computes the logits of the label at the word. Labels never see the text or each other, so
+their order cannot change a score. See `runtime.heads` for the two heads.
+
+The hidden layer of the label tower also gives, where the configuration says so, a bias for each
+label and the two vectors by which labels are compared (`student.relations`).
 """
 
 import torch
@@ -46,10 +50,12 @@ class Student(nn.Module):
             config.n_layers if config.bidirectional else 0, width, hidden, state_width
         )
         self.word_tower = nn.Linear(state_width + width, state_width)
-        self.label_tower = _label_tower(width, config.label_hidden_width, label_width)
+        label_in = width + 2 * config.label_lstm_width
+        self.label_tower = _label_tower(label_in, config.label_hidden_width, label_width)
         self.head.add_parameters(self, state_width)
         self.embedding_dropout = nn.Dropout(config.embedding_dropout_prob)
         self.dropout = nn.Dropout(config.dropout_prob)
+        self._add_label_layers(width)
         # The projections come last, so that all other weights start as they do without them.
         if config.feature_width:
             self.word_projection = nn.Linear(state_width, config.feature_width)
@@ -60,6 +66,24 @@ class Student(nn.Module):
                 f"({self.pieces.weight.numel():,} of them embeddings); at most "
                 f"{MAX_PARAMETERS:,} are allowed, so use fewer units, layers or pieces"
             )
+
+    def _add_label_layers(self, width: int) -> None:
+        """Add the layers of the label tower that only some students have."""
+        config, hidden = self.config, self.config.label_hidden_width
+        if not hidden and (config.relation_width or config.has_label_bias):
+            raise SettingsError(
+                "relation_width and has_label_bias need a hidden layer in the label tower; set "
+                "label_hidden_width above 0"
+            )
+        if config.label_lstm_width:
+            self.label_forward_lstm = nn.LSTM(width, config.label_lstm_width)
+            self.label_backward_lstm = nn.LSTM(width, config.label_lstm_width)
+        if config.has_label_bias:
+            self.label_bias = nn.Linear(hidden, 1)
+            nn.init.zeros_(self.label_bias.weight)
+            nn.init.zeros_(self.label_bias.bias)
+        if config.relation_width:
+            self.label_kind = nn.Linear(hidden, 2 * config.relation_width + 1)
 
     def weights_without_projections(self) -> dict[str, Tensor]:
         """Return the weights by name, without the projections that only training needs."""
@@ -100,33 +124,72 @@ class Student(nn.Module):
             the width of a teacher's representations, shapes `(batch, words, feature_width)` and
             `(batch, labels, feature_width)`.
         """
-        pooled_words, pooled_labels = self.pool_pieces(batch)
+        pooled_words, label_pieces = self.look_up(batch)
         words = self.encode_words(pooled_words, batch)
-        labels = self.encode_labels(pooled_labels)
+        hidden = self.read_labels(label_pieces, batch.label_starts)
+        labels = self.label_vectors(hidden)
         products = _products(words, labels[batch.label_index], batch.label_mask)
+        if self.config.has_label_bias:
+            products = products + self.label_bias(hidden)[batch.label_index][:, None]
         logits = self.head.logits(self, words, products)
         if not with_features:
             return logits
         label_features = self.label_projection(labels.flatten(1))[batch.label_index]
         return logits, self.word_projection(words), label_features
 
-    def pool_pieces(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the mean piece vectors of all words and of all distinct labels, one row each."""
+    def look_up(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the mean piece vector of each word, and the vector of each piece of the labels.
+
+        Their shapes are `(words, width)` and `(pieces, width)`.
+        """
         # One lookup serves both, because the backward pass fills a table of zeros for each lookup,
-        # which takes as long as an LSTM.
+        # which takes as long as an LSTM. In it, each piece of a label is a bag of its own.
         piece_ids = torch.cat([batch.piece_ids, batch.label_piece_ids])
-        label_starts = batch.label_starts + len(batch.piece_ids)
-        pooled = self.pieces(piece_ids, torch.cat([batch.word_starts, label_starts]))
+        label_bags = torch.arange(len(batch.piece_ids), len(piece_ids), device=piece_ids.device)
+        pooled = self.pieces(piece_ids, torch.cat([batch.word_starts, label_bags]))
         n_words = len(batch.word_starts)
         return pooled[:n_words], pooled[n_words:]
 
-    def encode_labels(self, pooled: Tensor) -> Tensor:
+    def read_labels(self, pieces: Tensor, starts: Tensor) -> Tensor:
+        """Return what the label tower's last layer reads, one row per label.
+
+        Args:
+            pieces: The vectors of the pieces of all labels, shape `(pieces, width)`.
+            starts: The position of each label's first piece, shape `(labels,)`.
+
+        Returns:
+            Shape `(labels, hidden)`, or `(labels, inputs)` if the tower has no hidden layer.
+        """
+        lengths = torch.diff(starts, append=starts.new_tensor([len(pieces)]))
+        padded = _pad_runs(pieces, starts, lengths)
+        read = padded.sum(1) / lengths[:, None]
+        if self.config.label_lstm_width:
+            read = torch.cat([read, self._label_states(padded, lengths)], dim=-1)
+        read = self.embedding_dropout(read)
+        if self.config.label_hidden_width:
+            read = self.label_tower[1](self.label_tower[0](read))
+        return read
+
+    def label_vectors(self, hidden: Tensor) -> Tensor:
         """Return label vectors, shape `(labels, vectors, width)`; they do not depend on any text.
 
         A softmax head has one vector per label; a boundary head has three: start, end, inside.
+
+        Args:
+            hidden: The result of `read_labels`.
         """
-        encoded: Tensor = self.label_tower(self.embedding_dropout(pooled))
-        return encoded.reshape(len(pooled), self._n_vectors, encoded.shape[-1] // self._n_vectors)
+        last = self.label_tower[2] if self.config.label_hidden_width else self.label_tower
+        encoded: Tensor = last(hidden)
+        return encoded.reshape(len(hidden), self._n_vectors, encoded.shape[-1] // self._n_vectors)
+
+    def _label_states(self, padded: Tensor, lengths: Tensor) -> Tensor:
+        """Return the last states of both LSTMs, shape `(labels, 2 * label_lstm_width)`."""
+        steps = padded.transpose(0, 1)
+        reversed_steps = _reorder(steps, _reversal(lengths, padded.shape[1]))
+        rows, last = torch.arange(len(lengths), device=lengths.device), lengths - 1
+        forward = self.label_forward_lstm(steps)[0][last, rows]
+        backward = self.label_backward_lstm(reversed_steps)[0][last, rows]
+        return torch.cat([forward, backward], dim=-1)
 
     def encode_words(self, pooled: Tensor, batch: Batch) -> Tensor:
         """Return word vectors, shape `(batch, words, width)`."""
@@ -156,6 +219,21 @@ class Student(nn.Module):
         padded = padded.masked_scatter(mask[..., None], vectors)
         dropped: Tensor = self.embedding_dropout(padded)
         return dropped
+
+
+def _pad_runs(values: Tensor, starts: Tensor, lengths: Tensor) -> Tensor:
+    """Return runs of rows padded with zeros, shape `(runs, longest, width)`.
+
+    Args:
+        values: The rows of all runs, shape `(rows, width)`.
+        starts: The position of each run's first row, shape `(runs,)`.
+        lengths: The number of rows of each run, shape `(runs,)`.
+    """
+    longest = int(lengths.max()) if len(lengths) else 0
+    places = torch.arange(longest, device=starts.device)
+    is_in_run = places[None, :] < lengths[:, None]
+    rows = (starts[:, None] + places).clamp(max=max(len(values) - 1, 0))
+    return values[rows] * is_in_run[..., None]
 
 
 def _products(words: Tensor, labels: Tensor, label_mask: Tensor) -> Tensor:
