@@ -249,6 +249,24 @@ def build_finder(build_student):
 
 
 @pytest.fixture(scope="session")
+def build_comparer(build_finder):
+    """A function that returns such a student that reads labels in order and compares them."""
+    import torch
+
+    def build(**shape):
+        widths = {"label_hidden_width": 12, "label_lstm_width": 5, "relation_width": 3}
+        shape = {"head": "boundary", "has_label_bias": True} | widths | shape
+        student = build_finder(**shape)
+        with torch.no_grad():
+            for layer in (student.label_bias, student.label_kind):
+                layer.weight.normal_(std=3.0)
+                layer.bias.normal_(std=0.5)
+        return student
+
+    return build
+
+
+@pytest.fixture(scope="session")
 def draw_words():
     """A function that draws passages: some words that a vocabulary knows, some that it does not."""
     known = [*VOCABULARY, "Paris", "LONDON", "x", "1990", "well-known", "Zürich", "東京", ".", ","]

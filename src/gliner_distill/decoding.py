@@ -4,7 +4,8 @@ It has two entry points. `decode_entities` takes the array of one passage, as te
 have it. `pick_entities` takes the spans that `spans.find_bounds` finds in many passages at once, as
 the runtime reads them. Both work in two steps: `spans` finds candidate spans, and the rules here
 decide which of several overlapping candidates is kept. All results equal those of GLiNER's token
-decoder, ties included.
+decoder, ties included; only for a student that compares labels, `specificity` first removes broad
+labels where specific ones are found.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,7 @@ from gliner_distill.spans import (
     join_words,
     narrow_type,
 )
+from gliner_distill.specificity import LabelKinds, keep_specific
 
 # Below this many candidates, comparing them one by one is faster than sorting arrays.
 _FEW_SPANS = 32
@@ -63,6 +65,7 @@ def pick_entities(
     *,
     flat_ner: bool = True,
     multi_label: bool = False,
+    kinds: LabelKinds | None = None,
 ) -> list[list[Entity]]:
     """Return the entities of each passage: the spans that `resolve_overlaps` keeps.
 
@@ -72,7 +75,12 @@ def pick_entities(
         n_passages: The number of lists to return.
         flat_ner: See `resolve_overlaps`.
         multi_label: See `resolve_overlaps`.
+        kinds: The numbers by which labels are compared. With them, where neither overlaps nor
+            several labels are allowed, broad labels first yield to specific ones; see
+            `specificity.keep_specific`.
     """
+    if kinds is not None and flat_ner and not multi_label:
+        spans = keep_specific(spans, kinds)
     if not multi_label and len(spans.score) > _FEW_SPANS:
         spans = _likeliest_labels(spans)
     # GLiNER's order among equal scores: by start, then label, then end.
@@ -135,6 +143,7 @@ def decode_entities(
     threshold: float = 0.5,
     flat_ner: bool = True,
     multi_label: bool = False,
+    kinds: LabelKinds | None = None,
 ) -> list[Entity]:
     """Return the entities of one passage, from start, end and inside probabilities.
 
@@ -154,6 +163,7 @@ def decode_entities(
         threshold: The probability that start and end must exceed; 0.5 is a good default.
         flat_ner: See `resolve_overlaps`.
         multi_label: See `resolve_overlaps`.
+        kinds: See `pick_entities`; None for the answers of a teacher.
 
     >>> probs = np.array([[[0.9, 0.1, 0.8]], [[0.2, 0.7, 0.9]]])
     >>> decode_entities(probs, ["city"])
@@ -161,7 +171,8 @@ def decode_entities(
     """
     thresholds = np.full(len(labels), threshold, dtype=probs.dtype)
     spans = find_bounds(TagScores.from_probs(probs, threshold), thresholds).spans()
-    return pick_entities(spans, labels, 1, flat_ner=flat_ner, multi_label=multi_label)[0]
+    found = pick_entities(spans, labels, 1, flat_ner=flat_ner, multi_label=multi_label, kinds=kinds)
+    return found[0]
 
 
 def decode_words(

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from command_line import assert_fails, make_passages, write_corpus
 from gliner_distill.entities import Passage
+from gliner_distill.runtime.bundle import read_bundle
+from gliner_distill.runtime.score_map import ScoreMap
+from gliner_distill.student.files import save_student
 
 
 def test_export_writes_a_student_that_predict_and_evaluate_take(run_cli, world):
@@ -29,6 +32,18 @@ def test_export_writes_a_student_that_predict_and_evaluate_take(run_cli, world):
         shown = dict(line.split(maxsplit=1) for line in figures.out.splitlines())
         assert float(shown["span_f1_vs_gold"]) > 0.9
     assert answers["fp32"] == answers["int8"] == [("mary", "person"), ("paris", "city")]
+
+
+def test_export_keeps_the_map_of_scores(run_cli, build_finder, small_vocabulary):
+    corpus = write_corpus("corpus.json", make_passages(10))
+    score_map = ScoreMap((-2.0, 0.0, 1.0), (-1.0, 0.0, 3.0))
+    student = build_finder(head="boundary")
+    save_student(Path("trained"), student, small_vocabulary, score_map=score_map)
+    finished = run_cli(
+        *("export", "trained", "--check", corpus, "--precision", "fp32", "--out", "small")
+    )
+    assert (finished.code, finished.err) == (0, "")
+    assert read_bundle(Path("small")).score_map == score_map
 
 
 def test_export_says_what_is_wrong(run_cli, world):

@@ -92,6 +92,7 @@ def tunings(monkeypatch):
 
     def look(student, vocabulary, passages, folder, settings, **options):
         calls[folder.name] = (list(passages), settings)
+        assert options["keep_relations"]
         return train(student, vocabulary, passages, folder, settings, **options)
 
     monkeypatch.setattr(few_shot_module, "train_student", look)

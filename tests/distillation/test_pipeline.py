@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from distillation_world import (
     LABELS,
@@ -36,11 +37,14 @@ from gliner_distill.distillation.pipeline import distill, distill_from
 from gliner_distill.distillation.train import mix_gold_targets
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import DistillError, ExportError, InputError, SettingsError
+from gliner_distill.runtime.bundle import read_bundle
 from gliner_distill.runtime.ner import StudentNER
+from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.store.store import SoftLabelStore
 from gliner_distill.student import export as export_module
-from gliner_distill.student.files import load_student
+from gliner_distill.student.files import load_student, save_student
 from gliner_distill.student.predictor import StudentPredictor
+from gliner_distill.student.relations import kind_rows
 from gliner_distill.training.run import read_metrics
 
 STUDENT_FILES = {
@@ -115,6 +119,21 @@ class TestTrain:
             for made in (first, second)
         ]
         assert starts == ["tiny_start", "run-0"]
+
+    def test_train_keeps_how_the_start_student_compares_labels_but_not_its_map_of_scores(
+        self, make_trained, texts, settings, build_comparer, small_vocabulary
+    ):
+        start = build_comparer()
+        score_map = ScoreMap((-2.0, 0.0, 1.0), (-1.0, 0.0, 3.0))
+        save_student(Path("start"), start, small_vocabulary, score_map=score_map)
+        made, _ = make_trained(settings=replace(settings, start=Path("start")))
+        student, vocabulary = load_student(made.student)
+        assert student.config == start.config
+        names = ("person", "city", "river", "company")
+        before, after = (kind_rows(of, vocabulary, names) for of in (start, student))
+        assert 0 < np.abs(after - before).max() < 0.2 * np.abs(before).max()
+        assert not torch.equal(student.label_bias.weight, start.label_bias.weight)
+        assert read_bundle(made.student).score_map is None
 
     def test_train_learns_refined_text_and_mixed_gold(self, make_trained, texts, monkeypatch, half):
         write_passages("gold.json", make_gold(20))

@@ -14,7 +14,13 @@ import safetensors.torch
 import torch
 
 from gliner_distill.errors import StudentError
-from gliner_distill.runtime.bundle import EXPORT_FILES, read_bundle, weight_shapes, write_bundle
+from gliner_distill.runtime.bundle import (
+    EXPORT_FILES,
+    read_bundle,
+    read_score_map,
+    weight_shapes,
+    write_bundle,
+)
 from gliner_distill.runtime.config import (
     CONFIG_FILE,
     GRAPH_FILE,
@@ -23,9 +29,12 @@ from gliner_distill.runtime.config import (
 )
 from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES
 from gliner_distill.runtime.ner import StudentNER
+from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import TOKENIZER_FILE, train_vocabulary
 from gliner_distill.student.bundling import make_bundle, quantize_graph, quantize_weights
 from gliner_distill.student.files import save_student
+
+SCORE_MAP = ScoreMap((-2.0, 0.0, 1.0), (-1.0, 0.0, 3.0))
 
 
 @pytest.fixture(scope="module", params=["boundary", "softmax"])
@@ -75,6 +84,40 @@ class TestRoundTrip:
         assert read.weights.keys() == given.weights.keys()
         for name, table in given.weights.items():
             assert read.weights[name].dtype == table.dtype
+            np.testing.assert_array_equal(read.weights[name], table)
+
+    def test_write_bundle_and_read_bundle_keep_the_map_of_scores(
+        self, tmp_path, build_finder, small_vocabulary
+    ):
+        plain = make_bundle(build_finder(head="boundary"), small_vocabulary)
+        write_bundle(tmp_path / "plain", plain)
+        assert read_bundle(tmp_path / "plain").score_map is None
+        assert "score_map" not in (tmp_path / "plain" / CONFIG_FILE).read_text(encoding="utf-8")
+        write_bundle(tmp_path / "mapped", replace(plain, score_map=SCORE_MAP))
+        assert read_bundle(tmp_path / "mapped").score_map == SCORE_MAP
+        assert read_score_map(tmp_path / "mapped") == SCORE_MAP
+
+    @pytest.mark.parametrize("has_lstm", [True, False])
+    def test_weight_shapes_are_those_of_torch(self, has_lstm, build_comparer, small_vocabulary):
+        student = build_comparer(label_lstm_width=5 if has_lstm else 0)
+        state = student.state_dict()
+        shapes = weight_shapes(student.config)
+        assert shapes == {name: tuple(state[name].shape) for name in shapes}
+        words_alone = ("forward_lstm", "backward_lstm", "word_tower")
+        assert {name for name in state if not name.startswith(words_alone)} == shapes.keys()
+
+    @pytest.mark.parametrize("in_8_bits", [True, False])
+    def test_write_bundle_and_read_bundle_keep_the_label_side(
+        self, in_8_bits, tmp_path, build_comparer, small_vocabulary
+    ):
+        bundle = make_bundle(build_comparer(), small_vocabulary)
+        bundle = quantize_weights(bundle) if in_8_bits else bundle
+        write_bundle(tmp_path, bundle)
+        read = read_bundle(tmp_path)
+        assert read.config == bundle.config
+        assert read.weights["label_kind.weight"].dtype == (np.float16 if in_8_bits else np.float32)
+        assert read.weights["label_kind.bias"].dtype == np.float32
+        for name, table in bundle.weights.items():
             np.testing.assert_array_equal(read.weights[name], table)
 
     def test_write_bundle_and_read_bundle_keep_8_bits(self, tmp_path, bundle):
@@ -263,6 +306,20 @@ class TestWeights:
         change_weights(folder, lambda weights: weights.update({"more": torch.zeros(3)}))
         assert "more" not in read_bundle(folder).weights
 
+    @pytest.mark.parametrize(
+        "name", ["label_forward_lstm.weight_hh_l0", "label_bias.weight", "label_kind.bias"]
+    )
+    def test_read_bundle_refuses_a_label_side_of_another_shape(
+        self, tmp_path, name, build_comparer, small_vocabulary
+    ):
+        write_bundle(tmp_path, make_bundle(build_comparer(), small_vocabulary))
+        change_weights(tmp_path, lambda weights: weights.update({name: torch.zeros(2, 2)}))
+        with pytest.raises(StudentError, match=rf"{RUNTIME_WEIGHTS_FILE}: {name} .*\(2, 2\)"):
+            load(tmp_path)
+        change_weights(tmp_path, lambda weights: weights.pop(name))
+        with pytest.raises(StudentError, match=rf"{RUNTIME_WEIGHTS_FILE}: {name} is missing"):
+            load(tmp_path)
+
 
 class TestGraph:
     def test_scorer_refuses_a_graph_with_other_inputs(self, folder):
@@ -313,6 +370,24 @@ class TestTokenizer:
 
 
 class TestConfig:
+    def test_read_bundle_refuses_a_map_of_scores_of_a_softmax_head(self, folder, head):
+        def add_map(config):
+            config["runtime"]["score_map"] = SCORE_MAP.as_json()
+
+        change_config(folder, add_map)
+        if head == "boundary":
+            assert read_bundle(folder).score_map == SCORE_MAP
+            return
+        with pytest.raises(StudentError, match=f"{CONFIG_FILE}.*score_map.*softmax head"):
+            load(folder)
+
+    @pytest.mark.parametrize("field", [{"relation_width": 3}, {"has_label_bias": True}], ids=str)
+    def test_read_bundle_refuses_a_label_side_without_a_hidden_layer(self, folder, field):
+        change = field | {"label_hidden_width": 0}
+        change_config(folder, lambda config: config["architecture"].update(change))
+        with pytest.raises(StudentError, match=f"{CONFIG_FILE}.*label_hidden_width is 0"):
+            load(folder)
+
     @pytest.mark.parametrize(
         "content", ["[]", "null", "3", '"text"', "{}", "", "{", "[" * 100_000], ids=str
     )

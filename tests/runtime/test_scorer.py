@@ -154,6 +154,10 @@ def test_logits_of_a_long_passage_cover_every_word(boundary, draw_words):
         {"head": "boundary"},
         {"head": "softmax", "n_layers": 3},
         {"head": "boundary", "bidirectional": False, "label_hidden_width": 12, "hidden_width": 6},
+        {
+            **{"head": "boundary", "label_hidden_width": 12, "label_lstm_width": 5},
+            **{"relation_width": 3, "has_label_bias": True},
+        },
     ],
 )
 def test_count_parameters_equals_torch(architecture, build_student, small_vocabulary):

@@ -14,6 +14,7 @@ from gliner_distill.runtime.config import GRAPH_FILE, RUNTIME_WEIGHTS_FILE
 from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES
 from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.runtime.ner import StudentNER
+from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.student import bundling, export
 from gliner_distill.student.bundling import (
     make_bundle,
@@ -108,6 +109,33 @@ class TestExport:
         runtime = StudentNER.from_pretrained(tmp_path / "out", num_threads=1)
         assert as_tuples(runtime.predict_words(texts, [LABELS] * 40)) == as_tuples(expected)
         assert sum(map(len, expected)) > 20
+
+    @pytest.mark.parametrize("precision", ["fp32", "int8"])
+    def test_export_student_of_a_student_that_compares_labels_answers_as_torch(
+        self, build_comparer, small_vocabulary, tmp_path, draw_words, precision
+    ):
+        student = build_comparer(seed=1)
+        passages = annotate(student, small_vocabulary, draw_words(1, 30))
+        score_map = ScoreMap((-3.0, 0.0, 0.5), (-1.0, 0.0, 2.0))
+        figures = export_student(
+            *(student, small_vocabulary, tmp_path),
+            precision=precision,
+            passages=passages,
+            score_map=score_map,
+            max_f1_loss=1.0,
+        )
+        read = read_bundle(tmp_path)
+        assert (read.precision, read.score_map) == (precision, score_map)
+        if precision == "fp32":
+            assert (figures.f1, figures.agreement_f1) == (1, 1)
+        # The threshold is fitted to the student's own probabilities, whatever is reported.
+        expected = replace(make_bundle(student, small_vocabulary), score_map=score_map)
+        words = [passage.words for passage in passages]
+        labels, entities = (
+            [LABELS] * len(words),
+            [list(passage.entities) for passage in passages],
+        )
+        assert fit_threshold(expected, words, labels, entities).threshold == 0.5
 
     def test_export_student_in_8_bits_fits_a_threshold_and_reports_agreement(
         self, small, passages, small_vocabulary, tmp_path

@@ -107,23 +107,25 @@ class TestBoundaryHead:
         words, labels = PASSAGES[3]
         batch = make_batch([small_vocabulary.encode_words(words)], [labels], small_vocabulary)
         with torch.inference_mode():
-            pooled_words, pooled_labels = boundary_student.pool_pieces(batch)
+            pooled_words, pieces = boundary_student.look_up(batch)
             word_vectors = boundary_student.encode_words(pooled_words, batch)[0]
-            label_vectors = boundary_student.encode_labels(pooled_labels)
+            read = boundary_student.read_labels(pieces, batch.label_starts)
+            label_vectors = boundary_student.label_vectors(read)
             found = boundary_student(batch)[0]
         expected = torch.einsum("wd,lkd->wlk", word_vectors, label_vectors)
         expected = expected / word_vectors.shape[-1] ** 0.5 + boundary_student.bias
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
         assert len(np.unique(found.numpy().round(5))) == found.numel()
 
-    def test_encode_labels_has_a_hidden_layer_if_asked(self, build_student, small_vocabulary):
+    def test_label_vectors_has_a_hidden_layer_if_asked(self, build_student, small_vocabulary):
         student = build_student(head="boundary", label_hidden_width=12)
         pooled = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
         first, _, last = student.label_tower
         with torch.inference_mode():
             hidden = nn.functional.gelu(pooled @ first.weight.T + first.bias)
             expected = hidden @ last.weight.T + last.bias
-            found = student.encode_labels(pooled)
+            # Labels of one piece each: the mean of the pieces is the piece.
+            found = student.label_vectors(student.read_labels(pooled, torch.arange(5)))
         assert found.shape == (5, 3, 16)
         torch.testing.assert_close(found, expected.reshape(5, 3, 16), rtol=0, atol=1e-6)
 

@@ -32,6 +32,11 @@ def score_batch(student, vocabulary, passages):
     ]
 
 
+def encode_labels(student, pieces, batch):
+    """Return the vectors of the labels of a batch, from the vectors of their pieces."""
+    return student.label_vectors(student.read_labels(pieces, batch.label_starts))
+
+
 @pytest.fixture(
     params=[(n_layers, both) for n_layers in (1, 2) for both in (True, False)],
     ids=lambda shape: f"{shape[0]} layers {'both ways' if shape[1] else 'one way'}",
@@ -96,7 +101,7 @@ class TestForward:
             )
             states, _ = nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True)
             expected = student.word_tower(torch.cat([states, embedded], dim=-1))
-            found = student.encode_words(student.pool_pieces(batch)[0], batch)
+            found = student.encode_words(student.look_up(batch)[0], batch)
         mask = batch.word_mask
         torch.testing.assert_close(found[mask], expected[mask], rtol=0, atol=1e-6)
 
@@ -136,6 +141,84 @@ class TestLabels:
         np.testing.assert_allclose(scores, expected[:, :1], rtol=0, atol=1e-6)
 
 
+class TestLabelSide:
+    """Students that read the pieces of a label in order, with a bias and a comparison."""
+
+    LABELS = ("person", "place name", "x", "city", "a label of many more pieces than the others")
+
+    @pytest.fixture
+    def batch(self, small_vocabulary):
+        return make_batch([small_vocabulary.encode_words(["x"])], [self.LABELS], small_vocabulary)
+
+    def test_read_labels_equals_the_packed_lstm_of_torch(self, build_comparer, batch):
+        student = build_comparer(label_lstm_width=5)
+        lstm = nn.LSTM(8, 5, bidirectional=True)
+        for tower, suffix in (
+            (student.label_forward_lstm, ""),
+            (student.label_backward_lstm, "_reverse"),
+        ):
+            for name, values in tower.named_parameters():
+                getattr(lstm, f"{name}{suffix}").data.copy_(values.data)
+        starts = [*batch.label_starts.tolist(), len(batch.label_piece_ids)]
+        lengths = torch.tensor(starts).diff()
+        assert len(set(lengths.tolist())) == 3
+        with torch.inference_mode():
+            pieces = student.look_up(batch)[1]
+            runs = pieces.split(lengths.tolist())
+            packed = nn.utils.rnn.pack_sequence(runs, enforce_sorted=False)
+            states = torch.cat(tuple(lstm(packed)[1][0]), dim=-1)
+            means = torch.stack([run.mean(0) for run in runs])
+            first, activation, _ = student.label_tower
+            expected = activation(first(torch.cat([means, states], dim=-1)))
+            found = student.read_labels(pieces, batch.label_starts)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+    def test_student_reads_a_label_alone_as_beside_longer_ones(
+        self, build_comparer, small_vocabulary
+    ):
+        student = build_comparer()
+        words = ["mary", "left", "Paris"]
+        batches = [
+            make_batch([small_vocabulary.encode_words(words)], [labels], small_vocabulary)
+            for labels in (self.LABELS, *((label,) for label in self.LABELS))
+        ]
+        with torch.inference_mode():
+            together, *alone = (student(batch)[0] for batch in batches)
+        for place, logits in enumerate(alone):
+            torch.testing.assert_close(logits[:, 0], together[:, place], rtol=0, atol=1e-5)
+
+    def test_student_adds_the_bias_of_a_label_to_its_logits(self, build_comparer, batch):
+        student = build_comparer()
+        with torch.inference_mode():
+            read = student.read_labels(student.look_up(batch)[1], batch.label_starts)
+            bias = student.label_bias(read)[:, 0]
+            found = student(batch)
+            student.label_bias.weight.zero_()
+            student.label_bias.bias.zero_()
+            expected = student(batch) + bias[None, None, :, None]
+        assert len(set(bias.tolist())) == len(self.LABELS)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+    def test_student_starts_without_a_bias_of_its_labels(self, build_student, batch):
+        shape = {"head": "boundary", "label_hidden_width": 6}
+        with torch.inference_mode():
+            found = build_student(**shape, has_label_bias=True)(batch)
+            assert torch.equal(found, build_student(**shape)(batch))
+
+    @pytest.mark.parametrize("field", [{"relation_width": 2}, {"has_label_bias": True}], ids=str)
+    def test_student_needs_a_hidden_layer_for_bias_and_comparison(self, field, build_student):
+        with pytest.raises(SettingsError, match="label_hidden_width"):
+            build_student(**field)
+
+    def test_n_parameters_is_right_for_the_label_side(self, build_comparer, build_student):
+        student = build_comparer()
+        plain = build_student(head="boundary", label_hidden_width=12)
+        lstms = 2 * (4 * 5 * (8 + 5) + 2 * 4 * 5)
+        from_states, bias, kind = 12 * 2 * 5, 12 + 1, (12 + 1) * 7
+        added = lstms + from_states + bias + kind
+        assert student.n_parameters == plain.n_parameters + added
+
+
 class TestDropout:
     @pytest.fixture
     def batch(self, small_vocabulary):
@@ -150,13 +233,13 @@ class TestDropout:
         assert not torch.equal(student(batch), student(batch))
 
     def test_student_drops_out_input_vectors_or_states(self, build_student, batch):
-        words, labels = build_student().pool_pieces(batch)
+        words, pieces = build_student().look_up(batch)
         student = build_student(embedding_dropout_prob=1.0).train()
-        assert torch.equal(student.encode_labels(labels)[0, 0], student.label_tower.bias)
+        assert torch.equal(encode_labels(student, pieces, batch)[0, 0], student.label_tower.bias)
         assert student.pad_words(words, batch.word_mask).eq(0).all()
         student = build_student(dropout_prob=1.0).train()
-        expected = build_student().encode_labels(labels)
-        torch.testing.assert_close(student.encode_labels(labels), expected)
+        expected = encode_labels(build_student(), pieces, batch)
+        torch.testing.assert_close(encode_labels(student, pieces, batch), expected)
         # Without the LSTM's states a word's vector is made of its own pieces and shape alone.
         embedded = words + student.shapes(batch.word_shapes)
         embedded = student.pad_words(embedded, batch.word_mask)
@@ -227,9 +310,9 @@ class TestFeatures:
     def test_features_are_the_projected_vectors(self, matching, batch):
         with torch.no_grad():
             _, words, labels = matching(batch, with_features=True)
-            pooled_words, pooled_labels = matching.pool_pieces(batch)
+            pooled_words, pieces = matching.look_up(batch)
             word_vectors = matching.encode_words(pooled_words, batch)
-            label_vectors = matching.label_tower(pooled_labels)
+            label_vectors = encode_labels(matching, pieces, batch).flatten(1)
         assert words.shape == (4, 11, 5)
         assert labels.shape == (4, 4, 5)
         projection = matching.word_projection

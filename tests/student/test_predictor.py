@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from gliner_distill.decoding import decode_entities
+from gliner_distill.decoding import decode_entities, sigmoid
 from gliner_distill.entities import Entity
 from gliner_distill.runtime.config import StudentConfig
+from gliner_distill.specificity import LabelKinds
 from gliner_distill.student.predictor import StudentPredictor
+from gliner_distill.student.relations import kind_rows
 
 LABELS = ("person", "city", "river")
 
@@ -163,3 +165,20 @@ class TestBoundaryStudent:
             assert [entity.score for entity in entities] == pytest.approx(
                 [entity.score for entity in expected], abs=1e-6
             )
+
+    def test_predict_words_keeps_the_specific_label_among_those_of_a_passage(
+        self, build_comparer, small_vocabulary, draw_words
+    ):
+        student = build_comparer(seed=7)
+        predictor = StudentPredictor(student, small_vocabulary)
+        words = draw_words(0, 40)
+        labels = [LABELS[: 2 + row % 2] if row % 3 else LABELS[::-1] for row in range(len(words))]
+        found = predictor.predict_words(words, labels)
+        plain = []
+        for passage, asked, logits in zip(
+            found, labels, predictor.logits(words, labels), strict=True
+        ):
+            kinds = LabelKinds.from_rows(kind_rows(student, small_vocabulary, asked))
+            assert passage == decode_entities(sigmoid(logits), asked, kinds=kinds)
+            plain.append(decode_entities(sigmoid(logits), asked))
+        assert found != plain

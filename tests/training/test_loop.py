@@ -23,7 +23,7 @@ from gliner_distill.teacher.representations import teacher_features
 from gliner_distill.training import loop
 from gliner_distill.training.checkpoint import read_checkpoint
 from gliner_distill.training.data import collate_examples, make_split
-from gliner_distill.training.loop import learning_rate_factor, train_student
+from gliner_distill.training.loop import train_student
 from gliner_distill.training.run import (
     CHECKPOINT_FILE,
     METRICS_FILE,
@@ -652,22 +652,3 @@ class TestRefusals:
         settings = dataclasses.replace(SHORT, batch_size=5)
         with pytest.raises(StudentError, match=r"metrics\.jsonl: cannot be written: Is a dir"):
             train_short(tmp_path, settings, progress=progress)
-
-
-class TestLearningRateFactor:
-    def test_learning_rate_factor_rises_for_a_tenth_and_falls_to_0(self):
-        factors = [learning_rate_factor(step, n_steps=200) for step in range(200)]
-        assert factors[0] == pytest.approx(1 / 20)
-        assert factors[19] == factors[20] == 1.0
-        assert np.diff(factors[:20]) == pytest.approx([1 / 20] * 19)
-        assert np.diff(factors[20:]) == pytest.approx([-1 / 180] * 179)
-        assert factors[-1] == pytest.approx(1 / 180)
-
-    @pytest.mark.parametrize("n_steps", [1, 2, 5, 14, 15])
-    def test_learning_rate_factor_reaches_1_for_any_number_of_steps(self, n_steps):
-        factors = [learning_rate_factor(step, n_steps=n_steps) for step in range(n_steps)]
-        assert all(0 < factor <= 1 for factor in factors)
-        assert max(factors) == 1.0
-
-    def test_learning_rate_factor_starts_at_1_without_warm_up(self):
-        assert learning_rate_factor(0, n_steps=100, warm_up=0) == 1.0

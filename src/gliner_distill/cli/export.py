@@ -57,6 +57,7 @@ def export(
         folder = _find_original(student, out)
         from gliner_distill.cli.input import read_annotated
         from gliner_distill.corpus.reader import sample_path
+        from gliner_distill.runtime.bundle import read_score_map
         from gliner_distill.runtime.config import other_metadata, read_student_config
         from gliner_distill.student.export import export_student
         from gliner_distill.student.files import load_student
@@ -64,9 +65,13 @@ def export(
         quiet_libraries()
         loaded = load_student(folder)
         passages = read_annotated(check if check is not None else str(sample_path("dev")))
-        metadata = other_metadata(read_student_config(folder)[1])
         measured = export_student(
-            *loaded, out, precision=precision, passages=passages, metadata=metadata
+            *loaded,
+            out,
+            precision=precision,
+            passages=passages,
+            score_map=read_score_map(folder),
+            metadata=other_metadata(read_student_config(folder)[1]),
         )
     typer.echo(
         f"{out}: {measured.n_bytes:,} bytes, {measured.precision}; on {measured.n_passages:,} "

@@ -192,6 +192,7 @@ def fine_tune_on_gold(
         [mix_gold_targets(passage, settings.gold_weight) for passage in gold],
         folder,
         saved_training_settings(folder) or fresh,
+        keep_relations=True,
         resume=(folder / CHECKPOINT_FILE).exists(),
         progress=progress,
         stage=f"tuning on gold ({folder.name})",

@@ -98,6 +98,7 @@ def train_on_targets(
         metadata={
             "started_from": start.parent.name if start.name == STUDENT_FOLDER else start.name
         },
+        keep_relations=True,
         resume=(run / CHECKPOINT_FILE).exists(),
         progress=progress,
     )

@@ -6,8 +6,8 @@
   `(batch, words, columns)`, their product with `labels`.
 - `student.safetensors` holds all weights of a student that torch can load. An export has
   `weights.safetensors` in its place, with only the weights that are not in the graph.
-- `student_config.json` holds the architecture and, in its field `runtime`, the precision and the
-  thresholds.
+- `student_config.json` holds the architecture and, in its field `runtime`, the precision, the
+  thresholds and the map of scores.
 - `tokenizer.json` holds the vocabulary.
 """
 
@@ -36,7 +36,9 @@ from gliner_distill.runtime.config import (
     read_student_config,
 )
 from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES, SHAPES
-from gliner_distill.runtime.heads import head_named
+from gliner_distill.runtime.heads import BOUNDARY, head_named
+from gliner_distill.runtime.label_tower import BIAS, KINDS, LSTMS
+from gliner_distill.runtime.score_map import ScoreMap, parse_score_map
 from gliner_distill.runtime.vocabulary import N_SHAPES, TOKENIZER_FILE, Vocabulary
 
 FP32: Final = "fp32"
@@ -60,6 +62,8 @@ class Bundle:
         precision: The precision of the graph, `fp32` or `int8`.
         threshold: The probability computed by the student that the runtime reports as 0.5.
         label_thresholds: The same for single labels; all other labels use `threshold`.
+        score_map: The map from scores whose threshold lies at 0.5 to those that are reported; None
+            to report them as they are. Only for a boundary head.
         metadata: The other fields of the configuration file.
     """
 
@@ -70,6 +74,7 @@ class Bundle:
     precision: str = FP32
     threshold: float = 0.5
     label_thresholds: Mapping[str, float] = field(default_factory=dict)
+    score_map: ScoreMap | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -79,15 +84,25 @@ def weight_shapes(config: StudentConfig) -> dict[str, tuple[int, ...]]:
     width = config.embedding_width
     state_width = config.hidden_width * (2 if config.bidirectional else 1)
     label_width, hidden = state_width * head.n_vectors, config.label_hidden_width
-    layers = [("label_tower", width, label_width)]
+    units = config.label_lstm_width
+    label_in = width + 2 * units
+    layers = [("label_tower", label_in, label_width)]
     if hidden:
-        layers = [("label_tower.0", width, hidden), ("label_tower.2", hidden, label_width)]
+        layers = [("label_tower.0", label_in, hidden), ("label_tower.2", hidden, label_width)]
+    if config.has_label_bias:
+        layers.append((BIAS, hidden, 1))
+    if config.relation_width:
+        layers.append((KINDS, hidden, 2 * config.relation_width + 1))
     shapes: dict[str, tuple[int, ...]] = {
         PIECES: (config.n_pieces, width),
         SHAPES: (width, N_SHAPES),
     }
     for name, n_in, n_out in layers:
         shapes |= {f"{name}.weight": (n_out, n_in), f"{name}.bias": (n_out,)}
+    for name in LSTMS if units else ():
+        shapes |= {f"{name}.weight_ih_l0": (4 * units, width)}
+        shapes |= {f"{name}.weight_hh_l0": (4 * units, units)}
+        shapes |= {f"{name}.bias_{part}_l0": (4 * units,) for part in ("ih", "hh")}
     return shapes | head.weight_shapes(state_width)
 
 
@@ -101,10 +116,8 @@ def read_bundle(folder: Path) -> Bundle:
     config, raw = read_student_config(folder)
     vocabulary = Vocabulary.from_file(folder / TOKENIZER_FILE)
     check_n_pieces(folder, vocabulary, config)
-    runtime = raw.get("runtime", {})
     path = folder / CONFIG_FILE
-    if not isinstance(runtime, dict):
-        raise StudentError(f"{path}: field 'runtime' is {runtime!r}; expected an object")
+    runtime = _runtime_fields(path, raw)
     label_thresholds = runtime.get("label_thresholds", {})
     if not isinstance(label_thresholds, dict):
         raise StudentError(
@@ -122,8 +135,26 @@ def read_bundle(folder: Path) -> Bundle:
             label: _check_threshold(path, f"threshold of {label!r}", value)
             for label, value in label_thresholds.items()
         },
+        score_map=read_score_map(folder),
         metadata=other_metadata(raw),
     )
+
+
+def read_score_map(folder: Path) -> ScoreMap | None:
+    """Return the map of scores of the student in a folder; None if it reports them as they are.
+
+    Raises:
+        StudentError: The configuration cannot be read, or the map is wrong or has no use.
+    """
+    config, raw = read_student_config(folder)
+    path = folder / CONFIG_FILE
+    score_map = parse_score_map(path, _runtime_fields(path, raw).get("score_map"))
+    if score_map is not None and config.head != BOUNDARY:
+        raise StudentError(
+            f"{path}: field 'score_map' needs a {BOUNDARY} head; this student has a {config.head} "
+            "head"
+        )
+    return score_map
 
 
 def write_bundle(
@@ -156,6 +187,7 @@ def write_bundle(
             "precision": bundle.precision,
             "threshold": bundle.threshold,
             "label_thresholds": dict(bundle.label_thresholds),
+            **({} if bundle.score_map is None else {"score_map": bundle.score_map.as_json()}),
         },
         **bundle.metadata,
     }
@@ -202,6 +234,13 @@ def _check_threshold(path: Path, name: str, value: object) -> float:
     return float(value)
 
 
+def _runtime_fields(path: Path, raw: Mapping[str, Any]) -> dict[str, Any]:
+    runtime = raw.get("runtime", {})
+    if not isinstance(runtime, dict):
+        raise StudentError(f"{path}: field 'runtime' is {runtime!r}; expected an object")
+    return runtime
+
+
 def _read_graph(path: Path) -> bytes:
     try:
         n_bytes = path.stat().st_size
@@ -227,21 +266,14 @@ def _read_weights(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> dict
     try:
         with safe_open(path, framework="numpy") as stored:
             names = {*expected, PIECE_SCALES} & set(stored.keys())
+            # Shapes are compared first, so that a file of another student is not read into memory.
+            shapes = {name: tuple(stored.get_slice(name).get_shape()) for name in names}
+            _check_shapes(path, shapes, expected)
             weights = {name: stored.get_tensor(name) for name in names}
     except (OSError, SafetensorError, TypeError, AttributeError) as error:
         # The last two where numpy lacks the type, such as bfloat16.
         raise StudentError(f"{path}: cannot be loaded: {error}") from error
-    for name, shape in expected.items():
-        if name not in weights:
-            raise StudentError(f"{path}: {name} is missing; expected shape {shape}")
-        if weights[name].shape != shape:
-            raise StudentError(f"{path}: {name} has shape {weights[name].shape}; expected {shape}")
     is_scaled = PIECE_SCALES in weights
-    if is_scaled and weights[PIECE_SCALES].shape != (expected[PIECES][0], 1):
-        raise StudentError(
-            f"{path}: {PIECE_SCALES} has shape {weights[PIECE_SCALES].shape}; expected one number "
-            f"per piece, shape {(expected[PIECES][0], 1)}"
-        )
     for name, weight in weights.items():
         # Only the table of pieces may hold integers, and only together with its scales.
         allowed = "i" if is_scaled and name == PIECES else "f"
@@ -251,3 +283,21 @@ def _read_weights(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> dict
                 f"{'integers' if allowed == 'i' else 'floating-point numbers'}"
             )
     return weights
+
+
+def _check_shapes(
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    expected: Mapping[str, tuple[int, ...]],
+) -> None:
+    for name, shape in expected.items():
+        if name not in shapes:
+            raise StudentError(f"{path}: {name} is missing; expected shape {shape}")
+        if shapes[name] != shape:
+            raise StudentError(f"{path}: {name} has shape {shapes[name]}; expected {shape}")
+    n_pieces = expected[PIECES][0]
+    if shapes.get(PIECE_SCALES, (n_pieces, 1)) != (n_pieces, 1):
+        raise StudentError(
+            f"{path}: {PIECE_SCALES} has shape {shapes[PIECE_SCALES]}; expected one number per "
+            f"piece, shape {(n_pieces, 1)}"
+        )

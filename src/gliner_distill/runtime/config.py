@@ -111,4 +111,9 @@ def _parse_architecture(path: Path, raw: object) -> StudentConfig:
         raise StudentError(
             f"{where}: head is {raw['head']!r}; expected one of {', '.join(HEAD_NAMES)}"
         )
-    return StudentConfig(**raw)
+    config = StudentConfig(**raw)
+    if (config.relation_width or config.has_label_bias) and not config.label_hidden_width:
+        raise StudentError(
+            f"{where}: label_hidden_width is 0; expected more with relation_width or has_label_bias"
+        )
+    return config

@@ -1,8 +1,8 @@
 """Compute the vectors of words and labels from a student's weights, in numpy, as `Student` does.
 
 The input is words and labels, and the output is the input of the graph in `words.onnx`. The vector
-of a word is the mean of its pieces' vectors plus a vector of its shape. Each vector is computed
-once and then cached.
+of a word is the mean of its pieces' vectors plus a vector of its shape; `label_tower` reads the
+pieces of labels. Each vector is computed once and then cached.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gliner_distill.runtime.label_tower import LabelOutputs, LabelTower, mean_runs
 from gliner_distill.runtime.vocabulary import Vocabulary
 
 Array = NDArray[np.float32]
@@ -54,13 +55,14 @@ class PieceTable:
             piece_ids: Shape `(pieces,)`: the pieces of all runs, one run after the other.
             starts: Shape `(runs,)`: the position of each run's first piece. No run may be empty.
         """
+        return mean_runs(self.look_up(piece_ids), starts)
+
+    def look_up(self, piece_ids: NDArray[np.int64]) -> Array:
+        """Return the vectors of pieces, shape `(pieces, width)`."""
         vectors = self._pieces[piece_ids].astype(np.float32)
         if self._scales is not None:
             vectors *= self._scales[piece_ids]
-        lengths = np.diff(starts, append=len(piece_ids)).astype(np.float32)
-        pooled: Array = np.add.reduceat(vectors, starts, axis=0)
-        pooled /= lengths[:, None]
-        return pooled
+        return vectors
 
 
 class WordVectors:
@@ -167,19 +169,14 @@ class LabelVectors:
         self._max_labels = max_labels
         self._vocabulary = vocabulary
         self._pieces = pieces
-        self._layers = [
-            (weights[f"{name}.weight"].astype(np.float32).T, weights[f"{name}.bias"])
-            for name in label_layers(weights)
-        ]
-        self._n_vectors = n_vectors
+        self._tower = LabelTower(weights, n_vectors=n_vectors)
         self._lock = Lock()
         self._cached: dict[str, Array] = {}
 
-    def encode(self, labels: Sequence[str]) -> Array:
-        """Return the vectors of labels, shape `(labels, vectors per label, width)`."""
+    def encode(self, labels: Sequence[str]) -> LabelOutputs:
+        """Return the outputs of the label tower; those of a label depend on no other label."""
         if not labels:
-            n_columns = self._layers[-1][0].shape[1]
-            return np.zeros((0, self._n_vectors, n_columns // self._n_vectors), dtype=np.float32)
+            return self._tower.outputs(np.zeros((0, self._tower.n_columns), dtype=np.float32))
         with self._lock:
             missing = [label for label in dict.fromkeys(labels) if label not in self._cached]
             if len(self._cached) + len(missing) > self._max_labels:
@@ -187,39 +184,10 @@ class LabelVectors:
                 missing = list(dict.fromkeys(labels))
             if missing:
                 self._cached.update(zip(missing, self._compute(missing), strict=True))
-            return np.stack([self._cached[label] for label in labels])
+            return self._tower.outputs(np.stack([self._cached[label] for label in labels]))
 
     def _compute(self, labels: Iterable[str]) -> Array:
         pieces = [self._vocabulary.encode_label(label) for label in labels]
         lengths = np.array([len(ids) for ids in pieces], dtype=np.int64)
         ids = np.array(list(chain.from_iterable(pieces)), dtype=np.int64)
-        states = self._pieces.pool(ids, np.cumsum(lengths) - lengths)
-        for position, (weight, bias) in enumerate(self._layers):
-            # The activation stands between two layers, so it is skipped before the first one.
-            states = (gelu(states) if position else states) @ weight + bias
-        return states.reshape(len(pieces), self._n_vectors, -1).astype(np.float32)
-
-
-def label_layers(weights: Iterable[str]) -> list[str]:
-    """Return the names of the label tower's layers: one, or two if it has a hidden layer."""
-    return (
-        ["label_tower.0", "label_tower.2"] if "label_tower.0.weight" in weights else ["label_tower"]
-    )
-
-
-def gelu(x: Array) -> Array:
-    """Return `x * (1 + erf(x / sqrt 2)) / 2`, within 1e-6 of the exact value for |x| up to 8.
-
-    The error function is Abramowitz and Stegun's approximation 7.1.26.
-
-    >>> gelu(np.array([-1.0, 0.0, 2.0])).round(4).tolist()
-    [-0.1587, 0.0, 1.9545]
-    """
-    z = np.abs(x.astype(np.float64)) / np.sqrt(2.0)
-    t = 1.0 / (1.0 + 0.3275911 * z)
-    series = t * (
-        0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))
-    )
-    erf = np.copysign(1.0 - series * np.exp(-z * z), x)
-    result: Array = (x * (1.0 + erf) / 2.0).astype(x.dtype)
-    return result
+        return self._tower.read(self._pieces.look_up(ids), np.cumsum(lengths) - lengths)

@@ -17,6 +17,7 @@ from gliner_distill.runtime.head_scoring import Array, LabelColumns, Mask
 from gliner_distill.runtime.heads import head_named
 from gliner_distill.runtime.inputs import InferenceOptions, SpanLimits, merge_label_sets
 from gliner_distill.runtime.labels import EncodedLabels, Prompts, read_label_set
+from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.scorer import StudentScorer, WordVectorsKept
 from gliner_distill.runtime.thresholds import (
     MIN_SCORE,
@@ -82,7 +83,10 @@ class EntityFinder:
         if not prompts:
             return [[] for _ in passages], [[] for _ in passages]
         labels, columns = self._columns(prompts)
-        thresholds = options.thresholds_for(columns.names)
+        asked_thresholds = options.thresholds_for(columns.names)
+        score_map = self.bundle.score_map
+        # The entities are chosen by the student's own scores; only those found are mapped.
+        thresholds = score_map.restore(asked_thresholds) if score_map else asked_thresholds
         kept = WordVectorsKept() if options.return_class_probs else None
         scores = self._scorer.score(
             passages,
@@ -94,14 +98,17 @@ class EntityFinder:
         )
         bounds = find_bounds(scores, thresholds)
         # The spans are counted before they are written out, which could take gigabytes.
-        SpanLimits().check(bounds, float(thresholds.min()))
+        SpanLimits().check(bounds, float(asked_thresholds.min()))
         found = pick_entities(
             bounds.spans(),
             columns.names,
             len(passages),
             flat_ner=options.flat_ner,
             multi_label=options.multi_label,
+            kinds=labels.kinds,
         )
+        if score_map:
+            found = _report_scores(found, score_map)
         if kept is None:
             return found, [[] for _ in found]
         return found, [
@@ -122,6 +129,8 @@ class EntityFinder:
         words = range(entity.start_word, entity.end_word)
         states = np.stack([kept.by_word[passage, word] for word in words])
         probs = self._scorer.label_probs(states, labels, columns.shifts)
+        if self.bundle.score_map:
+            probs = self.bundle.score_map.report(probs)
         asked = np.arange(len(probs)) if mask is None else np.flatnonzero(mask[passage])
         # A stable sort keeps the order of the labels among equal scores.
         best = asked[np.argsort(-probs[asked], kind="stable")[:_TOP_LABELS]]
@@ -200,3 +209,10 @@ class EntityFinder:
 
     def _threshold_of(self, label: str) -> float:
         return self.bundle.label_thresholds.get(label, self.bundle.threshold)
+
+
+def _report_scores(found: list[list[Entity]], score_map: ScoreMap) -> list[list[Entity]]:
+    """Return the entities of each passage with the scores that are reported."""
+    own = np.array([entity.score for entities in found for entity in entities])
+    reported = iter(score_map.report(own).tolist())
+    return [[replace(entity, score=next(reported)) for entity in entities] for entities in found]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gliner_distill.decoding import decode_entities, decode_words, sigmoid
 from gliner_distill.entities import Entity
 from gliner_distill.errors import SettingsError
+from gliner_distill.specificity import LabelKinds
 
 Array = NDArray[np.float32]
 
@@ -47,13 +48,22 @@ class Head(Protocol):
         """
         ...
 
-    def decode(self, logits: Array, labels: Sequence[str], *, threshold: float) -> list[Entity]:
+    def decode(
+        self,
+        logits: Array,
+        labels: Sequence[str],
+        *,
+        threshold: float,
+        kinds: LabelKinds | None = None,
+    ) -> list[Entity]:
         """Return the entities of one passage, without overlaps, in order of position, with scores.
 
         Args:
             logits: Shape as in `logits_shape`.
             labels: The labels that are asked, each once.
             threshold: The probability that an entity must exceed.
+            kinds: See `decoding.pick_entities`. The words of a softmax head have one label each, so
+                its labels never compete.
         """
         ...
 
@@ -73,7 +83,14 @@ class SoftmaxHead:
         """Return the shapes of the layer that gives "none" its logit."""
         return {"none.weight": (1, state_width), "none.bias": (1,)}
 
-    def decode(self, logits: Array, labels: Sequence[str], *, threshold: float) -> list[Entity]:
+    def decode(
+        self,
+        logits: Array,
+        labels: Sequence[str],
+        *,
+        threshold: float,
+        kinds: LabelKinds | None = None,
+    ) -> list[Entity]:
         """Return the entities of one passage.
 
         A word has its likeliest label if that label's odds against "none" exceed those of the
@@ -102,11 +119,18 @@ class BoundaryHead:
         """Return the shape of the bias, one number each for start, end and inside."""
         return {"bias": (self.n_vectors,)}
 
-    def decode(self, logits: Array, labels: Sequence[str], *, threshold: float) -> list[Entity]:
+    def decode(
+        self,
+        logits: Array,
+        labels: Sequence[str],
+        *,
+        threshold: float,
+        kinds: LabelKinds | None = None,
+    ) -> list[Entity]:
         """Return the entities of one passage; see `decode_entities`."""
         if not len(logits) or not labels:
             return []
-        return decode_entities(sigmoid(logits), labels, threshold=threshold)
+        return decode_entities(sigmoid(logits), labels, threshold=threshold, kinds=kinds)
 
 
 SOFTMAX: Final = SoftmaxHead.name

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliner_distill.errors import InputError, shorten
+from gliner_distill.specificity import LabelKinds
 
 MAX_LABELS = 10_000
 
@@ -19,11 +20,16 @@ class EncodedLabels:
         names: The labels, as in an entity's `label`.
         prompts: The texts that the student reads, each a name or its description.
         vectors: Shape `(labels, vectors per label, width)`, float32.
+        bias: Shape `(labels,)`, float32: the number that is added to all logits of a label.
+        kinds: The numbers by which labels are compared, to keep the more specific of two; None if
+            the student does not compare labels.
     """
 
     names: tuple[str, ...]
     prompts: tuple[str, ...]
     vectors: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    kinds: LabelKinds | None = None
 
 
 LabelSet = Sequence[str] | Mapping[str, str] | str | EncodedLabels

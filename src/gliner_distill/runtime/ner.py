@@ -5,7 +5,8 @@ Words, labels and overlaps are treated as in GLiNER; unlike a GLiNER, a student 
 length completely.
 
 A score is the student's probability, shifted so that the threshold that was fitted for the student
-or for the label becomes 0.5 (`Bundle.threshold`, `Bundle.label_thresholds`).
+or for the label becomes 0.5 (`Bundle.threshold`, `Bundle.label_thresholds`), and then mapped if the
+student has a map of scores (`Bundle.score_map`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence, Sized
@@ -208,7 +209,9 @@ class StudentNER:
             labels: The labels to find in all texts, as strings or as a mapping from each label to
                 a description that the student reads in its place; or a list with one such list or
                 mapping per text. A label that is given twice counts once.
-            flat_ner: Whether entities may not overlap; if unset, one may lie inside another.
+            flat_ner: Whether entities may not overlap; if unset, one may lie inside another. Where
+                neither overlaps nor several labels are allowed, a student that compares labels
+                prefers the more specific of two labels that share a word, whatever their scores.
             threshold: The score that an entity must exceed; 0.5 is a good default, because scores
                 are shifted so that the fitted threshold lies there.
             multi_label: Whether a span may have several labels.
@@ -281,7 +284,9 @@ class StudentNER:
     def word_logits(
         self, passages: Sequence[Sequence[str]], labels: LabelSet
     ) -> list[NDArray[np.float32]]:
-        """Return the logits of each passage, not shifted by thresholds; see `Student.forward`.
+        """Return the logits of each passage, as `Student.forward` does.
+
+        They contain the bias of each label, but are neither shifted by thresholds nor mapped.
 
         Args:
             passages: The words of each passage.

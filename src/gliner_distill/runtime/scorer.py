@@ -80,7 +80,8 @@ class StudentScorer:
     def encode(self, prompts: Prompts) -> EncodedLabels:
         """Return labels with their vectors."""
         names, texts = zip(*prompts, strict=True) if prompts else ((), ())
-        return EncodedLabels(names, texts, self._labels.encode(texts))
+        outputs = self._labels.encode(texts)
+        return EncodedLabels(names, texts, outputs.vectors, outputs.bias, outputs.kinds)
 
     def columns(self, labels: EncodedLabels, own_thresholds: Mapping[str, float]) -> LabelColumns:
         """Return labels in the form that `score` takes.

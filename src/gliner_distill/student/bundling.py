@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gliner_distill.runtime.bundle import INT8, Bundle, weight_shapes
 from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES
+from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.student.model import Student
 from gliner_distill.student.onnx_graph import build_graph
@@ -36,6 +37,7 @@ def make_bundle(
     vocabulary: Vocabulary,
     *,
     half: bool = False,
+    score_map: ScoreMap | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Bundle:
     """Return a student as a bundle in single precision.
@@ -47,6 +49,7 @@ def make_bundle(
         student: The student, on any device.
         vocabulary: Its subword pieces.
         half: Whether to round all weights to half precision first, those of the graph included.
+        score_map: The map of its scores; None to report them as they are.
         metadata: Other fields for the configuration file, plain JSON values.
     """
     weights = {
@@ -64,6 +67,7 @@ def make_bundle(
         weights=kept,
         graph=build_graph(student.config, weights).SerializeToString(),
         threshold=student.config.threshold,
+        score_map=score_map,
         metadata=metadata or {},
     )
 

@@ -18,6 +18,7 @@ from gliner_distill.metrics import score_spans
 from gliner_distill.runtime.bundle import EXPORT_FILES, FP32, INT8, Bundle, write_bundle
 from gliner_distill.runtime.config import TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.ner import StudentNER
+from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.student.bundling import make_bundle, quantize_graph, quantize_weights
 from gliner_distill.student.model import Student
@@ -64,6 +65,7 @@ def export_student(
     *,
     precision: str,
     passages: Sequence[Passage],
+    score_map: ScoreMap | None = None,
     metadata: Mapping[str, Any] | None = None,
     min_gain: float | None = None,
     max_f1_loss: float | None = None,
@@ -76,6 +78,7 @@ def export_student(
         folder: The folder to write to; the files of an earlier export are replaced.
         precision: `fp32` or `int8`.
         passages: Passages with gold entities for the comparison with torch.
+        score_map: The map of the student's scores; None to report them as they are.
         metadata: Other fields for the configuration file, plain JSON values.
         min_gain: The F1 that a label must gain on the passages before it gets a threshold of its
             own; None to leave all thresholds unchanged.
@@ -92,7 +95,7 @@ def export_student(
             f"{folder}: this folder holds a student for training ({TORCH_WEIGHTS_FILE}); choose "
             "another folder"
         )
-    bundle = make_bundle(student, vocabulary, metadata=metadata)
+    bundle = make_bundle(student, vocabulary, score_map=score_map, metadata=metadata)
     if precision == INT8:
         bundle = quantize_weights(quantize_graph(bundle))
     bundle, measurements = check_answers(
@@ -212,8 +215,9 @@ def fit_threshold(
         expected: The entities of each passage.
         thresholds: The thresholds to try besides the bundle's own.
     """
-    # Unshifted scores, so that the tried thresholds are probabilities of the student.
-    student = StudentNER(replace(bundle, threshold=0.5, label_thresholds={}))
+    # Scores are neither shifted nor mapped, so that the tried thresholds are probabilities of the
+    # student.
+    student = StudentNER(replace(bundle, threshold=0.5, label_thresholds={}, score_map=None))
 
     def agreement(threshold: float) -> tuple[float, float]:
         predicted = student.predict_words(words, labels, threshold=threshold)

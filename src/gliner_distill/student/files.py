@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from gliner_distill.errors import SettingsError, StudentError
 from gliner_distill.runtime.bundle import check_n_pieces, write_bundle
 from gliner_distill.runtime.config import CONFIG_FILE, TORCH_WEIGHTS_FILE, read_student_config
+from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import TOKENIZER_FILE, Vocabulary
 from gliner_distill.student.bundling import make_bundle, student_weights
 from gliner_distill.student.model import Student
@@ -20,6 +21,7 @@ def save_student(
     student: Student,
     vocabulary: Vocabulary,
     *,
+    score_map: ScoreMap | None = None,
     metadata: Mapping[str, Any] | None = None,
     half: bool = False,
 ) -> None:
@@ -33,6 +35,7 @@ def save_student(
         folder: The folder; it is made if it does not exist.
         student: The student, on any device.
         vocabulary: Its subword pieces.
+        score_map: The map of its scores; None to report them as they are.
         metadata: Plain JSON values to keep in the configuration file, such as the teacher's name.
         half: Whether to round the weights to half precision, which halves the file. Loading turns
             them back into single precision.
@@ -40,7 +43,7 @@ def save_student(
     Raises:
         StudentError: The folder cannot be written.
     """
-    bundle = make_bundle(student, vocabulary, half=half, metadata=metadata)
+    bundle = make_bundle(student, vocabulary, half=half, score_map=score_map, metadata=metadata)
     write_bundle(folder, bundle, torch_weights=student_weights(student, half=half))
 
 

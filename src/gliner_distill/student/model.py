@@ -150,12 +150,13 @@ class Student(nn.Module):
         n_words = len(batch.word_starts)
         return pooled[:n_words], pooled[n_words:]
 
-    def read_labels(self, pieces: Tensor, starts: Tensor) -> Tensor:
+    def read_labels(self, pieces: Tensor, starts: Tensor, *, with_dropout: bool = True) -> Tensor:
         """Return what the label tower's last layer reads, one row per label.
 
         Args:
             pieces: The vectors of the pieces of all labels, shape `(pieces, width)`.
             starts: The position of each label's first piece, shape `(labels,)`.
+            with_dropout: Whether dropout is applied in training.
 
         Returns:
             Shape `(labels, hidden)`, or `(labels, inputs)` if the tower has no hidden layer.
@@ -165,9 +166,10 @@ class Student(nn.Module):
         read = padded.sum(1) / lengths[:, None]
         if self.config.label_lstm_width:
             read = torch.cat([read, self._label_states(padded, lengths)], dim=-1)
-        read = self.embedding_dropout(read)
-        if self.config.label_hidden_width:
-            read = self.label_tower[1](self.label_tower[0](read))
+        if with_dropout:
+            read = self.embedding_dropout(read)
+        for layer in self._label_layers()[:-1]:
+            read = layer(read)
         return read
 
     def label_vectors(self, hidden: Tensor) -> Tensor:
@@ -178,9 +180,12 @@ class Student(nn.Module):
         Args:
             hidden: The result of `read_labels`.
         """
-        last = self.label_tower[2] if self.config.label_hidden_width else self.label_tower
-        encoded: Tensor = last(hidden)
+        encoded: Tensor = self._label_layers()[-1](hidden)
         return encoded.reshape(len(hidden), self._n_vectors, encoded.shape[-1] // self._n_vectors)
+
+    def _label_layers(self) -> list[nn.Module]:
+        tower = self.label_tower
+        return list(tower) if isinstance(tower, nn.Sequential) else [tower]
 
     def _label_states(self, padded: Tensor, lengths: Tensor) -> Tensor:
         """Return the last states of both LSTMs, shape `(labels, 2 * label_lstm_width)`."""

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from gliner_distill.entities import Entity
 from gliner_distill.runtime.heads import head_named
 from gliner_distill.runtime.vocabulary import Vocabulary
+from gliner_distill.specificity import LabelKinds
 from gliner_distill.student.batch import make_batch
 from gliner_distill.student.model import Student
+from gliner_distill.student.relations import kind_rows
 from gliner_distill.windows import batches_by_length
 
 MAX_BATCH_WORDS: Final = 8192
@@ -52,8 +54,10 @@ class StudentPredictor:
             labels: The labels asked of each passage, each once.
         """
         return [
-            self._head.decode(logits, asked, threshold=self._threshold)
-            for logits, asked in zip(self.logits(passages, labels), labels, strict=True)
+            self._head.decode(logits, asked, threshold=self._threshold, kinds=kinds)
+            for logits, asked, kinds in zip(
+                self.logits(passages, labels), labels, self._kinds(labels), strict=True
+            )
         ]
 
     @torch.inference_mode()
@@ -83,3 +87,11 @@ class StudentPredictor:
                 unpadded = logits[position][tuple(map(slice, shapes[row]))]
                 results[row] = unpadded.float().cpu().numpy()
         return results
+
+    def _kinds(self, labels: Sequence[Sequence[str]]) -> list[LabelKinds | None]:
+        """Return the numbers by which the labels of each passage are compared, if they are."""
+        if not self._student.config.relation_width:
+            return [None] * len(labels)
+        row_of = {label: row for row, label in enumerate(set().union(*labels))}
+        kinds = LabelKinds.from_rows(kind_rows(self._student, self._vocabulary, list(row_of)))
+        return [kinds.take([row_of[label] for label in asked]) for asked in labels]

@@ -54,12 +54,15 @@ class TrainingBatch:
             NaN at padding; None without feature matching.
         teacher_labels: The teacher's representations of the labels, shape `(batch, labels, width)`,
             NaN at padding; None without feature matching.
+        kinds: The numbers by which the distinct labels were compared at the start of training,
+            shape `(labels, 2 * relation_width + 1)`; None without an anchor.
     """
 
     inputs: Batch
     targets: Targets
     teacher_words: Tensor | None = None
     teacher_labels: Tensor | None = None
+    kinds: Tensor | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "TrainingBatch":
         """Return the batch on a device; Accelerate calls this."""
@@ -72,6 +75,7 @@ class TrainingBatch:
             self.targets.to(device, non_blocking),
             move(self.teacher_words),
             move(self.teacher_labels),
+            move(self.kinds),
         )
 
 

@@ -8,7 +8,7 @@ run folder.
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from gliner_distill.student.model import Student
 from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.teacher.gliner import GLiNERTeacher
 from gliner_distill.teacher.representations import teacher_feature_width, teacher_features
+from gliner_distill.training.anchor import RelationAnchor, anchor_loss, make_anchor
 from gliner_distill.training.checkpoint import Checkpoint, write_checkpoint
 from gliner_distill.training.data import (
     EvaluationSplit,
@@ -51,6 +52,7 @@ from gliner_distill.training.run import (
     log_epoch,
     open_run,
 )
+from gliner_distill.training.schedule import make_optimizer, set_rates
 from gliner_distill.training.settings import TrainingSettings
 
 _EVALUATION_BATCH_SIZE = 32
@@ -66,6 +68,7 @@ def train_student(
     splits: Sequence[EvaluationSplit] = (),
     teacher: GLiNERTeacher | None = None,
     metadata: Mapping[str, Any] | None = None,
+    keep_relations: bool = False,
     resume: bool = False,
     progress: Progress = no_progress,
     stage: str = "training",
@@ -82,6 +85,8 @@ def train_student(
         teacher: A GLiNER whose representations the vectors of the student should match; used only
             with a `feature_weight` above 0.
         metadata: Plain JSON values to keep with the student.
+        keep_relations: Whether a student that compares labels should go on comparing them as it
+            does now; see `anchor`. For students that were trained before.
         resume: Whether to continue from a checkpoint in the folder.
         progress: Called after each step with the words done and the words in all epochs.
         stage: The name of the stage in the reports to `progress`.
@@ -101,6 +106,8 @@ def train_student(
     accelerator = Accelerator(cpu=settings.device == "cpu")
     run = describe_run(student, vocabulary, passages, splits, settings, matched_teacher)
     checkpoint = open_run(folder, run, resume=resume)
+    # The anchor needs the weights of the start, which a checkpoint then replaces.
+    anchor = make_anchor(student, vocabulary, passages) if keep_relations else None
     model, optimizer = _prepare(accelerator, student, settings, checkpoint)
     trainer = _Trainer(
         student=student,
@@ -108,6 +115,7 @@ def train_student(
         examples=[make_example(labeled, vocabulary) for labeled in passages],
         settings=settings,
         matched_teacher=matched_teacher,
+        anchor=anchor,
         accelerator=accelerator,
         model=model,
         optimizer=optimizer,
@@ -142,19 +150,6 @@ def train_student(
     return student.eval()
 
 
-def learning_rate_factor(step: int, *, n_steps: int, warm_up: float = 0.1) -> float:
-    """Return the share of the peak learning rate at a step: a linear rise, then a linear fall to 0.
-
-    >>> [round(learning_rate_factor(step, n_steps=100), 2) for step in (0, 4, 9, 54, 99)]
-    [0.1, 0.5, 1.0, 0.51, 0.01]
-    """
-    n_warm_up = max(1, round(warm_up * n_steps))
-    if step < n_warm_up:
-        # The first step must not have a rate of 0, which would waste it.
-        return (step + 1) / n_warm_up
-    return (n_steps - step) / max(1, n_steps - n_warm_up)
-
-
 @dataclass(frozen=True, slots=True)
 class _Trainer:
     """The objects that each epoch of a run needs."""
@@ -164,6 +159,7 @@ class _Trainer:
     examples: Sequence[Example]
     settings: TrainingSettings
     matched_teacher: GLiNERTeacher | None
+    anchor: RelationAnchor | None
     accelerator: Accelerator
     model: nn.Module
     optimizer: AcceleratedOptimizer
@@ -181,7 +177,7 @@ class _Trainer:
         loader = self.accelerator.prepare(self._loader(epoch, seed))
         self.model.train()
         for step, batch in enumerate(loader, start=epoch * len(loader)):
-            _set_rates(
+            set_rates(
                 self.optimizer, self.settings, step, n_steps=len(loader) * self.settings.epochs
             )
             loss = self._loss(self.model, batch)
@@ -242,13 +238,15 @@ class _Trainer:
 
     def _collate(self, examples: Sequence[Example]) -> TrainingBatch:
         batch = collate_examples(examples, self.vocabulary, self.student.head)
+        labels = [example.labeled.labels for example in examples]
+        if self.anchor is not None:
+            batch = replace(batch, kinds=self.anchor.outputs(labels))
         if self.matched_teacher is None:
             return batch
         # The teacher reads the words of the passage, even if those of the example are augmented.
         words = [example.labeled.passage.words for example in examples]
-        labels = [example.labeled.labels for example in examples]
-        features = teacher_features(self.matched_teacher, words, labels)
-        return TrainingBatch(batch.inputs, batch.targets, *features)
+        teacher_words, teacher_labels = teacher_features(self.matched_teacher, words, labels)
+        return replace(batch, teacher_words=teacher_words, teacher_labels=teacher_labels)
 
     def _loss(self, model: nn.Module, batch: TrainingBatch) -> Tensor:
         settings = self.settings
@@ -273,6 +271,8 @@ class _Trainer:
             temperature=settings.temperature,
             positive_weight=settings.positive_weight,
         )
+        if batch.kinds is not None:
+            loss = loss + anchor_loss(self.student, batch.inputs, batch.kinds)
         if batch.teacher_words is None or batch.teacher_labels is None:
             return loss
         words, labels = features
@@ -316,36 +316,11 @@ def _prepare(
     checkpoint: Checkpoint | None,
 ) -> tuple[nn.Module, AcceleratedOptimizer]:
     """Return the student and its optimizer on their device, in the state of the checkpoint."""
-    optimizer = torch.optim.AdamW(
-        _parameter_groups(student, settings), weight_decay=settings.weight_decay, fused=True
-    )
-    model, prepared = accelerator.prepare(student, optimizer)
+    model, prepared = accelerator.prepare(student, make_optimizer(student, settings))
     # This comes after the weights are on their device, so that the moments go there, too.
     if checkpoint is not None:
         checkpoint.restore(student, prepared.optimizer)
     return model, prepared
-
-
-def _parameter_groups(student: Student, settings: TrainingSettings) -> list[dict[str, Any]]:
-    pieces = list(student.pieces.parameters())
-    # Tensors are compared by identity, since `in` would compare their values.
-    piece_ids = {id(parameter) for parameter in pieces}
-    others = [parameter for parameter in student.parameters() if id(parameter) not in piece_ids]
-    groups = zip((pieces, others), _peak_rates(settings), strict=True)
-    return [{"params": parameters, "lr": rate} for parameters, rate in groups]
-
-
-def _peak_rates(settings: TrainingSettings) -> tuple[float, float]:
-    """Return the peak learning rates of the piece embeddings and of everything else."""
-    return settings.learning_rate * settings.embedding_lr_factor, settings.learning_rate
-
-
-def _set_rates(
-    optimizer: AcceleratedOptimizer, settings: TrainingSettings, step: int, *, n_steps: int
-) -> None:
-    factor = learning_rate_factor(step, n_steps=n_steps)
-    for group, rate in zip(optimizer.param_groups, _peak_rates(settings), strict=True):
-        group["lr"] = rate * factor
 
 
 def _check_data(
