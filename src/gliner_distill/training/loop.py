@@ -85,8 +85,8 @@ def train_student(
         teacher: A GLiNER whose representations the vectors of the student should match; used only
             with a `feature_weight` above 0.
         metadata: Plain JSON values to keep with the student.
-        keep_relations: Whether a student that compares labels should go on comparing them as it
-            does now; see `anchor`. For students that were trained before.
+        keep_relations: Whether a student that compares labels should still compare them as it does
+            now when training ends; see `anchor`. For students that were trained before.
         resume: Whether to continue from a checkpoint in the folder.
         progress: Called after each step with the words done and the words in all epochs.
         stage: The name of the stage in the reports to `progress`.
