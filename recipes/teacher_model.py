@@ -22,6 +22,7 @@ SHAPE = {
     "dropout": 0.1,
     "subtoken_pooling": "first",
 }
+START_LOGIT = -4.0
 
 
 def load_start(folder: Path, *, seed: int, device: str = "cpu") -> Any:
@@ -94,9 +95,27 @@ def build_gliner(folder: Path, seed: int) -> Any:
     except Exception as error:  # transformers, tokenizers and safetensors raise many classes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TeacherError(f"{folder}: this encoder does not load: {reason}") from error
+    start_low(model)
     # The path of a folder on this machine says nothing to others.
     model.config.model_name = model.config.encoder_config._name_or_path = folder.name
     return model.float()
+
+
+def start_low(model: Any) -> None:
+    """Let a new GLiNER begin with low scores, since nearly all spans have none of the labels.
+
+    A score is the product of the vectors of a span and of a label. Their last layers get opposite
+    biases; otherwise, the training spends its first steps on lowering all scores.
+    """
+    level = (-START_LOGIT / model.config.hidden_size) ** 0.5
+    with torch.no_grad():
+        last_layer(model.model.span_rep_layer).bias.fill_(-level)
+        last_layer(model.model.prompt_rep_layer).bias.fill_(level)
+
+
+def last_layer(module: torch.nn.Module) -> torch.nn.Linear:
+    """Return the last linear layer of a module."""
+    return [layer for layer in module.modules() if isinstance(layer, torch.nn.Linear)][-1]
 
 
 def weights_of(folder: Path) -> Path:

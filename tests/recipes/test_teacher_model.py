@@ -51,6 +51,13 @@ class TestLoadStart:
         prefix = "token_rep_layer.bert_layer.model."
         assert torch.equal(states[0][prefix + name], load_file(encoder / "model.safetensors")[name])
 
+    def test_a_new_gliner_begins_with_low_scores(self, recipe, encoder):
+        from gliner_distill.teacher.gliner import GLiNERTeacher
+
+        teacher = GLiNERTeacher(recipe.load_start(encoder, seed=0))
+        [probs] = teacher.score_passages([["mary", "left", "paris"]], [["city", "person"]])
+        assert 0.001 < probs.min() <= probs.max() < 0.2
+
     def test_a_gliner_is_trained_further(self, recipe, gliner_folder):
         import torch
 
