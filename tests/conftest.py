@@ -255,12 +255,11 @@ def build_comparer(build_finder):
 
     def build(**shape):
         widths = {"label_hidden_width": 12, "label_lstm_width": 5, "relation_width": 3}
-        shape = {"head": "boundary", "has_label_bias": True} | widths | shape
+        shape = {"head": "boundary"} | widths | shape
         student = build_finder(**shape)
         with torch.no_grad():
-            for layer in (student.label_bias, student.label_kind):
-                layer.weight.normal_(std=3.0)
-                layer.bias.normal_(std=0.5)
+            student.label_kind.weight.normal_(std=3.0)
+            student.label_kind.bias.normal_(std=0.5)
         return student
 
     return build

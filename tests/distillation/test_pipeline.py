@@ -140,7 +140,7 @@ class TestTrain:
             assert torch.equal(weights[name], value)
         student, _ = load_student(made.student)
         assert student.config == start.config
-        assert not torch.equal(student.label_bias.weight, start.label_bias.weight)
+        assert not torch.equal(student.label_tower[0].weight, start.label_tower[0].weight)
         assert read_bundle(made.student).score_map is None
 
     def test_train_learns_refined_text_and_mixed_gold(self, make_trained, texts, monkeypatch, half):

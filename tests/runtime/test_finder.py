@@ -1,11 +1,10 @@
-"""The entities of students that compare labels, that have a bias per label, or that map scores."""
+"""The entities of students that compare labels, or that map scores."""
 
 from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 import pytest
-import torch
 
 from gliner_distill.decoding import decode_entities, sigmoid
 from gliner_distill.runtime.ner import StudentNER
@@ -95,21 +94,21 @@ class TestComparison:
         rows = kind_rows(student, small_vocabulary, LABELS)
         narrow, broad, breadth = rows[:, :3], rows[:, 3:6], rows[:, 6]
         relation = narrow @ broad.T + breadth
-        y, x = np.argwhere((relation > 0) & (relation.T <= 0))[0].tolist()
-        specific, other = LABELS[y], LABELS[x]
-        every = ner.inference(texts, [specific, other], flat_ner=False, multi_label=True)
         n_both = 0
-        for found, flat in zip(every, ner.inference(texts, [specific, other]), strict=True):
-            for broader in [e for e in found if e["label"] == other]:
-                over = [
-                    e
-                    for e in found
-                    if e["label"] == specific
-                    and e["start"] < broader["end"]
-                    and broader["start"] < e["end"]
-                ]
-                n_both += bool(over)
-                assert not (over and broader in flat)
+        for y, x in np.argwhere((relation > 0) & (relation.T <= 0)).tolist():
+            specific, other = LABELS[y], LABELS[x]
+            every = ner.inference(texts, [specific, other], flat_ner=False, multi_label=True)
+            for found, flat in zip(every, ner.inference(texts, [specific, other]), strict=True):
+                for broader in [e for e in found if e["label"] == other]:
+                    over = [
+                        e
+                        for e in found
+                        if e["label"] == specific
+                        and e["start"] < broader["end"]
+                        and broader["start"] < e["end"]
+                    ]
+                    n_both += bool(over)
+                    assert not (over and broader in flat)
         assert n_both > 3
 
     def test_inference_of_one_label_is_as_without_comparison(
@@ -146,21 +145,15 @@ class TestComparison:
         assert entities < sum(map(len, quantized.inference(texts, LABELS, multi_label=True)))
 
 
-class TestLabelBias:
+class TestScores:
     @pytest.mark.parametrize("head", ["boundary", "softmax"])
-    def test_word_logits_equal_torch_with_the_bias(
-        self, head, build_comparer, small_vocabulary, passages
-    ):
+    def test_word_logits_equal_torch(self, head, build_comparer, small_vocabulary, passages):
         student = build_comparer(seed=2, head=head)
         ner = StudentNER(make_bundle(student, small_vocabulary), num_threads=1)
         predictor = StudentPredictor(student, small_vocabulary)
         expected = predictor.logits(passages, [LABELS] * len(passages))
         for found, logits in zip(ner.word_logits(passages, LABELS), expected, strict=True):
             np.testing.assert_allclose(found, logits, rtol=0, atol=1e-4)
-        with torch.no_grad():
-            student.label_bias.weight.zero_()
-        without = predictor.logits(passages, [LABELS] * len(passages))
-        assert np.abs(without[0] - expected[0]).max() > 0.1
 
     def test_predict_words_of_a_softmax_student_equals_torch(
         self, build_comparer, small_vocabulary, passages
@@ -174,7 +167,7 @@ class TestLabelBias:
             map(as_tuples, ner.predict_words(passages, labels))
         )
 
-    def test_class_probs_contain_the_bias_once(self, ner, texts):
+    def test_class_probs_contain_the_score_of_the_entity(self, ner, texts):
         n_compared = 0
         for entities in ner.inference(texts, LABELS, return_class_probs=True):
             for entity in entities:

@@ -17,8 +17,8 @@ LABELS = (
 SHAPES = (
     {},
     {"label_lstm_width": 0},
-    {"relation_width": 0, "has_label_bias": False},
-    {"label_hidden_width": 0, "relation_width": 0, "has_label_bias": False},
+    {"relation_width": 0},
+    {"label_hidden_width": 0, "relation_width": 0},
     {"head": "softmax"},
 )
 
@@ -45,10 +45,7 @@ def encode_with_torch(student, vocabulary, labels):
     batch = make_batch([vocabulary.encode_words(["x"])], [distinct], vocabulary)
     read = student.read_labels(student.look_up(batch)[1], batch.label_starts)
     rows = [distinct.index(label) for label in labels]
-    bias = torch.zeros(len(distinct))
-    if student.config.has_label_bias:
-        bias = student.label_bias(read)[:, 0]
-    return student.label_vectors(read)[rows].numpy(), bias[rows].numpy()
+    return student.label_vectors(read)[rows].numpy()
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -56,12 +53,10 @@ def test_label_tower_equals_torch(shape, build, small_vocabulary):
     student = build(**shape)
     n_vectors = 1 if student.config.head == "softmax" else 3
     outputs = encode(make_bundle(student, small_vocabulary), LABELS, n_vectors=n_vectors)
-    vectors, bias = encode_with_torch(student, small_vocabulary, LABELS)
+    vectors = encode_with_torch(student, small_vocabulary, LABELS)
     # The last layer is scaled up by the fixture, so errors are relative to that.
     scale = max(1.0, float(np.abs(vectors).max()))
     np.testing.assert_allclose(outputs.vectors, vectors, rtol=0, atol=1e-5 * scale)
-    np.testing.assert_allclose(outputs.bias, bias, rtol=0, atol=1e-5)
-    assert len(np.unique(outputs.bias)) > 4 or not student.config.has_label_bias
     if not student.config.relation_width:
         assert outputs.kinds is None
         return
@@ -95,7 +90,6 @@ def test_label_tower_gives_a_label_the_same_numbers_beside_any_others(
         rows = draws.permutation(len(labels))[:n_labels]
         found = encode(bundle, [labels[row] for row in rows], n_vectors=3)
         np.testing.assert_array_equal(found.vectors, expected.vectors[rows])
-        np.testing.assert_array_equal(found.bias, expected.bias[rows])
         np.testing.assert_array_equal(found.kinds.narrow, expected.kinds.narrow[rows])
         np.testing.assert_array_equal(found.kinds.broad, expected.kinds.broad[rows])
         np.testing.assert_array_equal(found.kinds.breadth, expected.kinds.breadth[rows])
@@ -105,16 +99,15 @@ def test_label_tower_of_no_labels_is_empty(build_comparer, small_vocabulary):
     bundle = make_bundle(build_comparer(), small_vocabulary)
     outputs = encode(bundle, [], n_vectors=3)
     assert outputs.vectors.shape == (0, 3, 16)
-    assert outputs.bias.shape == (0,)
     assert outputs.kinds.narrow.shape == outputs.kinds.broad.shape == (0, 3)
 
 
-def test_label_tower_has_a_bias_of_0_without_the_layer(build_finder, small_vocabulary):
+def test_label_tower_gives_no_kinds_without_the_layer(build_finder, small_vocabulary):
     bundle = make_bundle(build_finder(head="boundary"), small_vocabulary)
     tower = LabelTower(bundle.weights, n_vectors=3)
     outputs = tower.outputs(tower.read(np.ones((3, 8), np.float32), np.array([0, 1])))
     assert outputs.vectors.shape == (2, 3, 16)
-    assert outputs.bias.tolist() == [0, 0]
+    assert outputs.kinds is None
 
 
 def test_mean_runs_returns_the_mean_of_each_run():

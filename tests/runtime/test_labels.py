@@ -45,9 +45,7 @@ class TestReadLabelSet:
         assert read_label_set(labels) == ()
 
     def test_read_label_set_takes_encoded_labels(self):
-        encoded = EncodedLabels(
-            ("per",), ("a person",), np.zeros((1, 3, 4), np.float32), np.zeros(1, np.float32)
-        )
+        encoded = EncodedLabels(("per",), ("a person",), np.zeros((1, 3, 4), np.float32))
         assert read_label_set(encoded) == (("per", "a person"),)
 
     @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_logits_of_a_long_passage_cover_every_word(boundary, draw_words):
         {"head": "boundary", "bidirectional": False, "label_hidden_width": 12, "hidden_width": 6},
         {
             **{"head": "boundary", "label_hidden_width": 12, "label_lstm_width": 5},
-            **{"relation_width": 3, "has_label_bias": True},
+            "relation_width": 3,
         },
     ],
 )

@@ -142,7 +142,7 @@ class TestLabels:
 
 
 class TestLabelSide:
-    """Students that read the pieces of a label in order, with a bias and a comparison."""
+    """Students that read the pieces of a label in order, and that compare labels."""
 
     LABELS = ("person", "place name", "x", "city", "a label of many more pieces than the others")
 
@@ -187,35 +187,16 @@ class TestLabelSide:
         for place, logits in enumerate(alone):
             torch.testing.assert_close(logits[:, 0], together[:, place], rtol=0, atol=1e-5)
 
-    def test_student_adds_the_bias_of_a_label_to_its_logits(self, build_comparer, batch):
-        student = build_comparer()
-        with torch.inference_mode():
-            read = student.read_labels(student.look_up(batch)[1], batch.label_starts)
-            bias = student.label_bias(read)[:, 0]
-            found = student(batch)
-            student.label_bias.weight.zero_()
-            student.label_bias.bias.zero_()
-            expected = student(batch) + bias[None, None, :, None]
-        assert len(set(bias.tolist())) == len(self.LABELS)
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
-
-    def test_student_starts_without_a_bias_of_its_labels(self, build_student, batch):
-        shape = {"head": "boundary", "label_hidden_width": 6}
-        with torch.inference_mode():
-            found = build_student(**shape, has_label_bias=True)(batch)
-            assert torch.equal(found, build_student(**shape)(batch))
-
-    @pytest.mark.parametrize("field", [{"relation_width": 2}, {"has_label_bias": True}], ids=str)
-    def test_student_needs_a_hidden_layer_for_bias_and_comparison(self, field, build_student):
+    def test_student_needs_a_hidden_layer_for_the_comparison(self, build_student):
         with pytest.raises(SettingsError, match="label_hidden_width"):
-            build_student(**field)
+            build_student(relation_width=2)
 
     def test_n_parameters_is_right_for_the_label_side(self, build_comparer, build_student):
         student = build_comparer()
         plain = build_student(head="boundary", label_hidden_width=12)
         lstms = 2 * (4 * 5 * (8 + 5) + 2 * 4 * 5)
-        from_states, bias, kind = 12 * 2 * 5, 12 + 1, (12 + 1) * 7
-        added = lstms + from_states + bias + kind
+        from_states, kind = 12 * 2 * 5, (12 + 1) * 7
+        added = lstms + from_states + kind
         assert student.n_parameters == plain.n_parameters + added
 
 

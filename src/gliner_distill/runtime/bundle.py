@@ -37,7 +37,7 @@ from gliner_distill.runtime.config import (
 )
 from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES, SHAPES
 from gliner_distill.runtime.heads import BOUNDARY, head_named
-from gliner_distill.runtime.label_tower import BIAS, KINDS, LSTMS
+from gliner_distill.runtime.label_tower import KINDS, LSTMS
 from gliner_distill.runtime.score_map import ScoreMap, parse_score_map
 from gliner_distill.runtime.vocabulary import N_SHAPES, TOKENIZER_FILE, Vocabulary
 
@@ -89,8 +89,6 @@ def weight_shapes(config: StudentConfig) -> dict[str, tuple[int, ...]]:
     layers = [("label_tower", label_in, label_width)]
     if hidden:
         layers = [("label_tower.0", label_in, hidden), ("label_tower.2", hidden, label_width)]
-    if config.has_label_bias:
-        layers.append((BIAS, hidden, 1))
     if config.relation_width:
         layers.append((KINDS, hidden, 2 * config.relation_width + 1))
     shapes: dict[str, tuple[int, ...]] = {

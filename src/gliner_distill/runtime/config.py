@@ -38,7 +38,6 @@ class StudentConfig:
             label in order; with 0 the label tower sees only the mean of the pieces.
         relation_width: The width of the two vectors by which one label is compared with another, to
             tell which is the more specific; 0 for a student that does not compare labels.
-        has_label_bias: Whether each label has a bias of its own, computed from its vector.
         feature_width: The width of the teacher's representations, to which word and label vectors
             are projected during training; 0 without feature matching and in every saved student.
     """
@@ -55,7 +54,6 @@ class StudentConfig:
     label_hidden_width: int = 0
     label_lstm_width: int = 0
     relation_width: int = 0
-    has_label_bias: bool = False
     feature_width: int = 0
 
 
@@ -112,8 +110,6 @@ def _parse_architecture(path: Path, raw: object) -> StudentConfig:
             f"{where}: head is {raw['head']!r}; expected one of {', '.join(HEAD_NAMES)}"
         )
     config = StudentConfig(**raw)
-    if (config.relation_width or config.has_label_bias) and not config.label_hidden_width:
-        raise StudentError(
-            f"{where}: label_hidden_width is 0; expected more with relation_width or has_label_bias"
-        )
+    if config.relation_width and not config.label_hidden_width:
+        raise StudentError(f"{where}: label_hidden_width is 0; expected more with relation_width")
     return config

@@ -36,14 +36,12 @@ class LabelColumns:
         matrix: The graph's input `labels`, shape `(states, columns)`: for a `boundary` head the
             inside vectors of the labels, for a `softmax` head "none" and the labels.
         edges: The start and end vectors, shape `(labels, 2, states)`; empty for a `softmax` head.
-        bias: Shape `(labels,)`: the number that is added to all logits of a label.
         shifts: Shape `(labels,)`: the logits of the thresholds that are reported as 0.5.
     """
 
     names: tuple[str, ...]
     matrix: Array
     edges: Array
-    bias: Array
     shifts: Array
 
 
@@ -127,7 +125,7 @@ class BoundaryScoring:
         """Return the inside vectors for the graph, and the start and end vectors."""
         matrix = np.ascontiguousarray(labels.vectors[:, INSIDE].T)
         edges = labels.vectors[:, [START, END]]
-        return LabelColumns(labels.names, matrix, edges, labels.bias, shifts)
+        return LabelColumns(labels.names, matrix, edges, shifts)
 
     def find_hits(
         self,
@@ -141,8 +139,7 @@ class BoundaryScoring:
         """Return the pairs, with start and end computed only where a word lies inside."""
         # Logits are compared with a value slightly below the threshold, because a logit and its
         # probability are rounded differently. The probabilities decide in the end, as in GLiNER.
-        shifts = columns.shifts - columns.bias
-        cuts = logit(thresholds) + shifts - self._bias[INSIDE] - np.float32(1e-3)
+        cuts = logit(thresholds) + columns.shifts - self._bias[INSIDE] - np.float32(1e-3)
         is_hit = scores >= cuts
         is_hit &= word_mask[:, :, None]
         if label_mask is not None:
@@ -150,7 +147,7 @@ class BoundaryScoring:
         flat = np.flatnonzero(is_hit)
         place, label = np.divmod(flat, scores.shape[2])
         row, word = np.divmod(place, scores.shape[1])
-        shifts = shifts[label]
+        shifts = columns.shifts[label]
         edges = _edge_products(vectors.reshape(-1, vectors.shape[2]), place, label, columns)
         start = sigmoid(edges[:, 0] + self._bias[START] - shifts)
         end = sigmoid(edges[:, 1] + self._bias[END] - shifts)
@@ -163,7 +160,7 @@ class BoundaryScoring:
         """Return logits, shape `(words, labels, 3)`."""
         flat = labels.vectors.reshape(-1, states.shape[1])
         products: Array = (states @ flat.T).reshape(len(states), len(labels.names), 3)
-        return products + labels.bias[:, None] + self._bias
+        return products + self._bias
 
     def span_logits(self, logits: Array) -> Array:
         """Return the smallest of the first start, the last end and all insides."""
@@ -191,7 +188,7 @@ class SoftmaxScoring:
         # This head has no vectors for starts and ends.
         edges = np.zeros((0, 2, 0), dtype=np.float32)
         matrix = np.ascontiguousarray(matrix)
-        return LabelColumns(labels.names, matrix, edges, labels.bias, shifts)
+        return LabelColumns(labels.names, matrix, edges, shifts)
 
     def find_hits(
         self,
@@ -203,7 +200,7 @@ class SoftmaxScoring:
         label_mask: Mask | None,
     ) -> Hits:
         """Return each word with its likeliest label, where that is likely enough against "none"."""
-        label_scores = scores[:, :, NONE + 1 :] + columns.bias
+        label_scores = scores[:, :, NONE + 1 :]
         if label_mask is not None:
             label_scores = np.where(label_mask[:, None, :], label_scores, -np.inf)
         best = label_scores.argmax(axis=2)
@@ -218,7 +215,7 @@ class SoftmaxScoring:
     def logits(self, states: Array, labels: EncodedLabels) -> Array:
         """Return logits, shape `(words, 1 + labels)`, "none" first."""
         none = states @ self._none + self._bias
-        return np.concatenate([none, states @ labels.vectors[:, 0].T + labels.bias], axis=1)
+        return np.concatenate([none, states @ labels.vectors[:, 0].T], axis=1)
 
     def span_logits(self, logits: Array) -> Array:
         """Return the smallest margin of a word against "none"."""

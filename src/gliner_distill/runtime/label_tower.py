@@ -1,8 +1,8 @@
 """Compute the label side of a student from the pieces of labels, in numpy, as `Student` does.
 
 A label is read as the mean of its pieces and, if the student has the weights for it, by two LSTMs
-that read the pieces in order. Out come the vectors with which words are compared, a bias, and the
-numbers by which the label is compared with other labels.
+that read the pieces in order. Out come the vectors with which words are compared, and the numbers
+by which the label is compared with other labels.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,6 @@ Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 LSTMS: Final = ("label_forward_lstm", "label_backward_lstm")
-BIAS: Final = "label_bias"
 KINDS: Final = "label_kind"
 
 
@@ -29,13 +28,10 @@ class LabelOutputs:
 
     Attributes:
         vectors: Shape `(labels, vectors per label, width)`, float32.
-        bias: Shape `(labels,)`: the number that is added to all logits of a label; 0 for a student
-            without a bias per label.
         kinds: The numbers by which labels are compared; None for a student that does not do so.
     """
 
     vectors: Array
-    bias: Array
     kinds: LabelKinds | None
 
 
@@ -51,13 +47,13 @@ class LabelTower:
         self._n_vectors = n_vectors
         self._lstms = [_Lstm(weights, name) for name in LSTMS if f"{name}.weight_ih_l0" in weights]
         *hidden, last = label_layers(weights)
-        extras = [name for name in (BIAS, KINDS) if f"{name}.weight" in weights]
+        self._has_kinds = f"{KINDS}.weight" in weights
         self._layers = [_join_layers(weights, [name]) for name in hidden]
-        # All layers that read the same units are one product.
-        self._layers.append(_join_layers(weights, [last, *extras]))
+        # Both layers that read the same units are one product.
+        ends = [last, KINDS] if self._has_kinds else [last]
+        self._layers.append(_join_layers(weights, ends))
         self._width = weights[f"{last}.weight"].shape[0] // n_vectors
-        self._has_bias, self._has_kinds = BIAS in extras, KINDS in extras
-        self._is_plain = not self._lstms and not extras
+        self._is_plain = not self._lstms and not self._has_kinds
 
     def read(self, pieces: Array, starts: Ints) -> Array:
         """Return one row of numbers per label, for `outputs`; it depends on no other label.
@@ -84,9 +80,8 @@ class LabelTower:
         """Return the meaning of rows that `read` has computed."""
         end = self._n_vectors * self._width
         vectors = rows[:, :end].reshape(len(rows), self._n_vectors, self._width)
-        bias = rows[:, end] if self._has_bias else np.zeros(len(rows), dtype=np.float32)
-        kinds = rows[:, end + self._has_bias :] if self._has_kinds else None
-        return LabelOutputs(vectors, bias, None if kinds is None else LabelKinds.from_rows(kinds))
+        kinds = LabelKinds.from_rows(rows[:, end:]) if self._has_kinds else None
+        return LabelOutputs(vectors, kinds)
 
     @property
     def n_columns(self) -> int:

@@ -20,7 +20,6 @@ class EncodedLabels:
         names: The labels, as in an entity's `label`.
         prompts: The texts that the student reads, each a name or its description.
         vectors: Shape `(labels, vectors per label, width)`, float32.
-        bias: Shape `(labels,)`, float32: the number that is added to all logits of a label.
         kinds: The numbers by which labels are compared, to keep the more specific of two; None if
             the student does not compare labels.
     """
@@ -28,7 +27,6 @@ class EncodedLabels:
     names: tuple[str, ...]
     prompts: tuple[str, ...]
     vectors: NDArray[np.float32]
-    bias: NDArray[np.float32]
     kinds: LabelKinds | None = None
 
 

@@ -286,7 +286,7 @@ class StudentNER:
     ) -> list[NDArray[np.float32]]:
         """Return the logits of each passage, as `Student.forward` does.
 
-        They contain the bias of each label, but are neither shifted by thresholds nor mapped.
+        They are neither shifted by thresholds nor mapped.
 
         Args:
             passages: The words of each passage.

@@ -81,7 +81,7 @@ class StudentScorer:
         """Return labels with their vectors."""
         names, texts = zip(*prompts, strict=True) if prompts else ((), ())
         outputs = self._labels.encode(texts)
-        return EncodedLabels(names, texts, outputs.vectors, outputs.bias, outputs.kinds)
+        return EncodedLabels(names, texts, outputs.vectors, outputs.kinds)
 
     def columns(self, labels: EncodedLabels, own_thresholds: Mapping[str, float]) -> LabelColumns:
         """Return labels in the form that `score` takes.

@@ -6,8 +6,8 @@ that reads them in order; one or two fully connected layers follow. From the dot
 a head computes the logits of the label at the word. Labels never see the text or each other, so
 their order cannot change a score. See `runtime.heads` for the two heads.
 
-The hidden layer of the label tower also gives, where the configuration says so, a bias for each
-label and the two vectors by which labels are compared (`student.relations`).
+The hidden layer of the label tower also gives, where the configuration says so, the two vectors by
+which labels are compared (`student.relations`).
 """
 
 import torch
@@ -70,18 +70,14 @@ class Student(nn.Module):
     def _add_label_layers(self, width: int) -> None:
         """Add the layers of the label tower that only some students have."""
         config, hidden = self.config, self.config.label_hidden_width
-        if not hidden and (config.relation_width or config.has_label_bias):
+        if config.relation_width and not hidden:
             raise SettingsError(
-                "relation_width and has_label_bias need a hidden layer in the label tower; set "
-                "label_hidden_width above 0"
+                "relation_width needs a hidden layer in the label tower; set label_hidden_width "
+                "above 0"
             )
         if config.label_lstm_width:
             self.label_forward_lstm = nn.LSTM(width, config.label_lstm_width)
             self.label_backward_lstm = nn.LSTM(width, config.label_lstm_width)
-        if config.has_label_bias:
-            self.label_bias = nn.Linear(hidden, 1)
-            nn.init.zeros_(self.label_bias.weight)
-            nn.init.zeros_(self.label_bias.bias)
         if config.relation_width:
             self.label_kind = nn.Linear(hidden, 2 * config.relation_width + 1)
 
@@ -126,11 +122,8 @@ class Student(nn.Module):
         """
         pooled_words, label_pieces = self.look_up(batch)
         words = self.encode_words(pooled_words, batch)
-        hidden = self.read_labels(label_pieces, batch.label_starts)
-        labels = self.label_vectors(hidden)
+        labels = self.label_vectors(self.read_labels(label_pieces, batch.label_starts))
         products = _products(words, labels[batch.label_index], batch.label_mask)
-        if self.config.has_label_bias:
-            products = products + self.label_bias(hidden)[batch.label_index][:, None]
         logits = self.head.logits(self, words, products)
         if not with_features:
             return logits
