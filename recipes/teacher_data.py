@@ -95,10 +95,9 @@ def read_data(data: Path, kept_apart: Sequence[Path] = ()) -> TeacherData:
     """
     names = sorted(set(read_permissive(data / "permissive.json")) - set(HELD_OUT))
     thesaurus = read_thesaurus(data / "open" / "labels.jsonl")
-    files = [data / "open" / f"{name}.json" for name in OPEN_FILES]
-    open_sources = [
-        Source(path.name, list(CorpusFile(path))) for path in (*files, sample_path("train"))
-    ]
+    files = {f"open/{name}.json": data / "open" / f"{name}.json" for name in OPEN_FILES}
+    files["sample/train.json"] = sample_path("train")
+    open_sources = [Source(name, list(CorpusFile(path))) for name, path in files.items()]
     pool = LabelPool(
         Counter(
             label

@@ -67,10 +67,13 @@ class TestReadData:
     def test_text_that_is_kept_apart_is_left_out(self, recipe, data):
         read = recipe.read_data(data)
         named = {source.name: source for source in read.sources}
-        assert set(named) == {*(f"{name}.json" for name in recipe.OPEN_FILES), "one"}
+        assert set(named) == {
+            *(f"open/{name}.json" for name in recipe.OPEN_FILES),
+            *("sample/train.json", "one"),
+        }
         assert [passage.words for passage in named["one"].passages] == [("acme", "left")]
         assert named["one"].listed == ("company", "person")
-        assert named["more.json"].listed is None
+        assert named["open/more.json"].listed is None
         dev = {each.name: each.passages for each in read.dev}
         trained = {passage.words for source in read.sources for passage in source.passages}
         assert trained.isdisjoint(passage.words for passage in dev["open"])
