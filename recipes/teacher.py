@@ -28,10 +28,16 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from teacher_data import BATCH_WORDS, DevSet, Draw, TeacherData, plan_batches, read_data
-from teacher_model import file_sha256, load_start, weights_of, write_teacher
+from teacher_model import (
+    as_item,
+    file_sha256,
+    load_start,
+    span_loss,
+    weights_of,
+    write_teacher,
+)
 
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import Passage, count_words
@@ -331,46 +337,6 @@ def rate_at(step: int, n_steps: int) -> float:
     if step < n_rising:
         return (step + 1) / n_rising
     return (n_steps - step) / (n_steps - n_rising)
-
-
-def span_loss(
-    logits: torch.Tensor,
-    targets: torch.Tensor,
-    label_mask: torch.Tensor,
-    span_mask: torch.Tensor,
-    *,
-    positive_weight: float = 1.0,
-) -> torch.Tensor:
-    """Return the sum of the binary cross-entropies of all spans and labels.
-
-    GLiNER's own loss is the same without the weight, but takes the logarithm of a rounded
-    probability. Without a weight, F1 is best far below 0.5: of several true labels of the same
-    words, which one is taught cannot be known.
-
-    Args:
-        logits: Shape `(batch, words, widths, labels)`.
-        targets: Shape `(batch, words * widths, labels)`, 1 where a span has a label.
-        label_mask: Shape `(batch, labels)`; 0 where a passage is asked for fewer labels.
-        span_mask: Shape `(batch, words * widths)`; 0 for spans beyond the end of a passage.
-        positive_weight: The weight of a span that has a label, beside 1 for one that has not.
-    """
-    losses = F.binary_cross_entropy_with_logits(
-        logits.flatten(1, 2),
-        targets.to(logits),
-        reduction="none",
-        pos_weight=torch.tensor(positive_weight, device=logits.device),
-    )
-    return (losses * label_mask[:, None] * span_mask[..., None]).sum()
-
-
-def as_item(passage: Passage) -> dict[str, Any]:
-    """Return a passage in the training format of GLiNER, with the labels that are asked."""
-    return {
-        "tokenized_text": list(passage.words),
-        "ner": [(each.start_word, each.end_word - 1, each.label) for each in passage.entities],
-        "ner_labels": list(passage.labels),
-        "ner_negatives": [],
-    }
 
 
 def measure(model: Any, dev: Sequence[DevSet]) -> dict[str, dict[str, float]]:

@@ -155,3 +155,46 @@ class TestWriteTeacher:
             ),
         ):
             assert fact in card
+
+
+class TestSpanLoss:
+    def test_span_loss_is_the_sum_over_asked_labels_and_real_spans(self, recipe):
+        import torch
+
+        logits = torch.randn(2, 3, 2, 4, generator=torch.Generator().manual_seed(0))
+        targets = torch.zeros(2, 6, 4)
+        targets[0, 1, 2] = 1
+        label_mask = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0]])
+        span_mask = torch.tensor([[1] * 6, [1, 1, 1, 0, 0, 0]]).bool()
+        expected = 0.0
+        for row in range(2):
+            for span in range(6):
+                for label in range(4):
+                    prob = torch.sigmoid(logits[row, span // 2, span % 2, label]).item()
+                    right = prob if targets[row, span, label] else 1 - prob
+                    if label_mask[row, label] and span_mask[row, span]:
+                        weight = 3 if targets[row, span, label] else 1
+                        expected -= weight * torch.tensor(right).log().item()
+        found = recipe.span_loss(logits, targets, label_mask, span_mask, positive_weight=3)
+        assert found.item() == pytest.approx(expected, rel=1e-5)
+
+    def test_span_loss_agrees_with_gliner(self, recipe, build_gliner):
+        import torch
+
+        from gliner_distill.entities import Entity, Passage
+
+        model = build_gliner("UniEncoderSpan")
+        collate = model.data_collator_class(
+            model.config, data_processor=model.data_processor, prepare_labels=True
+        )
+        passages = [
+            Passage(("mary", "left", "paris"), (Entity(0, 1, "person"),), ("city", "person")),
+            Passage(("john",), (Entity(0, 1, "person"),), ("person",)),
+        ]
+        inputs = collate([recipe.as_item(passage) for passage in passages])
+        with torch.no_grad():
+            output = model(**inputs)
+        found = recipe.span_loss(
+            output.logits, inputs["labels"], output.prompts_embedding_mask, inputs["span_mask"]
+        )
+        assert found.item() == pytest.approx(output.loss.item(), rel=1e-4)
