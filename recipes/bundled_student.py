@@ -1,113 +1,102 @@
-"""Make the open-label student: `python recipes/bundled_student.py DATA TEACHER OUT [OPTIONS]`.
+"""Make the bundled student: `python recipes/bundled_student.py DATA TEACHER OUT [OPTIONS]`.
 
 DATA is a folder with `corpora/NAME.jsonl`, `corpora/NAME.labels.json`, `permissive.json` (the data
-sets whose licenses allow us to publish the weights) and `open/train.json`. Each stage continues
-where it was stopped:
+sets whose licenses allow us to publish the weights) and `open/*.json` with `open/labels.jsonl` (the
+passages with open labels and the thesaurus). Each stage continues where it was stopped:
 
-1. OUT/transfer.json is the transfer set (see `transfer_set.py`), OUT/sets.json lists its parts, and
-   OUT/in_domain has held-out passages of six of its sets in the form of DATA/corpora.
-2. OUT/near has the teacher's soft labels for the first half: each passage is asked for its own and
-   listed labels, two more labels of the corpus, and two from the pool of all labels.
-3. OUT/beside has the soft labels for the second half: each passage is asked for three of these, and
-   for ten labels that occur beside its own in the open passages or are known to other sets.
-4. OUT/run has a student with a `boundary` head.
-5. OUT/student is the student to publish: calibrated on the held-out sets, in half precision, with
-   the graph of the runtime in 8 bits, and compared with torch on the dev split of the sample.
-6. OUT/student/metrics.json and README.md come from the benchmarks, which this recipe runs.
+1. OUT/in_domain and OUT/apart have the passages that are kept apart (see `transfer_set.py`).
+2. OUT/answers has the teacher's answers for labels that the annotation of a passage leaves open
+   (see `teacher_answers.py`).
+3. OUT/run has a student with a `boundary` head. It starts from an earlier student, whose label
+   tower is widened so that it reads the pieces of a label in order, and learns from the annotation
+   and the teacher's answers (see `training_set.py`).
+4. OUT/student is the student to publish: it has learned which of two labels is the broader one
+   (see `label_relations.py`), is calibrated on the held-out sets (see `calibration.py`), and is
+   written in half precision, with the graph of the runtime in 8 bits (see `finishing.py`).
+5. OUT/student/metrics.json and README.md come from the benchmarks, which this recipe runs.
+
+The earlier student of `--start` is by default the one that is installed. The second generation
+started from the first one, whose weights are in the history of this repository. The field `start`
+of OUT/student/student_config.json and of metrics.json has the SHA-256 of the weights that the
+student started from.
 """
 
 import argparse
+import hashlib
 import json
+import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
-from itertools import chain
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from calibration import (
-    Calibration,
-    ScoredGroup,
-    calibrate_student,
-    calibration_error,
-    fit_calibration,
-    mean_f1,
-)
-from model_card import write_card
-from transfer_set import (
-    HELD_OUT,
-    IN_DOMAIN_PASSAGES,
-    gather,
-    open_passages,
-    read_labels,
-    with_beside,
-)
+import torch
+from finishing import DEV_PASSAGES, finish
+from model_card import PUBLISHED, write_card
+from open_passages import Draw, Thesaurus
+from teacher_answers import QuestionMaker, ask_teacher
+from training_set import make_training_set, read_answers, set_passages
+from transfer_set import IN_DOMAIN_PASSAGES, Material, gather, take_words
+from written_passages import read_thesaurus
 
-from gliner_distill.corpus.reader import CorpusFile, sample_path, write_passages
-from gliner_distill.corpus.statistics import scan_corpus
-from gliner_distill.entities import Passage
+from gliner_distill.entities import LabeledPassage, Passage, count_words
 from gliner_distill.files import write_json
-from gliner_distill.labeling.pipeline import label_corpus
-from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.progress import StageProgress
-from gliner_distill.runtime.bundle import write_bundle
-from gliner_distill.runtime.config import StudentConfig
-from gliner_distill.runtime.heads import BOUNDARY
+from gliner_distill.runtime.config import TORCH_WEIGHTS_FILE
+from gliner_distill.runtime.locate import locate_model
 from gliner_distill.store.store import SoftLabelStore
-from gliner_distill.student.bundling import make_bundle, quantize_graph, student_weights
-from gliner_distill.student.export import check_answers
 from gliner_distill.student.files import load_student
-from gliner_distill.student.initialization import initialize_student, load_or_train_vocabulary
-from gliner_distill.student.predictor import StudentPredictor
+from gliner_distill.student.model import Student
 from gliner_distill.teacher.gliner import GLiNERTeacher
 from gliner_distill.training.loop import train_student
 from gliner_distill.training.run import STUDENT_FOLDER
 from gliner_distill.training.settings import TrainingSettings
 
 SEED = 0
-NEGATIVES, FROM_POOL = 2, 2
-DEV_PASSAGES = 300
-ARCHITECTURE = StudentConfig(
-    head=BOUNDARY,
-    hidden_width=160,
-    n_layers=2,
-    label_hidden_width=512,
-    embedding_dropout_prob=0.0,
-    dropout_prob=0.1,
-)
+LABEL_LSTM_WIDTH = 96
+ASKED_WORDS_PER_SET = 12_000
+# The annotation and the teacher's answers are both in the targets, so alpha is 1.
 SETTINGS = TrainingSettings(
-    alpha=0.5,
-    positive_weight=2.0,
+    alpha=1.0,
+    positive_weight=1.5,
     augmentation_prob=0.3,
     batch_size=32,
+    learning_rate=6e-3,
     precision="bf16",
     seed=SEED,
 )
 
 
 def main() -> None:
-    """Make the transfer set, its soft labels, the student and its card."""
+    """Keep passages apart, ask the teacher, train the student, and write it with its card."""
     options = parse_options()
     data, out = options.data, options.out
     out.mkdir(parents=True, exist_ok=True)
-    transfer = out / "transfer.json"
+    material = gather(data, out, SEED, n_in_domain=options.in_domain_passages)
+    draw = Draw.from_passages(material.open, Thesaurus(read_thesaurus(data)))
     teacher = GLiNERTeacher.from_pretrained(options.teacher, device=options.device)
-    teacher.name = Path(options.teacher).name
-    if not transfer.exists():
-        passages = gather(
-            data, options.words, teacher, out, SEED, n_in_domain=options.in_domain_passages
-        )
-        write_passages(transfer, passages)
+    teacher.name = Path(options.teacher).resolve().name
+    joined = join_sets(material, ASKED_WORDS_PER_SET)
     with timed(out, "labeling"):
-        stores = label(list(CorpusFile(transfer)), open_passages(data), teacher, out)
+        stores = label(material, joined, draw, teacher, out / "answers")
+    passages = make_training_set(material, draw, read_answers(stores), joined, options.words, SEED)
     with timed(out, "training"):
-        train(stores, out / "run", options.epochs)
-    trained = out / "run" / STUDENT_FOLDER
-    finish(trained, data / "corpora", out / "student", n_passages=options.dev_passages)
+        train(passages, options.start, out / "run", options.epochs)
+    finish(
+        out / "run" / STUDENT_FOLDER,
+        material.open,
+        draw.thesaurus,
+        teacher,
+        data / "corpora",
+        out / "student",
+        answers=out / "held_out" / "teacher",
+        seed=SEED,
+        metadata={"start": describe_start(options.start)},
+        n_passages=options.dev_passages,
+    )
     measure(data, options.teacher, out, n_passages=options.dev_passages)
     write_card(data, out)
 
@@ -120,8 +109,17 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("data", type=Path)
     parser.add_argument("teacher")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--words", type=int, default=4_500_000, help="words in the transfer set")
-    parser.add_argument("--epochs", type=int, default=7)
+    parser.add_argument(
+        "--start",
+        type=Path,
+        default=locate_model(None).folder,
+        help="folder of the student to start from (default: the bundled one); the weights of the "
+        "first generation are in the history of this repository",
+    )
+    parser.add_argument(
+        "--words", type=int, default=12_000_000, help="words in one pass over the training set"
+    )
+    parser.add_argument("--epochs", type=int, default=3, help="passes over the training set")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
         "--dev-passages", type=int, default=DEV_PASSAGES, help="passages per held-out set"
@@ -147,42 +145,56 @@ def timed(out: Path, stage: str) -> Iterator[None]:
         write_json(path, hours)
 
 
-def label(
-    passages: list[Passage], open_texts: list[Passage], teacher: GLiNERTeacher, out: Path
-) -> list[Path]:
-    """Label both halves of the transfer set; return the folders of the two stores."""
-    counts = scan_corpus(passages).label_counts
-    near, rest = passages[: len(passages) // 2], passages[len(passages) // 2 :]
-    beside = list(with_beside(rest, open_texts, SEED))
-    pool = tuple(sorted(counts))
-    halves = {
-        "near": (near, LabelPolicy(NEGATIVES, pool=pool, from_pool=FROM_POOL, seed=SEED)),
-        "beside": (beside, LabelPolicy(seed=SEED)),
+def join_sets(material: Material, n_words: int) -> dict[str, list[Passage]]:
+    """Return passages of each set, joined so that the teacher reads its labels less often.
+
+    Args:
+        material: The passages.
+        n_words: About how many words of a set to return at most. A smaller set is returned once.
+    """
+    rng = random.Random(SEED)
+    return {
+        name: list(take_words(set_passages(passages, (), rng), min(n_words, count_words(passages))))
+        for name, passages in sorted(material.sets.items())
     }
-    for name, (corpus, policy) in halves.items():
-        # Negatives are sampled by the label counts of the whole transfer set, not of one half.
-        scan = replace(scan_corpus(corpus), label_counts=counts)
+
+
+def label(
+    material: Material,
+    joined: Mapping[str, Sequence[Passage]],
+    draw: Draw,
+    teacher: GLiNERTeacher,
+    folder: Path,
+) -> list[SoftLabelStore]:
+    """Return the teacher's answers for the open passages and for some of each set."""
+    questions = QuestionMaker(material.open, draw)
+    parts = {
+        "open": material.open,
+        "sets": [passage for passages in joined.values() for passage in passages],
+    }
+    stores = []
+    for name, passages in parts.items():
         with StageProgress() as progress:
-            label_corpus(
-                corpus,
-                teacher,
-                out / name,
-                policy=policy,
-                scan=scan,
-                progress=progress.update,
-                stage=f"labeling {name}",
+            stores.append(
+                ask_teacher(
+                    passages, questions, teacher, folder / name, SEED, progress=progress.update
+                )
             )
-    return [out / name for name in halves]
+    return stores
 
 
-def train(stores: list[Path], folder: Path, epochs: int) -> None:
-    """Train a student on both stores together."""
-    passages = list(chain.from_iterable(map(SoftLabelStore, stores)))
-    vocabulary, pieces = load_or_train_vocabulary(stores[0], passages)
-    config = replace(ARCHITECTURE, n_pieces=len(vocabulary))
+def describe_start(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of the weights in the folder of a student."""
+    weights = (folder / TORCH_WEIGHTS_FILE).read_bytes()
+    return {"sha256": hashlib.sha256(weights).hexdigest()}
+
+
+def train(passages: Sequence[LabeledPassage], start: Path, folder: Path, epochs: int) -> None:
+    """Train a student that starts from another one."""
+    earlier, vocabulary = load_student(start)
     with StageProgress() as progress:
         train_student(
-            initialize_student(vocabulary, pieces, config, seed=SEED),
+            widen_label_tower(earlier, LABEL_LSTM_WIDTH),
             vocabulary,
             passages,
             folder,
@@ -192,65 +204,39 @@ def train(stores: list[Path], folder: Path, epochs: int) -> None:
         )
 
 
-def finish(trained: Path, corpora: Path, folder: Path, *, n_passages: int = DEV_PASSAGES) -> None:
-    """Calibrate a trained student and write it in half precision, with its graph in 8 bits."""
-    student, vocabulary = load_student(trained)
-    predictor = StudentPredictor(student, vocabulary)
-    groups = [score_set(predictor, corpora, name, n_passages) for name in HELD_OUT]
-    fitted, raw = fit_calibration(groups), Calibration((0.0, 0.0, 0.0))
-    calibrate_student(student, shift=fitted.shift, scale=fitted.scale)
-    metadata: dict[str, Any] = {
-        "calibration": {
-            "sets": list(HELD_OUT),
-            "passages per set": n_passages,
-            "shift": fitted.shift,
-            "scale": fitted.scale,
-            "mean F1 at 0.5": {"before": mean_f1(groups, raw), "after": mean_f1(groups, fitted)},
-            "expected calibration error": {
-                "before": calibration_error(groups, raw),
-                "after": calibration_error(groups, fitted),
-            },
-        }
-    }
-    student.half().float()  # rounds the weights as the file will, before the comparison with torch
-    bundle = quantize_graph(make_bundle(student, vocabulary, metadata=metadata))
-    passages = list(CorpusFile(sample_path("dev")))
-    bundle, measurements = check_answers(bundle, student, vocabulary, passages)
-    # One folder for both: torch loads the weights, and the runtime the graph and some weights.
-    write_bundle(folder, bundle, torch_weights=student_weights(student, half=True))
-    print(json.dumps(metadata | {"runtime": asdict(measurements)}, indent=1))
+def widen_label_tower(student: Student, width: int) -> Student:
+    """Return a student that gives the same answers and also reads the pieces of labels in order.
 
-
-def score_set(
-    predictor: StudentPredictor, corpora: Path, name: str, n_passages: int
-) -> ScoredGroup:
-    """Return the answers of a student on the passages of a set that the benchmark also uses."""
-    passages = list(CorpusFile(corpora / f"{name}.jsonl", skip_bad=True))
-    rows = np.linspace(0, len(passages) - 1, min(n_passages, len(passages))).round().astype(int)
-    chosen = [passages[row] for row in rows]
-    asked = tuple(read_labels(corpora, name))
-    labels = [asked] * len(chosen)
-    return ScoredGroup(
-        logits=predictor.logits([passage.words for passage in chosen], labels),
-        labels=labels,
-        gold=[
-            [entity for entity in passage.entities if entity.label in asked] for passage in chosen
-        ],
-    )
+    The states of the new LSTM have a weight of 0 at first.
+    """
+    if student.config.label_lstm_width:
+        return student
+    torch.manual_seed(SEED)
+    wider = Student(replace(student.config, label_lstm_width=width))
+    weights = wider.state_dict()
+    for name, value in student.weights_without_projections().items():
+        if weights[name].shape == value.shape:
+            weights[name] = value
+        else:
+            weights[name] = torch.zeros_like(weights[name])
+            weights[name][:, : value.shape[1]] = value
+    wider.load_state_dict(weights)
+    return wider
 
 
 def measure(data: Path, teacher: str, out: Path, *, n_passages: int = DEV_PASSAGES) -> None:
-    """Run the benchmarks on the held-out sets and on the held-out passages of other sets."""
-    student = out / "student"
+    """Run the benchmarks on all passages that are held out or kept apart."""
+    student, corpora = out / "student", data / "corpora"
     held_out = ("--sets", "held-out", "--passages", str(n_passages), "--out")
+    thesaurus = ("--thesaurus", data / "open" / "labels.jsonl")
+    apart: list[str | Path] = sorted((out / "apart").glob("*.json"))
+    apart += ["--student", f"{PUBLISHED}={student}"]
     runs: list[tuple[str | Path, ...]] = [
-        ("open_label.py", data / "corpora", student, teacher, *held_out, out / "held_out"),
+        ("open_label.py", corpora, student, teacher, *held_out, out / "held_out"),
         ("open_label.py", out / "in_domain", student, teacher, "--out", out / "in_domain_scores"),
-        ("robustness.py", data / "corpora", student, *held_out, out / "robustness.json"),
+        ("robustness.py", corpora, student, *thesaurus, *held_out, out / "robustness.json"),
+        ("unseen_passages.py", *apart, "--out", out / "unseen_passages.json"),
     ]
-    thesaurus = data / "open" / "labels.jsonl"
-    if thesaurus.exists():
-        runs[-1] += ("--thesaurus", thesaurus)
     benchmarks = Path(__file__).resolve().parents[1] / "benchmarks"
     for script, *arguments in runs:
         subprocess.run([sys.executable, benchmarks / script, *arguments], check=True)

@@ -1,13 +1,16 @@
-"""Calibrate a student, so that its F1 is best at a threshold of 0.5.
+"""Calibrate a student: F1 is best at 0.5, and other thresholds mean what they mean to the teacher.
 
 The input is a student's logits on annotated passages, in groups of equal weight (data sets, for
-example). The output is a `Calibration`, which subtracts one number from the logits of each tag
-(start, end, inside) and multiplies the result by another, and its effect. `calibrate_student`
-builds it into the weights of a student.
+example), and the number of entities that the teacher finds in them at each threshold. The results
+are a `Calibration`, which subtracts one number from the logits of each tag (start, end, inside),
+and a `ScoreMap`, with which the student finds about as many entities at a threshold as the teacher.
+`calibrate_student` builds the calibration into the weights of a student.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +21,8 @@ from gliner_distill.entities import Entity
 from gliner_distill.errors import StudentError
 from gliner_distill.metrics import expected_calibration_error, score_spans
 from gliner_distill.runtime.heads import BOUNDARY
+from gliner_distill.runtime.score_map import ScoreMap
+from gliner_distill.specificity import LabelKinds
 from gliner_distill.student.model import Student
 
 # In order of size, so that the smallest of several equally good shifts is chosen.
@@ -25,7 +30,10 @@ _SHIFTS = sorted(np.arange(-3.0, 1.51, 0.1).tolist(), key=abs)
 
 _TAG_STEPS = (-0.8, -0.4, -0.2, 0.2, 0.4, 0.8)
 
-_SCALES = np.geomspace(0.25, 4.0, 65)
+THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""The thresholds at which the entities of the teacher are counted."""
+_LOGIT_STEPS = np.arange(-60, 61) / 10
+_MIN_LOGIT_STEP = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +44,29 @@ class ScoredGroup:
         logits: An array per passage, shape `(words, labels, 3)`: start, end, inside.
         labels: The labels of the second axis, per passage.
         gold: The annotated entities of these labels, per passage.
+        kinds: The numbers by which the student compares these labels, per passage; None if it does
+            not.
     """
 
     logits: list[NDArray[np.float32]]
     labels: list[tuple[str, ...]]
     gold: list[list[Entity]]
+    kinds: list[LabelKinds | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The map from a logit to `scale * (logit - shift)`.
+    """The map from a logit to `logit - shift`.
 
     Attributes:
         shift: The shifts of start, end and inside.
-        scale: A number above 0; it is 1 over the temperature of Guo et al. 2017.
     """
 
     shift: tuple[float, float, float]
-    scale: float = 1.0
 
     def apply(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return calibrated logits, shape `(..., 3)`."""
-        return self.scale * (logits - np.asarray(self.shift, dtype=np.float32))
+        return logits - np.asarray(self.shift, dtype=np.float32)
 
 
 def fit_calibration(groups: Sequence[ScoredGroup]) -> Calibration:
@@ -65,9 +74,7 @@ def fit_calibration(groups: Sequence[ScoredGroup]) -> Calibration:
 
     The shift maximizes the mean over groups of exact-match span F1. First all three tags are
     shifted together, in steps of 0.1 (the smallest of several equally good shifts is taken); then
-    each tag is shifted by itself if that is better. The scale does not change any answer at 0.5. It
-    is the one under which the scores of the predicted entities are most likely (temperature
-    scaling, Guo et al. 2017), where each entity is either right or wrong.
+    each tag is shifted by itself if that is better.
 
     Raises:
         ValueError: `groups` is empty.
@@ -85,8 +92,7 @@ def fit_calibration(groups: Sequence[ScoredGroup]) -> Calibration:
             moved = tuple(value + step * (t == tag) for t, value in enumerate(best))
             if (f1 := score(moved)) > best_f1:
                 best, best_f1 = moved, f1
-    shift = (round(best[0], 4), round(best[1], 4), round(best[2], 4))
-    return Calibration(shift, _fit_scale(groups, Calibration(shift)))
+    return Calibration((round(best[0], 4), round(best[1], 4), round(best[2], 4)))
 
 
 def mean_f1(groups: Sequence[ScoredGroup], calibration: Calibration) -> float:
@@ -98,20 +104,111 @@ def mean_f1(groups: Sequence[ScoredGroup], calibration: Calibration) -> float:
     return float(np.mean(scores))
 
 
-def calibration_error(groups: Sequence[ScoredGroup], calibration: Calibration) -> float:
+def calibration_error(
+    groups: Sequence[ScoredGroup], calibration: Calibration, score_map: ScoreMap | None = None
+) -> float:
     """Return the expected calibration error of the entities of all groups predicted at 0.5."""
     scores, correct = _outcomes(groups, calibration, threshold=0.5)
-    return expected_calibration_error(scores, correct)
+    return expected_calibration_error(score_map.report(scores) if score_map else scores, correct)
 
 
-def _fit_scale(groups: Sequence[ScoredGroup], calibration: Calibration) -> float:
-    scores, correct = _outcomes(groups, calibration, threshold=0.5)
-    if not len(scores) or correct.all() or not correct.any():
-        return 1.0  # without both right and wrong entities, the likelihood has no maximum
-    logits = np.log(scores) - np.log1p(-scores)
-    signed = np.where(correct, logits, -logits)
-    losses = [float(np.logaddexp(0.0, -scale * signed).mean()) for scale in _SCALES]
-    return round(float(_SCALES[int(np.argmin(losses))]), 4)
+def fit_score_map(
+    groups: Sequence[ScoredGroup], calibration: Calibration, wanted: Mapping[float, int]
+) -> ScoreMap:
+    """Return the map with which a student finds as many entities at a threshold as its teacher.
+
+    At 0.5 the number stays what it is, because F1 is best there. Where the teacher finds more
+    entities at a higher threshold than the student finds at 0.5, or fewer at a lower one, no map
+    helps, and this one is as steep as it may be.
+
+    Args:
+        groups: The answers of the student.
+        calibration: The calibration that was fitted to the student.
+        wanted: The number of entities that the teacher finds in all groups, by threshold; at least
+            one threshold must differ from 0.5.
+    """
+    counts = {
+        step: count_entities(groups, calibration, float(sigmoid(step)))
+        for step in _LOGIT_STEPS
+        if step != 0
+    }
+    below = sorted(threshold for threshold in wanted if threshold < 0.5)
+    above = sorted(threshold for threshold in wanted if threshold > 0.5)
+    lower = {step: count for step, count in counts.items() if step < 0}
+    upper = {step: count for step, count in counts.items() if step > 0}
+    logits = (
+        *_descend([_closest_step(lower, wanted[threshold]) for threshold in below]),
+        0.0,
+        *_ascend([_closest_step(upper, wanted[threshold]) for threshold in above]),
+    )
+    reported = (math.log(threshold / (1 - threshold)) for threshold in (*below, 0.5, *above))
+    return ScoreMap(logits, tuple(reported))
+
+
+def check_score_map(
+    groups: Sequence[ScoredGroup], calibration: Calibration, wanted: Sequence[Mapping[float, int]]
+) -> list[dict[str, Any]]:
+    """Measure on each half of the groups the map that is fitted to the other half.
+
+    Args:
+        groups: The answers of the student; two groups or more.
+        calibration: The calibration that was fitted to the student.
+        wanted: For each group, the number of entities that the teacher finds, by threshold.
+
+    Returns:
+        For each half, the calibration error of the entities that the student finds at 0.5 and, by
+        threshold, the number of its entities divided by the teacher's.
+    """
+    rows = []
+    for half in (0, 1):
+        tested, fitted_to = groups[half::2], groups[1 - half :: 2]
+        score_map = fit_score_map(fitted_to, calibration, _sum_counts(wanted[1 - half :: 2]))
+        theirs = _sum_counts(wanted[half::2])
+        own = score_map.restore(np.array(sorted(theirs)))
+        rows.append(
+            {
+                "calibration error": calibration_error(tested, calibration, score_map),
+                "entities by threshold": {
+                    str(threshold): count_entities(tested, calibration, float(prob))
+                    / max(theirs[threshold], 1)
+                    for threshold, prob in zip(sorted(theirs), own, strict=True)
+                },
+            }
+        )
+    return rows
+
+
+def count_entities(
+    groups: Sequence[ScoredGroup], calibration: Calibration, threshold: float
+) -> int:
+    """Return the number of entities that a student finds in all groups at a threshold."""
+    return sum(
+        len(entities)
+        for group in groups
+        for entities in _decode(group, calibration, threshold=threshold)
+    )
+
+
+def _sum_counts(counts: Sequence[Mapping[float, int]]) -> dict[float, int]:
+    return {threshold: sum(count[threshold] for count in counts) for threshold in counts[0]}
+
+
+def _closest_step(counts: Mapping[float, int], n_wanted: int) -> float:
+    """Return the logit with the count closest to the wanted one, and among equals closest to 0."""
+    return float(min(counts, key=lambda step: (abs(counts[step] - n_wanted), abs(step))))
+
+
+def _ascend(logits: Sequence[float]) -> list[float]:
+    """Return positive logits, each raised to exceed the one before it."""
+    raised: list[float] = []
+    for value in logits:
+        raised.append(max(value, (raised[-1] if raised else 0.0) + _MIN_LOGIT_STEP))
+    return raised
+
+
+def _descend(logits: Sequence[float]) -> list[float]:
+    """Return negative logits in increasing order, each lowered below the one after it."""
+    return [-value for value in _ascend([-value for value in reversed(logits)])][::-1]
 
 
 def _outcomes(
@@ -125,24 +222,23 @@ def _outcomes(
             gold = set(reference)
             scores += [entity.score for entity in entities]
             correct += [entity in gold for entity in entities]
-    clipped = np.clip(np.array(scores, dtype=np.float64), 1e-6, 1 - 1e-6)
-    return clipped, np.array(correct, dtype=np.bool_)
+    return np.array(scores, dtype=np.float64), np.array(correct, dtype=np.bool_)
 
 
 def _decode(
     group: ScoredGroup, calibration: Calibration, *, threshold: float
 ) -> Iterator[list[Entity]]:
-    for logits, labels in zip(group.logits, group.labels, strict=True):
-        yield decode_entities(sigmoid(calibration.apply(logits)), labels, threshold=threshold)
+    for logits, labels, kinds in zip(group.logits, group.labels, group.kinds, strict=True):
+        probs = sigmoid(calibration.apply(logits))
+        yield decode_entities(probs, labels, threshold=threshold, kinds=kinds)
 
 
-def calibrate_student(student: Student, *, shift: Sequence[float], scale: float) -> None:
-    """Change the weights of a boundary student so that its logits become `scale * (logit - shift)`.
+def calibrate_student(student: Student, *, shift: Sequence[float]) -> None:
+    """Change the weights of a boundary student so that its logits become `logit - shift`.
 
     Args:
         student: The student, changed in place.
         shift: The shifts of start, end and inside.
-        scale: A number above 0.
 
     Raises:
         StudentError: The student does not have a boundary head.
@@ -152,10 +248,6 @@ def calibrate_student(student: Student, *, shift: Sequence[float], scale: float)
             f"the head of the student is {student.config.head}; only a student with a "
             f"{BOUNDARY} head can be calibrated"
         )
-    # The logits are linear in the last layer of the label tower, apart from the bias of the head.
-    *_, last_layer = student.label_tower.modules()
     bias = student.get_parameter("bias")
     with torch.no_grad():
-        for parameter in last_layer.parameters():
-            parameter.mul_(scale)
-        bias.copy_(scale * (bias - torch.tensor(shift, device=bias.device)))
+        bias.sub_(torch.tensor(shift, device=bias.device))

@@ -16,6 +16,8 @@ from gliner_distill.files import write_file, write_json
 from gliner_distill.student.files import load_student
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
+PUBLISHED = "published"
+"""The name of the student in the results of the benchmark of unseen passages."""
 WATTS = 20
 """The power that the two cores and their share of the machine are assumed to draw."""
 
@@ -30,7 +32,9 @@ def write_card(data: Path, out: Path) -> None:
         "held out": read_json(out / "held_out" / "open_label.json"),
         "in domain": read_json(out / "in_domain_scores" / "open_label.json"),
         "robustness": read_json(out / "robustness.json"),
+        "kept apart": read_json(out / "unseen_passages.json")[PUBLISHED],
         "hours": read_json(out / "hours.json"),
+        "start": read_json(out / "student" / "student_config.json")["start"],
     }
     folder = out / "student"
     write_json(folder / "metrics.json", metrics)
@@ -42,8 +46,10 @@ def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["mean_share"] = mean_share
     environment.filters["share_of"] = share_of
+    environment.filters["mute_of_all"] = mute_of_all
     environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
     student, _ = load_student(out / "student")
+    config = read_json(out / "student" / "student_config.json")
     robustness = {
         change: (float(np.mean(row["gold"])), float(np.mean(row["own"])))
         for change, row in metrics["robustness"]["student"].items()
@@ -51,8 +57,11 @@ def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
     licenses = read_licenses(data / "corpora")
     sets = taught_sets(read_json(out / "sets.json"), licenses, read_json(data / "permissive.json"))
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        config=read_json(out / "student" / "student_config.json"),
+        config=config,
+        halves=config["calibration"]["half of the sets, fitted on the other half"],
+        teacher=metrics["held out"]["models"]["teacher"],
         groups={name: metrics[name] for name in ("held out", "in domain")},
+        apart=metrics["kept apart"],
         robustness=robustness,
         sets=sets,
         share_alike_words=share_alike_words(sets),
@@ -84,6 +93,16 @@ def mean_share(metrics: dict[str, Any]) -> str:
         if f1 and name not in ("macro", "micro")
     ]
     return share_of(float(np.mean(shares)), 1.0) if shares else "-"
+
+
+def mute_of_all(counts_by_set: dict[str, dict[str, dict[str, int]]]) -> str:
+    """Return the number of labels that find nothing, and of all labels, as "1 of 30".
+
+    Args:
+        counts_by_set: The numbers of `annotated` and `correct` entities by label and set.
+    """
+    counts = [count for by_label in counts_by_set.values() for count in by_label.values()]
+    return f"{sum(not count['correct'] for count in counts)} of {len(counts)}"
 
 
 def read_json(path: Path) -> Any:

@@ -152,7 +152,7 @@ def sample_open(sources: Sequence[Source], n_passages: int) -> list[Passage]:
 def part_of(passages: Sequence[Passage], *, max_words: int = MAX_SET_WORDS) -> list[Passage]:
     """Return neighboring passages of a set, more than a run of two hours draws from one set."""
     start = random.Random(_DEV_SEED).randrange(len(passages))
-    return take_words([*passages[start:], *passages[:start]], max_words)
+    return list(take_words([*passages[start:], *passages[:start]], max_words))
 
 
 def leave_out(passages: Sequence[Passage], seen: set[int]) -> list[Passage]:

@@ -1,12 +1,15 @@
-"""The recipe of the open-label student, from the transfer set to the card."""
+"""The recipe of the open-label student, from the sets to the card."""
 
+import hashlib
 import importlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-IN_DOMAIN = ("fewnerd_a", "snips", "btc", "wet_lab_protocols", "redocred", "bionlp13cg")
+from gliner_distill.entities import Passage, count_words
+
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
 pytestmark = [
@@ -24,96 +27,6 @@ def bundled_student(monkeypatch):
     return importlib.import_module("bundled_student")
 
 
-@pytest.fixture
-def finished(bundled_student, tmp_path, monkeypatch, build_student, small_vocabulary):
-    """The folder that `finish` makes from an untrained student and two held-out sets."""
-    from gliner_distill.student.files import save_student
-
-    monkeypatch.setattr(bundled_student, "HELD_OUT", ("one", "two"))
-    for name in ("one", "two"):
-        rows = [
-            {"tokenized_text": ["in", "paris", str(n)], "ner": [[1, 1, "city"]]} for n in (1, 2)
-        ]
-        write_lines(tmp_path / "corpora" / f"{name}.jsonl", rows)
-        (tmp_path / "corpora" / f"{name}.labels.json").write_text('["City", "person"]')
-    trained = build_student(head="boundary", n_layers=2, label_hidden_width=4)
-    save_student(tmp_path / "trained", trained, small_vocabulary, metadata={})
-    folder = tmp_path / "out" / "student"
-    bundled_student.finish(tmp_path / "trained", tmp_path / "corpora", folder)
-    return folder
-
-
-def write_lines(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-class TestFinish:
-    def test_finish_writes_calibrated_weights_in_half_precision(self, tmp_path, finished, capsys):
-        import torch
-        from safetensors.torch import load_file
-
-        weights = load_file(finished / "student.safetensors")
-        assert {weight.dtype for weight in weights.values()} == {torch.float16}
-        before = load_file(tmp_path / "trained" / "student.safetensors")["bias"]
-        config = json.loads((finished / "student_config.json").read_text())["calibration"]
-        expected = config["scale"] * (before - torch.tensor(config["shift"]))
-        torch.testing.assert_close(weights["bias"].float(), expected, rtol=1e-3, atol=1e-3)
-        assert config["sets"] == ["one", "two"]
-        assert config["mean F1 at 0.5"]["after"] >= config["mean F1 at 0.5"]["before"]
-
-    def test_finish_writes_a_folder_for_torch_and_the_runtime(self, finished):
-        from gliner_distill import StudentNER
-
-        config = json.loads((finished / "student_config.json").read_text())
-        assert config["runtime"]["precision"] == StudentNER.from_pretrained(finished).precision
-        assert {"architecture", "calibration", "runtime"} <= set(config)
-
-
-class TestCard:
-    def test_write_card_has_every_figure_and_license(self, tmp_path, finished, bundled_student):
-        out, data = tmp_path / "out", tmp_path
-        figures = {
-            model: {
-                "best threshold": 0.4,
-                "calibration error": 0.123,
-                "at 0.5": {"one": f1, "two": f1 / 2, "macro": 0.75 * f1, "micro": f1},
-                "at best": {"macro": f1},
-            }
-            for model, f1 in (("teacher", 0.8), ("student", 0.6))
-        }
-        unchanged = {"gold": [0.5, 0.7], "own": [1.0, 1.0]}
-        robustness = {"student": {"unchanged": unchanged}, "sets": ["one", "two"]}
-        files = {
-            "held_out/open_label.json": figures,
-            "in_domain_scores/open_label.json": figures,
-            "robustness.json": robustness,
-            "hours.json": {"labeling": 1.25, "training": 2.0},
-            "sets.json": {"open and sample": 1234, "known": 56789, "shared": 10},
-        }
-        for name, content in files.items():
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            (out / name).write_text(json.dumps(content))
-        sources = "| name | origin | license |\n|---|---|---|\n| known | me/known | CC BY 4.0 |\n"
-        sources += "| shared | me/shared | CC BY-SA 4.0 |\n"
-        (data / "corpora" / "SOURCES_A.md").write_text(sources)
-        (data / "permissive.json").write_text('["known", "shared"]')
-        bundled_student.write_card(data, out)
-        card = (finished / "README.md").read_text(encoding="utf-8")
-        for row in (
-            "| one | 80.0 | 60.0 | 75.0% |",
-            "| macro | 60.0 | 45.0 | 75.0% |",
-            "| unchanged | 60.0 | 100.0 |",
-            "| known | 56,789 | me/known | CC BY 4.0 | no |",
-            "| shared | 10 | me/shared | CC BY-SA 4.0 | **yes** |",
-            "| open and sample | 1,234 | this project | CC0 1.0 | no |",
-        ):
-            assert f"\n{row}\n" in card
-        assert "Labeling took 1.2 hours and training 2.0 hours" in card
-        metrics = json.loads((finished / "metrics.json").read_text(encoding="utf-8"))
-        assert metrics["held out"] == figures
-
-
 class TestTimed:
     def test_timed_adds_up_runs_that_were_stopped(self, tmp_path, bundled_student, monkeypatch):
         clock = iter([0.0, 3600.0, 5000.0, 6800.0])
@@ -125,36 +38,133 @@ class TestTimed:
         assert json.loads((tmp_path / "hours.json").read_text()) == {"training": 1.5}
 
 
+class TestJoinSets:
+    def test_join_sets_takes_about_the_words_asked_for(self, bundled_student):
+        sets = {
+            name: [Passage((f"{name}{row}",) * 5) for row in range(40)] for name in ("one", "two")
+        }
+        material = bundled_student.Material([], sets, {"one": [], "two": []})
+        joined = bundled_student.join_sets(material, 100)
+        assert list(joined) == ["one", "two"]
+        for name, passages in joined.items():
+            assert 100 <= count_words(passages) < 180
+            assert {word[:3] for passage in passages for word in passage.words} == {name}
+        assert bundled_student.join_sets(material, 100) == joined
+
+    def test_join_sets_reads_a_small_set_once(self, bundled_student):
+        passages = [Passage((f"w{row}",) * 5) for row in range(8)]
+        material = bundled_student.Material([], {"small": passages}, {"small": []})
+        [joined] = bundled_student.join_sets(material, 12_000).values()
+        words = [word for passage in joined for word in passage.words]
+        assert sorted(words) == sorted(word for passage in passages for word in passage.words)
+
+
+class TestWidenLabelTower:
+    @pytest.fixture
+    def narrow(self, build_student):
+        return build_student(head="boundary", label_hidden_width=6)
+
+    def test_widen_label_tower_gives_the_same_answers(
+        self, bundled_student, narrow, small_vocabulary, draw_words
+    ):
+        from gliner_distill.student.predictor import StudentPredictor
+
+        wide = bundled_student.widen_label_tower(narrow, 5)
+        assert wide.config.label_lstm_width == 5
+        words = draw_words(0, 4)
+        labels = [("city", "old river", "company")] * 4
+        before, after = (
+            StudentPredictor(student, small_vocabulary).logits(words, labels)
+            for student in (narrow, wide)
+        )
+        for expected, found in zip(before, after, strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+
+    def test_widen_label_tower_lets_the_new_weights_learn(self, bundled_student, narrow):
+        wide = bundled_student.widen_label_tower(narrow, 5)
+        added = set(wide.state_dict()) - set(narrow.state_dict())
+        assert {name.split(".")[0] for name in added} == {
+            "label_forward_lstm",
+            "label_backward_lstm",
+        }
+        assert all(wide.state_dict()[name].abs().sum() > 0 for name in added)
+        again = bundled_student.widen_label_tower(narrow, 5)
+        assert all(again.state_dict()[name].equal(wide.state_dict()[name]) for name in added)
+
+    def test_widen_label_tower_leaves_a_wide_one_alone(self, bundled_student, build_student):
+        student = build_student(head="boundary", label_hidden_width=6, label_lstm_width=3)
+        assert bundled_student.widen_label_tower(student, 5) is student
+
+
+def write_lines(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def rows_of(name, n_rows, label="city"):
+    """Return rows of words of their own, so that no two share eight of them."""
+    letters = [f"{name}-{chr(97 + row)}" for row in range(n_rows)]
+    return [
+        {"tokenized_text": [f"{letter}a", "in", f"{letter}b"], "ner": [[2, 2, label]]}
+        for letter in letters
+    ]
+
+
+@pytest.fixture
+def data(bundled_student, tmp_path, monkeypatch):
+    """A folder of tiny sets and open files; the sample is small as well."""
+    transfer_set = importlib.import_module("transfer_set")
+    folder = tmp_path / "data"
+    sets = (*transfer_set.HELD_OUT, *transfer_set.IN_DOMAIN, "presidio_pii", "more")
+    for position, name in enumerate(sets):
+        write_lines(folder / "corpora" / f"{name}.jsonl", rows_of(name, 5))
+        listed = folder / "corpora" / f"{name}.labels.json"
+        listed.write_text(json.dumps(["city", "person", f"kind {position}"]))
+    (folder / "open").mkdir()
+    for name in ("train", "more", "focus", "real"):
+        rows = rows_of(f"open-{name}", 9, label="river")
+        for number, row in enumerate(rows):
+            # A passage with an unknown label is not taken for one without personal data.
+            row["ner"] += [[0, 0, "poet"], [0, 0, "writer"], [1, 1, f"unknown {name}"]]
+            row["source"] = f"more:{number}"
+        (folder / "open" / f"{name}.json").write_text(json.dumps(rows))
+    relations = {"poet": "writer", "writer": "artist", "river": "water", "city": "settlement"}
+    relations |= {"settlement": "area", "water": "nature", "kind": "type"}
+    entries = [
+        {
+            "label": label,
+            "synonyms": [f"{label} so called"],
+            "broader": [broader],
+            "siblings": ["lake"],
+            "descriptions": [f"some {label}", f"such a {label}"],
+        }
+        for label, broader in relations.items()
+    ]
+    write_lines(folder / "open" / "labels.jsonl", entries)
+    (folder / "permissive.json").write_text(json.dumps(sets))
+    sources = "".join(f"| {name} | me/{name} | MIT |\n" for name in sets)
+    (folder / "corpora" / "SOURCES_A.md").write_text(sources)
+    # The sample of the package has 90,000 words.
+    sample = folder / "open" / "train.json"
+    for module in (transfer_set, importlib.import_module("finishing")):
+        monkeypatch.setattr(module, "sample_path", lambda split: sample)
+    return folder
+
+
+@pytest.mark.timeout(900)  # it starts four benchmarks, each in a process of its own
 def test_recipe_runs_from_the_sets_to_the_card(
-    bundled_student, tmp_path, gliner_folder, monkeypatch
+    bundled_student, data, tmp_path, gliner_folder, build_student, small_vocabulary, monkeypatch
 ):
     from gliner_distill import StudentNER
-    from gliner_distill.student.files import load_student
+    from gliner_distill.student.files import load_student, save_student
 
-    data, out = tmp_path / "data", tmp_path / "out"
-    sets = (*bundled_student.HELD_OUT, *IN_DOMAIN, "more")
-    for position, name in enumerate(sets):
-        # Words of its own for each set, so that no set shares eight of them with another.
-        rows = [
-            {"tokenized_text": [f"{name}{n}", "in", "paris", str(n)], "ner": [[2, 2, "city"]]}
-            for n in range(3)
-        ]
-        write_lines(data / "corpora" / f"{name}.jsonl", rows)
-        listed = data / "corpora" / f"{name}.labels.json"
-        listed.write_text(json.dumps(["city", "person", f"kind {position}"]))
-    (data / "open").mkdir()
-    (data / "open" / "train.json").write_text(
-        json.dumps([{"tokenized_text": ["mary", "saw", "london"], "ner": [[0, 0, "person"]]}])
-    )
-    (data / "permissive.json").write_text(json.dumps(sets))
-    sources = "".join(f"| {name} | me/{name} | MIT |\n" for name in sets)
-    (data / "corpora" / "SOURCES_A.md").write_text(sources)
-    options = ("--words", "10", "--epochs", "1", "--dev-passages", "2", "--in-domain-passages", "1")
-    # A sample of two passages; that of the package has 90,000 words.
-    sample = data / "open" / "train.json"
-    transfer_set = importlib.import_module("transfer_set")
-    monkeypatch.setattr(transfer_set, "sample_path", lambda split: sample)
-    command = ["bundled_student.py", data, gliner_folder, out, *options]
+    for constant in ("N_UNRELATED", "N_PER_CATCH_ALL"):
+        monkeypatch.setattr(importlib.import_module("label_relations"), constant, 20)
+    out, start = tmp_path / "out", tmp_path / "start"
+    student = build_student(head="boundary", n_layers=2, label_hidden_width=8)
+    save_student(start, student, small_vocabulary)
+    options = ("--words", "60", "--epochs", "1", "--dev-passages", "2", "--in-domain-passages", "1")
+    command = ["bundled_student.py", data, gliner_folder, out, "--start", start, *options]
     monkeypatch.setattr("sys.argv", [str(argument) for argument in command])
     bundled_student.main()
     folder = out / "student"
@@ -162,10 +172,16 @@ def test_recipe_runs_from_the_sets_to_the_card(
         *("README.md", "metrics.json", "student.safetensors", "student_config.json"),
         *("tokenizer.json", "words.onnx"),
     }
-    assert load_student(folder)[0].config.head == "boundary"
+    config = load_student(folder)[0].config
+    assert (config.head, config.label_lstm_width) == ("boundary", bundled_student.LABEL_LSTM_WIDTH)
+    assert config.relation_width > 0
     assert StudentNER.from_pretrained(folder).precision == "int8"
     metrics = json.loads((folder / "metrics.json").read_text())
     assert set(metrics["hours"]) == {"labeling", "training"}
+    digest = hashlib.sha256((start / "student.safetensors").read_bytes()).hexdigest()
+    assert metrics["start"] == {"sha256": digest}
+    assert set(metrics["kept apart"]["flat"]["at 0.5"]) == {"rare", "real", "written", "mean"}
     card = (folder / "README.md").read_text()
-    assert f"| {bundled_student.HELD_OUT[0]} | " in card
-    assert "| open and sample | " in card
+    held_out = importlib.import_module("transfer_set").HELD_OUT
+    for row in (held_out[0], "open and sample", "written", "labels as a description"):
+        assert f"\n| {row} | " in card

@@ -1,4 +1,4 @@
-"""The calibration of a student: 0.5 becomes the best threshold, and scores become probabilities."""
+"""The calibration of a student: 0.5 is the best threshold, others find as much as the teacher."""
 
 import math
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import END, INSIDE, START, Entity
 from gliner_distill.errors import StudentError
 from gliner_distill.metrics import score_spans
+from gliner_distill.runtime.score_map import ScoreMap
+from gliner_distill.specificity import LabelKinds
 from gliner_distill.student.batch import make_batch
 from gliner_distill.student.files import load_student, save_student
 
@@ -29,7 +29,10 @@ with pytest.MonkeyPatch.context() as patch:
         ScoredGroup,
         calibrate_student,
         calibration_error,
+        check_score_map,
+        count_entities,
         fit_calibration,
+        fit_score_map,
         mean_f1,
     )
 
@@ -44,11 +47,16 @@ UNCHANGED = Calibration((0.0, 0.0, 0.0))
 LABELS = ("city", "person")
 
 
+def group_of(logits, labels, gold):
+    """Return a group of a student that does not compare labels."""
+    return ScoredGroup(list(logits), list(labels), list(gold), [None] * len(gold))
+
+
 def one_word_group(answers):
     """Return a group with a passage for each `(logit, right)`: one word that is found or not."""
     logits = [np.full((1, 1, 3), logit, np.float32) for logit, _ in answers]
     gold = [[Entity(0, 1, "city")] if right else [] for _, right in answers]
-    return ScoredGroup(logits, [("city",)] * len(answers), gold)
+    return group_of(logits, [("city",)] * len(answers), gold)
 
 
 def noisy_group(seed, too_low, n_passages=60):
@@ -69,7 +77,7 @@ def noisy_group(seed, too_low, n_passages=60):
         array[start:end, label, INSIDE] += 4
         logits.append((array - np.array(too_low)).astype(np.float32))
         gold.append([Entity(start, min(end, n_words), LABELS[label])])
-    return ScoredGroup(logits, [LABELS] * n_passages, gold)
+    return group_of(logits, [LABELS] * n_passages, gold)
 
 
 def f1_at(group, threshold_logit):
@@ -88,33 +96,13 @@ def best_single_threshold(groups):
     return max(float(np.mean([f1_at(group, step) for group in groups])) for step in steps)
 
 
-def likeliest_scale(answers):
-    """Return the scale at which the outcomes of logits are likeliest, looked for one by one."""
-    logits, right = (np.array(column) for column in zip(*answers, strict=True))
-    signed = np.where(right, logits, -logits)
-    scales = np.linspace(0.25, 4.0, 4000)
-    return scales[np.argmin([np.log1p(np.exp(-scale * signed)).mean() for scale in scales])]
-
-
 class TestApply:
-    def test_apply_subtracts_the_shift_then_scales(self):
+    def test_apply_subtracts_the_shift(self):
         logits = np.array([[[1.0, 2.0, 3.0]], [[-1.0, 0.0, 0.5]]], np.float32)
-        found = Calibration((1.0, -1.0, 0.5), 2.0).apply(logits)
-        assert found.tolist() == [[[0.0, 6.0, 5.0]], [[-4.0, 2.0, 0.0]]]
+        found = Calibration((1.0, -1.0, 0.5)).apply(logits)
+        assert found.tolist() == [[[0.0, 3.0, 2.5]], [[-2.0, 1.0, 0.0]]]
         assert found.dtype == np.float32
         assert logits[0, 0, 0] == 1.0  # what was given stays
-
-    @given(st.integers(0, 10_000), st.sampled_from([0.25, 0.5, 2.0, 4.0]))
-    def test_apply_of_a_scale_changes_no_entity_at_one_half(self, seed, scale):
-        rng = np.random.default_rng(seed)
-        logits = rng.uniform(-3, 3, (8, 3, 3)).astype(np.float32)
-
-        def entities(calibration):
-            probs = 1 / (1 + np.exp(-calibration.apply(logits)))
-            return decode_entities(probs, ("city", "person", "river"), threshold=0.5)
-
-        shift = (0.5, -0.5, -1.0)
-        assert entities(Calibration(shift, scale)) == entities(Calibration(shift))
 
 
 class TestShift:
@@ -128,7 +116,7 @@ class TestShift:
         assert mean_f1(groups, calibration) > mean_f1(groups, UNCHANGED) + 0.1
         # A half is best now: what is calibrated has no better threshold elsewhere.
         calibrated = [
-            ScoredGroup(list(map(calibration.apply, group.logits)), group.labels, group.gold)
+            group_of(map(calibration.apply, group.logits), group.labels, group.gold)
             for group in groups
         ]
         assert best_single_threshold(calibrated) <= mean_f1(groups, calibration) + 0.005
@@ -146,7 +134,7 @@ class TestShift:
         logits = np.full((2, 1, 1, 3), 3.0, np.float32)
         logits[0, ..., tag] = -1.75
         logits[1, ..., (tag + 1) % 3] = -1.15
-        group = ScoredGroup(list(logits), [("city",)] * 2, [[Entity(0, 1, "city")], []])
+        group = group_of(logits, [("city",)] * 2, [[Entity(0, 1, "city")], []])
         calibration = fit_calibration([group])
         expected = [-1.8, -1.8, -1.8]
         expected[(tag + 1) % 3] = -1.0
@@ -170,44 +158,11 @@ class TestShift:
         # For the many passages alone 0 would be best, and for all passages in one group.
         large = one_word_group([(3.0, True), (-0.5, False)] * 50)
         small = one_word_group([(-1.75, True)])
-        together = ScoredGroup(
+        together = group_of(
             large.logits + small.logits, large.labels + small.labels, large.gold + small.gold
         )
         assert fit_calibration([large, small]).shift == (-1.8, -1.8, -1.8)
         assert fit_calibration([large]).shift == fit_calibration([together]).shift == (0, 0, 0)
-
-
-class TestScale:
-    def test_fit_calibration_scales_down_scores_that_are_too_high(self):
-        answers = [(2.0, True)] * 75 + [(2.0, False)] * 25
-        calibration = fit_calibration([one_word_group(answers)])
-        # At this scale the score is the share that is right, 0.75; steps are 4% apart.
-        assert calibration.scale == pytest.approx(math.log(3) / 2, rel=0.025)
-
-    def test_fit_calibration_scales_up_scores_that_are_too_low(self):
-        answers = [(0.5, True)] * 80 + [(0.5, False)] * 20
-        calibration = fit_calibration([one_word_group(answers)])
-        assert calibration.scale == pytest.approx(math.log(4) / 0.5, rel=0.025)
-
-    def test_fit_calibration_makes_scores_equal_the_share_that_is_right(self):
-        groups = [one_word_group([(2.0, True)] * 75 + [(2.0, False)] * 25)]
-        calibration = fit_calibration(groups)
-        before = calibration_error(groups, UNCHANGED)
-        assert before == pytest.approx(1 / (1 + math.exp(-2)) - 0.75, abs=1e-6)
-        assert calibration_error(groups, calibration) < 0.005
-
-    def test_fit_calibration_takes_the_likeliest_scale_for_predicted_entities(self):
-        answers = [(2.5, True)] * 40 + [(1.0, True)] * 10 + [(1.0, False)] * 6
-        below = [(-1.0, False)] * 30 + [(-1.5, True)] * 2 + [(-2.5, False)] * 200  # do not count
-        calibration = fit_calibration([one_word_group(answers + below)])
-        assert calibration.shift == (0, 0, 0)
-        assert calibration.scale == pytest.approx(likeliest_scale(answers), rel=0.025)
-        assert calibration.scale != pytest.approx(likeliest_scale(answers + below), rel=0.1)
-
-    @pytest.mark.parametrize("right", [True, False])
-    def test_fit_calibration_keeps_scale_1_if_all_are_right_or_all_wrong(self, right):
-        answers = [(logit, right) for logit in (0.5, 1.0, 2.5, -0.5)]
-        assert fit_calibration([one_word_group(answers)]).scale == 1.0
 
 
 class TestMeanF1:
@@ -223,6 +178,15 @@ class TestMeanF1:
         assert mean_f1([group], Calibration((-1.5, -1.5, -1.5))) == 1.0
         assert mean_f1([group], Calibration((-1.5, -1.5, -0.5))) == 0.0
 
+    def test_mean_f1_keeps_the_specific_label_where_labels_are_compared(self):
+        # The first label has the better score, but the second one is more specific.
+        logits = np.array([[[2.0] * 3, [1.0] * 3]], np.float32)
+        kinds = LabelKinds.from_rows(np.array([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]]))
+        gold = [[Entity(0, 1, "mayor")]]
+        labels = [("person", "mayor")]
+        assert mean_f1([ScoredGroup([logits], labels, gold, [None])], UNCHANGED) == 0.0
+        assert mean_f1([ScoredGroup([logits], labels, gold, [kinds])], UNCHANGED) == 1.0
+
 
 class TestCalibrationError:
     def test_calibration_error_counts_the_predicted_entities_of_all_groups(self):
@@ -236,8 +200,14 @@ class TestCalibrationError:
 
     def test_calibration_error_uses_calibrated_scores(self):
         groups = [one_word_group([(math.log(9), True), (math.log(9), False)])]
-        calibration = Calibration((0.0, 0.0, 0.0), 0.5)
-        assert calibration_error(groups, calibration) == pytest.approx(0.25, abs=1e-6)  # sqrt(9)
+        calibration = Calibration((math.log(3),) * 3)
+        assert calibration_error(groups, calibration) == pytest.approx(0.25, abs=1e-6)  # odds of 3
+
+    def test_calibration_error_uses_reported_scores(self):
+        groups = [one_word_group([(math.log(9), True), (math.log(9), False)])]
+        halving = ScoreMap((-2.0, 2.0), (-1.0, 1.0))
+        found = calibration_error(groups, UNCHANGED, halving)
+        assert found == pytest.approx(0.25, abs=1e-6)  # odds of sqrt(9)
 
     def test_calibration_error_is_0_if_nothing_is_predicted(self):
         assert calibration_error([one_word_group([(-1.0, True)])], UNCHANGED) == 0.0
@@ -249,18 +219,18 @@ class TestEdges:
             fit_calibration([])
 
     def test_fit_calibration_ignores_passages_without_words_labels_or_entities(self):
-        empty = ScoredGroup(
+        empty = group_of(
             logits=[np.zeros((0, 1, 3), np.float32), np.zeros((2, 0, 3), np.float32)],
             labels=[("city",), ()],
             gold=[[], []],
         )
-        without = ScoredGroup([np.full((3, 1, 3), NOTHING, np.float32)], [("city",)], [[]])
+        without = group_of([np.full((3, 1, 3), NOTHING, np.float32)], [("city",)], [[]])
         assert fit_calibration([empty]) == fit_calibration([empty, without]) == UNCHANGED
         assert mean_f1([empty, without], UNCHANGED) == 1.0
         assert calibration_error([empty, without], UNCHANGED) == 0.0
         # Beside others they do not move what is found.
         full = one_word_group([(-1.25, True), (-3.5, False)])
-        beside = ScoredGroup(
+        beside = group_of(
             full.logits + empty.logits, full.labels + empty.labels, full.gold + empty.gold
         )
         assert fit_calibration([beside]) == fit_calibration([full])
@@ -269,7 +239,97 @@ class TestEdges:
         answers = [(1e4, True), (1e4, False), (-1e4, False)]
         calibration = fit_calibration([one_word_group(answers)])
         assert calibration.shift == (0, 0, 0)
-        assert 0.25 <= calibration.scale <= 1.0
+
+
+def group_at(*logits):
+    """Return a group of one word per logit, none of which is an entity in gold."""
+    return one_word_group([(logit, False) for logit in logits])
+
+
+def threshold_at(logit):
+    return 1 / (1 + math.exp(-logit))
+
+
+class TestCountEntities:
+    def test_count_entities_counts_what_exceeds_the_threshold(self):
+        groups = [group_at(-1.0, 0.5), group_at(2.0, -3.0)]
+        counts = [count_entities(groups, UNCHANGED, threshold_at(at)) for at in (-4, -2, 0, 1, 3)]
+        assert counts == [4, 3, 2, 1, 0]
+        assert count_entities(groups, Calibration((-1.5,) * 3), 0.5) == 3
+
+
+class TestFitScoreMap:
+    LOGITS = (-3.05, -2.05, -1.05, -0.55, 0.25, 0.45, 0.65, 0.85)
+    WANTED = {0.1: 6, 0.3: 5, 0.5: 4, 0.7: 3, 0.9: 1}  # noqa: RUF012
+
+    @pytest.fixture
+    def groups(self):
+        return [group_at(*self.LOGITS[::2]), group_at(*self.LOGITS[1::2])]
+
+    def test_fit_score_map_finds_as_many_entities_as_the_teacher(self, groups):
+        score_map = fit_score_map(groups, UNCHANGED, self.WANTED)
+        for threshold, wanted in self.WANTED.items():
+            [own] = score_map.restore(np.array([threshold]))
+            assert count_entities(groups, UNCHANGED, float(own)) == wanted
+
+    def test_fit_score_map_reports_the_thresholds_of_the_teacher(self, groups):
+        score_map = fit_score_map(groups, UNCHANGED, self.WANTED)
+        expected = [math.log(each / (1 - each)) for each in self.WANTED]
+        assert score_map.reported == pytest.approx(expected)
+        # Of the steps of 0.1 that give the wanted number, the one closest to 0 is chosen.
+        assert score_map.logits == pytest.approx((-1.1, -0.6, 0.0, 0.3, 0.7))
+
+    def test_fit_score_map_does_not_depend_on_the_order(self, groups):
+        turned = dict(reversed(self.WANTED.items()))
+        assert fit_score_map(groups, UNCHANGED, turned) == fit_score_map(
+            groups, UNCHANGED, self.WANTED
+        )
+
+    def test_fit_score_map_uses_calibrated_logits(self, groups):
+        shifted = [
+            group_of([logits + 1.5 for logits in group.logits], group.labels, group.gold)
+            for group in groups
+        ]
+        found = fit_score_map(shifted, Calibration((1.5,) * 3), self.WANTED)
+        assert found.logits == fit_score_map(groups, UNCHANGED, self.WANTED).logits
+
+    def test_fit_score_map_is_steep_where_the_teacher_finds_more_above_one_half(self, groups):
+        score_map = fit_score_map(groups, UNCHANGED, {0.6: 8, 0.7: 7, 0.8: 6})
+        assert score_map.logits == pytest.approx((0.0, 0.1, 0.12, 0.14))
+
+    def test_fit_score_map_is_steep_where_the_teacher_finds_less_below_one_half(self, groups):
+        score_map = fit_score_map(groups, UNCHANGED, {0.2: 1, 0.3: 2, 0.4: 3})
+        assert score_map.logits == pytest.approx((-0.14, -0.12, -0.1, 0.0))
+
+    def test_fit_score_map_goes_no_further_than_there_are_entities(self, groups):
+        # The student cannot find as many, so its threshold need not fall any further.
+        score_map = fit_score_map(groups, UNCHANGED, {0.05: 90, 0.1: 80})
+        assert score_map.logits == pytest.approx((-3.12, -3.1, 0.0))
+
+    def test_fit_score_map_keeps_what_is_found_at_one_half(self, groups):
+        score_map = fit_score_map(groups, UNCHANGED, self.WANTED)
+        assert score_map.report(np.array([0.5])).tolist() == [0.5]
+
+
+class TestCheckScoreMap:
+    def test_check_score_map_measures_each_half_with_the_map_of_the_other(self):
+        # The first and third group are one half. The other half is twice as sure of itself.
+        careful = [group_at(-1.05, -0.55, 0.55, 1.05) for _ in range(2)]
+        bold = [group_at(-2.05, -1.15, 1.15, 2.05) for _ in range(2)]
+        groups = [careful[0], bold[0], careful[1], bold[1]]
+        wanted = [{0.2: 4, 0.3: 3, 0.5: 2, 0.7: 1, 0.8: 1}] * 4
+        first, second = check_score_map(groups, UNCHANGED, wanted)
+        assert list(first["entities by threshold"]) == ["0.2", "0.3", "0.5", "0.7", "0.8"]
+        assert list(first["entities by threshold"].values()) == [1.0, 4 / 3, 1.0, 0.0, 0.0]
+        assert list(second["entities by threshold"].values()) == [0.5, 2 / 3, 1.0, 2.0, 2.0]
+        own = fit_score_map(bold, UNCHANGED, {key: 2 * n for key, n in wanted[0].items()})
+        assert first["calibration error"] == calibration_error(careful, UNCHANGED, own)
+        assert first["calibration error"] != second["calibration error"]
+
+    def test_check_score_map_survives_a_teacher_that_finds_nothing(self):
+        groups = [group_at(1.0), group_at(2.0)]
+        rows = check_score_map(groups, UNCHANGED, [{0.3: 0, 0.5: 0}] * 2)
+        assert [row["entities by threshold"]["0.5"] for row in rows] == [1.0, 1.0]
 
 
 def score_boundaries(student, vocabulary, passages):
@@ -298,31 +358,29 @@ def boundary_student(build_student, label_hidden_width):
 
 
 class TestCalibrateStudent:
-    SHIFT, SCALE = (-1.25, 0.5, 2.0), 0.4
+    SHIFT = (-1.25, 0.5, 2.0)
 
-    def test_calibrate_student_shifts_and_scales_the_logits(
-        self, boundary_student, small_vocabulary
-    ):
+    def test_calibrate_student_shifts_the_logits(self, boundary_student, small_vocabulary):
         before = score_boundaries(boundary_student, small_vocabulary, PASSAGES)
-        calibrate_student(boundary_student, shift=self.SHIFT, scale=self.SCALE)
+        calibrate_student(boundary_student, shift=self.SHIFT)
         after = score_boundaries(boundary_student, small_vocabulary, PASSAGES)
         for raw, calibrated in zip(before, after, strict=True):
-            expected = self.SCALE * (raw - np.array(self.SHIFT, np.float32))
+            expected = raw - np.array(self.SHIFT, np.float32)
             np.testing.assert_allclose(calibrated, expected, rtol=0, atol=1e-6)
 
     def test_calibrate_student_adds_up_when_called_twice(self, boundary_student, small_vocabulary):
         before = score_boundaries(boundary_student, small_vocabulary, PASSAGES)
-        for shift, scale in (((1.0, 1.0, 1.0), 2.0), (self.SHIFT, self.SCALE)):
-            calibrate_student(boundary_student, shift=shift, scale=scale)
+        for shift in ((1.0, 1.0, 1.0), self.SHIFT):
+            calibrate_student(boundary_student, shift=shift)
         after = score_boundaries(boundary_student, small_vocabulary, PASSAGES)
         for raw, calibrated in zip(before, after, strict=True):
-            expected = self.SCALE * (2 * (raw - 1) - np.array(self.SHIFT, np.float32))
+            expected = raw - 1 - np.array(self.SHIFT, np.float32)
             np.testing.assert_allclose(calibrated, expected, rtol=0, atol=1e-5)
 
-    def test_calibrate_student_without_shift_and_scale_changes_nothing(
+    def test_calibrate_student_without_a_shift_changes_nothing(
         self, boundary_student, build_student
     ):
-        calibrate_student(boundary_student, shift=(0.0, 0.0, 0.0), scale=1.0)
+        calibrate_student(boundary_student, shift=(0.0, 0.0, 0.0))
         width = boundary_student.config.label_hidden_width
         as_built = build_student(head="boundary", label_hidden_width=width).state_dict()
         found = boundary_student.state_dict()
@@ -331,7 +389,7 @@ class TestCalibrateStudent:
     def test_calibrate_student_is_saved_with_the_student(
         self, boundary_student, small_vocabulary, tmp_path
     ):
-        calibrate_student(boundary_student, shift=self.SHIFT, scale=self.SCALE)
+        calibrate_student(boundary_student, shift=self.SHIFT)
         save_student(tmp_path, boundary_student, small_vocabulary, metadata={})
         loaded, _ = load_student(tmp_path)
         found = score_boundaries(loaded, small_vocabulary, PASSAGES)
@@ -341,7 +399,7 @@ class TestCalibrateStudent:
     def test_calibrate_student_refuses_a_softmax_student(self, build_student):
         student = build_student()
         with pytest.raises(StudentError, match="only a student with a boundary head"):
-            calibrate_student(student, shift=self.SHIFT, scale=self.SCALE)
+            calibrate_student(student, shift=self.SHIFT)
         as_built = build_student().state_dict()
         found = student.state_dict()
         assert all(torch.equal(found[name], values) for name, values in as_built.items())

@@ -1,0 +1,160 @@
+"""The card of a student: every figure and license is in it, from the files of the measurements."""
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+from gliner_distill.errors import CorpusError
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not RECIPES.is_dir(), reason="the recipes are in the repository, not in the package"
+    ),
+]
+HALF = {"calibration error": 0.321, "entities by threshold": {"0.3": 1.25, "0.5": 0.875}}
+METADATA = {
+    "start": {"sha256": "0123456789abcdef"},
+    "relations": {"found": 0.876, "invented": 0.021, "n_pairs": [1234, 5678]},
+    "calibration": {
+        "sets": ["one", "two"],
+        "passages per set": 3,
+        "shift": [-0.5, 0.25, 0.0],
+        "mean F1 at 0.5": {"before": 0.411, "after": 0.433},
+        "expected calibration error": {"before": 0.222, "after": 0.111},
+        "half of the sets, fitted on the other half": [HALF, HALF | {"calibration error": 0.432}],
+    },
+}
+
+
+@pytest.fixture
+def model_card(monkeypatch):
+    """The recipe as a module."""
+    monkeypatch.syspath_prepend(str(RECIPES))
+    return importlib.import_module("model_card")
+
+
+def figures_of(f1, n_correct):
+    return {
+        "best threshold": 0.4,
+        "calibration error": 0.123,
+        "at 0.5": {"one": f1, "two": f1 / 2, "macro": 0.75 * f1, "micro": f1},
+        "at best": {"macro": f1},
+        "frequent labels": {
+            "one": {"city": {"annotated": 30, "answered": 9, "correct": n_correct}},
+            "two": {"river": {"annotated": 20, "answered": 0, "correct": 0}},
+        },
+    }
+
+
+@pytest.fixture
+def folders(tmp_path, build_student, small_vocabulary):
+    """The folders DATA and OUT with a student and the files of all measurements."""
+    from gliner_distill.student.files import save_student
+
+    data, out = tmp_path / "data", tmp_path / "out"
+    student = build_student(head="boundary", label_hidden_width=4)
+    save_student(out / "student", student, small_vocabulary, metadata=METADATA)
+    models = {"teacher": {"source": "great-gliner", "sha256": "fedcba9876543210"}}
+    figures = {"teacher": figures_of(0.8, 3), "student": figures_of(0.6, 0), "models": models}
+    unchanged = {"gold": [0.5, 0.7], "own": [1.0, 1.0]}
+    apart = {"flat": {"at 0.5": {"real": 0.45}}, "multi": {"at 0.5": {"real": 0.67}}}
+    files = {
+        "held_out/open_label.json": figures,
+        "in_domain_scores/open_label.json": figures,
+        "robustness.json": {"student": {"unchanged": unchanged}, "sets": ["one", "two"]},
+        "unseen_passages.json": {"published": apart, "models": {}},
+        "hours.json": {"labeling": 1.25, "training": 2.0},
+        "sets.json": {"open and sample": 1234, "known": 56789, "shared": 10},
+    }
+    for name, content in files.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(json.dumps(content))
+    (data / "corpora").mkdir(parents=True)
+    sources = "| name | origin | license |\n|---|---|---|\n| known | me/known | CC BY 4.0 |\n"
+    sources += "| shared | me/shared | CC BY-SA 4.0 |\n"
+    (data / "corpora" / "SOURCES_A.md").write_text(sources)
+    (data / "permissive.json").write_text('["known", "shared"]')
+    return data, out
+
+
+def write(model_card, folders):
+    model_card.write_card(*folders)
+    return (folders[1] / "student" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "| one | 80.0 | 60.0 | 75.0% |",
+        "| macro | 60.0 | 45.0 | 75.0% |",
+        "| unchanged | 60.0 | 100.0 |",
+        "| real | 45.0 | 67.0 |",
+        "| threshold | 0.3 | 0.5 |",
+        "|---|---:|---:|",
+        "| first half | 1.25 | 0.88 |",
+        "| second half | 1.25 | 0.88 |",
+        "| known | 56,789 | me/known | CC BY 4.0 | no |",
+        "| shared | 10 | me/shared | CC BY-SA 4.0 | **yes** |",
+        "| open and sample | 1,234 | this project | CC0 1.0 | no |",
+    ],
+)
+def test_write_card_has_every_row(model_card, folders, row):
+    assert f"\n{row}\n" in write(model_card, folders)
+
+
+def test_write_card_has_tables_in_one_piece(model_card, folders):
+    card = write(model_card, folders)
+    lines = card.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("|---"):
+            # A table has its header right above the dashes and a row right below.
+            n_columns = line.count("|")
+            assert lines[number - 1].count("|") == lines[number + 1].count("|") == n_columns
+            assert lines[number - 2] == ""
+    assert "\n\n\n" not in card
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "`great-gliner`, whose weights have the SHA-256 fedcba987654.",
+        "the SHA-256 0123456789ab ",
+        "recognizes 87.6% of 1,234 broader labels, and takes 2.1% of 5,678 other labels",
+        "On 3 passages of each held-out set, the shifts -0.5, 0.25, 0.0 were subtracted",
+        "The mean F1 at 0.5 was 41.1 before and 43.3 after.",
+        "0.111; without them it was 0.222.",
+        "is 0.321 in the first half and 0.432 in the second.",
+        "finds nothing of 2 of 2, and the teacher of 1 of 2.",
+        "Labeling took 1.2 hours and training 2.0 hours",
+    ],
+)
+def test_write_card_has_every_figure(model_card, folders, words):
+    assert words in " ".join(write(model_card, folders).split())
+
+
+def test_write_card_writes_all_figures_as_metrics(model_card, folders):
+    write(model_card, folders)
+    out = folders[1]
+    metrics = json.loads((out / "student" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["held out"] == json.loads((out / "held_out" / "open_label.json").read_text())
+    assert metrics["kept apart"]["flat"]["at 0.5"] == {"real": 0.45}
+    assert metrics["start"] == METADATA["start"]
+    assert set(metrics["hours"]) == {"labeling", "training"}
+
+
+def test_write_card_refuses_a_set_that_is_not_permitted(model_card, folders):
+    (folders[0] / "permissive.json").write_text('["known"]')
+    with pytest.raises(CorpusError, match="shared"):
+        write(model_card, folders)
+
+
+def test_mean_share_counts_no_share_above_1(model_card):
+    student = {"one": 0.9, "two": 0.2, "three": 0.3, "macro": 0.1}
+    teacher = {"one": 0.6, "two": 0.4, "three": 0.0, "macro": 0.1}
+    metrics = {"student": {"at 0.5": student}, "teacher": {"at 0.5": teacher}}
+    assert model_card.mean_share(metrics) == "75.0%"
