@@ -24,7 +24,9 @@ def test_kind_outputs_are_those_of_the_layer(build_comparer, small_vocabulary):
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
-def test_kind_outputs_have_no_dropout_and_no_gradient_for_pieces(build_comparer, small_vocabulary):
+def test_kind_outputs_have_no_dropout_and_gradients_for_shared_layers_alone(
+    build_comparer, small_vocabulary
+):
     student = build_comparer(embedding_dropout_prob=0.5).train()
     batch = label_batch(small_vocabulary, LABELS)
     first, second = (
@@ -32,8 +34,8 @@ def test_kind_outputs_have_no_dropout_and_no_gradient_for_pieces(build_comparer,
     )
     assert torch.equal(first, second)
     first.sum().backward()
-    assert student.pieces.weight.grad is None
-    for layer in (student.label_kind, student.label_forward_lstm, student.label_tower[0]):
+    assert student.pieces.weight.grad is student.label_kind.weight.grad is None
+    for layer in (student.label_forward_lstm, student.label_backward_lstm, student.label_tower[0]):
         assert all(parameter.grad.abs().sum() > 0 for parameter in layer.parameters())
 
 

@@ -96,7 +96,13 @@ class TestTraining:
             train(tmp_path / str(keep), keep_relations=keep).state_dict() for keep in (True, False)
         )
         assert not torch.equal(held["label_tower.0.weight"], free["label_tower.0.weight"])
-        assert not torch.equal(held["label_kind.weight"], free["label_kind.weight"])
+
+    def test_train_student_leaves_the_layer_of_the_comparison_alone(
+        self, tmp_path, train, build_comparer
+    ):
+        start, trained = build_comparer().label_kind, train(tmp_path).label_kind
+        assert torch.equal(trained.weight, start.weight)
+        assert torch.equal(trained.bias, start.bias)
 
     @pytest.mark.slow
     @pytest.mark.parametrize("n_steps", [4, 8])

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.student.model import Student
@@ -17,8 +18,9 @@ from gliner_distill.student.model import Student
 def kind_outputs(student: Student, piece_ids: Tensor, starts: Tensor) -> Tensor:
     """Return the numbers by which labels are compared, without dropout.
 
-    No gradient reaches the vectors of the pieces, because the backward pass would fill a whole
-    table for it.
+    A gradient reaches the layers that the comparison shares with the rest of the label tower. None
+    reaches its own layer, which has nothing to learn from passages, nor the vectors of the pieces,
+    because the backward pass would fill a whole table for them.
 
     Args:
         student: A student with a `relation_width`.
@@ -29,7 +31,9 @@ def kind_outputs(student: Student, piece_ids: Tensor, starts: Tensor) -> Tensor:
         Shape `(labels, 2 * relation_width + 1)`; see `LabelKinds.from_rows`.
     """
     pieces = student.pieces.weight.detach()[piece_ids]
-    outputs: Tensor = student.label_kind(student.read_labels(pieces, starts, with_dropout=False))
+    read = student.read_labels(pieces, starts, with_dropout=False)
+    layer = student.label_kind
+    outputs: Tensor = functional.linear(read, layer.weight.detach(), layer.bias.detach())
     return outputs
 
 

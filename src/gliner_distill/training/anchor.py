@@ -1,8 +1,9 @@
 """Keep the comparison of labels of a student while it learns something else.
 
 A student that compares labels has learned it from pairs of broad and specific labels. Passages do
-not teach it, so the layers that it shares with the rest of the label tower would drift away from
-it. The anchor holds its outputs for the labels of the passages near those of the start.
+not teach it, and the layers that it shares with the rest of the label tower change. The anchor
+keeps its own layer as it is, and holds its outputs for the labels of the passages near those of the
+start.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,7 @@ from gliner_distill.student.batch import Batch
 from gliner_distill.student.model import Student
 from gliner_distill.student.relations import kind_outputs, kind_rows
 
-ANCHOR_WEIGHT: Final = 0.1
+ANCHOR_WEIGHT: Final = 3.0
 """The weight of the squared distance from the start, relative to the loss of the passages."""
 
 
