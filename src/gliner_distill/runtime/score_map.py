@@ -37,9 +37,9 @@ class ScoreMap:
         ValueError: The knots are not such a map; the message says why.
 
     >>> halving = ScoreMap((-2.0, 2.0), (-1.0, 1.0))
-    >>> halving.report(np.array([0.5, 0.8])).round(3).tolist()  # odds of 4 become odds of 2
+    >>> halving.report(np.array([0.5, 0.8])).astype(float).round(3).tolist()  # odds 4 become 2
     [0.5, 0.667]
-    >>> halving.restore(np.array([2 / 3])).round(3).tolist()
+    >>> halving.restore(np.array([2 / 3])).astype(float).round(3).tolist()
     [0.8]
     """
 
