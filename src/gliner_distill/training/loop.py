@@ -105,7 +105,9 @@ def train_student(
     matched_teacher = _matched_teacher(student, settings, teacher)
     accelerator = Accelerator(cpu=settings.device == "cpu")
     run = describe_run(student, vocabulary, passages, splits, settings, matched_teacher)
-    checkpoint = open_run(folder, run, resume=resume)
+    # All processes write the same files, so they take turns.
+    with accelerator.main_process_first():
+        checkpoint = open_run(folder, run, resume=resume)
     # The anchor needs the weights of the start, which a checkpoint then replaces.
     anchor = make_anchor(student, vocabulary, passages) if keep_relations else None
     model, optimizer = _prepare(accelerator, student, settings, checkpoint)
