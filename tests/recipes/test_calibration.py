@@ -276,8 +276,8 @@ class TestFitScoreMap:
         score_map = fit_score_map(groups, UNCHANGED, self.WANTED)
         expected = [math.log(each / (1 - each)) for each in self.WANTED]
         assert score_map.reported == pytest.approx(expected)
-        # Of the steps of 0.1 that give the wanted number, the one closest to 0 is chosen.
-        assert score_map.logits == pytest.approx((-1.1, -0.6, 0.0, 0.3, 0.7))
+        # Of the steps of 0.2 that give the wanted number, the one closest to 0 is chosen.
+        assert score_map.logits == pytest.approx((-1.2, -0.6, 0.0, 0.4, 0.8))
 
     def test_fit_score_map_does_not_depend_on_the_order(self, groups):
         turned = dict(reversed(self.WANTED.items()))
@@ -295,16 +295,16 @@ class TestFitScoreMap:
 
     def test_fit_score_map_is_steep_where_the_teacher_finds_more_above_one_half(self, groups):
         score_map = fit_score_map(groups, UNCHANGED, {0.6: 8, 0.7: 7, 0.8: 6})
-        assert score_map.logits == pytest.approx((0.0, 0.1, 0.12, 0.14))
+        assert score_map.logits == pytest.approx((0.0, 0.2, 0.22, 0.24))
 
     def test_fit_score_map_is_steep_where_the_teacher_finds_less_below_one_half(self, groups):
         score_map = fit_score_map(groups, UNCHANGED, {0.2: 1, 0.3: 2, 0.4: 3})
-        assert score_map.logits == pytest.approx((-0.14, -0.12, -0.1, 0.0))
+        assert score_map.logits == pytest.approx((-0.24, -0.22, -0.2, 0.0))
 
     def test_fit_score_map_goes_no_further_than_there_are_entities(self, groups):
         # The student cannot find as many, so its threshold need not fall any further.
         score_map = fit_score_map(groups, UNCHANGED, {0.05: 90, 0.1: 80})
-        assert score_map.logits == pytest.approx((-3.12, -3.1, 0.0))
+        assert score_map.logits == pytest.approx((-3.22, -3.2, 0.0))
 
     def test_fit_score_map_keeps_what_is_found_at_one_half(self, groups):
         score_map = fit_score_map(groups, UNCHANGED, self.WANTED)
@@ -315,7 +315,7 @@ class TestCheckScoreMap:
     def test_check_score_map_measures_each_half_with_the_map_of_the_other(self):
         # The first and third group are one half. The other half is twice as sure of itself.
         careful = [group_at(-1.05, -0.55, 0.55, 1.05) for _ in range(2)]
-        bold = [group_at(-2.05, -1.15, 1.15, 2.05) for _ in range(2)]
+        bold = [group_at(-2.05, -1.25, 1.25, 2.05) for _ in range(2)]
         groups = [careful[0], bold[0], careful[1], bold[1]]
         wanted = [{0.2: 4, 0.3: 3, 0.5: 2, 0.7: 1, 0.8: 1}] * 4
         first, second = check_score_map(groups, UNCHANGED, wanted)
