@@ -7,22 +7,17 @@ passages with open labels and the thesaurus). Each stage continues where it was 
 1. OUT/in_domain and OUT/apart have the passages that are kept apart (see `transfer_set.py`).
 2. OUT/answers has the teacher's answers for labels that the annotation of a passage leaves open
    (see `teacher_answers.py`).
-3. OUT/run has a student with a `boundary` head. It starts from an earlier student, whose label
-   tower is widened so that it reads the pieces of a label in order, and learns from the annotation
-   and the teacher's answers (see `training_set.py`).
-4. OUT/student is the student to publish: it has learned which of two labels is the broader one
-   (see `label_relations.py`), is calibrated on the held-out sets (see `calibration.py`), and is
-   written in half precision, with the graph of the runtime in 8 bits (see `finishing.py`).
+3. OUT/run has a student with a `boundary` head. It starts with the subword vectors of the teacher
+   (OUT/pieces, see `pieces.py`) and learns from the annotation and the teacher's answers (see
+   `training_set.py`).
+4. OUT/student is the student to publish: it reads labels in other words as it reads the labels
+   themselves (see `label_wordings.py`), has learned which of two labels is the broader one (see
+   `label_relations.py`), is calibrated on the held-out sets (see `calibration.py`), and is written
+   in half precision, with the graph of the runtime in 8 bits (see `finishing.py`).
 5. OUT/student/metrics.json and README.md come from the benchmarks, which this recipe runs.
-
-The earlier student of `--start` is by default the one that is installed. The second generation
-started from the first one, whose weights are in the history of this repository. The field `start`
-of OUT/student/student_config.json and of metrics.json has the SHA-256 of the weights that the
-student started from.
 """
 
 import argparse
-import hashlib
 import json
 import random
 import subprocess
@@ -31,33 +26,42 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
-import torch
 from finishing import DEV_PASSAGES, finish
+from label_wordings import STEPS
 from model_card import PUBLISHED, write_card
 from open_passages import Draw, Thesaurus
+from pieces import load_pieces
 from teacher_answers import QuestionMaker, ask_teacher
 from training_set import make_training_set, read_answers, set_passages
 from transfer_set import IN_DOMAIN_PASSAGES, Material, gather, take_words
 from written_passages import read_thesaurus
 
-from gliner_distill.entities import LabeledPassage, Passage, count_words
+from gliner_distill.entities import LabeledPassage, Passage
 from gliner_distill.files import write_json
 from gliner_distill.progress import StageProgress
-from gliner_distill.runtime.config import TORCH_WEIGHTS_FILE
-from gliner_distill.runtime.locate import locate_model
+from gliner_distill.runtime.config import StudentConfig
+from gliner_distill.runtime.heads import BOUNDARY
 from gliner_distill.store.store import SoftLabelStore
-from gliner_distill.student.files import load_student
-from gliner_distill.student.model import Student
+from gliner_distill.student.initialization import initialize_student
 from gliner_distill.teacher.gliner import GLiNERTeacher
 from gliner_distill.training.loop import train_student
 from gliner_distill.training.run import STUDENT_FOLDER
 from gliner_distill.training.settings import TrainingSettings
 
 SEED = 0
-LABEL_LSTM_WIDTH = 96
-ASKED_WORDS_PER_SET = 12_000
+ASKED_WORDS_PER_SET = 20_000
+ARCHITECTURE = StudentConfig(
+    head=BOUNDARY,
+    hidden_width=160,
+    n_layers=2,
+    label_hidden_width=512,
+    label_lstm_width=128,
+    embedding_dropout_prob=0.0,
+    dropout_prob=0.1,
+)
 # The annotation and the teacher's answers are both in the targets, so alpha is 1.
 SETTINGS = TrainingSettings(
     alpha=1.0,
@@ -84,7 +88,7 @@ def main() -> None:
         stores = label(material, joined, draw, teacher, out / "answers")
     passages = make_training_set(material, draw, read_answers(stores), joined, options.words, SEED)
     with timed(out, "training"):
-        train(passages, options.start, out / "run", options.epochs)
+        train(passages, teacher, out, options.epochs)
     finish(
         out / "run" / STUDENT_FOLDER,
         material.open,
@@ -94,8 +98,8 @@ def main() -> None:
         out / "student",
         answers=out / "held_out" / "teacher",
         seed=SEED,
-        metadata={"start": describe_start(options.start)},
         n_passages=options.dev_passages,
+        wording_steps=options.wording_steps,
     )
     measure(data, options.teacher, out, n_passages=options.dev_passages)
     write_card(data, out)
@@ -110,16 +114,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("teacher")
     parser.add_argument("out", type=Path)
     parser.add_argument(
-        "--start",
-        type=Path,
-        default=locate_model(None).folder,
-        help="folder of the student to start from (default: the bundled one); the weights of the "
-        "first generation are in the history of this repository",
+        "--words", type=int, default=10_000_000, help="words in one pass over the training set"
     )
-    parser.add_argument(
-        "--words", type=int, default=12_000_000, help="words in one pass over the training set"
-    )
-    parser.add_argument("--epochs", type=int, default=3, help="passes over the training set")
+    parser.add_argument("--epochs", type=int, default=5, help="passes over the training set")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
         "--dev-passages", type=int, default=DEV_PASSAGES, help="passages per held-out set"
@@ -129,6 +126,12 @@ def parse_options() -> argparse.Namespace:
         type=int,
         default=IN_DOMAIN_PASSAGES,
         help="passages held out from each in-domain set",
+    )
+    parser.add_argument(
+        "--wording-steps",
+        type=int,
+        default=STEPS,
+        help="steps in which the student learns other words for labels",
     )
     return parser.parse_args()
 
@@ -150,11 +153,11 @@ def join_sets(material: Material, n_words: int) -> dict[str, list[Passage]]:
 
     Args:
         material: The passages.
-        n_words: About how many words of a set to return at most. A smaller set is returned once.
+        n_words: About how many words to return of each set; a small set is joined several times.
     """
     rng = random.Random(SEED)
     return {
-        name: list(take_words(set_passages(passages, (), rng), min(n_words, count_words(passages))))
+        name: list(take_words(set_passages(passages, (), rng), n_words))
         for name, passages in sorted(material.sets.items())
     }
 
@@ -183,45 +186,26 @@ def label(
     return stores
 
 
-def describe_start(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of the weights in the folder of a student."""
-    weights = (folder / TORCH_WEIGHTS_FILE).read_bytes()
-    return {"sha256": hashlib.sha256(weights).hexdigest()}
-
-
-def train(passages: Sequence[LabeledPassage], start: Path, folder: Path, epochs: int) -> None:
-    """Train a student that starts from another one."""
-    earlier, vocabulary = load_student(start)
+def train(
+    passages: Sequence[LabeledPassage], teacher: GLiNERTeacher, out: Path, epochs: int
+) -> None:
+    """Train a student in OUT/run; it starts with the subword vectors of the teacher."""
+    texts = chain(
+        (word for passage in passages for word in passage.words),
+        (label for passage in passages for label in passage.labels),
+    )
+    pieces = load_pieces(teacher, texts, out / "pieces")
+    config = replace(ARCHITECTURE, n_pieces=len(pieces.vocabulary))
     with StageProgress() as progress:
         train_student(
-            widen_label_tower(earlier, LABEL_LSTM_WIDTH),
-            vocabulary,
+            initialize_student(pieces.vocabulary, pieces, config, seed=SEED),
+            pieces.vocabulary,
             passages,
-            folder,
+            out / "run",
             replace(SETTINGS, epochs=epochs),
             resume=True,
             progress=progress.update,
         )
-
-
-def widen_label_tower(student: Student, width: int) -> Student:
-    """Return a student that gives the same answers and also reads the pieces of labels in order.
-
-    The states of the new LSTM have a weight of 0 at first.
-    """
-    if student.config.label_lstm_width:
-        return student
-    torch.manual_seed(SEED)
-    wider = Student(replace(student.config, label_lstm_width=width))
-    weights = wider.state_dict()
-    for name, value in student.weights_without_projections().items():
-        if weights[name].shape == value.shape:
-            weights[name] = value
-        else:
-            weights[name] = torch.zeros_like(weights[name])
-            weights[name][:, : value.shape[1]] = value
-    wider.load_state_dict(weights)
-    return wider
 
 
 def measure(data: Path, teacher: str, out: Path, *, n_passages: int = DEV_PASSAGES) -> None:

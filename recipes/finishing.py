@@ -1,13 +1,14 @@
-"""Turn a trained student into the one to publish: compare labels, calibrate, write.
+"""Turn a trained student into the one to publish: read labels, compare them, calibrate, write.
 
-The student learns which of two labels is the broader one (`label_relations.py`). Then it is
-calibrated on the held-out sets, so that 0.5 is the best threshold for F1 and it finds about as many
-entities at other thresholds as the teacher (`calibration.py`). The folder has its weights in half
-precision and the graph of the runtime in 8 bits.
+The student learns to read labels in other words (`label_wordings.py`) and which of two labels is
+the broader one (`label_relations.py`). Then it is calibrated on the held-out sets, so that 0.5 is
+the best threshold for F1 and it finds about as many entities at other thresholds as the teacher
+(`calibration.py`). The folder has its weights in half precision and the graph of the runtime in 8
+bits.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from calibration import (
     mean_f1,
 )
 from label_relations import fit_relations, labels_apart, make_pairs
+from label_wordings import STEPS, align_wordings, count_labels
 from open_passages import Thesaurus
 from transfer_set import HELD_OUT, read_labels
 
@@ -58,14 +60,14 @@ def finish(
     *,
     answers: Path,
     seed: int,
-    metadata: Mapping[str, Any],
     n_passages: int = DEV_PASSAGES,
+    wording_steps: int = STEPS,
 ) -> None:
-    """Teach a trained student to compare labels, calibrate it and write it for publication.
+    """Teach a trained student to read and compare labels, calibrate it, and write it.
 
     Args:
         trained: The folder of the student.
-        passages: The open passages, for pairs of a specific and a broader label.
+        passages: The open passages, for their labels and for pairs of a specific and a broader one.
         thesaurus: The meaning of the labels.
         teacher: The teacher, whose number of entities at each threshold the student should match.
         corpora: The folder with the held-out sets.
@@ -73,10 +75,14 @@ def finish(
         answers: The folder for the teacher's answers on the held-out sets, which the benchmark
             reads as well.
         seed: The random seed.
-        metadata: Fields to add to the configuration file.
         n_passages: The number of passages of each held-out set.
+        wording_steps: The number of steps in which the student learns other words for labels.
     """
-    student, vocabulary = load_student(trained)
+    trained_student, vocabulary = load_student(trained)
+    labels, weights = count_labels(passages, thesaurus)
+    student = align_wordings(
+        trained_student, vocabulary, labels, weights, thesaurus, seed=seed, steps=wording_steps
+    )
     apart = labels_apart(thesaurus, seed)
     pairs = make_pairs(thesaurus, passages, seed)
     student, relations = fit_relations(student, vocabulary, pairs, apart=apart, seed=seed)
@@ -86,7 +92,7 @@ def finish(
     calibrate_student(student, shift=fitted.shift)
     totals = {threshold: sum(count[threshold] for count in wanted) for threshold in THRESHOLDS}
     score_map = fit_score_map(groups, fitted, totals)
-    described = dict(metadata) | {
+    metadata: dict[str, Any] = {
         "relations": asdict(relations),
         "calibration": {
             "sets": list(HELD_OUT),
@@ -101,13 +107,13 @@ def finish(
         },
     }
     student.half().float()  # rounds the weights as the file will, before the comparison with torch
-    bundle = quantize_graph(make_bundle(student, vocabulary, metadata=described))
+    bundle = quantize_graph(make_bundle(student, vocabulary, metadata=metadata))
     dev = list(CorpusFile(sample_path("dev")))
     bundle, measurements = check_answers(bundle, student, vocabulary, dev)
     bundle = replace(bundle, score_map=score_map)
     # One folder for both: torch loads the weights, and the runtime the graph and some weights.
     write_bundle(folder, bundle, torch_weights=student_weights(student, half=True))
-    print(json.dumps(described | {"runtime": asdict(measurements)}, indent=1))
+    print(json.dumps(metadata | {"runtime": asdict(measurements)}, indent=1))
 
 
 def choose_passages(corpora: Path, name: str, n_passages: int) -> list[Passage]:

@@ -10,7 +10,9 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from label_wordings import DESCRIBED, PLAIN, PLURAL, RENAMED
 from licenses import TaughtSet, read_licenses, taught_sets
+from training_set import ASKED_SHARE, MAX_READ, N_ASKED, SETS_SHARE
 
 from gliner_distill.files import write_file, write_json
 from gliner_distill.student.files import load_student
@@ -20,6 +22,17 @@ PUBLISHED = "published"
 """The name of the student in the results of the benchmark of unseen passages."""
 WATTS = 20
 """The power that the two cores and their share of the machine are assumed to draw."""
+RECIPE = {
+    "sets_share": SETS_SHARE,
+    "max_read": MAX_READ,
+    "asked_share": ASKED_SHARE,
+    "n_asked": N_ASKED,
+    "plain": PLAIN,
+    "described": DESCRIBED,
+    "renamed": RENAMED,
+    "plural": PLURAL,
+}
+"""The numbers of the recipe that the card names."""
 
 
 def write_card(data: Path, out: Path) -> None:
@@ -34,7 +47,6 @@ def write_card(data: Path, out: Path) -> None:
         "robustness": read_json(out / "robustness.json"),
         "kept apart": read_json(out / "unseen_passages.json")[PUBLISHED],
         "hours": read_json(out / "hours.json"),
-        "start": read_json(out / "student" / "student_config.json")["start"],
     }
     folder = out / "student"
     write_json(folder / "metrics.json", metrics)
@@ -48,6 +60,7 @@ def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
     environment.filters["share_of"] = share_of
     environment.filters["mute_of_all"] = mute_of_all
     environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
+    environment.filters["whole_percent"] = lambda share: f"{100 * share:.0f}%"
     student, _ = load_student(out / "student")
     config = read_json(out / "student" / "student_config.json")
     robustness = {
@@ -58,6 +71,7 @@ def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
     sets = taught_sets(read_json(out / "sets.json"), licenses, read_json(data / "permissive.json"))
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         config=config,
+        recipe=RECIPE,
         halves=config["calibration"]["half of the sets, fitted on the other half"],
         teacher=metrics["held out"]["models"]["teacher"],
         groups={name: metrics[name] for name in ("held out", "in domain")},

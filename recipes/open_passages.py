@@ -171,7 +171,8 @@ class Draw:
         """Return a label, or other words for it: a synonym, a description or another form."""
         entry, choice = self.thesaurus.find(label), rng.random()
         if choice < SYNONYM:
-            return rng.choice(entry.synonyms) if entry and entry.synonyms else label
+            fitting = [name for name in entry.synonyms if not is_measured(name)] if entry else []
+            return rng.choice(fitting) if fitting else label
         choice -= SYNONYM
         if choice < DESCRIPTION:
             # The second description is kept for the benchmark.
@@ -199,6 +200,11 @@ class Draw:
             if not any(related(label, other) for other in own)
         )
         return [label for _, label in zip(range(N_UNRELATED), fitting, strict=False)]
+
+
+def is_measured(wording: str) -> bool:
+    """Return whether a wording has a form that the benchmark measures ("X entity", "X mention")."""
+    return wording.endswith((" entity", " mention"))
 
 
 def plural(label: str) -> str:

@@ -51,7 +51,7 @@ class QuestionMaker:
                 self._rows_with.setdefault(label, []).append(row)
 
     def choose(self, passage: Passage, rng: random.Random) -> tuple[str, ...]:
-        """Return up to 12 labels that the passage does not use in these or in other words.
+        """Return up to 12 labels that the passage does not use.
 
         None of them is broader than another one or means the same.
         """
@@ -77,14 +77,8 @@ class QuestionMaker:
         for label in labels:
             if len(chosen) >= last:
                 return
-            if not self._is_own(label, own) and not any(
-                self._clash(label, other) for other in chosen
-            ):
+            if label not in own and not any(self._clash(label, other) for other in chosen):
                 chosen.append(label)
-
-    def _is_own(self, label: str, own: Sequence[str]) -> bool:
-        """Return whether the annotation answers a label, in these or in other words."""
-        return label in own or any(self._thesaurus.mean_the_same(label, other) for other in own)
 
     def _clash(self, label: str, other: str) -> bool:
         same_or_broader = self._thesaurus.is_same_or_broader

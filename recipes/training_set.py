@@ -17,9 +17,9 @@ from transfer_set import Material, join, take_words
 from gliner_distill.entities import LabeledPassage, Passage, count_words
 from gliner_distill.student.losses import gold_boundaries
 
-SETS_SHARE = 0.25
+SETS_SHARE = 0.35
 """The share of the words that comes from sets; the rest comes from open passages."""
-ASKED_SHARE, N_ASKED = 0.5, 6
+ASKED_SHARE, N_ASKED = 0.9, 8
 """The share of the passages with answers that use them, and the number of labels taken from one."""
 MAX_READ = 3
 """The number of times that the words of a small set are used at most."""
@@ -110,7 +110,7 @@ def with_answers(
 
     Args:
         labeled: A passage with its annotation and labels; its probabilities are not read.
-        answers: The teacher's answers, of which at most 6 labels are added.
+        answers: The teacher's answers, of which at most 8 labels are added.
         draw: The draws of labels, which put the teacher's labels in other words.
         rng: The random generator.
     """

@@ -1,11 +1,10 @@
 """The recipe of the open-label student, from the sets to the card."""
 
-import hashlib
 import importlib
 import json
+from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from gliner_distill.entities import Passage, count_words
@@ -51,49 +50,14 @@ class TestJoinSets:
             assert {word[:3] for passage in passages for word in passage.words} == {name}
         assert bundled_student.join_sets(material, 100) == joined
 
-    def test_join_sets_reads_a_small_set_once(self, bundled_student):
+    def test_join_sets_reads_a_small_set_several_times(self, bundled_student):
         passages = [Passage((f"w{row}",) * 5) for row in range(8)]
         material = bundled_student.Material([], {"small": passages}, {"small": []})
-        [joined] = bundled_student.join_sets(material, 12_000).values()
-        words = [word for passage in joined for word in passage.words]
-        assert sorted(words) == sorted(word for passage in passages for word in passage.words)
-
-
-class TestWidenLabelTower:
-    @pytest.fixture
-    def narrow(self, build_student):
-        return build_student(head="boundary", label_hidden_width=6)
-
-    def test_widen_label_tower_gives_the_same_answers(
-        self, bundled_student, narrow, small_vocabulary, draw_words
-    ):
-        from gliner_distill.student.predictor import StudentPredictor
-
-        wide = bundled_student.widen_label_tower(narrow, 5)
-        assert wide.config.label_lstm_width == 5
-        words = draw_words(0, 4)
-        labels = [("city", "old river", "company")] * 4
-        before, after = (
-            StudentPredictor(student, small_vocabulary).logits(words, labels)
-            for student in (narrow, wide)
-        )
-        for expected, found in zip(before, after, strict=True):
-            np.testing.assert_allclose(found, expected, atol=1e-5)
-
-    def test_widen_label_tower_lets_the_new_weights_learn(self, bundled_student, narrow):
-        wide = bundled_student.widen_label_tower(narrow, 5)
-        added = set(wide.state_dict()) - set(narrow.state_dict())
-        assert {name.split(".")[0] for name in added} == {
-            "label_forward_lstm",
-            "label_backward_lstm",
-        }
-        assert all(wide.state_dict()[name].abs().sum() > 0 for name in added)
-        again = bundled_student.widen_label_tower(narrow, 5)
-        assert all(again.state_dict()[name].equal(wide.state_dict()[name]) for name in added)
-
-    def test_widen_label_tower_leaves_a_wide_one_alone(self, bundled_student, build_student):
-        student = build_student(head="boundary", label_hidden_width=6, label_lstm_width=3)
-        assert bundled_student.widen_label_tower(student, 5) is student
+        [joined] = bundled_student.join_sets(material, 120).values()
+        assert 120 <= count_words(joined) < 200
+        counts = Counter(word for passage in joined for word in passage.words)
+        assert set(counts) == {f"w{row}" for row in range(8)}
+        assert min(counts.values()) >= 10
 
 
 def write_lines(path, rows):
@@ -153,18 +117,18 @@ def data(bundled_student, tmp_path, monkeypatch):
 
 @pytest.mark.timeout(900)  # it starts four benchmarks, each in a process of its own
 def test_recipe_runs_from_the_sets_to_the_card(
-    bundled_student, data, tmp_path, gliner_folder, build_student, small_vocabulary, monkeypatch
+    bundled_student, data, tmp_path, gliner_folder, monkeypatch
 ):
     from gliner_distill import StudentNER
-    from gliner_distill.student.files import load_student, save_student
+    from gliner_distill.student.files import load_student
 
     for constant in ("N_UNRELATED", "N_PER_CATCH_ALL"):
         monkeypatch.setattr(importlib.import_module("label_relations"), constant, 20)
-    out, start = tmp_path / "out", tmp_path / "start"
-    student = build_student(head="boundary", n_layers=2, label_hidden_width=8)
-    save_student(start, student, small_vocabulary)
-    options = ("--words", "60", "--epochs", "1", "--dev-passages", "2", "--in-domain-passages", "1")
-    command = ["bundled_student.py", data, gliner_folder, out, "--start", start, *options]
+    out = tmp_path / "out"
+    options = {"words": 60, "epochs": 1, "dev-passages": 2, "in-domain-passages": 1}
+    options |= {"wording-steps": 3}
+    command = ["bundled_student.py", data, gliner_folder, out]
+    command += [f"--{name}={value}" for name, value in options.items()]
     monkeypatch.setattr("sys.argv", [str(argument) for argument in command])
     bundled_student.main()
     folder = out / "student"
@@ -172,14 +136,19 @@ def test_recipe_runs_from_the_sets_to_the_card(
         *("README.md", "metrics.json", "student.safetensors", "student_config.json"),
         *("tokenizer.json", "words.onnx"),
     }
-    config = load_student(folder)[0].config
-    assert (config.head, config.label_lstm_width) == ("boundary", bundled_student.LABEL_LSTM_WIDTH)
-    assert config.relation_width > 0
+    student, vocabulary = load_student(folder)
+    planned = bundled_student.ARCHITECTURE
+    for name in ("head", "hidden_width", "n_layers", "label_hidden_width", "label_lstm_width"):
+        assert getattr(student.config, name) == getattr(planned, name)
+    assert student.config.relation_width > 0
+    # The teacher's vocabulary is that of the student, without its marks.
+    teacher_pieces = json.loads((gliner_folder / "tokenizer.json").read_text())["model"]["vocab"]
+    left_out = set(teacher_pieces) - set(vocabulary.pieces())
+    assert {"[CLS]", "[SEP]"} <= left_out
+    assert all(piece.startswith(("[", "<")) for piece in left_out)
     assert StudentNER.from_pretrained(folder).precision == "int8"
     metrics = json.loads((folder / "metrics.json").read_text())
     assert set(metrics["hours"]) == {"labeling", "training"}
-    digest = hashlib.sha256((start / "student.safetensors").read_bytes()).hexdigest()
-    assert metrics["start"] == {"sha256": digest}
     assert set(metrics["kept apart"]["flat"]["at 0.5"]) == {"rare", "real", "written", "mean"}
     card = (folder / "README.md").read_text()
     held_out = importlib.import_module("transfer_set").HELD_OUT

@@ -86,8 +86,8 @@ def finished(
             folder / name,
             answers=folder / "answers",
             seed=0,
-            metadata={"start": {"sha256": "abc"}},
             n_passages=3,
+            wording_steps=5,
         )
         # The second time, all answers are in the folder.
         assert len(teacher.asked) == n_asked
@@ -110,7 +110,6 @@ class TestFinish:
 
     def test_finish_describes_what_was_done(self, finished):
         config = read_config(finished)
-        assert config["start"] == {"sha256": "abc"}
         assert config["relations"]["n_pairs"][0] > 0
         calibration = config["calibration"]
         assert calibration["sets"] == ["one", "two"]

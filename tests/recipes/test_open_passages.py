@@ -226,6 +226,17 @@ class TestReword:
     def test_reword_leaves_the_second_description_to_the_benchmark(self, words):
         assert "one who governs" not in words("politician")
 
+    def test_reword_draws_no_synonym_in_a_form_of_the_benchmark(self, recipe, monkeypatch):
+        monkeypatch.setattr(recipe, "SYNONYM", 1.0)
+        synonyms = ("quay entity", "pier", "quay mention")
+        entries = {
+            "quay": recipe.ThesaurusEntry(synonyms, (), (), ()),
+            "pole": recipe.ThesaurusEntry(("pole entity",), (), (), ()),
+        }
+        draw, rng = recipe.Draw(recipe.Thesaurus(entries), (), ()), random.Random(0)
+        assert {draw.reword("quay", rng) for _ in range(60)} == {"pier"}
+        assert draw.reword("pole", rng) == "pole"
+
     def test_reword_keeps_a_label_of_which_nothing_is_known(self, recipe, words):
         counts = words("quay", 1000)
         others = {"quays", *(wrapper.format("quay") for wrapper in recipe.WRAPPERS)}

@@ -77,13 +77,6 @@ class TestChoose:
                 broader = [other for other in asked if thesaurus.is_same_or_broader(other, label)]
                 assert broader == [label]
 
-    def test_choose_asks_no_other_words_for_an_own_label(self, questions):
-        asked = {label for row in choose_often(questions, passage_of("judge")) for label in row}
-        assert "firm" in asked
-        assert "magistrate" not in asked
-        asked = {label for row in choose_often(questions, passage_of("firm")) for label in row}
-        assert "company" not in asked
-
     def test_choose_asks_for_broader_labels_that_are_not_common(self, questions):
         asked = {label for row in choose_often(questions, passage_of("judge")) for label in row}
         assert {"lawyer", "professional"} <= asked
