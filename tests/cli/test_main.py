@@ -144,7 +144,10 @@ def test_version_is_that_of_the_package(run_cli):
         (["predict", "text", "-l", "x", "--threads", "0"], "'--threads'"),
         (["predict", "text", "-l", "x", "--threshold", "2"], "'--threshold'"),
         (["export", "run"], "Missing option '--out'"),
-        (["export", "run", "--out", "x", "--precision", "int4"], "'int4' is not one of 'fp32'"),
+        (
+            ["export", "run", "--out", "x", "--precision", "int4"],
+            "'--precision': 'int4' is not one of 'fp32'",
+        ),
         (["predict", "some text", "-l", " "], "'-l': a label must not be empty"),
         (["predict", "caf\udce9", "-l", "x"], "'INPUT': this is not UTF-8"),
         (["predict", "text", "-l", "caf\udce9"], "'-l': this is not UTF-8"),

@@ -95,7 +95,9 @@ def _run_command() -> int:
         return _report(str(error))
     except typer.TyperException as error:  # its exit code is 2 for wrong usage
         hint = " (see --help)" if error.exit_code == 2 else ""
-        return _report(f"{error.format_message()}{hint}", code=error.exit_code)
+        # The validator names its own kind of error, which tells a user nothing.
+        message = error.format_message().replace(": Value error, ", ": ")
+        return _report(f"{message}{hint}", code=error.exit_code)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("gliner_distill"):
             raise
