@@ -52,7 +52,7 @@ from gliner_distill.training.run import STUDENT_FOLDER
 from gliner_distill.training.settings import TrainingSettings
 
 SEED = 0
-ASKED_WORDS_PER_SET = 20_000
+ASKED_WORDS_PER_SET = 30_000
 ARCHITECTURE = StudentConfig(
     head=BOUNDARY,
     hidden_width=160,
@@ -85,7 +85,11 @@ def main() -> None:
     teacher.name = Path(options.teacher).resolve().name
     joined = join_sets(material, ASKED_WORDS_PER_SET)
     with timed(out, "labeling"):
-        stores = label(material, joined, draw, teacher, out / "answers")
+        # Half precision is three times as fast on processors with instructions for it. The
+        # teacher in full precision gives the subword vectors and the figures.
+        asked = GLiNERTeacher.from_pretrained(options.teacher, device=options.device)
+        asked.model.bfloat16()
+        stores = label(material, joined, draw, asked, out / "answers")
     passages = make_training_set(material, draw, read_answers(stores), joined, options.words, SEED)
     with timed(out, "training"):
         train(passages, teacher, out, options.epochs)

@@ -32,9 +32,9 @@ _TAG_STEPS = (-0.8, -0.4, -0.2, 0.2, 0.4, 0.8)
 
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """The thresholds at which the entities of the teacher are counted."""
-# The map is linear between its knots, so coarse steps will do; each needs all groups decoded.
-_LOGIT_STEPS = np.arange(-17, 18) / 5
-_MIN_LOGIT_STEP = 0.02
+# Each of these logits needs all groups decoded; the counts in between are interpolated.
+_LOGITS = np.arange(-20, 21) / 5
+_SLOPES = np.geomspace(0.05, 5.0, 100).round(3).tolist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,33 +118,26 @@ def fit_score_map(
 ) -> ScoreMap:
     """Return the map with which a student finds as many entities at a threshold as its teacher.
 
-    At 0.5 the number stays what it is, because F1 is best there. Where the teacher finds more
-    entities at a higher threshold than the student finds at 0.5, or fewer at a lower one, no map
-    helps, and this one is as steep as it may be. The student's logits are looked for in steps of
-    0.2, from -3.4 to 3.4.
+    The map is a straight line below 0.5 and another one above it. Its two slopes minimize the mean
+    squared logarithm of the ratio between the two numbers of entities. A map with a knot per
+    threshold follows the fitted sets more closely, but other sets less closely.
 
     Args:
         groups: The answers of the student.
         calibration: The calibration that was fitted to the student.
         wanted: The number of entities that the teacher finds in all groups, by threshold; at least
-            one threshold must differ from 0.5.
+            one threshold must lie below 0.5 and one above it.
     """
-    counts = {
-        step: count_entities(groups, calibration, float(sigmoid(step)))
-        for step in _LOGIT_STEPS
-        if step != 0
-    }
-    below = sorted(threshold for threshold in wanted if threshold < 0.5)
-    above = sorted(threshold for threshold in wanted if threshold > 0.5)
-    lower = {step: count for step, count in counts.items() if step < 0}
-    upper = {step: count for step, count in counts.items() if step > 0}
-    logits = (
-        *_descend([_closest_step(lower, wanted[threshold]) for threshold in below]),
-        0.0,
-        *_ascend([_closest_step(upper, wanted[threshold]) for threshold in above]),
-    )
-    reported = (math.log(threshold / (1 - threshold)) for threshold in (*below, 0.5, *above))
-    return ScoreMap(logits, tuple(reported))
+    found = [count_entities(groups, calibration, prob) for prob in sigmoid(_LOGITS).tolist()]
+    theirs = {math.log(prob / (1 - prob)): n for prob, n in wanted.items() if prob != 0.5}
+
+    def distance(slope: float, sign: int) -> float:
+        side = {logit: n for logit, n in theirs.items() if logit * sign > 0}
+        own = np.interp([slope * logit for logit in side], _LOGITS, np.log1p(found))
+        return float(np.mean((own - np.log1p(list(side.values()))) ** 2))
+
+    below, above = (min(_SLOPES, key=lambda slope: distance(slope, sign)) for sign in (-1, 1))
+    return ScoreMap((-below, 0.0, above), (-1.0, 0.0, 1.0))
 
 
 def check_score_map(
@@ -193,24 +186,6 @@ def count_entities(
 
 def _sum_counts(counts: Sequence[Mapping[float, int]]) -> dict[float, int]:
     return {threshold: sum(count[threshold] for count in counts) for threshold in counts[0]}
-
-
-def _closest_step(counts: Mapping[float, int], n_wanted: int) -> float:
-    """Return the logit with the count closest to the wanted one, and among equals closest to 0."""
-    return float(min(counts, key=lambda step: (abs(counts[step] - n_wanted), abs(step))))
-
-
-def _ascend(logits: Sequence[float]) -> list[float]:
-    """Return positive logits, each raised to exceed the one before it."""
-    raised: list[float] = []
-    for value in logits:
-        raised.append(max(value, (raised[-1] if raised else 0.0) + _MIN_LOGIT_STEP))
-    return raised
-
-
-def _descend(logits: Sequence[float]) -> list[float]:
-    """Return negative logits in increasing order, each lowered below the one after it."""
-    return [-value for value in _ascend([-value for value in reversed(logits)])][::-1]
 
 
 def _outcomes(

@@ -259,55 +259,50 @@ class TestCountEntities:
 
 
 class TestFitScoreMap:
-    LOGITS = (-3.05, -2.05, -1.05, -0.55, 0.25, 0.45, 0.65, 0.85)
-    WANTED = {0.1: 6, 0.3: 5, 0.5: 4, 0.7: 3, 0.9: 1}  # noqa: RUF012
+    # The student's logits are twice the teacher's above one half, and three times below.
+    TEACHER = tuple(np.arange(-2.975, 3, 0.05).round(3).tolist())
+    THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
     @pytest.fixture
     def groups(self):
-        return [group_at(*self.LOGITS[::2]), group_at(*self.LOGITS[1::2])]
+        own = [logit * (2 if logit > 0 else 3) for logit in self.TEACHER]
+        return [group_at(*own[::2]), group_at(*own[1::2])]
 
-    def test_fit_score_map_finds_as_many_entities_as_the_teacher(self, groups):
-        score_map = fit_score_map(groups, UNCHANGED, self.WANTED)
-        for threshold, wanted in self.WANTED.items():
+    @pytest.fixture
+    def wanted(self):
+        logits = {each: math.log(each / (1 - each)) for each in self.THRESHOLDS}
+        return {each: sum(x > logit for x in self.TEACHER) for each, logit in logits.items()}
+
+    def test_fit_score_map_finds_as_many_entities_as_the_teacher(self, groups, wanted):
+        score_map = fit_score_map(groups, UNCHANGED, wanted)
+        for threshold, n in wanted.items():
             [own] = score_map.restore(np.array([threshold]))
-            assert count_entities(groups, UNCHANGED, float(own)) == wanted
+            found = count_entities(groups, UNCHANGED, float(own))
+            assert found == pytest.approx(n, rel=0.05)
 
-    def test_fit_score_map_reports_the_thresholds_of_the_teacher(self, groups):
-        score_map = fit_score_map(groups, UNCHANGED, self.WANTED)
-        expected = [math.log(each / (1 - each)) for each in self.WANTED]
-        assert score_map.reported == pytest.approx(expected)
-        # Of the steps of 0.2 that give the wanted number, the one closest to 0 is chosen.
-        assert score_map.logits == pytest.approx((-1.2, -0.6, 0.0, 0.4, 0.8))
+    def test_fit_score_map_has_a_slope_on_each_side(self, groups, wanted):
+        score_map = fit_score_map(groups, UNCHANGED, wanted)
+        assert score_map.reported == (-1.0, 0.0, 1.0)
+        assert score_map.logits == pytest.approx((-3.0, 0.0, 2.0), rel=0.1)
 
-    def test_fit_score_map_does_not_depend_on_the_order(self, groups):
-        turned = dict(reversed(self.WANTED.items()))
-        assert fit_score_map(groups, UNCHANGED, turned) == fit_score_map(
-            groups, UNCHANGED, self.WANTED
-        )
+    def test_fit_score_map_does_not_depend_on_the_order(self, groups, wanted):
+        turned = dict(reversed(wanted.items()))
+        assert fit_score_map(groups, UNCHANGED, turned) == fit_score_map(groups, UNCHANGED, wanted)
 
-    def test_fit_score_map_uses_calibrated_logits(self, groups):
+    def test_fit_score_map_uses_calibrated_logits(self, groups, wanted):
         shifted = [
             group_of([logits + 1.5 for logits in group.logits], group.labels, group.gold)
             for group in groups
         ]
-        found = fit_score_map(shifted, Calibration((1.5,) * 3), self.WANTED)
-        assert found.logits == fit_score_map(groups, UNCHANGED, self.WANTED).logits
+        found = fit_score_map(shifted, Calibration((1.5,) * 3), wanted)
+        assert found == fit_score_map(groups, UNCHANGED, wanted)
 
     def test_fit_score_map_is_steep_where_the_teacher_finds_more_above_one_half(self, groups):
-        score_map = fit_score_map(groups, UNCHANGED, {0.6: 8, 0.7: 7, 0.8: 6})
-        assert score_map.logits == pytest.approx((0.0, 0.2, 0.22, 0.24))
+        score_map = fit_score_map(groups, UNCHANGED, {0.3: 80, 0.6: 90, 0.8: 80})
+        assert score_map.logits[2] == pytest.approx(0.05)
 
-    def test_fit_score_map_is_steep_where_the_teacher_finds_less_below_one_half(self, groups):
-        score_map = fit_score_map(groups, UNCHANGED, {0.2: 1, 0.3: 2, 0.4: 3})
-        assert score_map.logits == pytest.approx((-0.24, -0.22, -0.2, 0.0))
-
-    def test_fit_score_map_goes_no_further_than_there_are_entities(self, groups):
-        # The student cannot find as many, so its threshold need not fall any further.
-        score_map = fit_score_map(groups, UNCHANGED, {0.05: 90, 0.1: 80})
-        assert score_map.logits == pytest.approx((-3.22, -3.2, 0.0))
-
-    def test_fit_score_map_keeps_what_is_found_at_one_half(self, groups):
-        score_map = fit_score_map(groups, UNCHANGED, self.WANTED)
+    def test_fit_score_map_keeps_what_is_found_at_one_half(self, groups, wanted):
+        score_map = fit_score_map(groups, UNCHANGED, wanted)
         assert score_map.report(np.array([0.5])).tolist() == [0.5]
 
 
@@ -320,15 +315,16 @@ class TestCheckScoreMap:
         wanted = [{0.2: 4, 0.3: 3, 0.5: 2, 0.7: 1, 0.8: 1}] * 4
         first, second = check_score_map(groups, UNCHANGED, wanted)
         assert list(first["entities by threshold"]) == ["0.2", "0.3", "0.5", "0.7", "0.8"]
-        assert list(first["entities by threshold"].values()) == [1.0, 4 / 3, 1.0, 0.0, 0.0]
-        assert list(second["entities by threshold"].values()) == [0.5, 2 / 3, 1.0, 2.0, 2.0]
+        # The map of the bold half asks too much of the careful one, and the other way round.
+        assert first["entities by threshold"]["0.5"] == 1.0
+        assert first["entities by threshold"]["0.8"] < 1.0 < second["entities by threshold"]["0.8"]
         own = fit_score_map(bold, UNCHANGED, {key: 2 * n for key, n in wanted[0].items()})
         assert first["calibration error"] == calibration_error(careful, UNCHANGED, own)
         assert first["calibration error"] != second["calibration error"]
 
     def test_check_score_map_survives_a_teacher_that_finds_nothing(self):
         groups = [group_at(1.0), group_at(2.0)]
-        rows = check_score_map(groups, UNCHANGED, [{0.3: 0, 0.5: 0}] * 2)
+        rows = check_score_map(groups, UNCHANGED, [{0.3: 0, 0.5: 0, 0.7: 0}] * 2)
         assert [row["entities by threshold"]["0.5"] for row in rows] == [1.0, 1.0]
 
 
