@@ -19,6 +19,11 @@ from gliner_distill import StudentNER
 from gliner_distill.files import write_file
 
 SENTENCES = Path(__file__).with_suffix(".json")
+HEADER = """# What the student finds in fourteen sentences
+
+`python benchmarks/example_sentences.py --out docs/examples.md` writes this page. The sentences and the expected
+entities were written before the student was trained. Every answer is the default one, at threshold 0.5.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ def main() -> None:
     student = StudentNER.from_pretrained(options.student, num_threads=1)
     examples = json.loads(SENTENCES.read_text(encoding="utf-8"))
     sections = [describe(example, compare(student, example)) for example in examples]
-    text = "\n".join([summarize(compare(student, example) for example in examples), *sections])
+    summary = summarize(compare(student, example) for example in examples)
+    text = "\n".join([HEADER, summary, *sections])
     if options.out:
         write_file(options.out, text)
     else:
@@ -63,7 +69,7 @@ def compare(student: StudentNER, example: dict[str, Any]) -> Comparison:
 def describe(example: dict[str, Any], comparison: Comparison) -> str:
     """Return the section of one sentence."""
     rows = [
-        f"### {example['field']}\n",
+        f"## {example['field']}\n",
         f"> {example['text']}\n",
         f"Asked for: {', '.join(example['labels'])}.\n",
         f"- found: {list_pairs(comparison.found)}",

@@ -224,6 +224,7 @@ def measure(data: Path, teacher: str, out: Path, *, n_passages: int = DEV_PASSAG
         ("open_label.py", out / "in_domain", student, teacher, "--out", out / "in_domain_scores"),
         ("robustness.py", corpora, student, *thesaurus, *held_out, out / "robustness.json"),
         ("unseen_passages.py", *apart, "--out", out / "unseen_passages.json"),
+        ("personal_data.py", student, "--out", out / "personal_data.json"),
     ]
     benchmarks = Path(__file__).resolve().parents[1] / "benchmarks"
     for script, *arguments in runs:

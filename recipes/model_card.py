@@ -20,6 +20,8 @@ from gliner_distill.student.files import load_student
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 PUBLISHED = "published"
 """The name of the student in the results of the benchmark of unseen passages."""
+MIN_RECALL, MIN_PRECISION = 0.9, 0.8
+"""What we want the student to reach for each type of personal data."""
 WATTS = 20
 """The power that the two cores and their share of the machine are assumed to draw."""
 RECIPE = {
@@ -46,6 +48,7 @@ def write_card(data: Path, out: Path) -> None:
         "in domain": read_json(out / "in_domain_scores" / "open_label.json"),
         "robustness": read_json(out / "robustness.json"),
         "kept apart": read_json(out / "unseen_passages.json")[PUBLISHED],
+        "personal data": personal_figures(read_json(out / "personal_data.json")),
         "hours": read_json(out / "hours.json"),
     }
     folder = out / "student"
@@ -76,6 +79,8 @@ def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
         teacher=metrics["held out"]["models"]["teacher"],
         groups={name: metrics[name] for name in ("held out", "in domain")},
         apart=metrics["kept apart"],
+        personal=metrics["personal data"],
+        is_reached=is_reached,
         robustness=robustness,
         sets=sets,
         share_alike_words=share_alike_words(sets),
@@ -84,6 +89,33 @@ def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
         kilowatt_hours=WATTS * sum(metrics["hours"].values()) / 1000,
         watts=WATTS,
         n_parameters=student.n_parameters,
+    )
+
+
+def personal_figures(results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Return the figures at 0.5 with patterns, from the results of the benchmark for one student.
+
+    Returns:
+        For each type, a row per wording with recall, precision, the number of entities and the
+        lower and upper limit of the interval of the recall; and for each wording, the number of
+        false entities per 1,000 words without personal data.
+    """
+    [settings] = results.values()
+    chosen = [row for row in settings if row["setting"] == "threshold 0.5" and row["patterns"]]
+    names = ("recall", "precision", "n_gold", "recall interval")
+    return {
+        "types": {
+            label: [{name: row["types"][label][name] for name in names} for row in chosen]
+            for label in chosen[0]["types"]
+        },
+        "false entities per 1,000 words": [row["invented"]["per_1000_words"] for row in chosen],
+    }
+
+
+def is_reached(rows: list[dict[str, Any]]) -> bool:
+    """Return whether a type has a recall of 90% at a precision of 80% in each wording."""
+    return all(
+        row["recall"] >= MIN_RECALL and (row["precision"] or 0) >= MIN_PRECISION for row in rows
     )
 
 

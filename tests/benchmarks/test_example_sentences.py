@@ -58,9 +58,9 @@ def test_main_writes_every_field(example_sentences, tmp_path, monkeypatch):
     out = tmp_path / "examples.md"
     monkeypatch.setattr("sys.argv", ["example_sentences.py", "--out", str(out)])
     example_sentences.main()
-    sections = [line for line in out.read_text("utf-8").splitlines() if line.startswith("### ")]
+    sections = [line for line in out.read_text("utf-8").splitlines() if line.startswith("## ")]
     examples = json.loads(example_sentences.SENTENCES.read_text(encoding="utf-8"))
-    assert sections == [f"### {example['field']}" for example in examples]
+    assert sections == [f"## {example['field']}" for example in examples]
 
 
 def test_sentences_expect_what_they_contain(example_sentences):
