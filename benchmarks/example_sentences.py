@@ -21,8 +21,9 @@ from gliner_distill.files import write_file
 SENTENCES = Path(__file__).with_suffix(".json")
 HEADER = """# What the student finds in fourteen sentences
 
-`python benchmarks/example_sentences.py --out docs/examples.md` writes this page. The sentences and the expected
-entities were written before the student was trained. Every answer is the default one, at threshold 0.5.
+`python benchmarks/example_sentences.py --out docs/examples.md` writes this page. The sentences and
+the expected entities were written before the student was trained. Every answer is the default one,
+at threshold 0.5.
 """
 
 
