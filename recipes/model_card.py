@@ -97,8 +97,8 @@ def personal_figures(results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]
 
     Returns:
         For each type, a row per wording with recall, precision, the number of entities and the
-        lower and upper limit of the interval of the recall; and for each wording, the number of
-        false entities per 1,000 words without personal data.
+        lower and upper limit of the interval of the recall. For each wording, the number of false
+        entities per 1,000 words without personal data.
     """
     [settings] = results.values()
     chosen = [row for row in settings if row["setting"] == "threshold 0.5" and row["patterns"]]
