@@ -29,7 +29,6 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from gliner_distill.corpus.labels import clean_label
 from gliner_distill.corpus.reader import CorpusFile
 from gliner_distill.decoding import decode_entities
 from gliner_distill.distillation.few_shot import GOLD_FOLDER, refine_soft_labels
@@ -39,6 +38,7 @@ from gliner_distill.entities import Entity, LabeledPassage, Passage
 from gliner_distill.files import write_json
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
+from gliner_distill.labels import clean_label
 from gliner_distill.metrics import score_spans
 from gliner_distill.progress import StageProgress
 from gliner_distill.runtime.ner import StudentNER

@@ -43,13 +43,13 @@ from mute_labels import (
 )
 from named_students import NamedStudent, add_student_options, load_students
 
-from gliner_distill.corpus.labels import clean_label
 from gliner_distill.corpus.reader import CorpusFile
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.files import write_json
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
+from gliner_distill.labels import clean_label
 from gliner_distill.metrics import expected_calibration_error, score_spans
 from gliner_distill.store.quantization import UNIFORM
 from gliner_distill.teacher.gliner import GLiNERTeacher

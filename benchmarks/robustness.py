@@ -26,9 +26,9 @@ import numpy as np
 from named_students import NamedStudent, add_student_options, load_students
 from open_label import EvaluationSet, read_sets
 
-from gliner_distill.corpus.labels import clean_label
 from gliner_distill.entities import Entity
 from gliner_distill.files import write_json
+from gliner_distill.labels import clean_label
 from gliner_distill.metrics import score_spans
 from gliner_distill.training.data import mistype_some
 

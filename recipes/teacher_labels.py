@@ -23,10 +23,10 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
-from gliner_distill.corpus.labels import clean_label
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import CorpusError
 from gliner_distill.files import reason_of
+from gliner_distill.labels import clean_label
 
 MAX_LABELS = 18
 N_OWN, N_SIBLINGS, N_UNRELATED = 9, 5, 4

@@ -22,10 +22,10 @@ import kept_apart
 from licenses import real_words
 from written_passages import read_passages
 
-from gliner_distill.corpus.labels import clean_label
 from gliner_distill.corpus.reader import CorpusFile, sample_path, write_passages
 from gliner_distill.entities import Entity, Passage, count_words
 from gliner_distill.files import replace_file, write_json
+from gliner_distill.labels import clean_label
 
 HELD_OUT = (
     *("wnut17", "multiconer2_fine", "tasteset", "stackoverflow", "bc5cdr", "ncbi_disease"),

@@ -6,12 +6,14 @@ where they are read). This module needs only numpy.
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gliner_distill.labels import clean_label
 
 START, END, INSIDE = 0, 1, 2
 """The positions of the three probabilities on the last axis of every array of probabilities."""
@@ -68,6 +70,19 @@ class Passage:
     entities: tuple[Entity, ...] = ()
     labels: tuple[str, ...] = ()
 
+    def respell(self, spellings: Mapping[str, str]) -> "Passage":
+        """Return the passage with its labels in other spellings.
+
+        Args:
+            spellings: The spelling of each label by its clean form; others stay as they are.
+        """
+
+        def respelled(label: str) -> str:
+            return spellings.get(clean_label(label), label)
+
+        entities = tuple(replace(entity, label=respelled(entity.label)) for entity in self.entities)
+        return Passage(self.words, entities, tuple(map(respelled, self.labels)))
+
     @property
     def own_labels(self) -> tuple[str, ...]:
         """The labels of the entities, then the listed labels, each once."""
@@ -95,6 +110,11 @@ class LabeledPassage:
     def words(self) -> tuple[str, ...]:
         """The words of the passage."""
         return self.passage.words
+
+    def respell(self, spellings: Mapping[str, str]) -> "LabeledPassage":
+        """Return the passage with its labels in other spellings; see `Passage.respell`."""
+        labels = tuple(spellings.get(clean_label(label), label) for label in self.labels)
+        return replace(self, passage=self.passage.respell(spellings), labels=labels)
 
 
 @dataclass(frozen=True, slots=True)

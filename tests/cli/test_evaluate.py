@@ -33,11 +33,12 @@ def test_evaluate_reads_folders_of_students_runs_and_gliners(run_cli, world, gli
 @pytest.mark.slow
 def test_evaluate_asks_for_a_list_of_labels(run_cli, world):
     corpus = write_corpus("corpus.json", make_passages(10))
-    Path("labels.txt").write_text("city\n", encoding="utf-8")
+    Path("labels.txt").write_text("CITY\n", encoding="utf-8")
     args = ("evaluate", world / "run", corpus, "--labels", "labels.txt", "--json", "f.json")
     assert run_cli(*args).code == 0
     figures = json.loads(Path("f.json").read_text(encoding="utf-8"))
-    assert set(figures["span_by_label_vs_gold"]) == {"city"}
+    assert set(figures["span_by_label_vs_gold"]) == {"CITY"}
+    assert figures["span_f1_vs_gold"] > 0.7
 
 
 def test_evaluate_takes_the_threshold_that_predict_takes(run_cli, world):

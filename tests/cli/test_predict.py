@@ -20,7 +20,7 @@ def test_predict_refuses_a_model_that_is_not_a_folder(run_cli):
 
 
 def predict_json(run_cli, world, *args, **options):
-    labels = ("-l", "person", "-l", "City")
+    labels = ("-l", "person", "-l", "city")
     finished = run_cli("predict", "-m", world / "run", *args, *labels, **options)
     assert finished.code == 0
     assert finished.err == ""
@@ -174,15 +174,27 @@ def test_predict_reads_labels_and_descriptions_from_a_file(run_cli, world):
     args = ("predict", "-m", world / "run", "in mary saw the paris on 7", "--labels")
     (found,) = map(json.loads, run_cli(*args, "labels.txt").out.splitlines())
     assert [(entity["text"], entity["label"]) for entity in found["entities"]] == [
-        ("mary", "person"),
+        ("mary", "Person"),
         ("paris", "place"),
     ]
     assert run_cli(*args, "labels.txt", "-l", "company").code == 0
+    assert_fails(run_cli(*args, "labels.txt", "-l", "PERSON"), "'PERSON'", "'Person'")
     assert_fails(
         run_cli(*args, "none.txt"),
         "none.txt",
         "No such file",
     )
+
+
+def test_predict_keeps_the_spelling_of_labels_and_reads_lists_with_commas(run_cli, world):
+    args = ("predict", "-m", world / "run", "in mary saw the paris on 7")
+    (plain,) = map(json.loads, run_cli(*args, "-l", "person", "-l", "city").out.splitlines())
+    (found,) = map(json.loads, run_cli(*args, "-l", "PERSON, City").out.splitlines())
+    names = {"person": "PERSON", "city": "City"}
+    assert len(plain["entities"]) == 2
+    assert found["entities"] == [e | {"label": names[e["label"]]} for e in plain["entities"]]
+    assert_fails(run_cli(*args, "-l", "US", "-l", "us"), "'US'", "'us'")
+    assert_fails(run_cli(*args, "-l", " , "), "label", "empty", code=2)
 
 
 def test_predict_threshold_is_the_score_to_exceed(run_cli, world):

@@ -1,32 +1,36 @@
-"""Labels: their clean form, prompts with descriptions, and label files."""
+"""Prompts with descriptions, lists of labels, and label files."""
 
 from pathlib import Path
 
 import pytest
 
-from gliner_distill.corpus.labels import clean_label, format_prompt, read_labels
+from gliner_distill.corpus.labels import format_prompt, read_labels, split_labels
 from gliner_distill.errors import CorpusError
-
-
-@pytest.mark.parametrize(
-    ("raw", "clean"),
-    [
-        ('"Village"', "village"),
-        ('\\"Village\\"', "village"),
-        ('""Village""', "village"),
-        ("work_of  art", "work of art"),
-        ("\tORG \n", "org"),
-        ('6" pipe', '6" pipe'),
-        ("pipe", "pipe"),
-    ],
-)
-def test_clean_label_removes_quotes_underscores_case_and_spare_spaces(raw: str, clean: str) -> None:
-    assert clean_label(raw) == clean
 
 
 def test_format_prompt_puts_the_description_behind_the_label() -> None:
     assert format_prompt("drug", "a medicine") == "drug: a medicine"
     assert format_prompt("drug", "") == format_prompt("drug") == "drug"
+
+
+def test_format_prompt_does_not_depend_on_the_spelling_of_the_label() -> None:
+    assert format_prompt("PLACE_Name", "A Place") == "place name: A Place"
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("person,city", ["person", "city"]),
+        (" PERSON , Work_of  Art ,", ["PERSON", "Work_of  Art"]),
+        ('"date, time", city', ["date, time", "city"]),
+        ('6" pipe, city', ['6" pipe', "city"]),
+        ("a\nb", ["a b"]),
+        (" , ", []),
+        ("", []),
+    ],
+)
+def test_split_labels_reads_a_list_with_commas(text: str, labels: list[str]) -> None:
+    assert split_labels(text) == labels
 
 
 def read_label_bytes(tmp_path: Path, content: bytes) -> dict[str, str]:
@@ -35,15 +39,57 @@ def read_label_bytes(tmp_path: Path, content: bytes) -> dict[str, str]:
     return read_labels(path)
 
 
-def test_read_labels_cleans_labels_and_skips_blank_lines(tmp_path: Path) -> None:
-    content = "\nPerson \r\n\n  work_of  art\n名前".encode()
-    assert list(read_label_bytes(tmp_path, content)) == ["person", "work of art", "名前"]
+def test_read_labels_keeps_the_spelling_and_skips_blank_lines(tmp_path: Path) -> None:
+    content = "\nPERSON \r\n\n  work_of  art\n名前".encode()
+    assert list(read_label_bytes(tmp_path, content)) == ["PERSON", "work_of  art", "名前"]
+
+
+def test_read_labels_reads_lists_with_commas_and_skips_comments(tmp_path: Path) -> None:
+    content = b'# people, places\nperson, City\n  #more\n"date, time": when: a, b\n'
+    expected = {"person": "", "City": "", "date, time": "when: a, b"}
+    assert read_label_bytes(tmp_path, content) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'["person", "City, State"]', {"person": "", "City, State": ""}),
+        (b'\n[\n "person"\n]', {"person": ""}),
+        (
+            b'{"Drug": "a  medicine", "ship": "", "x": null}',
+            {"Drug": "a medicine", "ship": "", "x": ""},
+        ),
+    ],
+)
+def test_read_labels_reads_json(tmp_path: Path, content: bytes, expected: dict[str, str]) -> None:
+    assert read_label_bytes(tmp_path, content) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'["person", "city"', "valid"),
+        (b"[" * 100_000, "valid"),
+        (b'["person", 3]', "item 2: 3 is a whole number"),
+        (b'{"person": ["a"]}', r"item 1: \['a'\] is a list"),
+        (b'["a", {"b": "c"}]', "item 2"),
+        (b'["person", "PERSON"]', "item 2: .*'person'.* item 1"),
+        (b'{"a_b": "x", "A b": "y"}', "item 2: .*'a b'.* item 1"),
+        (b'["person", " "]', "item 2: there is no label"),
+        (b"[]", "no label"),
+        (b"a, b: a letter", r"line 1: 2 labels share the description 'a letter'"),
+        (b"a\n_\n", "line 2: there is no label"),
+    ],
+)
+def test_read_labels_says_what_it_cannot_read(tmp_path: Path, content: bytes, said: str) -> None:
+    with pytest.raises(CorpusError, match=rf"labels\.txt: .*{said}"):
+        read_label_bytes(tmp_path, content)
 
 
 def test_read_labels_keeps_descriptions(tmp_path: Path) -> None:
     content = b"Drug: a medicine,  such as: Aspirin \nship\nstar: \n12:30\nurl:x: an address\n"
     assert read_label_bytes(tmp_path, content) == {
-        "drug": "a medicine, such as: Aspirin",
+        "Drug": "a medicine, such as: Aspirin",
         "ship": "",
         "star": "",
         "12:30": "",

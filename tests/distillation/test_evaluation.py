@@ -54,7 +54,7 @@ def evaluate(lexicon_teacher, tmp_path, settings):
     )
     teacher = lexicon_teacher(LEXICON)
 
-    def run(test=(), *, gold=(), lexicon=LEXICON, warnings=(), settings=settings):
+    def run(test=(), *, gold=(), lexicon=LEXICON, warnings=(), settings=settings, labels=LABELS):
         text = {split: [label_text(teacher, "mary left")] for split in ("train", "dev")}
         text["test"] = [label_text(teacher, passage) for passage in test]
         annotated = {"train": [], "dev": [], "test": [label_text(teacher, *row) for row in gold]}
@@ -69,6 +69,7 @@ def evaluate(lexicon_teacher, tmp_path, settings):
         )
         return evaluate_student(
             exported,
+            labels,
             {name: LexiconStudent(lexicon) for name in exported.folders},
             teacher,
             settings,
@@ -99,6 +100,15 @@ class TestEvaluateStudent:
         assert measured.warnings == ("careful",)
         assert measured.seconds == {"labeling": 1.0, "training": 2.0}
         assert (measured.teacher, measured.size_bytes[TEACHER]) == ("a_teacher", None)
+
+    def test_evaluate_student_reports_labels_in_the_users_spelling(self, evaluate):
+        gold = [("mary saw acme", Entity(0, 1, "person"), Entity(1, 2, "a|b"))]
+        lexicon = {"mary": "PERSON", "saw": "A|B"}
+        measured = evaluate(gold=gold, lexicon=lexicon, labels=("PERSON", "A|B", "<c>"))
+        assert measured.labels == ["PERSON", "A|B", "<c>"]
+        assert set(measured.agreement_by_label) == set(measured.gold.by_label) == {"PERSON", "A|B"}
+        assert {row.student for row in measured.disagreements} == {"A|B", None}
+        assert measured.gold.student.f1 == 1.0
 
     def test_evaluate_student_times_all_models(self, evaluate, settings):
         measured = evaluate(["mary saw acme"], settings=replace(settings, timed_rounds=2))

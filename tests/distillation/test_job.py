@@ -8,7 +8,7 @@ from gliner_distill.distillation.job import (
     DistillJob,
     DistillSettings,
     TeacherSource,
-    clean_labels,
+    describe_labels,
 )
 from gliner_distill.errors import InputError, SettingsError, TeacherError
 
@@ -16,14 +16,14 @@ from gliner_distill.errors import InputError, SettingsError, TeacherError
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        (["Person", "bicycle_part"], {"person": "", "bicycle part": ""}),
-        ({"Person": " a  human ", "city": ""}, {"person": "a human", "city": ""}),
+        (["Person", "bicycle_part"], {"Person": "", "bicycle_part": ""}),
+        ({" Person": " a  human ", "city": ""}, {"Person": "a human", "city": ""}),
         ((label for label in ("a", "b")), {"a": "", "b": ""}),
         ({"city": None}, {"city": ""}),
     ],
 )
-def test_clean_labels_takes_names_and_descriptions(labels, expected):
-    assert clean_labels(labels) == expected
+def test_describe_labels_takes_names_and_descriptions(labels, expected):
+    assert describe_labels(labels) == expected
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_clean_labels_takes_names_and_descriptions(labels, expected):
         ([], "empty"),
         ({}, "empty"),
         (["person", " "], "item 2 is blank"),
-        (["person", "city", "Person"], "item 3, 'Person'"),
+        (["person", "city", "Person"], "item 3, 'Person'.*'person'"),
         (["bicycle part", "bicycle_part"], "item 2, 'bicycle_part'"),
         (["person", 3], "item 2"),
         ({"person": 3}, "item 1"),
@@ -43,9 +43,9 @@ def test_clean_labels_takes_names_and_descriptions(labels, expected):
         ({"city": "half \ud800"}, "item 1, 'city'.*surrogate"),
     ],
 )
-def test_clean_labels_refuses_what_is_not_a_list_of_labels(labels, part):
+def test_describe_labels_refuses_what_is_not_a_list_of_labels(labels, part):
     with pytest.raises(InputError, match=part):
-        clean_labels(labels)
+        describe_labels(labels)
 
 
 @pytest.mark.parametrize("minutes", [0, -1, math.inf, math.nan, "3"])
@@ -66,7 +66,7 @@ def test_job_refuses_labels_that_are_not_a_mapping(labels):
 
 
 def test_job_tells_the_teacher_alone_of_descriptions():
-    policy = DistillJob("texts.txt", {"person": "a human", "city": ""}).policy
+    policy = DistillJob("texts.txt", {"Person": "a human", "city": ""}).policy
     assert policy.fixed == ("person", "city")
     assert tuple(policy.prompts(policy.fixed)) == ("person: a human", "city")
 

@@ -98,6 +98,9 @@ class TestJob:
             work.save_job()
         with open_work(labels={"city": "", "person": ""}) as work:
             assert list(work.job.labels) == ["person", "city"]
+        with open_work(labels={"CITY": "", "Person": ""}) as work:
+            assert list(work.job.labels) == ["Person", "CITY"]
+            assert work.job.policy.fixed == ("person", "city")
 
     @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"labels": {}}', "\udcff"])
     def test_open_workspace_names_a_broken_job_file(self, open_work, content):

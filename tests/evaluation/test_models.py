@@ -39,6 +39,19 @@ class TestTeacherNER:
         ] == [[(4, "mary", "person"), (13, "paris", "city")], [], [(2, "mary", "person")]]
         assert [labels for _, labels in teacher.asked] == [("city: a town", "person")] * 3
 
+    def test_teacher_ner_asks_in_clean_labels_and_answers_in_the_users_spelling(
+        self, lexicon_teacher
+    ):
+        teacher = lexicon_teacher({"mary": "person", "paris": "place name"})
+        model = TeacherNER(teacher)
+        [found] = model.inference(["mary in paris"], ["PERSON", "Place_Name"])
+        [entities] = model.predict_words([["mary", "in", "paris"]], [["PERSON", "Place_Name"]])
+        assert [entity["label"] for entity in found] == ["PERSON", "Place_Name"]
+        assert [entity.label for entity in entities] == ["PERSON", "Place_Name"]
+        assert {labels for _, labels in teacher.asked} == {("person", "place name")}
+        with pytest.raises(InputError, match="'US' and 'us'"):
+            model.inference(["mary"], ["US", "us"])
+
     def test_teacher_ner_inference_replaces_lone_surrogates(self, lexicon_teacher):
         teacher = lexicon_teacher({"mary": "person"})
         TeacherNER(teacher).inference(["\ud800 mary"], ["person"])

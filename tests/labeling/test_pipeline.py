@@ -166,7 +166,7 @@ class TestStore:
         store = SoftLabelStore(tmp_path / "store")
         found = [decode_entities(item.probs, item.labels) for item in store]
         assert found == [[Entity(0, 1, "city")], [Entity(0, 1, "dog")]]
-        assert LabelPolicy(**store.manifest.label_policy).fixed == ["dog", "city"]
+        assert LabelPolicy(**store.manifest.label_policy).fixed == ("dog", "city")
 
     def test_label_corpus_asks_labels_of_a_pool_of_plain_text(self, label, tmp_path):
         policy = LabelPolicy(pool=("dog", "city", "river"), from_pool=2)

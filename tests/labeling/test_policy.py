@@ -192,3 +192,13 @@ class TestPrompts:
         described = LabelPolicy(negatives=2, descriptions=dict.fromkeys(COUNTS, "text"))
         expected = choose(LabelPolicy(negatives=2), n_passages=10)
         assert choose(described, n_passages=10) == expected
+
+
+def test_label_policy_keeps_labels_in_their_clean_form():
+    policy = LabelPolicy(fixed=("PLACE_Name", "City"), descriptions={"place name": "a place"})
+    assert policy == LabelPolicy(
+        fixed=("place name", "city"), descriptions={"PLACE_NAME": "a place"}
+    )
+    assert policy.prompts(["Place_Name", "City"]) == ("place name: a place", "city")
+    with pytest.raises(SettingsError, match="pool holds the label 'us' twice"):
+        LabelPolicy(pool=("US", "us"), from_pool=1)

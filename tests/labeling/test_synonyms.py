@@ -310,3 +310,8 @@ def test_labels_mean_the_same_for_the_synonyms_of_each_entry():
         first, *others = entry.synonyms
         assert all(labels_mean_the_same(first, other) for other in others), entry
         assert not any(labels_mean_the_same(first, other) for other in entry.narrower), entry
+
+
+def test_labels_are_compared_without_their_spelling():
+    assert labels_mean_the_same("FILM_TITLES", "movie title")
+    assert labels_overlap("EMPLOYEE", "Person")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gliner_distill.corpus.labels import clean_label
 from gliner_distill.corpus.reader import CorpusFile
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import CorpusError
+from gliner_distill.labels import clean_label
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES, DATA_SET = ROOT / "recipes", ROOT / "dataset"

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gliner_distill.corpus.labels import clean_label
 from gliner_distill.corpus.reader import CorpusFile, write_passages
 from gliner_distill.entities import Entity, Passage, count_words
+from gliner_distill.labels import clean_label
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 BENCHMARKS = RECIPES.parent / "benchmarks"

@@ -60,6 +60,7 @@ class TestReadLabelSet:
             (["city", ""], r"labels holds a blank label"),
             (["city", " \t\n"], r"labels holds a blank label"),
             ("", r"labels holds a blank label"),
+            (["__"], r"labels holds a blank label"),
             ({"city": None}, r"labels holds None"),
             ({"city": " "}, r"labels holds a blank label"),
             ({7: "city"}, r"labels holds 7"),
@@ -69,6 +70,24 @@ class TestReadLabelSet:
     def test_read_label_set_refuses_and_shows_a_wrong_value(self, labels, said):
         with pytest.raises(InputError, match=said):
             read_label_set(labels)
+
+    @pytest.mark.parametrize(
+        ("labels", "first", "second"),
+        [
+            (["US", "city", "us"], "US", "us"),
+            (["place_name", "Place  Name"], "place_name", "Place  Name"),
+            ({"US": "a country", "us": "a pronoun"}, "US", "us"),
+        ],
+    )
+    def test_read_label_set_refuses_two_spellings_of_a_label(self, labels, first, second):
+        with pytest.raises(InputError, match=f"labels holds '{first}' and '{second}', .*same"):
+            read_label_set(labels)
+
+    def test_read_label_set_keeps_the_spelling(self):
+        assert read_label_set(["PERSON", "Place_Name"]) == (
+            ("PERSON", "PERSON"),
+            ("Place_Name", "Place_Name"),
+        )
 
     def test_read_label_set_raises_a_value_error_too(self):
         with pytest.raises(ValueError, match="labels is None") as error:

@@ -191,6 +191,9 @@ class TestInference:
         assert ner.inference(texts, LABELS, thresholds={}) == plain
         assert ner.inference(texts, LABELS, thresholds={"not asked": 0.99}) == plain
         assert ner.inference(texts, LABELS, thresholds=dict.fromkeys(LABELS, 0.5)) == plain
+        cut = ner.inference(texts, LABELS, thresholds={"city": 0.9})
+        assert cut != plain
+        assert ner.inference(texts, LABELS, thresholds={"CITY": 0.9}) == cut
         label = max(LABELS, key=lambda label: sum(e["label"] == label for e in chain(*plain)))
         without = ner.inference(texts, LABELS, thresholds={label: 1.0})
         assert any(entity["label"] == label for entity in chain(*plain))
@@ -564,6 +567,8 @@ class TestRefusals:
             ({"threshold": None}, "threshold is None"),
             ({"threshold": True}, "threshold is True"),
             ({"threshold": float("nan")}, "threshold is nan"),
+            ({"thresholds": {7: 0.5}}, r"thresholds holds the label 7"),
+            ({"thresholds": {"a_b": 0.5, "A b": 0.6}}, r"thresholds holds 'a_b' and 'A b'"),
             ({"thresholds": {"city": 2}}, r"thresholds\['city'\] is 2"),
             ({"thresholds": [0.5]}, r"thresholds is \[0\.5\]; expected"),
             ({"thresholds": 0.5}, r"thresholds is 0\.5; expected"),
@@ -891,6 +896,38 @@ class TestTuneThresholds:
         assert any(value != 0.5 for value in first.values())
         assert fresh.tune_thresholds(texts, gold) == first
 
+    def test_tune_thresholds_does_not_depend_on_the_spelling(self, fresh, texts, tmp_path):
+        spelled = {"person": "PERSON", "city": "City"}
+        fresh.save_pretrained(tmp_path)
+        first, second = fresh, StudentNER.from_pretrained(tmp_path, num_threads=1)
+        gold = self.gold(first, texts, {"person": 0.6, "city": 0.7, "river": 0.5})
+        fitted = first.tune_thresholds(texts, gold, ["person", "city"])
+        respelled = [
+            [entity | {"label": spelled.get(entity["label"], "river")} for entity in entities]
+            for entities in gold
+        ]
+        assert second.tune_thresholds(texts, respelled, ["person", "CITY"]) == {
+            "person": fitted["person"],
+            "CITY": fitted["city"],
+        }
+        second.save_pretrained(tmp_path)
+        loaded = StudentNER.from_pretrained(tmp_path, num_threads=1)
+        answers = first.inference(texts, ["person", "city"])
+        for labels in (["PERSON", "City"], ["Person", "CITY"]):
+            names = dict(zip(("person", "city"), labels, strict=True))
+            respelled = [[e | {"label": names[e["label"]]} for e in found] for found in answers]
+            assert loaded.inference(texts, labels) == all_nearly(respelled)
+
+    def test_tune_thresholds_takes_two_spellings_in_the_annotation_for_one_label(
+        self, fresh, texts
+    ):
+        gold = self.gold(fresh, texts, dict.fromkeys(LABELS, 0.6))
+        mixed = [
+            [e | {"label": e["label"].upper()} if row % 2 else e for e in entities]
+            for row, entities in enumerate(gold)
+        ]
+        assert fresh.tune_thresholds(texts, mixed).keys() == {"PERSON", "CITY", "RIVER"}
+
     def test_tune_thresholds_reaches_a_recall(self, fresh, texts):
         gold = self.gold(fresh, texts, {"city": 0.2})
         n_gold = sum(map(len, gold))
@@ -969,13 +1006,14 @@ class TestTuneThresholds:
         with pytest.raises(InputError, match="2 passages, but 1 lists"):
             fresh.tune_word_thresholds([["mary"], ["london"]], [[Entity(0, 1, "person")]])
 
-    def test_tune_thresholds_counts_entities_inside_words_as_missed(self, fresh, texts):
+    def test_tune_thresholds_counts_entities_inside_words_as_missed(self, fresh, texts, caplog):
         gold = self.gold(fresh, texts, {"city": 0.7})
         inside_words = [
             {"start": 1, "end": 2, "label": "city"} for text in texts if len(text.split()[0]) > 2
         ]
         assert inside_words
         fitted = fresh.tune_thresholds(texts, gold)
+        assert caplog.text == ""
         broken = [
             [*entities, {"start": 1, "end": 2, "label": "city"}]
             if len(text.split()[0]) > 2
@@ -984,6 +1022,16 @@ class TestTuneThresholds:
         ]
         # Missed entities lower F1 everywhere, and a lower threshold costs less.
         assert fresh.tune_thresholds(texts, broken)["city"] <= fitted["city"]
+        n_entities = sum(map(len, broken))
+        assert f"{len(inside_words)} of {n_entities} annotated entities" in caplog.text
+        assert "'city' from character 1 to 2" in caplog.text
+
+    def test_tune_thresholds_refuses_annotation_that_never_fits_words(self, fresh):
+        gold = [[], [{"start": 0, "end": 3, "label": "person"}] * 2]
+        said = r"none of the 1 annotated .* entities\[1\]: 'person' from character 0 to 3"
+        for min_recall in (None, 0.9):
+            with pytest.raises(InputError, match=said):
+                fresh.tune_thresholds(["mary", "mary left"], gold, min_recall=min_recall)
 
     def test_tune_thresholds_refuses_no_labels(self, fresh):
         gold = [[{"start": 0, "end": 4, "label": "person"}]]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from gliner_distill.errors import StudentError
 from gliner_distill.runtime.vocabulary import N_SHAPES, Vocabulary, train_vocabulary, word_shape
@@ -91,9 +91,12 @@ class TestEncodeLabel:
         expected = word_pieces(small_vocabulary, "place") + word_pieces(small_vocabulary, "name")
         assert small_vocabulary.encode_label("place name") == expected
 
-    def test_encode_label_takes_underscores_for_spaces(self, small_vocabulary):
-        spaced = small_vocabulary.encode_label("place name")
-        assert small_vocabulary.encode_label("place_name") == spaced
+    @pytest.mark.parametrize("label", ["ab_cd", "AB CD", " Ab__cD ", '"ab cd"'])
+    def test_encode_label_does_not_depend_on_the_spelling(self, label):
+        pieces = {"[UNK]": 0, "ab": 1, "cd": 2, "AB": 3, "CD": 4, "Ab": 5, "cD": 6}
+        cased = Tokenizer(models.WordPiece(pieces, unk_token="[UNK]"))
+        cased.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        assert Vocabulary(cased).encode_label(label) == [1, 2]
 
     def test_encode_label_keeps_the_first_32_pieces(self, letters):
         label = "abc " * 20

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gliner_distill.cli.command import Command
-from gliner_distill.cli.options import SkipBad, option
+from gliner_distill.cli.options import LABEL_LINES, SkipBad, option
 from gliner_distill.cli.terminal import quiet_libraries, when_stopped
 
 Texts = Annotated[
@@ -23,7 +23,7 @@ LabelFile = Annotated[
     option(
         "--labels",
         metavar="FILE",
-        text="A file of the labels to find, one per line: `label` or `label: description`.",
+        text=f"A file of the labels to find. {LABEL_LINES}",
     ),
 ]
 

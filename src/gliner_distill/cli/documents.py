@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gliner_distill.cli.options import option
+from gliner_distill.cli.options import LABEL_LINES, option
 from gliner_distill.cli.terminal import is_terminal
 from gliner_distill.errors import DistillError
 
@@ -32,16 +32,20 @@ def _check_texts(texts: list[str] | None) -> list[str]:
     return [_check_utf8(text) for text in texts or []]
 
 
-def _clean_labels(labels: list[str] | None) -> list[str]:
-    """Return the labels in the form that a corpus has them, each once."""
-    if not labels:
+def _read_label_options(values: list[str] | None) -> list[str]:
+    """Return the labels of all `--label` options, each once."""
+    if not values:
         return []
-    from gliner_distill.corpus.labels import clean_label
+    from gliner_distill.corpus.labels import split_labels
+    from gliner_distill.labels import clean_label
 
-    cleaned = list(dict.fromkeys(clean_label(_check_utf8(label)) for label in labels))
-    if "" in cleaned:
-        raise typer.BadParameter("a label must not be empty")
-    return cleaned
+    labels: list[str] = []
+    for value in values:
+        own = split_labels(_check_utf8(value))
+        if not own or not all(map(clean_label, own)):
+            raise typer.BadParameter("a label must not be empty")
+        labels += own
+    return list(dict.fromkeys(labels))
 
 
 Inputs = Annotated[
@@ -61,8 +65,10 @@ Labels = Annotated[
         "--label",
         "-l",
         metavar="LABEL",
-        text="A label to find. Give this option once per label.",
-        callback=_clean_labels,
+        text="A label to find. Give this option once per label, or a list with commas; put quotes "
+        "around a label that has a comma in it. Answers keep your spelling, which makes no other "
+        "difference.",
+        callback=_read_label_options,
     ),
 ]
 
@@ -71,8 +77,8 @@ LabelFile = Annotated[
     option(
         "--labels",
         metavar="FILE",
-        text="A file of labels to find, one per line: `label` or `label: description`. A student "
-        "reads the description in place of the label; a GLiNER reads both.",
+        text=f"A file of labels to find. {LABEL_LINES} A student reads the description in place "
+        "of the label; a GLiNER reads both.",
     ),
 ]
 
@@ -126,13 +132,18 @@ def describe_labels(labels: list[str], file: Path | None) -> dict[str, str]:
 
     Raises:
         CorpusError: The file cannot be read.
+        InputError: Two of the labels differ only in their spelling.
     """
+    from gliner_distill.runtime.labels import read_label_set
+
     asked = dict.fromkeys(labels, "")
     if file is not None:
         from gliner_distill.corpus.labels import read_labels
 
         asked |= read_labels(file)
-    return {label: description or label for label, description in asked.items()}
+    return dict(
+        read_label_set({label: description or label for label, description in asked.items()})
+    )
 
 
 def documents_at_once(model: "NERModel") -> int:

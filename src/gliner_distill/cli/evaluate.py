@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from gliner_distill.cli.command import Command
-from gliner_distill.cli.options import CorpusArgument, JsonFile, SkipBad, Threshold, option
+from gliner_distill.cli.options import (
+    LABEL_LINES,
+    CorpusArgument,
+    JsonFile,
+    SkipBad,
+    Threshold,
+    option,
+)
 from gliner_distill.cli.terminal import quiet_libraries, when_stopped
 
 Model = Annotated[
@@ -22,7 +29,7 @@ LabelFile = Annotated[
     option(
         "--labels",
         metavar="FILE",
-        text="Look for the labels in this file, one per line, instead of each passage's own.",
+        text=f"Look for the labels in this file instead of each passage's own. {LABEL_LINES}",
     ),
 ]
 

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperCommand
 
 from gliner_distill.cli.command import Command
-from gliner_distill.cli.options import MAX_SEED, CorpusArgument, SkipBad, option
+from gliner_distill.cli.options import LABEL_LINES, MAX_SEED, CorpusArgument, SkipBad, option
 from gliner_distill.cli.terminal import quiet_libraries, when_stopped
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ LabelFile = Annotated[
     option(
         "--labels",
         metavar="FILE",
-        text="Ask for the labels in this file in every passage, instead of the passage's own. One "
-        "per line: `label` or `label: description`.",
+        text="Ask for the labels in this file in every passage, instead of the passage's own. "
+        f"{LABEL_LINES}",
     ),
 ]
 
@@ -54,7 +54,8 @@ PoolFile = Annotated[
     option(
         "--pool",
         metavar="FILE",
-        text="Sample labels for each passage from this file, one per line, and ask for them, too.",
+        text="Sample labels for each passage from this file, which has the form of --labels, and "
+        "ask for them, too.",
     ),
 ]
 

@@ -10,6 +10,12 @@ from gliner_distill.training.settings import TrainingSettings
 
 MAX_SEED = 2**31 - 1
 
+LABEL_LINES = (
+    "Each line is `label`, `label: description`, a list of labels with commas, or a comment that "
+    "begins with #; a JSON list of labels, or a JSON object from labels to descriptions, is read, "
+    "too."
+)
+
 
 def option(*flags: str, metavar: str | None, text: str, **more: Any) -> Any:
     """Return an option; without flags, it has the name of the function's argument.

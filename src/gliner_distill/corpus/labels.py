@@ -1,72 +1,120 @@
-"""Labels: their clean form, their descriptions, and files that list them."""
+"""Files that list labels, with descriptions, and the text that a teacher reads for a label."""
 
+import csv
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
-from gliner_distill.errors import CorpusError
+from gliner_distill.errors import CorpusError, name_kind, shorten
 from gliner_distill.files import reason_of
+from gliner_distill.labels import clean_label, strip_label
 
 _DESCRIPTION_MARK = ": "
-
-
-def clean_label(raw: str) -> str:
-    r"""Return a label in the one form that the package uses.
-
-    The clean form is lower case, with single spaces instead of underscores. Quotes around the label
-    are removed; a label has them if it was encoded as JSON twice.
-
-    >>> clean_label('"Work_of  Art" ')
-    'work of art'
-    """
-    label = raw.replace('\\"', '"').strip()
-    while len(label) > 1 and label[0] == label[-1] == '"':
-        label = label[1:-1].strip()
-    return " ".join(label.replace("_", " ").lower().split())
+_COMMENT_MARK = "#"
 
 
 def format_prompt(label: str, description: str = "") -> str:
     """Return the text of a label for a teacher: the label and, after a colon, its description.
 
-    >>> format_prompt("drug", "a medicine"), format_prompt("city")
-    ('drug: a medicine', 'city')
+    The label is in its clean form, so that its spelling does not change the teacher's answers.
+
+    >>> format_prompt("Drug", "a medicine"), format_prompt("PLACE_NAME")
+    ('drug: a medicine', 'place name')
     """
-    return f"{label}{_DESCRIPTION_MARK}{description}" if description else label
+    name = clean_label(label)
+    return f"{name}{_DESCRIPTION_MARK}{description}" if description else name
+
+
+def split_labels(text: str) -> list[str]:
+    """Return the labels of a list with commas; one that has a comma itself must be in quotes.
+
+    >>> split_labels('person, "date, time",City')
+    ['person', 'date, time', 'City']
+    """
+    [fields] = csv.reader([" ".join(text.splitlines())], skipinitialspace=True)
+    return [label for label in map(strip_label, fields) if label]
 
 
 def read_labels(path: str | Path) -> dict[str, str]:
     """Return the labels of a file with their descriptions; a missing description is empty.
 
-    Each line is `label` or `label: description`. Labels are cleaned by `clean_label`, as those of
-    a corpus are; blank lines are skipped.
+    Each line is `label`, `label: description` or a list of labels with commas (see `split_labels`);
+    blank lines and lines that begin with `#` are skipped. Or the file is a JSON list of labels, or
+    a JSON object from labels to descriptions. Labels keep their spelling.
 
     Raises:
-        CorpusError: The file cannot be read, holds no label, or holds the same label twice.
+        CorpusError: The file cannot be read, holds no label, or holds the same label twice, in
+            whatever spelling.
     """
+    text = _read_text(path)
+    entries = _read_json(path, text) if text.lstrip()[:1] in ("[", "{") else _read_lines(path, text)
+    descriptions: dict[str, str] = {}
+    places: dict[str, str] = {}
+    for place, label, description in entries:
+        name = clean_label(label)
+        if not name:
+            raise CorpusError(
+                f"{path}: {place}: there is no label before {shorten(description or label)}; "
+                "expected `label` or `label: description`"
+            )
+        if name in places:
+            raise CorpusError(
+                f"{path}: {place}: the label {name!r} is already on {places[name]}; upper case and "
+                "underscores make no difference, so remove one of the two"
+            )
+        descriptions[label] = " ".join(description.split())
+        places[name] = place
+    if not descriptions:
+        raise CorpusError(f"{path}: the file holds no label; expected one label per line")
+    return descriptions
+
+
+def _read_text(path: str | Path) -> str:
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise CorpusError(f"{path}: the file cannot be read: {reason_of(error)}") from error
     except UnicodeDecodeError as error:
         raise CorpusError(
             f"{path}: the file is not UTF-8 text: {error}; save it in UTF-8"
         ) from error
-    descriptions: dict[str, str] = {}
-    line_numbers: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        name, _, description = line.partition(_DESCRIPTION_MARK)
-        label = clean_label(name)
-        if label in line_numbers:
+
+
+def _read_lines(path: str | Path, text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the place, the label and the description of each label in lines."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.lstrip().startswith(_COMMENT_MARK):
+            continue
+        names, _, description = line.partition(_DESCRIPTION_MARK)
+        labels = split_labels(names)
+        if description.strip() and len(labels) > 1:
             raise CorpusError(
-                f"{path}: line {number}: the label {label!r} is already on line "
-                f"{line_numbers[label]}; remove one of the two lines"
+                f"{path}: line {number}: {len(labels)} labels share the description "
+                f"{shorten(description.strip())}; write each on a line of its own, or put quotes "
+                "around a label that has a comma in it"
             )
-        if not label and description.strip():
-            raise CorpusError(
-                f"{path}: line {number}: there is a description but no label; "
-                "expected `label` or `label: description`"
-            )
-        if label:
-            descriptions[label] = " ".join(description.split())
-            line_numbers[label] = number
-    if not descriptions:
-        raise CorpusError(f"{path}: the file holds no label; expected one label per line")
-    return descriptions
+        # A description without a label is an error, but a line without either is blank.
+        for label in labels or ([""] if description.strip() else []):
+            yield f"line {number}", label, description
+
+
+def _read_json(path: str | Path, text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the place, the label and the description of each label in a JSON list or object."""
+    try:
+        # Pairs instead of a dictionary, in which a repeated label would be lost.
+        value = json.loads(text, object_pairs_hook=list)
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(
+            f"{path}: the file begins like JSON, but it is not valid: {reason_of(error)}; expected "
+            "a list of labels, or an object from labels to descriptions"
+        ) from error
+    is_list = text.lstrip().startswith("[")
+    for number, item in enumerate(value, start=1):
+        label, description = (item, "") if is_list else (item[0], item[1] or "")
+        for part in (label, description):
+            if not isinstance(part, str):
+                raise CorpusError(
+                    f"{path}: item {number}: {shorten(part)} is {name_kind(part)}; expected a "
+                    "string"
+                )
+        yield f"item {number}", strip_label(label), description

@@ -10,10 +10,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from gliner_distill.corpus.labels import clean_label
 from gliner_distill.corpus.statistics import TEACHER_WINDOW_WORDS, CorpusNotes
 from gliner_distill.entities import Entity, Passage, word_texts
 from gliner_distill.errors import name_kind, shorten
+from gliner_distill.labels import clean_label
 
 _READ_KEYS = {"tokenized_text", "text", "ner", "ner_labels", "ner_negatives"}
 

@@ -1,7 +1,7 @@
 """Read the documents of a job and write the new ones into the working folder, split by document."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gliner_distill.corpus.documents import (
     MIN_PASSAGES,
@@ -10,7 +10,6 @@ from gliner_distill.corpus.documents import (
     read_documents,
     split_documents,
 )
-from gliner_distill.corpus.labels import clean_label
 from gliner_distill.corpus.reader import CorpusFile, read_passages
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.distillation.job import Plan
@@ -20,6 +19,7 @@ from gliner_distill.distillation.stages import Collected
 from gliner_distill.distillation.workspace import Kind, PassageFolder, Workspace
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError
+from gliner_distill.labels import clean_label
 
 
 def collect(work: Workspace) -> Collected:
@@ -130,14 +130,9 @@ def _read_gold(work: Workspace, source: Source, folders: Sequence[PassageFolder]
 
 
 def _keep_labels(passage: Passage, labels: Iterable[str]) -> Passage:
-    """Return a passage with only the entities of some labels, in the spelling of these labels."""
-    asked = {clean_label(label): label for label in labels}
-    entities = tuple(
-        replace(entity, label=asked[clean_label(entity.label)])
-        for entity in passage.entities
-        if clean_label(entity.label) in asked
-    )
-    return Passage(passage.words, entities)
+    """Return a passage with only the entities of some labels; those of a corpus are clean."""
+    asked = set(map(clean_label, labels))
+    return Passage(passage.words, tuple(e for e in passage.entities if e.label in asked))
 
 
 def _warn_about_absent_labels(
@@ -148,7 +143,7 @@ def _warn_about_absent_labels(
     Raises:
         CorpusError: No passage has any of the labels.
     """
-    present = {clean_label(entity.label) for passage in passages for entity in passage.entities}
+    present = {entity.label for passage in passages for entity in passage.entities}
     absent = [label for label in labels if clean_label(label) not in present]
     if len(absent) == len(list(labels)):
         has = ", ".join(map(repr, sorted(present)[:8])) or "none"

@@ -23,6 +23,7 @@ from gliner_distill.distillation.train import Splits
 from gliner_distill.entities import Entity, LabeledPassage, count_words
 from gliner_distill.evaluation.models import NERModel, TeacherNER
 from gliner_distill.evaluation.speed import describe_machine, measure_rates
+from gliner_distill.labels import spellings_by_label
 from gliner_distill.metrics import score_spans, score_spans_by_label
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.scorer import count_processors
@@ -35,6 +36,7 @@ _CONTEXT_WORDS: Final = 12
 
 def evaluate_student(
     exported: Exported,
+    labels: Sequence[str],
     students: Mapping[str, StudentNER],
     teacher: Teacher,
     settings: DistillSettings,
@@ -46,6 +48,7 @@ def evaluate_student(
 
     Args:
         exported: The student and the passages that it was made from.
+        labels: The labels in the spelling for the report.
         students: The loaded exports, by the names of `exported.folders`.
         teacher: The teacher, to time it. Its answers on test are known already.
         settings: The settings of the distillation.
@@ -53,15 +56,16 @@ def evaluate_student(
         teacher_bytes: The size of the teacher; None if it is not known.
     """
     trained = exported.trained
-    text, gold = trained.labeled.text, trained.labeled.gold
+    text, gold = (
+        _respell(splits, labels) for splits in (trained.labeled.text, trained.labeled.gold)
+    )
     test = [*text["test"], *gold["test"]]
     train = [*text["train"], *gold["train"]]
-    labels = list(train[0].labels)
     reference = [decode_entities(passage.probs, passage.labels) for passage in test]
     predicted = _predict(students[STUDENT], test)
     by_label = score_spans_by_label(predicted, reference)
     return Measurements(
-        labels=labels,
+        labels=list(labels),
         passages=_count_passages(text),
         gold_passages=_count_passages(gold),
         words={split: count_words(passages) for split, passages in text.items()},
@@ -132,6 +136,15 @@ def student_teacher_disagreements(
     return list(rows.values())
 
 
+def _respell(splits: Splits, labels: Sequence[str]) -> dict[str, list[LabeledPassage]]:
+    """Return passages, whose labels are in their clean form, with the spelling of the user."""
+    spellings = spellings_by_label(labels)
+    return {
+        split: [passage.respell(spellings) for passage in passages]
+        for split, passages in splits.items()
+    }
+
+
 def _count_passages(splits: Splits) -> dict[str, int]:
     return {split: len(passages) for split, passages in splits.items()}
 
@@ -173,7 +186,7 @@ def _compare_speed(
     students: Mapping[str, StudentNER],
     teacher: Teacher,
     passages: Sequence[LabeledPassage],
-    labels: list[str],
+    labels: Sequence[str],
     settings: DistillSettings,
 ) -> dict[str, ReadingSpeed]:
     """Time all models side by side on the same texts, with all labels."""
@@ -186,7 +199,7 @@ def _compare_speed(
     rates = measure_rates(
         {name: model.inference for name, model in models.items()},
         texts,
-        labels,
+        list(labels),
         rounds=settings.timed_rounds,
         slow_seconds=settings.timed_seconds,
     )

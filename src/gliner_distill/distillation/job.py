@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gliner_distill.corpus.labels import clean_label
 from gliner_distill.distillation.measurements import Measurements
 from gliner_distill.entities import Passage
 from gliner_distill.errors import InputError, SettingsError, shorten
 from gliner_distill.labeling.policy import LabelPolicy
+from gliner_distill.labels import clean_label
 from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.teacher.base import Teacher
 
@@ -25,8 +25,8 @@ class DistillJob:
 
     Attributes:
         texts: The path of the documents (see `read_documents`), or the texts themselves.
-        labels: The labels to find, each with the description that the teacher is given, which may
-            be empty. `clean_labels` returns such a mapping.
+        labels: The labels to find, in the spelling for the report, each with the description that
+            the teacher is given, which may be empty. `describe_labels` returns such a mapping.
         column: The column of a CSV file, or the field of JSON lines, that holds the text.
         gold: Annotated passages in which every entity of the labels is marked: the path of a
             corpus (see `read_passages`), or the passages themselves. Each is a `Passage`, a
@@ -51,7 +51,7 @@ class DistillJob:
         if not isinstance(self.labels, Mapping):
             raise InputError(
                 f"labels: got {self.labels!r}; expected a dictionary from labels to descriptions, "
-                "as clean_labels returns it"
+                "as describe_labels returns it"
             )
         if self.minutes is not None and not (
             isinstance(self.minutes, int | float) and 0 < self.minutes < math.inf
@@ -71,17 +71,18 @@ class DistillJob:
         return LabelPolicy(fixed=tuple(self.labels), descriptions=described)
 
 
-def clean_labels(labels: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
-    """Return labels as a corpus spells them, each with its description, which may be empty.
+def describe_labels(labels: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
+    """Return labels as they are spelled, each with its description, which may be empty.
 
     Args:
         labels: Label names, or a mapping from label names to descriptions.
 
     Raises:
-        InputError: The list is empty, or a label is blank, not a string, or given twice.
+        InputError: The list is empty, or a label is blank, not a string, or given twice, in
+            whatever spelling.
 
-    >>> clean_labels(["Person", "bicycle_part"])
-    {'person': '', 'bicycle part': ''}
+    >>> describe_labels(["Person", "bicycle_part"])
+    {'Person': '', 'bicycle_part': ''}
     """
     if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
         raise InputError(
@@ -89,7 +90,8 @@ def clean_labels(labels: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
             "descriptions"
         )
     pairs = labels.items() if isinstance(labels, Mapping) else ((label, "") for label in labels)
-    cleaned: dict[str, str] = {}
+    described: dict[str, str] = {}
+    spellings: dict[str, str] = {}
     for number, (label, description) in enumerate(pairs, start=1):
         if not isinstance(label, str) or not isinstance(description or "", str):
             raise InputError(f"labels: item {number} is {(label, description)!r}; expected strings")
@@ -101,15 +103,17 @@ def clean_labels(labels: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
                 f"labels: item {number}, {label!r}, holds half of a surrogate pair, which is not a "
                 "character; correct it"
             )
-        if name in cleaned:
+        if name in spellings:
             raise InputError(
-                f"labels: item {number}, {label!r}, repeats an earlier label ({name!r}); "
-                "give each label once"
+                f"labels: item {number}, {label!r}, repeats an earlier label "
+                f"({spellings[name]!r}); upper case and underscores make no difference, so give "
+                "each label once"
             )
-        cleaned[name] = " ".join((description or "").split())
-    if not cleaned:
+        spellings[name] = label
+        described[label.strip()] = " ".join((description or "").split())
+    if not described:
         raise InputError("labels: the list is empty; expected at least one label")
-    return cleaned
+    return described
 
 
 def _is_unicode(text: str) -> bool:

@@ -17,6 +17,7 @@ from gliner_distill.errors import SettingsError, StoreError
 from gliner_distill.labeling.jobs import ShardLimits
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.synonyms import labels_mean_the_same
+from gliner_distill.labels import clean_label
 from gliner_distill.store.manifest import read_manifest
 from gliner_distill.store.store import SoftLabelStore
 
@@ -91,7 +92,7 @@ def warn_about_unseen_labels(
         "above 0.5), so the student learns to find none; choose another word for it, or leave it "
         "out"
         for label, score in zip(labels, best.tolist(), strict=True)
-        if score <= 0.5 and label not in annotated
+        if score <= 0.5 and clean_label(label) not in annotated
     ]
 
 

@@ -24,7 +24,7 @@ from gliner_distill.distillation.job import (
     DistillJob,
     DistillSettings,
     TeacherSource,
-    clean_labels,
+    describe_labels,
 )
 from gliner_distill.distillation.label import label
 from gliner_distill.distillation.measurements import STUDENT, STUDENT_FP32
@@ -101,7 +101,7 @@ def distill(
     """
     job = DistillJob(
         texts=texts,
-        labels=clean_labels(labels),
+        labels=describe_labels(labels),
         column=column,
         gold=gold,
         minutes=minutes,
@@ -277,6 +277,7 @@ def evaluate(work: Workspace, exported: Exported) -> Evaluated:
     }
     measurements = evaluate_student(
         exported,
+        list(work.job.labels),
         students,
         work.teacher.load(),
         work.settings,

@@ -29,6 +29,7 @@ from gliner_distill.corpus.reader import write_passages
 from gliner_distill.distillation.job import DistillJob, DistillSettings, TeacherSource
 from gliner_distill.errors import CorpusError, DistillError, SettingsError
 from gliner_distill.files import PART_SUFFIX, exclusive_lock, reason_of, write_file, write_json
+from gliner_distill.labels import by_clean_label, spellings_by_label
 from gliner_distill.store.manifest import MANIFEST
 from gliner_distill.training.run import STUDENT_FOLDER
 
@@ -233,7 +234,7 @@ def _remove_unused(folder: Path) -> None:
 
 
 def _check_same_job(out: Path, job: DistillJob, teacher: TeacherSource) -> DistillJob:
-    """Return the job with its labels in the order of an earlier run.
+    """Return the job with its labels in the order of an earlier run, in the spelling of this one.
 
     Raises:
         SettingsError: The folder is for other labels or another teacher, or holds something else.
@@ -244,22 +245,23 @@ def _check_same_job(out: Path, job: DistillJob, teacher: TeacherSource) -> Disti
         return job
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
-        labels = dict(saved["labels"])
+        labels = by_clean_label(saved["labels"])
         is_same_teacher = _is_same_teacher(saved, teacher)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingsError(
             f"{path}: cannot be read: {reason_of(error)}; choose another --out"
         ) from error
     # The order of the labels may differ; the order of the earlier run is used.
     # A teacher that has labeled nothing, such as a mistyped name, does not count.
     is_other_teacher = not is_same_teacher and _is_labeled(path.parent)
-    if labels != dict(job.labels) or is_other_teacher:
+    if labels != by_clean_label(job.labels) or is_other_teacher:
         kept = ", ".join(map(repr, labels))
         raise SettingsError(
             f"{out}: was distilled with other labels or another teacher (labels "
             f"{kept}; teacher {saved['teacher']}); choose another --out"
         )
-    return replace(job, labels=labels)
+    spellings = spellings_by_label(job.labels)
+    return replace(job, labels={spellings[label]: text for label, text in labels.items()})
 
 
 def _is_labeled(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from gliner_distill.entities import Entity, Passage, count_words
 from gliner_distill.evaluation.models import NERModel
+from gliner_distill.labels import spellings_by_label
 from gliner_distill.metrics import (
     SpanScores,
     WordScores,
@@ -225,9 +226,13 @@ def measure_model(
     Args:
         model: A student or a teacher.
         passages: The words and gold entities of each passage.
-        labels: The labels asked of every passage; None to ask each passage for its own.
+        labels: The labels asked of every passage, in whatever spelling; None to ask each passage
+            for its own.
         threshold: The score that an entity must exceed.
     """
+    if labels is not None:
+        spellings = spellings_by_label(labels)
+        passages = [passage.respell(spellings) for passage in passages]
     asked = [passage.own_labels if labels is None else labels for passage in passages]
     predicted = model.predict_words(
         [passage.words for passage in passages], asked, threshold=threshold

@@ -13,7 +13,7 @@ from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import Entity, EntityDict, word_texts
 from gliner_distill.errors import InputError, MissingExtraError
 from gliner_distill.runtime.inputs import InferenceOptions, add_matches, describe_entities
-from gliner_distill.runtime.labels import read_label_set
+from gliner_distill.runtime.labels import Prompts, read_label_set, read_per_text
 from gliner_distill.runtime.locate import locate_model
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.teacher.base import Teacher
@@ -89,10 +89,11 @@ class TeacherNER:
         threshold: float = 0.5,
     ) -> list[list[Entity]]:
         """Return the entities of each passage; see `NERModel.predict_words`."""
-        probs_by_passage = self.teacher.score_passages(passages, labels)
+        asked = read_per_text([list(passage_labels) for passage_labels in labels])
+        probs_by_passage = self.teacher.score_passages(passages, list(map(_prompts, asked)))
         return [
-            decode_entities(probs, asked, threshold=threshold)
-            for probs, asked in zip(probs_by_passage, labels, strict=True)
+            decode_entities(probs, [label for label, _ in own], threshold=threshold)
+            for probs, own in zip(probs_by_passage, asked, strict=True)
         ]
 
     def inference(
@@ -107,9 +108,10 @@ class TeacherNER:
     ) -> list[list[EntityDict]]:
         """Return the entities of each text; see `NERModel.inference`."""
         options = InferenceOptions(flat_ner, multi_label, threshold, patterns=patterns)
-        kinds = options.structured_labels(read_label_set(labels))
-        names = list(labels)
-        prompts = _prompts(labels)
+        asked = read_label_set(labels)
+        kinds = options.structured_labels(asked)
+        names = [label for label, _ in asked]
+        prompts = _prompts(asked)
         passages = [word_texts(text.translate(_REPLACED)) for text in texts]
         probs_by_text = self.teacher.score_passages(passages, [prompts] * len(passages))
         answers = []
@@ -158,11 +160,9 @@ def load_model(
     return TeacherNER(GLiNERTeacher.from_pretrained(located.folder, device=device))
 
 
-def _prompts(labels: Sequence[str] | Mapping[str, str]) -> tuple[str, ...]:
+def _prompts(labels: Prompts) -> tuple[str, ...]:
     """Return the labels in the wording for a teacher, with descriptions that differ from them."""
-    if not isinstance(labels, Mapping):
-        return tuple(labels)
     return tuple(
-        label if description in ("", label) else format_prompt(label, description)
-        for label, description in labels.items()
+        format_prompt(label, "" if description == label else description)
+        for label, description in labels
     )

@@ -15,11 +15,14 @@ from gliner_distill.corpus.labels import format_prompt
 from gliner_distill.entities import Passage
 from gliner_distill.errors import SettingsError
 from gliner_distill.labeling.synonyms import labels_overlap
+from gliner_distill.labels import by_clean_label, clean_label
 
 
 @dataclass(frozen=True, slots=True)
 class LabelPolicy:
     """The labels to ask about a passage: its own labels and further ones, or a fixed list.
+
+    All labels are kept in their clean form (see `clean_label`), as in a corpus.
 
     Attributes:
         negatives: The number of labels of the corpus to ask in addition to the passage's own. They
@@ -50,10 +53,13 @@ class LabelPolicy:
                 "fixed labels cannot be combined with negatives or a pool, since they replace a "
                 "passage's own labels; use only one of them"
             )
-        for name, labels in (("fixed", self.fixed), ("pool", self.pool)):
+        for name in ("fixed", "pool"):
+            labels = tuple(map(clean_label, getattr(self, name)))
+            object.__setattr__(self, name, labels)  # the dataclass is frozen
             if len(set(labels)) != len(labels):
                 repeated = next(label for label in labels if labels.count(label) > 1)
                 raise SettingsError(f"{name} holds the label {repeated!r} twice; remove one")
+        object.__setattr__(self, "descriptions", by_clean_label(self.descriptions))
         if bool(self.pool) != bool(self.from_pool):
             raise SettingsError(
                 f"pool has {len(self.pool)} labels and from_pool is {self.from_pool}; set both or "
@@ -77,7 +83,9 @@ class LabelPolicy:
         >>> LabelPolicy(descriptions={"drug": "a medicine"}).prompts(["drug", "city"])
         ('drug: a medicine', 'city')
         """
-        return tuple(format_prompt(label, self.descriptions.get(label, "")) for label in labels)
+        return tuple(
+            format_prompt(label, self.descriptions.get(clean_label(label), "")) for label in labels
+        )
 
 
 class LabelSampler:

@@ -5,6 +5,8 @@ This module does not know the meaning of a word; `labeling.synonyms` does.
 
 import re
 
+from gliner_distill.labels import clean_label
+
 _ALTERNATIVES = re.compile(r"[,;/|&()]|\s(?:and|or)\s")
 _PREPOSITION = re.compile(r"\s(?:of|in|for|from|by|with|at|on|to|per)\s")
 _IGNORED = re.compile("a|an|the|s|named|other|of|in|for|from|by|with|at|on|to|per|and|or")
@@ -40,7 +42,7 @@ _FORM_RULES = [
 
 def split_alternatives(label: str) -> list[str]:
     """Return the alternatives that a label names, in lower case; most labels have one."""
-    return _ALTERNATIVES.split(label.lower().replace("_", " ").replace(".", ""))
+    return _ALTERNATIVES.split(clean_label(label).replace(".", ""))
 
 
 def joined_words(phrase: str) -> str:

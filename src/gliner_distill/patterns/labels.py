@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Final, Literal
 
+from gliner_distill.labels import clean_label
 from gliner_distill.patterns.internet import (
     find_emails,
     find_ip_addresses,
@@ -66,7 +67,7 @@ def structured_labels(prompts: Iterable[tuple[str, str]]) -> dict[str, PatternKi
 def pattern_for(label: str) -> PatternKind | None:
     """Return the kind of pattern that finds what a label names, or None if there is none.
 
-    Upper case, underscores, hyphens, dots and the plural make no difference.
+    Beside the spelling (see `clean_label`), hyphens, dots and the plural make no difference.
 
     >>> pattern_for("E-mail addresses"), pattern_for("IP_ADDRESS"), pattern_for("person")
     ('email', 'ip', None)
@@ -75,7 +76,7 @@ def pattern_for(label: str) -> PatternKind | None:
 
 
 def _normal_form(label: str) -> str:
-    plain = label.casefold().replace("e-mail", "email").replace("e mail", "email")
+    plain = clean_label(label).replace("e-mail", "email").replace("e mail", "email")
     words = "".join(char if char.isalnum() else " " for char in plain).split()
     if words and words[-1].endswith("sses"):
         words[-1] = words[-1].removesuffix("es")

@@ -3,7 +3,7 @@
 `StudentNER` checks its arguments and splits texts into words; this module does the rest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -12,6 +12,7 @@ import numpy as np
 from gliner_distill.decoding import pick_entities
 from gliner_distill.entities import Entity
 from gliner_distill.errors import InputError, StudentError
+from gliner_distill.labels import by_clean_label, clean_label, spellings_by_label
 from gliner_distill.runtime.bundle import Bundle
 from gliner_distill.runtime.head_scoring import Array, LabelColumns, Mask
 from gliner_distill.runtime.heads import head_named
@@ -172,14 +173,20 @@ class EntityFinder:
         prompts = read_label_set(annotated if labels is None else labels)
         if not prompts or not annotated:
             raise InputError("there are no annotated entities to tune thresholds with")
-        current = {label: self._threshold_of(label) for label, _ in prompts}
+        names = [label for label, _ in prompts]
+        spellings = spellings_by_label(names)
+        gold = [passage.respell(spellings) for passage in gold]
+        current = self._thresholds_of(names)
         candidates = self._candidates(passages, prompts)
         if min_recall is None:
             fitted = fit_label_thresholds(candidates, gold, current, min_gain=min_gain)
         else:
             candidates = prefer_certain(candidates, certain or [()] * len(candidates))
             fitted = fit_recall_thresholds(candidates, gold, current, min_recall=min_recall)
-        label_thresholds = {**self.bundle.label_thresholds, **fitted}
+        label_thresholds = {
+            **by_clean_label(self.bundle.label_thresholds),
+            **by_clean_label(fitted),
+        }
         self.bundle = replace(self.bundle, label_thresholds=label_thresholds)
         # The cached columns contain the old thresholds.
         self._columns.cache_clear()
@@ -204,11 +211,12 @@ class EntityFinder:
 
     def _compute_columns(self, prompts: Prompts) -> tuple[EncodedLabels, LabelColumns]:
         labels = self._scorer.encode(prompts)
-        own = {name: self._threshold_of(name) for name in labels.names}
-        return labels, self._scorer.columns(labels, own)
+        return labels, self._scorer.columns(labels, self._thresholds_of(labels.names))
 
-    def _threshold_of(self, label: str) -> float:
-        return self.bundle.label_thresholds.get(label, self.bundle.threshold)
+    def _thresholds_of(self, labels: Iterable[str]) -> dict[str, float]:
+        """Return the student's own threshold of each label; its spelling makes no difference."""
+        own, other = by_clean_label(self.bundle.label_thresholds), self.bundle.threshold
+        return {label: own.get(clean_label(label), other) for label in labels}
 
 
 def _report_scores(found: list[list[Entity]], score_map: ScoreMap) -> list[list[Entity]]:

@@ -4,6 +4,7 @@ Everything that a caller can get wrong is checked here, and each message says wh
 wrong and what was expected.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from gliner_distill.entities import Entity, EntityDict, word_bounds, word_texts
 from gliner_distill.errors import InputError, shorten
+from gliner_distill.labels import by_clean_label, clean_label
 from gliner_distill.patterns.labels import PatternKind, structured_labels
 from gliner_distill.patterns.matching import PATTERN_SCORE, find_matches, merge_matches
 from gliner_distill.runtime.labels import Prompts
@@ -23,6 +25,8 @@ from gliner_distill.runtime.thresholds import GoldPassage
 from gliner_distill.spans import SpanBounds
 
 _CHUNK_CHARS = 1_000_000
+
+_logger = logging.getLogger(__name__)
 
 OnLong = Literal["window", "truncate", "error"]
 
@@ -48,8 +52,16 @@ class InferenceOptions:
         _check_probability("threshold", self.threshold)
         if self.thresholds is not None and not isinstance(self.thresholds, Mapping):
             raise InputError(f"thresholds is {self.thresholds!r}; expected {{label: probability}}")
+        spellings: dict[str, str] = {}
         for label, value in (self.thresholds or {}).items():
             _check_probability(f"thresholds[{label!r}]", value)
+            if not isinstance(label, str):
+                raise InputError(f"thresholds holds the label {shorten(label)}; expected a string")
+            if spellings.setdefault(clean_label(label), label) != label:
+                raise InputError(
+                    f"thresholds holds {shorten(spellings[clean_label(label)])} and "
+                    f"{shorten(label)}, which are the same label; leave one of them out"
+                )
         # A bool is an integer in Python, but not a size.
         if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, Integral):
             raise InputError(f"batch_size is {self.batch_size!r}; expected a whole number")
@@ -64,11 +76,12 @@ class InferenceOptions:
         """Return the labels that patterns are to find, with the kind of pattern of each."""
         if not self.patterns:
             return {}
-        own = self.thresholds or {}
+        kinds = structured_labels(prompts)
+        thresholds = self.thresholds_for(list(kinds))
         return {
             label: kind
-            for label, kind in structured_labels(prompts).items()
-            if own.get(label, self.threshold) < PATTERN_SCORE
+            for (label, kind), threshold in zip(kinds.items(), thresholds, strict=True)
+            if threshold < PATTERN_SCORE
         }
 
     def structured_labels_by_text(
@@ -80,9 +93,15 @@ class InferenceOptions:
         return [self.structured_labels(asked)] * n_texts
 
     def thresholds_for(self, names: Sequence[str]) -> NDArray[np.float32]:
-        """Return the threshold of each label, shape `(labels,)`."""
-        own = self.thresholds or {}
-        return np.array([own.get(name, self.threshold) for name in names], dtype=np.float32)
+        """Return the threshold of each label, shape `(labels,)`; spelling makes no difference."""
+        own = by_clean_label(self.thresholds or {})
+        return np.array(
+            [
+                own.get(clean_label(name), self.threshold) if own else self.threshold
+                for name in names
+            ],
+            dtype=np.float32,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,9 +325,49 @@ def read_gold(
     return [_align(text, of_text) for text, of_text in zip(texts, spans, strict=True)]
 
 
+def check_gold(texts: Sequence[str], entities: Sequence[Any], gold: Sequence[GoldPassage]) -> None:
+    """Log a warning if some annotated entities do not begin and end where words do.
+
+    Args:
+        texts: The texts.
+        entities: The entities of each text, as for `read_gold`.
+        gold: The same entities by words, as `read_gold` returns them.
+
+    Raises:
+        InputError: None of the entities does.
+    """
+    n_entities = sum(passage.count_labels().total() for passage in gold)
+    n_unaligned = sum(Counter(passage.n_unaligned).total() for passage in gold)
+    if not n_unaligned:
+        return
+    number = next(number for number, passage in enumerate(gold) if passage.n_unaligned)
+    span = next(
+        span for span in entities[number] if _align(texts[number], {_span(span)}).n_unaligned
+    )
+    first = (
+        f"the first is in entities[{number}]: {shorten(span['label'])} from character "
+        f"{span['start']} to {span['end']}"
+    )
+    if n_unaligned == n_entities:
+        raise InputError(
+            f"none of the {n_entities:,} annotated entities begins and ends where words of its "
+            f"text do, so there is nothing to tune with ({first}); start and end must count the "
+            "characters of the text, with the end exclusive"
+        )
+    _logger.warning(
+        "%d of %d annotated entities do not begin and end where words do, so no student can find "
+        "them, and they count as missed (%s)",
+        *(n_unaligned, n_entities, first),
+    )
+
+
+def _span(entity: Mapping[str, Any]) -> CharSpan:
+    return entity["start"], entity["end"], entity["label"]
+
+
 def _read_char_spans(number: int, annotated: Sequence[Mapping[str, Any]]) -> set[CharSpan]:
     try:
-        spans = {(entity["start"], entity["end"], entity["label"]) for entity in annotated}
+        spans = set(map(_span, annotated))
     except (KeyError, TypeError) as error:
         raise InputError(
             f"entities[{number}] is {shorten(annotated)}; an entity must have start, end and label"

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliner_distill.errors import InputError, shorten
+from gliner_distill.labels import clean_label
 from gliner_distill.specificity import LabelKinds
 
 MAX_LABELS = 10_000
@@ -54,7 +55,8 @@ def read_label_set(labels: object, *, where: str = "labels") -> Prompts:
         where: The name of the argument, for messages.
 
     Raises:
-        InputError: It is something else, or it holds blank labels or more than 10,000 labels.
+        InputError: It is something else, or it holds blank labels, more than 10,000 labels, or two
+            spellings of one label; see `clean_label`.
     """
     if isinstance(labels, EncodedLabels):
         return tuple(zip(labels.names, labels.prompts, strict=True))
@@ -64,18 +66,30 @@ def read_label_set(labels: object, *, where: str = "labels") -> Prompts:
         raise InputError(f"{where} is {shorten(labels)}; expected a list of strings")
     pairs = labels.items() if isinstance(labels, Mapping) else ((label, label) for label in labels)
     prompts: dict[str, str] = {}
+    spellings: dict[str, str] = {}
     for name, prompt in pairs:
-        for text in (name, prompt):
-            if not isinstance(text, str):
-                raise InputError(f"{where} holds {shorten(text)}; expected only strings")
-            if not text.strip():
-                raise InputError(f"{where} holds a blank label; a label must name what to find")
+        _check_label(name, prompt, where)
         prompts.setdefault(name, prompt)
+        spelling = spellings.setdefault(clean_label(name), name)
+        if spelling != name:
+            raise InputError(
+                f"{where} holds {shorten(spelling)} and {shorten(name)}, which a model reads as "
+                "the same label, since upper case, underscores and white space make no "
+                "difference; leave one of them out"
+            )
         if len(prompts) > MAX_LABELS:
             raise InputError(
                 f"{where} holds more than {MAX_LABELS:,} labels; ask for fewer at once"
             )
     return tuple(prompts.items())
+
+
+def _check_label(name: object, prompt: object, where: str) -> None:
+    for text in (name, prompt):
+        if not isinstance(text, str):
+            raise InputError(f"{where} holds {shorten(text)}; expected only strings")
+        if not clean_label(text):
+            raise InputError(f"{where} holds a blank label; a label must name what to find")
 
 
 def read_labels(labels: Labels, n_texts: int | None) -> Prompts | list[Prompts]:

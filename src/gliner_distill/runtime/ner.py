@@ -26,6 +26,7 @@ from gliner_distill.runtime.inputs import (
     InferenceOptions,
     OnLong,
     add_matches,
+    check_gold,
     chunk_texts_and_labels,
     describe_entities,
     match_words,
@@ -208,7 +209,10 @@ class StudentNER:
                 texts ahead and does not keep them.
             labels: The labels to find in all texts, as strings or as a mapping from each label to
                 a description that the student reads in its place; or a list with one such list or
-                mapping per text. A label that is given twice counts once.
+                mapping per text. A label that is given twice counts once. The answers have the
+                spelling that is given here, and do not depend on it: the student reads all labels
+                in lower case, with spaces instead of underscores. Two spellings of one label, such
+                as "US" and "us", are refused.
             flat_ner: Whether entities may not overlap; if unset, one may lie inside another. Where
                 neither overlaps nor several labels are allowed, a student that compares labels
                 prefers the more specific of two labels that share a word, whatever their scores.
@@ -218,7 +222,8 @@ class StudentNER:
             batch_size: The most texts that go through the student at once.
             return_class_probs: Whether each entity has `class_probs`, the scores of the five
                 labels that are likeliest for its span.
-            thresholds: Other thresholds for some labels. Labels that are not asked are ignored.
+            thresholds: Other thresholds for some labels, in whatever spelling. Labels that are not
+                asked are ignored.
             on_long: The treatment of a text of more than 384 words: `window` reads all of it, in
                 overlapping windows; `truncate` drops the rest, as a GLiNER does; `error` raises.
             patterns: Whether e-mail addresses, URLs, IP and MAC addresses, IBANs and card numbers
@@ -311,6 +316,10 @@ class StudentNER:
         With `min_recall`, each label gets the highest threshold at which this share of its entities
         is found, alone or by its pattern. If a label cannot reach it, a warning is logged.
 
+        An entity that does not begin and end where words do counts as missed, and a warning is
+        logged. The spelling of a label makes no difference here: entities of "PERSON" tune the
+        label "person".
+
         Args:
             texts: Texts, preferably not those that the student was trained on.
             entities: The entities of each text, with `start`, `end` and `label` as `inference`
@@ -322,11 +331,12 @@ class StudentNER:
             For each label, the student's own probability that is reported as 0.5 from now on.
 
         Raises:
-            InputError: There are no entities, not one list of them per text, or `min_recall` is
-                out of range.
+            InputError: There are no entities, none of them begins and ends where words do, there is
+                not one list of them per text, or `min_recall` is out of range.
             StudentError: The student has no `boundary` head.
         """
         gold = read_gold(texts, entities)
+        check_gold(texts, entities, gold)
         words = [word_texts(text) for text in texts]
         asked = read_label_set(labels_of(gold) if labels is None else labels)
         certain = [match_words(text, asked) for text in texts] if min_recall else None

@@ -15,6 +15,7 @@ import numpy as np
 
 from gliner_distill.decoding import pick_entities
 from gliner_distill.entities import Entity
+from gliner_distill.labels import clean_label, spellings_by_label
 from gliner_distill.spans import SpanBounds, TagScores, find_bounds
 
 MIN_SCORE = 0.1
@@ -51,6 +52,22 @@ class GoldPassage:
     def from_entities(cls, entities: Iterable[Entity]) -> "GoldPassage":
         """Return the annotation that consists of some entities, whose positions count words."""
         return cls(frozenset((e.start_word, e.end_word, e.label) for e in entities))
+
+    def respell(self, spellings: Mapping[str, str]) -> "GoldPassage":
+        """Return the annotation with its labels in other spellings.
+
+        Args:
+            spellings: The spelling of each label by its clean form; others stay as they are.
+        """
+
+        def respelled(label: str) -> str:
+            return spellings.get(clean_label(label), label)
+
+        spans = frozenset((start, end, respelled(label)) for start, end, label in self.spans)
+        n_unaligned = Counter[str]()
+        for label, count in self.n_unaligned.items():
+            n_unaligned[respelled(label)] += count
+        return GoldPassage(spans, n_unaligned)
 
     def count_labels(self) -> Counter[str]:
         """Return the number of entities of each label."""
@@ -271,8 +288,9 @@ def prefer_certain(
 
 
 def labels_of(gold: Iterable[GoldPassage]) -> list[str]:
-    """Return the labels of annotated entities in alphabetical order, each once."""
-    return sorted({label for passage in gold for label in passage.count_labels()})
+    """Return the labels of annotated entities in alphabetical order, each in one spelling."""
+    labels = {label for passage in gold for label in passage.count_labels()}
+    return list(spellings_by_label(sorted(labels)).values())
 
 
 def _outcomes_by_label(

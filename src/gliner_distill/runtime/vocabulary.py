@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from gliner_distill.entities import split_words
+from gliner_distill.entities import word_texts
 from gliner_distill.errors import StudentError
 from gliner_distill.files import reason_of
+from gliner_distill.labels import clean_label
 
 TOKENIZER_FILE: Final = "tokenizer.json"
 
@@ -114,8 +115,8 @@ class Vocabulary:
         )
 
     def encode_label(self, label: str) -> list[int]:
-        """Return the pieces of a label, between 1 and 32; underscores count as spaces."""
-        words = [word.text for word in split_words(label.replace("_", " "))]
+        """Return the pieces of a label in its clean form, between 1 and 32; see `clean_label`."""
+        words = word_texts(clean_label(label))
         pieces = [piece for word in words for piece in self._word_pieces(word)]
         # A label without pieces gets the first one, because a bag must not be empty.
         return pieces[:_MAX_LABEL_PIECES] or [0]
