@@ -75,10 +75,10 @@ def test_read_labels_reads_json(tmp_path: Path, content: bytes, expected: dict[s
         (b'["a", {"b": "c"}]', "item 2"),
         (b'["person", "PERSON"]', "item 2: .*'person'.* item 1"),
         (b'{"a_b": "x", "A b": "y"}', "item 2: .*'a b'.* item 1"),
-        (b'["person", " "]', "item 2: there is no label"),
+        (b'["person", " "]', "item 2: a label is missing"),
         (b"[]", "no label"),
         (b"a, b: a letter", r"line 1: 2 labels share the description 'a letter'"),
-        (b"a\n_\n", "line 2: there is no label"),
+        (b"a\n_\n", "line 2: a label is missing"),
     ],
 )
 def test_read_labels_says_what_it_cannot_read(tmp_path: Path, content: bytes, said: str) -> None:

@@ -1,7 +1,6 @@
 """Texts, options and annotation on their way in, and entities on their way out."""
 
 import json
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from gliner_distill.runtime.inputs import (
     chunk_texts,
     describe_entities,
     merge_label_sets,
-    read_gold,
     read_words,
 )
 from gliner_distill.spans import TagScores, find_bounds
@@ -112,19 +110,3 @@ class TestDescribeEntities:
         (described,) = describe_entities("Mary", entities, probs)
         assert described["class_probs"] == {"person": 0.75}
         assert "class_probs" not in describe_entities("Mary", entities)[0]
-
-
-class TestReadGold:
-    def test_read_gold_returns_spans_by_words(self):
-        entities = [[{"start": 5, "end": 10, "label": "person"}], []]
-        first, second = read_gold(["Dear Smith.", ""], entities)
-        assert first.spans == {(1, 2, "person")}
-        assert not first.n_unaligned
-        assert second.spans == frozenset()
-
-    def test_read_gold_counts_entities_that_do_not_end_where_words_do(self):
-        spans = [(5, 9), (6, 10), (5, 10), (40, 50)]
-        entities = [[{"start": start, "end": end, "label": "person"} for start, end in spans]]
-        (gold,) = read_gold(["Dear Smith."], entities)
-        assert gold.spans == {(1, 2, "person")}
-        assert gold.n_unaligned == Counter(person=3)

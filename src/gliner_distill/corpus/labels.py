@@ -54,7 +54,7 @@ def read_labels(path: str | Path) -> dict[str, str]:
         name = clean_label(label)
         if not name:
             raise CorpusError(
-                f"{path}: {place}: there is no label before {shorten(description or label)}; "
+                f"{path}: {place}: a label is missing before {shorten(description or label)}; "
                 "expected `label` or `label: description`"
             )
         if name in places:

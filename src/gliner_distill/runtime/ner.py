@@ -22,15 +22,13 @@ from gliner_distill.redaction.labels import PERSONAL_LABELS
 from gliner_distill.redaction.redactor import Redaction, RedactionMode, Redactor
 from gliner_distill.runtime.bundle import Bundle, read_bundle, write_bundle
 from gliner_distill.runtime.finder import EntityFinder
+from gliner_distill.runtime.gold import match_words, read_gold
 from gliner_distill.runtime.inputs import (
     InferenceOptions,
     OnLong,
     add_matches,
-    check_gold,
     chunk_texts_and_labels,
     describe_entities,
-    match_words,
-    read_gold,
     read_words,
 )
 from gliner_distill.runtime.labels import (
@@ -209,10 +207,9 @@ class StudentNER:
                 texts ahead and does not keep them.
             labels: The labels to find in all texts, as strings or as a mapping from each label to
                 a description that the student reads in its place; or a list with one such list or
-                mapping per text. A label that is given twice counts once. The answers have the
-                spelling that is given here, and do not depend on it: the student reads all labels
-                in lower case, with spaces instead of underscores. Two spellings of one label, such
-                as "US" and "us", are refused.
+                mapping per text. A label that is given twice counts once. Answers have the
+                spelling of the label, which makes no other difference (see `clean_label`); two
+                spellings of one label, such as "US" and "us", are refused.
             flat_ner: Whether entities may not overlap; if unset, one may lie inside another. Where
                 neither overlaps nor several labels are allowed, a student that compares labels
                 prefers the more specific of two labels that share a word, whatever their scores.
@@ -222,8 +219,7 @@ class StudentNER:
             batch_size: The most texts that go through the student at once.
             return_class_probs: Whether each entity has `class_probs`, the scores of the five
                 labels that are likeliest for its span.
-            thresholds: Other thresholds for some labels, in whatever spelling. Labels that are not
-                asked are ignored.
+            thresholds: Other thresholds for some labels. Labels that are not asked are ignored.
             on_long: The treatment of a text of more than 384 words: `window` reads all of it, in
                 overlapping windows; `truncate` drops the rest, as a GLiNER does; `error` raises.
             patterns: Whether e-mail addresses, URLs, IP and MAC addresses, IBANs and card numbers
@@ -316,9 +312,7 @@ class StudentNER:
         With `min_recall`, each label gets the highest threshold at which this share of its entities
         is found, alone or by its pattern. If a label cannot reach it, a warning is logged.
 
-        An entity that does not begin and end where words do counts as missed, and a warning is
-        logged. The spelling of a label makes no difference here: entities of "PERSON" tune the
-        label "person".
+        An entity that does not begin and end where words do counts as missed, with a warning.
 
         Args:
             texts: Texts, preferably not those that the student was trained on.
@@ -331,12 +325,11 @@ class StudentNER:
             For each label, the student's own probability that is reported as 0.5 from now on.
 
         Raises:
-            InputError: There are no entities, none of them begins and ends where words do, there is
-                not one list of them per text, or `min_recall` is out of range.
+            InputError: There are no entities, none of them fits words, there is not one list of
+                them per text, or `min_recall` is out of range.
             StudentError: The student has no `boundary` head.
         """
         gold = read_gold(texts, entities)
-        check_gold(texts, entities, gold)
         words = [word_texts(text) for text in texts]
         asked = read_label_set(labels_of(gold) if labels is None else labels)
         certain = [match_words(text, asked) for text in texts] if min_recall else None
