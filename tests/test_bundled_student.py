@@ -8,12 +8,11 @@ import torch
 from safetensors.torch import load_file
 
 from gliner_distill.entities import split_words
-from gliner_distill.runtime.config import CONFIG_FILE, TORCH_WEIGHTS_FILE
+from gliner_distill.runtime.config import CONFIG_FILE, MAX_PARAMETERS, TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.heads import BOUNDARY
 from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.student.files import load_student
-from gliner_distill.student.model import MAX_PARAMETERS
 from gliner_distill.student.predictor import StudentPredictor
 
 TEXT = "Marie Curie was born in Warsaw in 1867 and won the Nobel Prize in Physics in 1903."

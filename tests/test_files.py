@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and the lock that one process holds on a folder."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -11,9 +12,13 @@ import pytest
 from gliner_distill.errors import DistillError, MissingExtraError, StoreError
 from gliner_distill.files import (
     PART_SUFFIX,
+    check_regular_file,
+    digest_file,
     exclusive_lock,
+    find_content,
     reason_of,
     replace_file,
+    replace_together,
     replacing,
     write_file,
     write_json,
@@ -234,3 +239,89 @@ def test_exclusive_lock_says_which_extra_is_missing(
         exclusive_lock(tmp_path / ".lock", busy="busy"),
     ):
         pytest.fail("the lock was taken without filelock")
+
+
+CONTENTS = {"index": b"new index", "a": b"new a", "b": b"new b"}
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_replace_together_writes_all_files_and_keeps_others(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "other").write_bytes(b"other")
+    replace_together(tmp_path, CONTENTS)
+    assert names_in(tmp_path) == ["a", "b", "index", "other"]
+    assert {name: (tmp_path / name).read_bytes() for name in CONTENTS} == CONTENTS
+
+
+@pytest.mark.parametrize("n_renamed", range(4))
+def test_replace_together_leaves_all_old_or_all_new_contents_at_a_kill(
+    tmp_path: Path, n_renamed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = dict.fromkeys(CONTENTS, b"old")
+    replace_together(tmp_path, old)
+    renamed, left = Path.replace, iter(range(n_renamed))
+
+    def replace_some(path: Path, target: Path) -> Path:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return renamed(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace_some)
+        if n_renamed < 3:
+            with pytest.raises(KeyboardInterrupt):
+                replace_together(tmp_path, CONTENTS)
+        else:
+            replace_together(tmp_path, CONTENTS)
+    is_new = n_renamed > 0
+    assert (tmp_path / "index").read_bytes() == (b"new index" if is_new else b"old")
+    for name in ("a", "b"):
+        expected = (CONTENTS if is_new else old)[name]
+        found = find_content(tmp_path / name, sha256(expected), max_bytes=100)
+        assert found is not None
+        assert found.read_bytes() == expected
+
+
+def test_replace_together_removes_its_temporary_files_after_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Path.open
+
+    def open_full(path: Path, *args: str) -> object:
+        if path.name.startswith("b"):
+            raise OSError(28, "No space left on device")
+        return opened(path, *args)
+
+    monkeypatch.setattr(Path, "open", open_full)
+    with pytest.raises(OSError, match="No space left"):
+        replace_together(tmp_path, CONTENTS)
+    assert names_in(tmp_path) == []
+
+
+def test_find_content_returns_none_for_another_content(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"other")
+    (tmp_path / f"a{PART_SUFFIX}").write_bytes(b"also other")
+    assert find_content(tmp_path / "a", sha256(b"a"), max_bytes=100) is None
+    with pytest.raises(FileNotFoundError):
+        find_content(tmp_path / "b", sha256(b"a"), max_bytes=100)
+
+
+def test_digest_file_returns_the_sha256(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert digest_file(tmp_path / "a", max_bytes=3) == sha256(b"abc")
+
+
+def test_check_regular_file_refuses_large_files_pipes_devices_and_folders(tmp_path: Path) -> None:
+    with (tmp_path / "large").open("wb") as stream:
+        stream.truncate(2**40)
+    with pytest.raises(OSError, match=r"1,099,511,627,776 bytes.* 1,000$"):
+        check_regular_file(tmp_path / "large", max_bytes=1_000)
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(OSError, match="regular file"):
+            check_regular_file(path, max_bytes=1_000)
+    with pytest.raises(FileNotFoundError):
+        check_regular_file(tmp_path / "none", max_bytes=1_000)

@@ -5,9 +5,11 @@ it to the disk and then renames it. A reader therefore never sees half of a file
 such as a full disk the old file is unchanged.
 """
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,7 +34,7 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
     Raises:
         OSError: The disk is full, or the folder is missing or cannot be written.
     """
-    temporary = path.with_name(path.name + PART_SUFFIX)
+    temporary = _part_of(path)
     try:
         if mode is not None:
             # What a killed process left may be open elsewhere, and keeps its permissions.
@@ -59,6 +61,86 @@ def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None
     """
     with replacing(path, mode=mode) as stream:
         stream.write(content)
+
+
+def replace_together(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files of which the first one names the others by their SHA-256.
+
+    All of them are on the disk under temporary names before the first one is renamed. If a process
+    is killed before that, the old files are unchanged. If it is killed after that, `find_content`
+    finds the new files, each under its own or its temporary name.
+
+    Args:
+        folder: The folder, which exists.
+        contents: The contents by file name.
+
+    Raises:
+        OSError: The disk is full, or the folder cannot be written.
+    """
+    parts = {name: _part_of(folder / name) for name in contents}
+    try:
+        for name, content in contents.items():
+            with parts[name].open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+    except BaseException:
+        for part in parts.values():
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        raise
+    for name, part in parts.items():
+        part.replace(folder / name)
+
+
+def find_content(path: Path, sha256: str, *, max_bytes: int) -> Path | None:
+    """Return the path under which a file has the content with a SHA-256; None if it has another.
+
+    This is the path itself or, where `replace_together` was cut off, its temporary name.
+
+    Raises:
+        OSError: The file is missing, cannot be read, is not a regular file, or has more than
+            `max_bytes`.
+    """
+    part = _part_of(path)
+    try:
+        if digest_file(path, max_bytes=max_bytes) == sha256:
+            return path
+    except FileNotFoundError:
+        if not part.is_file():
+            raise
+    is_part = part.is_file() and digest_file(part, max_bytes=max_bytes) == sha256
+    return part if is_part else None
+
+
+def digest_file(path: Path, *, max_bytes: int) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits; see `check_regular_file`.
+
+    Raises:
+        OSError: See `check_regular_file`.
+    """
+    check_regular_file(path, max_bytes=max_bytes)
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_regular_file(path: Path, *, max_bytes: int) -> None:
+    """Check that a path leads to a regular file that is not too large to read.
+
+    Reading anything else, such as a pipe or a device, may never end.
+
+    Raises:
+        OSError: The file is missing, is not a regular file, or has more than `max_bytes`.
+    """
+    info = path.stat()
+    if not stat.S_ISREG(info.st_mode):
+        raise OSError("this is not a regular file")
+    if info.st_size > max_bytes:
+        raise OSError(f"the file has {info.st_size:,} bytes; expected at most {max_bytes:,}")
+
+
+def _part_of(path: Path) -> Path:
+    return path.with_name(path.name + PART_SUFFIX)
 
 
 def write_file(

@@ -1,7 +1,9 @@
 """The files of a student: round trips, cut-off writes, and errors that name the broken file."""
 
 import json
+import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -18,7 +20,6 @@ from gliner_distill.runtime.bundle import (
     EXPORT_FILES,
     read_bundle,
     read_score_map,
-    weight_shapes,
     write_bundle,
 )
 from gliner_distill.runtime.config import (
@@ -31,8 +32,10 @@ from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import TOKENIZER_FILE, train_vocabulary
+from gliner_distill.runtime.weights import weight_shapes
 from gliner_distill.student.bundling import make_bundle, quantize_graph, quantize_weights
 from gliner_distill.student.files import save_student
+from student_folders import change_config, sign, write_signed
 
 SCORE_MAP = ScoreMap((-2.0, 0.0, 1.0), (-1.0, 0.0, 3.0))
 
@@ -53,21 +56,24 @@ def folder(tmp_path, bundle):
     return tmp_path / "bundle"
 
 
+def refuse_to_write(opened):
+    def open_full(path, mode="r", *args, **options):
+        if "w" in mode:
+            raise OSError(28, "No space left on device")
+        return opened(path, mode, *args, **options)
+
+    return open_full
+
+
 def load(folder):
     return StudentNER(read_bundle(folder), num_threads=1)
-
-
-def change_config(folder, change):
-    path = folder / CONFIG_FILE
-    config = json.loads(path.read_text(encoding="utf-8"))
-    change(config)
-    path.write_text(json.dumps(config), encoding="utf-8")
 
 
 def change_weights(folder, change):
     weights = safetensors.torch.load_file(folder / RUNTIME_WEIGHTS_FILE)
     change(weights)
     safetensors.torch.save_file(weights, folder / RUNTIME_WEIGHTS_FILE)
+    sign(folder)
 
 
 class TestRoundTrip:
@@ -185,28 +191,36 @@ class TestCrashSafety:
             write_bundle(tmp_path, other, torch_weights=other.weights if has_torch else None)
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
-    def test_write_bundle_leaves_the_earlier_bundle_or_none_at_every_step_of_renaming(
-        self, tmp_path, bundle, other, monkeypatch
+    @pytest.mark.parametrize("n_renamed", range(5))
+    def test_write_bundle_leaves_one_whole_student_wherever_it_is_killed(
+        self, folder, bundle, other, n_renamed, monkeypatch
     ):
-        renamed = Path.replace
-        for n_renamed in range(4):
-            folder = tmp_path / str(n_renamed)
-            write_bundle(folder, bundle)
-            left = iter(range(n_renamed))
+        renamed, left = Path.replace, iter(range(n_renamed))
 
-            def replace_some(path, target, left=left):
-                if next(left, None) is None:
-                    raise KeyboardInterrupt  # as when the process is killed
-                return renamed(path, target)
+        def replace_some(path, target):
+            if next(left, None) is None:
+                raise KeyboardInterrupt  # as when the process is killed
+            return renamed(path, target)
 
-            with monkeypatch.context() as patch:
-                patch.setattr(Path, "replace", replace_some)
-                with pytest.raises(KeyboardInterrupt):
-                    write_bundle(folder, other)
-            with pytest.raises(StudentError, match=CONFIG_FILE):
-                read_bundle(folder)
+        monkeypatch.setattr(Path, "replace", replace_some)
+        with nullcontext() if n_renamed == 4 else pytest.raises(KeyboardInterrupt):
             write_bundle(folder, other)
-            assert read_bundle(folder).graph == other.graph
+        monkeypatch.undo()
+        assert read_bundle(folder).graph == (other if n_renamed else bundle).graph
+        # A kill before the first rename of the next write leaves the same student.
+        monkeypatch.setattr(Path, "open", refuse_to_write(Path.open))
+        with pytest.raises(StudentError, match="No space left on device"):
+            write_bundle(folder, bundle)
+        monkeypatch.undo()
+        assert read_bundle(folder).graph == (other if n_renamed else bundle).graph
+        write_bundle(folder, bundle)
+        assert read_bundle(folder).graph == bundle.graph
+        assert {path.name for path in folder.iterdir()} == set(EXPORT_FILES)
+
+    def test_write_bundle_keeps_other_files_of_the_folder(self, folder, other):
+        (folder / "notes.txt").write_text("mine")
+        write_bundle(folder, other)
+        assert (folder / "notes.txt").read_text() == "mine"
 
     def test_write_bundle_with_torch_weights_replaces_an_export(self, folder, other):
         write_bundle(folder, other, torch_weights=other.weights)
@@ -228,11 +242,14 @@ class TestBrokenFiles:
         with pytest.raises(StudentError, match=name):
             load(folder)
 
+    @pytest.mark.parametrize("is_signed", [True, False])
     @pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.95])
     @pytest.mark.parametrize("name", EXPORT_FILES)
-    def test_read_bundle_names_a_truncated_file(self, folder, name, share):
+    def test_read_bundle_names_a_truncated_file(self, folder, name, share, is_signed):
         content = (folder / name).read_bytes()
         (folder / name).write_bytes(content[: int(share * len(content))])
+        if is_signed and name != CONFIG_FILE:
+            sign(folder)
         with pytest.raises(StudentError, match=name):
             load(folder)
 
@@ -259,11 +276,64 @@ class TestBrokenFiles:
             for place in draws.integers(0, min(len(content), 1000), 2).tolist():
                 changed[place] = int(draws.integers(256))
             (folder / name).write_bytes(bytes(changed))
+            if name != CONFIG_FILE:
+                sign(folder)
             try:
                 load(folder)
             except StudentError:
                 n_refused += 1
         assert n_refused > 10
+
+
+class TestChecksums:
+    @pytest.mark.parametrize("name", EXPORT_FILES)
+    def test_read_bundle_refuses_every_flipped_bit(self, folder, name):
+        content = (folder / name).read_bytes()
+        draws = np.random.default_rng(0)
+        for place in draws.integers(0, len(content), 30).tolist():
+            changed = bytearray(content)
+            changed[place] ^= 1 << int(draws.integers(8))
+            (folder / name).write_bytes(bytes(changed))
+            # Where a checksum was hit, the message names its file and the configuration.
+            with pytest.raises(StudentError, match=f"{name}|{CONFIG_FILE}"):
+                read_bundle(folder)
+
+    def test_read_bundle_names_the_checksum_of_a_changed_file(self, folder):
+        content = bytearray((folder / GRAPH_FILE).read_bytes())
+        content[-1] ^= 1
+        (folder / GRAPH_FILE).write_bytes(bytes(content))
+        with pytest.raises(StudentError, match=f"{GRAPH_FILE}.* SHA-256 .*{CONFIG_FILE}"):
+            read_bundle(folder)
+
+    def test_read_bundle_refuses_a_threshold_that_was_changed(self, folder):
+        content = (folder / CONFIG_FILE).read_text(encoding="utf-8")
+        (folder / CONFIG_FILE).write_text(content.replace('"threshold": 0.5', '"threshold": 0.4'))
+        with pytest.raises(StudentError, match=f"{CONFIG_FILE}: .* SHA-256"):
+            read_bundle(folder)
+
+    @pytest.mark.parametrize("value", [None, [], {}, {"words.onnx": 3}], ids=str)
+    def test_read_bundle_refuses_checksums_of_another_form(self, folder, value):
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        (folder / CONFIG_FILE).write_text(json.dumps(config | {"sha256": value}))
+        with pytest.raises(StudentError, match=f"{CONFIG_FILE}: .*sha256"):
+            read_bundle(folder)
+
+    def test_write_bundle_leaves_no_weights_of_torch_beside_another_student(self, tmp_path, bundle):
+        write_bundle(tmp_path, bundle, torch_weights=bundle.weights)
+        write_bundle(tmp_path, bundle)
+        config = json.loads((tmp_path / CONFIG_FILE).read_text(encoding="utf-8"))
+        assert config["sha256"].keys() == set(EXPORT_FILES)
+
+    @pytest.mark.parametrize("name", EXPORT_FILES)
+    def test_read_bundle_refuses_pipes_and_devices_at_once(self, folder, name):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+        with pytest.raises(StudentError, match=f"{name}.* regular file"):
+            read_bundle(folder)
+        (folder / name).unlink()
+        (folder / name).symlink_to("/dev/zero")
+        with pytest.raises(StudentError, match=f"{name}.* regular file"):
+            read_bundle(folder)
 
 
 class TestWeights:
@@ -332,7 +402,7 @@ class TestGraph:
         )
         opset = [onnx.helper.make_opsetid("", 17)]
         model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
-        (folder / GRAPH_FILE).write_bytes(model.SerializeToString())
+        write_signed(folder, GRAPH_FILE, model.SerializeToString())
         with pytest.raises(StudentError, match=rf"{GRAPH_FILE}.*pixels"):
             load(folder)
 
@@ -343,7 +413,7 @@ class TestGraph:
         self, folder, head, shape, build_student, small_vocabulary
     ):
         other = make_bundle(build_student(head=head, **shape), small_vocabulary)
-        (folder / GRAPH_FILE).write_bytes(other.graph)
+        write_signed(folder, GRAPH_FILE, other.graph)
         with pytest.raises(StudentError, match=GRAPH_FILE):
             load(folder)
 
@@ -351,7 +421,7 @@ class TestGraph:
         model = onnx.load_from_string(bundle.graph)
         for value in model.graph.input:
             value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
-        (folder / GRAPH_FILE).write_bytes(model.SerializeToString())
+        write_signed(folder, GRAPH_FILE, model.SerializeToString())
         with pytest.raises(StudentError, match=GRAPH_FILE):
             load(folder)
 
@@ -359,12 +429,12 @@ class TestGraph:
 class TestTokenizer:
     def test_read_bundle_refuses_a_tokenizer_of_another_size(self, folder):
         other = train_vocabulary(["other", "words"], n_pieces=20)
-        (folder / TOKENIZER_FILE).write_text(other.to_json(), encoding="utf-8")
+        write_signed(folder, TOKENIZER_FILE, other.to_json().encode())
         with pytest.raises(StudentError, match=f"{TOKENIZER_FILE} .*{CONFIG_FILE}"):
             load(folder)
 
     def test_read_bundle_refuses_a_tokenizer_that_is_not_text(self, folder):
-        (folder / TOKENIZER_FILE).write_bytes(b"\xff\xfe")
+        write_signed(folder, TOKENIZER_FILE, b"\xff\xfe")
         with pytest.raises(StudentError, match=TOKENIZER_FILE):
             load(folder)
 
@@ -396,18 +466,33 @@ class TestConfig:
             load(folder)
 
     def test_read_bundle_names_both_files_that_may_hold_the_weights(self, folder):
-        for name in (RUNTIME_WEIGHTS_FILE, TORCH_WEIGHTS_FILE):
-            (folder / name).unlink(missing_ok=True)
+        change_config(folder, lambda config: config["sha256"].pop(RUNTIME_WEIGHTS_FILE))
         with pytest.raises(StudentError, match=RUNTIME_WEIGHTS_FILE) as caught:
             load(folder)
         assert TORCH_WEIGHTS_FILE in str(caught.value)
         assert str(folder) in str(caught.value)
 
-    @pytest.mark.parametrize("version", [0, 1, 3, "2", None, [2]])
+    @pytest.mark.parametrize("version", [0, 1, 4, "3", None, [3], True, 3.0])
     def test_read_bundle_refuses_another_format_version(self, folder, version):
-        change_config(folder, lambda config: config.update(format_version=version))
-        with pytest.raises(StudentError, match=f"{CONFIG_FILE}: .* 2"):
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        (folder / CONFIG_FILE).write_text(json.dumps(config | {"format_version": version}))
+        with pytest.raises(StudentError, match=f"{CONFIG_FILE}: .* 3"):
             load(folder)
+
+    def test_read_bundle_warns_of_a_student_without_checksums(self, folder, bundle, caplog):
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        config["format_version"] = 2
+        del config["sha256"]
+        (folder / CONFIG_FILE).write_text(json.dumps(config))
+        assert read_bundle(folder).graph == bundle.graph
+        [record] = caplog.records
+        assert record.levelname == "WARNING"
+        assert str(folder) in record.getMessage()
+        assert "gliner-distill export" in record.getMessage()
+        write_bundle(folder, read_bundle(folder))
+        caplog.clear()
+        read_bundle(folder)
+        assert not caplog.records
 
     @pytest.mark.parametrize(
         "change",
@@ -432,7 +517,7 @@ class TestConfig:
     )
     def test_read_bundle_refuses_the_architecture_of_another_student(self, folder, change):
         change_config(folder, lambda config: config["architecture"].update(change))
-        with pytest.raises(StudentError, match=r"expected shape|; expected \(|pieces"):
+        with pytest.raises(StudentError, match=r"expected shape|; expected \(|pieces|6,000,000"):
             load(folder)
 
     @pytest.mark.parametrize("threshold", [0, 1, 1.5, -0.1, "0.5", None, True, [0.5], float("nan")])

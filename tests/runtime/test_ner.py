@@ -30,9 +30,11 @@ from gliner_distill.runtime.labels import EncodedLabels
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.scorer import WINDOW_WORDS
 from gliner_distill.student.bundling import make_bundle
+from gliner_distill.student.files import save_student
 from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.windows import plan_windows
 from stand_in_hub import Client, running_hub
+from student_folders import write_signed
 
 LABELS = ("person", "city", "river")
 NOUNS = (
@@ -1056,9 +1058,11 @@ class TestFromPretrained:
         found = StudentNER.from_pretrained(tmp_path / "run", num_threads=1)
         assert all_nearly(found.inference(texts, LABELS)) == ner.inference(texts, LABELS)
 
-    def test_from_pretrained_tells_how_to_write_a_missing_graph(self, folder):
+    def test_from_pretrained_tells_how_to_write_a_missing_graph(
+        self, folder, student, small_vocabulary
+    ):
+        save_student(folder, student, small_vocabulary)
         (folder / GRAPH_FILE).unlink()
-        (folder / TORCH_WEIGHTS_FILE).touch()
         with pytest.raises(StudentError, match=f"{GRAPH_FILE}.*gliner-distill export") as caught:
             StudentNER.from_pretrained(folder)
         assert str(folder) in str(caught.value)
@@ -1095,7 +1099,7 @@ class TestFromPretrained:
             StudentNER.from_pretrained(name)
 
     def test_from_pretrained_names_a_broken_file(self, folder):
-        (folder / GRAPH_FILE).write_bytes(b"no graph")
+        write_signed(folder, GRAPH_FILE, b"no graph")
         with pytest.raises(StudentError, match=f"{GRAPH_FILE} cannot be loaded") as caught:
             StudentNER.from_pretrained(folder)
         assert str(folder) in str(caught.value)

@@ -9,7 +9,6 @@ from gliner_distill.runtime.scorer import (
     WINDOW_WORDS,
     StudentScorer,
     WordVectorsKept,
-    count_parameters,
 )
 from gliner_distill.student.bundling import make_bundle
 
@@ -146,20 +145,3 @@ def test_logits_of_a_long_passage_cover_every_word(boundary, draw_words):
     kept = WINDOW_WORDS - 16
     np.testing.assert_allclose(logits[:kept], start[:kept], atol=1e-5)
     assert (logits[kept:] != 0).all()
-
-
-@pytest.mark.parametrize(
-    "architecture",
-    [
-        {"head": "boundary"},
-        {"head": "softmax", "n_layers": 3},
-        {"head": "boundary", "bidirectional": False, "label_hidden_width": 12, "hidden_width": 6},
-        {
-            **{"head": "boundary", "label_hidden_width": 12, "label_lstm_width": 5},
-            "relation_width": 3,
-        },
-    ],
-)
-def test_count_parameters_equals_torch(architecture, build_student, small_vocabulary):
-    student = build_student(**architecture)
-    assert count_parameters(make_bundle(student, small_vocabulary)) == student.n_parameters

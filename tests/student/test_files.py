@@ -14,6 +14,7 @@ from gliner_distill.runtime.locate import find_student
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.student.files import load_student, save_student, weights_size_bytes
 from gliner_distill.student.predictor import StudentPredictor
+from student_folders import change_config, sign, write_signed
 
 WORDS = [["mary", "saw", "Paris", "-", "unheard", "2"], ["Rhine"], ["north", "of", "globex"]]
 LABELS = ("person", "city", "river", "place name")
@@ -119,8 +120,7 @@ def test_save_student_leaves_projections_out(head, build_student, small_vocabula
 
 class TestLoadStudentErrors:
     def change(self, folder, **fields):
-        path = folder / CONFIG_FILE
-        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+        change_config(folder, lambda config: config.update(fields))
 
     def refuse(self, folder, message):
         with pytest.raises(StudentError, match=message):
@@ -142,11 +142,12 @@ class TestLoadStudentErrors:
     @pytest.mark.parametrize("content", ["[]", "3", "null", "{}"])
     def test_load_student_refuses_the_config_of_something_else(self, folder, content):
         (folder / CONFIG_FILE).write_text(content)
-        self.refuse(folder, r"student_config\.json: .* None; .* 2")
+        self.refuse(folder, r"student_config\.json: .* None; .* 3")
 
     def test_load_student_names_another_format_version(self, folder):
-        self.change(folder, format_version=1)
-        self.refuse(folder, r"student_config\.json: .* 1; .* 2")
+        config = json.loads((folder / CONFIG_FILE).read_text())
+        (folder / CONFIG_FILE).write_text(json.dumps(config | {"format_version": 1}))
+        self.refuse(folder, r"student_config\.json: .* 1; .* 3")
 
     @pytest.mark.slow
     @pytest.mark.parametrize(
@@ -163,6 +164,11 @@ class TestLoadStudentErrors:
             {"n_pieces": 9, "dropout_prob": 2.0},
             {"n_pieces": 9, "hidden_width": 0},
             {"n_pieces": 6_000_001, "embedding_width": 1, "hidden_width": 1},
+            {"n_pieces": 1_000_000_000},
+            {"n_pieces": 9, "embedding_width": 1, "hidden_width": 1, "n_layers": 1_000_000},
+            {"n_pieces": 9, "embedding_width": 1, "hidden_width": 1, "n_layers": 300_000},
+            {"n_pieces": 9, "n_layers": 10**4000},
+            {"n_pieces": 9, "dropout_prob": float("nan")},
         ],
     )
     def test_load_student_refuses_an_impossible_architecture(self, folder, shape):
@@ -176,18 +182,30 @@ class TestLoadStudentErrors:
     @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
     def test_load_student_refuses_weights_that_are_cut_off(self, folder, share):
         content = (folder / TORCH_WEIGHTS_FILE).read_bytes()
-        (folder / TORCH_WEIGHTS_FILE).write_bytes(content[: int(share * len(content))])
+        write_signed(folder, TORCH_WEIGHTS_FILE, content[: int(share * len(content))])
         self.refuse(folder, r"student\.safetensors: cannot be loaded: ")
 
     def test_load_student_refuses_weights_that_lack_a_tensor(self, folder):
         tensors = safetensors.torch.load_file(folder / TORCH_WEIGHTS_FILE)
         del tensors["none.bias"]
         safetensors.torch.save_file(tensors, folder / TORCH_WEIGHTS_FILE)
+        sign(folder)
         self.refuse(folder, r"student\.safetensors: cannot be loaded: ")
+
+    @pytest.mark.parametrize("name", [TORCH_WEIGHTS_FILE, "tokenizer.json"])
+    def test_load_student_refuses_a_flipped_bit(self, folder, name):
+        content = bytearray((folder / name).read_bytes())
+        content[-9] ^= 1
+        (folder / name).write_bytes(bytes(content))
+        self.refuse(folder, f"{name}: .* SHA-256")
+
+    def test_load_student_needs_no_graph(self, folder):
+        (folder / "words.onnx").unlink()
+        assert load_student(folder)[0].config.hidden_width == 8
 
     def test_load_student_refuses_the_tokenizer_of_another_student(self, folder):
         path = folder / "tokenizer.json"
         tokenizer = json.loads(path.read_text())
         tokenizer["model"]["vocab"]["onemore"] = len(tokenizer["model"]["vocab"])
-        path.write_text(json.dumps(tokenizer))
+        write_signed(folder, "tokenizer.json", json.dumps(tokenizer).encode())
         self.refuse(folder, r"tokenizer\.json has 91 pieces.* 90")

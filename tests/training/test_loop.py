@@ -389,8 +389,7 @@ class TestPatience:
             patch.setattr(Path, "replace", kill_at_the_second_save)
             with pytest.raises(KilledError):
                 train_short(tmp_path / "run", self.PATIENT)
-        with pytest.raises(StudentError, match=r"student_config\.json"):
-            load_student(tmp_path / "run" / STUDENT_FOLDER)
+        load_student(tmp_path / "run" / STUDENT_FOLDER)  # one of the two students, and whole
         train_short(tmp_path / "run", self.PATIENT, resume=True)
         assert_same_run(tmp_path / "run", tmp_path / "whole")
 

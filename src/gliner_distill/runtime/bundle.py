@@ -7,13 +7,11 @@
 - `student.safetensors` holds all weights of a student that torch can load. An export has
   `weights.safetensors` in its place, with only the weights that are not in the graph.
 - `student_config.json` holds the architecture and, in its field `runtime`, the precision, the
-  thresholds and the map of scores.
+  thresholds and the map of scores. It also names the SHA-256 of all files.
 - `tokenizer.json` holds the vocabulary.
 """
 
-import json
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,33 +19,32 @@ from typing import Any, Final
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
-from gliner_distill.errors import StudentError
-from gliner_distill.files import reason_of, replacing
+from gliner_distill.errors import SettingsError, StudentError, shorten
+from gliner_distill.files import reason_of, replace_together
 from gliner_distill.runtime.config import (
     CONFIG_FILE,
-    FORMAT_VERSION,
     GRAPH_FILE,
     RUNTIME_WEIGHTS_FILE,
     TORCH_WEIGHTS_FILE,
     StudentConfig,
+    find_student_file,
+    has_checksums,
+    names_file,
     other_metadata,
+    pack_student_config,
     read_student_config,
+    warn_without_checksums,
 )
-from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES, SHAPES
-from gliner_distill.runtime.heads import BOUNDARY, head_named
-from gliner_distill.runtime.label_tower import KINDS, LSTMS
+from gliner_distill.runtime.heads import BOUNDARY
 from gliner_distill.runtime.score_map import ScoreMap, parse_score_map
-from gliner_distill.runtime.vocabulary import N_SHAPES, TOKENIZER_FILE, Vocabulary
+from gliner_distill.runtime.vocabulary import MAX_TOKENIZER_BYTES, TOKENIZER_FILE, Vocabulary
+from gliner_distill.runtime.weights import check_size, read_weights, weight_shapes
 
 FP32: Final = "fp32"
 INT8: Final = "int8"
 EXPORT_FILES: Final = (GRAPH_FILE, RUNTIME_WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE)
 """The files of an export."""
-
-# A student has at most 6M parameters, which is 24 MB in single precision.
-_MAX_FILE_BYTES = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,32 +75,6 @@ class Bundle:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def weight_shapes(config: StudentConfig) -> dict[str, tuple[int, ...]]:
-    """Return the name and shape of each weight that a student has outside its graph."""
-    head = head_named(config.head)
-    width = config.embedding_width
-    state_width = config.hidden_width * (2 if config.bidirectional else 1)
-    label_width, hidden = state_width * head.n_vectors, config.label_hidden_width
-    units = config.label_lstm_width
-    label_in = width + 2 * units
-    layers = [("label_tower", label_in, label_width)]
-    if hidden:
-        layers = [("label_tower.0", label_in, hidden), ("label_tower.2", hidden, label_width)]
-    if config.relation_width:
-        layers.append((KINDS, hidden, 2 * config.relation_width + 1))
-    shapes: dict[str, tuple[int, ...]] = {
-        PIECES: (config.n_pieces, width),
-        SHAPES: (width, N_SHAPES),
-    }
-    for name, n_in, n_out in layers:
-        shapes |= {f"{name}.weight": (n_out, n_in), f"{name}.bias": (n_out,)}
-    for name in LSTMS if units else ():
-        shapes |= {f"{name}.weight_ih_l0": (4 * units, width)}
-        shapes |= {f"{name}.weight_hh_l0": (4 * units, units)}
-        shapes |= {f"{name}.bias_{part}_l0": (4 * units,) for part in ("ih", "hh")}
-    return shapes | head.weight_shapes(state_width)
-
-
 def read_bundle(folder: Path) -> Bundle:
     """Read a student from its folder: an export, or a folder with the weights of torch.
 
@@ -112,30 +83,51 @@ def read_bundle(folder: Path) -> Bundle:
     """
     # Everything is checked before the graph is loaded, so that a broken folder gives a clear error.
     config, raw = read_student_config(folder)
-    vocabulary = Vocabulary.from_file(folder / TOKENIZER_FILE)
-    check_n_pieces(folder, vocabulary, config)
+    warn_without_checksums(folder, raw)
     path = folder / CONFIG_FILE
+    try:
+        check_size(config)
+    except SettingsError as error:
+        raise StudentError(f"{path}: field 'architecture': {error}") from error
+    vocabulary = read_vocabulary(folder, config, raw)
     runtime = _runtime_fields(path, raw)
     label_thresholds = runtime.get("label_thresholds", {})
     if not isinstance(label_thresholds, dict):
         raise StudentError(
-            f"{path}: field 'label_thresholds' is {label_thresholds!r}; expected an object that "
-            "maps labels to probabilities"
+            f"{path}: field 'label_thresholds' is {shorten(label_thresholds)}; expected an object "
+            "that maps labels to probabilities"
         )
     return Bundle(
         config=config,
         vocabulary=vocabulary,
-        weights=_read_weights(folder, weight_shapes(config)),
-        graph=_read_graph(folder / GRAPH_FILE),
-        precision=str(runtime.get("precision", FP32)),
+        weights=read_weights(_find_weights(folder, raw), weight_shapes(config)),
+        graph=_read_graph(_find_graph(folder, raw)),
+        precision=_check_precision(path, runtime.get("precision", FP32)),
         threshold=_check_threshold(path, "threshold", runtime.get("threshold", config.threshold)),
         label_thresholds={
-            label: _check_threshold(path, f"threshold of {label!r}", value)
+            label: _check_threshold(path, f"threshold of {shorten(label)}", value)
             for label, value in label_thresholds.items()
         },
         score_map=read_score_map(folder),
         metadata=other_metadata(raw),
     )
+
+
+def read_vocabulary(folder: Path, config: StudentConfig, raw: Mapping[str, Any]) -> Vocabulary:
+    """Read the vocabulary of a student.
+
+    Raises:
+        StudentError: The file is missing, changed or broken, or has another size than the
+            architecture expects.
+    """
+    path = find_student_file(folder, TOKENIZER_FILE, raw, max_bytes=MAX_TOKENIZER_BYTES)
+    vocabulary = Vocabulary.from_file(path)
+    if len(vocabulary) != config.n_pieces:
+        raise StudentError(
+            f"{folder}: {TOKENIZER_FILE} has {len(vocabulary)} pieces, but {CONFIG_FILE} says "
+            f"{config.n_pieces}; the files do not belong together"
+        )
+    return vocabulary
 
 
 def read_score_map(folder: Path) -> ScoreMap | None:
@@ -158,12 +150,11 @@ def read_score_map(folder: Path) -> ScoreMap | None:
 def write_bundle(
     folder: Path, bundle: Bundle, *, torch_weights: Mapping[str, NDArray[Any]] | None = None
 ) -> None:
-    """Write the files of a student, each whole or not at all.
+    """Write the files of a student; other files in the folder stay.
 
-    All files are on the disk under temporary names before the first of them is renamed, so a full
-    disk leaves an earlier student as it was. The old configuration is removed before the renaming,
-    and the new one is renamed last. If a process is killed in between, the folder has no
-    configuration and is refused, so it is never read as a mixture of two students.
+    All of them are on the disk under temporary names before the configuration, which names their
+    checksums, is renamed. A full disk or a killed process therefore leaves either the earlier
+    student or the new one, and never a mixture.
 
     Args:
         folder: The folder; it is created if it does not exist.
@@ -178,8 +169,7 @@ def write_bundle(
     stored = bundle.weights if torch_weights is None else torch_weights
     weights_file = RUNTIME_WEIGHTS_FILE if torch_weights is None else TORCH_WEIGHTS_FILE
     weights = {name: np.ascontiguousarray(value) for name, value in stored.items()}
-    config = {
-        "format_version": FORMAT_VERSION,
+    fields = {
         "architecture": asdict(bundle.config),
         "runtime": {
             "precision": bundle.precision,
@@ -190,112 +180,78 @@ def write_bundle(
         **bundle.metadata,
     }
     contents = {
-        CONFIG_FILE: (json.dumps(config, indent=1) + "\n").encode(),
         TOKENIZER_FILE: bundle.vocabulary.to_json().encode(),
         weights_file: safetensors.numpy.save(weights),
         GRAPH_FILE: bundle.graph,
     }
+    config = {CONFIG_FILE: pack_student_config(fields, contents)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # The stack renames in the reverse order of entry: the configuration comes last.
-        with ExitStack() as stack:
-            for name, content in contents.items():
-                stream = stack.enter_context(replacing(folder / name))
-                stream.write(content)
-                stream.flush()
-            (folder / CONFIG_FILE).unlink(missing_ok=True)
-            if (
-                torch_weights is not None
-            ):  # the runtime would prefer the weights of an earlier export
-                (folder / RUNTIME_WEIGHTS_FILE).unlink(missing_ok=True)
+        _finish_earlier_write(folder)
+        replace_together(folder, config | contents)
+        if torch_weights is not None:  # weights of an earlier export, which the student lacks
+            (folder / RUNTIME_WEIGHTS_FILE).unlink(missing_ok=True)
     except OSError as error:
         raise StudentError(f"{folder}: cannot be written: {reason_of(error)}") from error
-
-
-def check_n_pieces(folder: Path, vocabulary: Vocabulary, config: StudentConfig) -> None:
-    """Check that a vocabulary has the size that an architecture expects.
-
-    Raises:
-        StudentError: The sizes differ.
-    """
-    if len(vocabulary) != config.n_pieces:
-        raise StudentError(
-            f"{folder}: {TOKENIZER_FILE} has {len(vocabulary)} pieces, but {CONFIG_FILE} says "
-            f"{config.n_pieces}; the files do not belong together"
-        )
 
 
 def _check_threshold(path: Path, name: str, value: object) -> float:
     # A bool is an int in Python, but not a threshold.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
-        raise StudentError(f"{path}: {name} is {value!r}; expected a number between 0 and 1")
+        raise StudentError(f"{path}: {name} is {shorten(value)}; expected a number between 0 and 1")
     return float(value)
+
+
+def _check_precision(path: Path, value: object) -> str:
+    if value not in (FP32, INT8):
+        raise StudentError(f"{path}: precision is {shorten(value)}; expected {FP32} or {INT8}")
+    return str(value)
 
 
 def _runtime_fields(path: Path, raw: Mapping[str, Any]) -> dict[str, Any]:
     runtime = raw.get("runtime", {})
     if not isinstance(runtime, dict):
-        raise StudentError(f"{path}: field 'runtime' is {runtime!r}; expected an object")
+        raise StudentError(f"{path}: field 'runtime' is {shorten(runtime)}; expected an object")
     return runtime
+
+
+def _find_graph(folder: Path, raw: Mapping[str, Any]) -> Path:
+    try:
+        return find_student_file(folder, GRAPH_FILE, raw)
+    except StudentError as error:
+        # An export lacks the weights of torch, from which the graph could be written again.
+        if not names_file(folder, TORCH_WEIGHTS_FILE, raw):
+            raise
+        raise StudentError(
+            f"{error}; or write it with `gliner-distill export {folder} --out FOLDER`"
+        ) from error
+
+
+def _find_weights(folder: Path, raw: Mapping[str, Any]) -> Path:
+    for name in (RUNTIME_WEIGHTS_FILE, TORCH_WEIGHTS_FILE):
+        if names_file(folder, name, raw):
+            return find_student_file(folder, name, raw)
+    raise StudentError(
+        f"{folder}: the weights are missing; expected {RUNTIME_WEIGHTS_FILE} or "
+        f"{TORCH_WEIGHTS_FILE}, named in {CONFIG_FILE}; copy or export the student again"
+    )
 
 
 def _read_graph(path: Path) -> bytes:
     try:
-        n_bytes = path.stat().st_size
-        if n_bytes > _MAX_FILE_BYTES:
-            raise StudentError(
-                f"{path}: has {n_bytes:,} bytes; the graph of a student has at most "
-                f"{_MAX_FILE_BYTES:,}"
-            )
         return path.read_bytes()
     except OSError as error:
         raise StudentError(f"{path}: cannot be read: {reason_of(error)}") from error
 
 
-def _read_weights(folder: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:
-    path = folder / RUNTIME_WEIGHTS_FILE
-    if not path.is_file():
-        path = folder / TORCH_WEIGHTS_FILE
-    if not path.is_file():
-        raise StudentError(
-            f"{folder}: the weights are missing; expected {RUNTIME_WEIGHTS_FILE} or "
-            f"{TORCH_WEIGHTS_FILE}; copy or export the student again"
-        )
+def _finish_earlier_write(folder: Path) -> None:
+    """Give the files of a write that was cut off their names, which a new write would take."""
     try:
-        with safe_open(path, framework="numpy") as stored:
-            names = {*expected, PIECE_SCALES} & set(stored.keys())
-            # Shapes are compared first, so that a file of another student is not read into memory.
-            shapes = {name: tuple(stored.get_slice(name).get_shape()) for name in names}
-            _check_shapes(path, shapes, expected)
-            weights = {name: stored.get_tensor(name) for name in names}
-    except (OSError, SafetensorError, TypeError, AttributeError) as error:
-        # The last two where numpy lacks the type, such as bfloat16.
-        raise StudentError(f"{path}: cannot be loaded: {error}") from error
-    is_scaled = PIECE_SCALES in weights
-    for name, weight in weights.items():
-        # Only the table of pieces may hold integers, and only together with its scales.
-        allowed = "i" if is_scaled and name == PIECES else "f"
-        if weight.dtype.kind not in allowed:
-            raise StudentError(
-                f"{path}: {name} is of type {weight.dtype}; expected "
-                f"{'integers' if allowed == 'i' else 'floating-point numbers'}"
-            )
-    return weights
-
-
-def _check_shapes(
-    path: Path,
-    shapes: Mapping[str, tuple[int, ...]],
-    expected: Mapping[str, tuple[int, ...]],
-) -> None:
-    for name, shape in expected.items():
-        if name not in shapes:
-            raise StudentError(f"{path}: {name} is missing; expected shape {shape}")
-        if shapes[name] != shape:
-            raise StudentError(f"{path}: {name} has shape {shapes[name]}; expected {shape}")
-    n_pieces = expected[PIECES][0]
-    if shapes.get(PIECE_SCALES, (n_pieces, 1)) != (n_pieces, 1):
-        raise StudentError(
-            f"{path}: {PIECE_SCALES} has shape {shapes[PIECE_SCALES]}; expected one number per "
-            f"piece, shape {(n_pieces, 1)}"
-        )
+        _, raw = read_student_config(folder)
+        for name in (*EXPORT_FILES, TORCH_WEIGHTS_FILE):
+            if name != CONFIG_FILE and has_checksums(raw) and names_file(folder, name, raw):
+                found = find_student_file(folder, name, raw)
+                if found != folder / name:
+                    found.replace(folder / name)
+    except (StudentError, OSError):
+        return  # a folder without a student, or with a broken one

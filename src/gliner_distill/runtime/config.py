@@ -1,11 +1,19 @@
-"""The architecture of a student, its file names, and `student_config.json`, without torch."""
+"""The architecture of a student, its file names, and `student_config.json`, without torch.
 
+The configuration names the SHA-256 of each file of the student, and of itself. A file with another
+content is refused, because a changed weight would give other entities without a word.
+"""
+
+import hashlib
 import json
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
-from gliner_distill.errors import StudentError
+from gliner_distill.errors import StudentError, shorten
+from gliner_distill.files import check_regular_file, find_content, reason_of
 from gliner_distill.runtime.heads import HEAD_NAMES, SOFTMAX
 
 CONFIG_FILE: Final = "student_config.json"
@@ -15,7 +23,16 @@ TORCH_WEIGHTS_FILE: Final = "student.safetensors"
 RUNTIME_WEIGHTS_FILE: Final = "weights.safetensors"
 """The weights that the runtime needs besides the graph; an export has only these."""
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
+_VERSION_WITHOUT_CHECKSUMS: Final = 2
+_CHECKSUMS: Final = "sha256"
+
+MAX_PARAMETERS: Final = 6_000_000
+MAX_FILE_BYTES: Final = 64_000_000
+"""The largest file that is read: a student has at most 6M parameters, 24 MB in single precision."""
+_MAX_CONFIG_BYTES = 4_000_000
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +74,106 @@ class StudentConfig:
     feature_width: int = 0
 
 
+def pack_student_config(fields: Mapping[str, Any], contents: Mapping[str, bytes]) -> bytes:
+    """Return the content of a configuration file, with the checksums of a student's other files.
+
+    Args:
+        fields: The fields of the configuration.
+        contents: The content of each other file by name.
+    """
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    signed = {"format_version": FORMAT_VERSION, **fields}
+    # Read as it will be stored, a list takes the place of a tuple.
+    digests[CONFIG_FILE] = _digest_fields(json.loads(json.dumps(signed)))
+    return (json.dumps(signed | {_CHECKSUMS: digests}, indent=1) + "\n").encode()
+
+
 def read_student_config(folder: Path) -> tuple[StudentConfig, dict[str, Any]]:
     """Return the architecture of the student in a folder, and the whole configuration file.
 
     Raises:
-        StudentError: The file is missing, cannot be read, or is not a student's configuration.
+        StudentError: The file is missing, cannot be read, was changed, or is not a student's
+            configuration.
     """
     path = folder / CONFIG_FILE
     try:
+        check_regular_file(path, max_bytes=_MAX_CONFIG_BYTES)
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StudentError(
             f"{folder}: {CONFIG_FILE} is missing; expected the folder of a student"
         ) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise StudentError(f"{path}: cannot be read: {error}") from error
+        raise StudentError(f"{path}: cannot be read: {reason_of(error)}") from error
     version = raw.get("format_version") if isinstance(raw, dict) else None
-    if not isinstance(raw, dict) or version != FORMAT_VERSION:
+    # A boolean equals a number in Python.
+    if type(version) is not int or version not in (FORMAT_VERSION, _VERSION_WITHOUT_CHECKSUMS):
         raise StudentError(
-            f"{path}: the format version is {version!r}; this release reads version "
+            f"{path}: the format version is {shorten(version)}; this release reads version "
             f"{FORMAT_VERSION}; make the student again, or read it with the release that wrote it"
         )
+    if version == FORMAT_VERSION:
+        _check_config(path, raw)
     return _parse_architecture(path, raw.get("architecture")), raw
+
+
+def has_checksums(raw: Mapping[str, Any]) -> bool:
+    """Return whether a configuration names the checksums of the student's files.
+
+    One that an earlier release wrote does not.
+    """
+    return bool(raw["format_version"] == FORMAT_VERSION)
+
+
+def warn_without_checksums(folder: Path, raw: Mapping[str, Any]) -> None:
+    """Log a warning if the files of a student cannot be compared with checksums."""
+    if not has_checksums(raw):
+        _logger.warning(
+            "%s: an earlier release wrote this student, without checksums, so a damaged file may "
+            "go unnoticed; write it again with `gliner-distill export`",
+            folder,
+        )
+
+
+def find_student_file(
+    folder: Path, name: str, raw: Mapping[str, Any], *, max_bytes: int = MAX_FILE_BYTES
+) -> Path:
+    """Return the path of a file of a student, after comparing its content with its checksum.
+
+    Args:
+        folder: The student's folder.
+        name: The name of the file.
+        raw: The student's configuration file.
+        max_bytes: The size above which the file is refused.
+
+    Raises:
+        StudentError: The file is missing, cannot be read, is too large, or has another content than
+            the one that was written.
+    """
+    path = folder / name
+    try:
+        if not has_checksums(raw):
+            check_regular_file(path, max_bytes=max_bytes)
+            return path
+        if name not in raw[_CHECKSUMS]:
+            raise StudentError(
+                f"{folder}: {name} is missing, or it was put beside a student without it: "
+                f"{CONFIG_FILE} does not name it"
+            )
+        found = find_content(path, raw[_CHECKSUMS][name], max_bytes=max_bytes)
+    except OSError as error:
+        raise StudentError(f"{path}: cannot be read: {reason_of(error)}") from error
+    if found is None:
+        raise StudentError(
+            f"{path}: the content has another SHA-256 than {CONFIG_FILE} says; the file was "
+            "changed, damaged or mixed up, so copy or export the student again"
+        )
+    return found
+
+
+def names_file(folder: Path, name: str, raw: Mapping[str, Any]) -> bool:
+    """Return whether a student has a file of this name."""
+    return name in raw[_CHECKSUMS] if has_checksums(raw) else (folder / name).is_file()
 
 
 def other_metadata(raw: dict[str, Any]) -> dict[str, Any]:
@@ -86,28 +181,50 @@ def other_metadata(raw: dict[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in raw.items()
-        if key not in ("format_version", "architecture", "runtime")
+        if key not in ("format_version", "architecture", "runtime", _CHECKSUMS)
     }
+
+
+def _check_config(path: Path, raw: dict[str, Any]) -> None:
+    digests = raw.get(_CHECKSUMS)
+    if not isinstance(digests, dict) or not all(isinstance(d, str) for d in digests.values()):
+        raise StudentError(
+            f"{path}: field '{_CHECKSUMS}' is {shorten(digests)}; expected an object that maps the "
+            "name of each file to its SHA-256"
+        )
+    if digests.get(CONFIG_FILE) != _digest_fields(raw):
+        raise StudentError(
+            f"{path}: the other fields have another SHA-256 than field '{_CHECKSUMS}' says; the "
+            "file was changed or damaged, so copy or export the student again"
+        )
+
+
+def _digest_fields(raw: Mapping[str, Any]) -> str:
+    fields = {key: value for key, value in raw.items() if key != _CHECKSUMS}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def _parse_architecture(path: Path, raw: object) -> StudentConfig:
     types = get_type_hints(StudentConfig)
     where = f"{path}: field 'architecture'"
     if not isinstance(raw, dict):
-        raise StudentError(f"{where} is {raw!r}; expected an object")
+        raise StudentError(f"{where} is {shorten(raw)}; expected an object")
     if "n_pieces" not in raw:
         raise StudentError(f"{where} lacks n_pieces")
     for name, value in raw.items():
         if name not in types:
-            raise StudentError(f"{where} has {name!r}; expected only {', '.join(types)}")
+            raise StudentError(f"{where} has {shorten(name)}; expected only {', '.join(types)}")
         allowed = (int, float) if types[name] is float else (types[name],)
-        if type(value) not in allowed or (type(value) in (int, float) and value < 0):
+        # Each number is either a probability or at most as large as the number of parameters.
+        most = 1 if types[name] is float else MAX_PARAMETERS
+        if type(value) not in allowed or (type(value) in (int, float) and not 0 <= value <= most):
             raise StudentError(
-                f"{where}: {name} is {value!r}; expected {types[name].__name__}, not below 0"
+                f"{where}: {name} is {shorten(value)}; expected {types[name].__name__}, from 0 to "
+                f"{most:,}"
             )
     if raw.get("head", SOFTMAX) not in HEAD_NAMES:
         raise StudentError(
-            f"{where}: head is {raw['head']!r}; expected one of {', '.join(HEAD_NAMES)}"
+            f"{where}: head is {shorten(raw['head'])}; expected one of {', '.join(HEAD_NAMES)}"
         )
     config = StudentConfig(**raw)
     if config.relation_width and not config.label_hidden_width:

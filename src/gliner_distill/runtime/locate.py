@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from gliner_distill.errors import HubError, StudentError
 from gliner_distill.hub import download_model, looks_like_hub_id
-from gliner_distill.runtime.config import CONFIG_FILE, GRAPH_FILE, TORCH_WEIGHTS_FILE
+from gliner_distill.runtime.config import CONFIG_FILE
 
 GLINER_CONFIG: Final = "gliner_config.json"
 """The file by which the folder of a GLiNER is recognized."""
@@ -68,29 +68,22 @@ def locate_model(name: str | Path | None) -> LocatedModel:
 
 
 def locate_student(name: str | Path | None) -> Path:
-    """Return the folder of the student that a name stands for, which has a graph.
+    """Return the folder of the student that a name stands for.
 
     Args:
         name: See `locate_model`.
 
     Raises:
-        StudentError: The name does not lead to a student, or its graph is missing.
+        StudentError: The name does not lead to a student.
         HubError: See `locate_model`.
     """
     located = locate_model(name)
-    folder = located.folder
     if located.kind == "gliner":
         raise StudentError(
             f"{name}: this is a GLiNER, not a student; distill a student from it "
             f"(`gliner-distill distill`), or use `gliner_distill.load_model`"
         )
-    if not (folder / GRAPH_FILE).is_file():
-        # An export lacks the weights of torch, from which the graph could be written again.
-        remedy = "copy or export the student again"
-        if (folder / TORCH_WEIGHTS_FILE).is_file():
-            remedy = f"write it with `gliner-distill export {folder} --out FOLDER`"
-        raise StudentError(f"{folder}: {GRAPH_FILE} is missing, which the runtime needs; {remedy}")
-    return folder
+    return located.folder
 
 
 def _local_folder(name: str | Path) -> Path:

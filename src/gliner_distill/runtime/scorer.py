@@ -16,10 +16,11 @@ from gliner_distill.decoding import sigmoid
 from gliner_distill.errors import InputError, StudentError
 from gliner_distill.runtime.bundle import Bundle
 from gliner_distill.runtime.config import GRAPH_FILE, StudentConfig
-from gliner_distill.runtime.embeddings import PIECE_SCALES, LabelVectors, PieceTable, WordVectors
+from gliner_distill.runtime.embeddings import LabelVectors, PieceTable, WordVectors
 from gliner_distill.runtime.head_scoring import Array, LabelColumns, Mask, logit, scoring_for
 from gliner_distill.runtime.heads import head_named
 from gliner_distill.runtime.labels import EncodedLabels, Prompts
+from gliner_distill.runtime.weights import count_states
 from gliner_distill.spans import TagScores
 from gliner_distill.windows import batches_by_length, plan_windows
 
@@ -70,7 +71,7 @@ class StudentScorer:
         _check_graph(self._session, bundle.config)
         self._head = head_named(bundle.config.head)
         self._scoring = scoring_for(bundle.config.head, bundle.weights)
-        self._n_states = _count_states(bundle.config)
+        self._n_states = count_states(bundle.config)
         pieces = PieceTable(bundle.weights)
         self._words = WordVectors(bundle.vocabulary, pieces, bundle.weights)
         self._labels = LabelVectors(
@@ -189,17 +190,6 @@ class StudentScorer:
         return TagScores(passage, hits.label, word, hits.start, hits.end, hits.inside)
 
 
-def count_parameters(bundle: Bundle) -> int:
-    """Return the number of a student's parameters, including those in the graph."""
-    config, n_states = bundle.config, _count_states(bundle.config)
-    n_outside = sum(weight.size for name, weight in bundle.weights.items() if name != PIECE_SCALES)
-    # An LSTM has four gates, each with weights for the input and the state and two biases.
-    widths = [config.embedding_width, *[n_states] * (config.n_layers - 1)]
-    n_lstm = sum(4 * config.hidden_width * (w + config.hidden_width + 2) for w in widths)
-    n_word_tower = (n_states + config.embedding_width + 1) * n_states
-    return n_outside + n_lstm * (2 if config.bidirectional else 1) + n_word_tower
-
-
 def count_processors() -> int:
     """Return the number of processors that this process may use."""
     # A container may allow fewer processors than the machine has.
@@ -267,7 +257,7 @@ def _check_graph(session: onnxruntime.InferenceSession, config: StudentConfig) -
             f"{GRAPH_FILE} does not belong to a student: its inputs are {sorted(inputs)} and its "
             f"outputs {sorted(outputs)}; expected {sorted(_INPUTS)} and {sorted(_OUTPUTS)}"
         )
-    n_states = _count_states(config)
+    n_states = count_states(config)
     expected = {
         "embedded": ("tensor(float)", [None, None, config.embedding_width]),
         "n_words": ("tensor(int32)", [None]),
@@ -282,7 +272,3 @@ def _check_graph(session: onnxruntime.InferenceSession, config: StudentConfig) -
                 f"{GRAPH_FILE} does not fit the student: {item.name} is {actual}; expected "
                 f"{expected[item.name]}"
             )
-
-
-def _count_states(config: StudentConfig) -> int:
-    return config.hidden_width * (2 if config.bidirectional else 1)

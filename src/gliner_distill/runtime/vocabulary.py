@@ -23,6 +23,7 @@ from gliner_distill.files import reason_of
 from gliner_distill.labels import clean_label
 
 TOKENIZER_FILE: Final = "tokenizer.json"
+MAX_TOKENIZER_BYTES: Final = 20_000_000
 
 N_SHAPES: Final = 8
 """The number of properties in `word_shape`."""

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gliner_distill.runtime.bundle import INT8, Bundle, weight_shapes
+from gliner_distill.runtime.bundle import INT8, Bundle
 from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import Vocabulary
+from gliner_distill.runtime.weights import weight_shapes
 from gliner_distill.student.model import Student
 from gliner_distill.student.onnx_graph import build_graph
 

@@ -8,8 +8,15 @@ import safetensors.torch
 from safetensors import SafetensorError
 
 from gliner_distill.errors import SettingsError, StudentError
-from gliner_distill.runtime.bundle import check_n_pieces, write_bundle
-from gliner_distill.runtime.config import CONFIG_FILE, TORCH_WEIGHTS_FILE, read_student_config
+from gliner_distill.runtime.bundle import read_vocabulary, write_bundle
+from gliner_distill.runtime.config import (
+    CONFIG_FILE,
+    TORCH_WEIGHTS_FILE,
+    find_student_file,
+    names_file,
+    read_student_config,
+    warn_without_checksums,
+)
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import TOKENIZER_FILE, Vocabulary
 from gliner_distill.student.bundling import make_bundle, student_weights
@@ -54,9 +61,9 @@ def load_student(folder: str | Path) -> tuple[Student, Vocabulary]:
         StudentError: The folder is missing, lacks a file, or holds something else.
     """
     folder = Path(folder)
-    config, _ = read_student_config(folder)
-    weights_path = folder / TORCH_WEIGHTS_FILE
-    if not weights_path.is_file():
+    config, raw = read_student_config(folder)
+    warn_without_checksums(folder, raw)
+    if not names_file(folder, TORCH_WEIGHTS_FILE, raw):
         raise StudentError(
             f"{folder}: {TORCH_WEIGHTS_FILE} is missing, which torch needs; if this is an export, "
             "give the folder of the student that it was made from"
@@ -65,13 +72,13 @@ def load_student(folder: str | Path) -> tuple[Student, Vocabulary]:
         student = Student(config)
     except (ValueError, RuntimeError, SettingsError) as error:
         raise StudentError(f"{folder / CONFIG_FILE}: field 'architecture': {error}") from error
-    vocabulary = Vocabulary.from_file(folder / TOKENIZER_FILE)
+    vocabulary = read_vocabulary(folder, config, raw)
+    weights_path = find_student_file(folder, TORCH_WEIGHTS_FILE, raw)
     try:
         student.load_state_dict(safetensors.torch.load_file(weights_path))
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise StudentError(f"{weights_path}: cannot be loaded: {reason}") from error
-    check_n_pieces(folder, vocabulary, config)
     return student.eval(), vocabulary
 
 

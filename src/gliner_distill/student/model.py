@@ -17,10 +17,9 @@ from gliner_distill.errors import SettingsError
 from gliner_distill.runtime.config import StudentConfig
 from gliner_distill.runtime.heads import head_named
 from gliner_distill.runtime.vocabulary import N_SHAPES
+from gliner_distill.runtime.weights import check_size
 from gliner_distill.student.batch import Batch
 from gliner_distill.student.heads import torch_head
-
-MAX_PARAMETERS = 6_000_000
 
 # Only training needs these: they map vectors to the width of a teacher's representations.
 _PROJECTIONS = ("word_projection.", "label_projection.")
@@ -35,6 +34,8 @@ class Student(nn.Module):
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
+        # Counted from the configuration, because an impossible one would fill the memory.
+        check_size(config)
         self.config = config
         self.head = torch_head(config.head)
         self._n_vectors = head_named(config.head).n_vectors
@@ -60,12 +61,6 @@ class Student(nn.Module):
         if config.feature_width:
             self.word_projection = nn.Linear(state_width, config.feature_width)
             self.label_projection = nn.Linear(label_width, config.feature_width)
-        if self.n_parameters > MAX_PARAMETERS:
-            raise SettingsError(
-                f"this student has {self.n_parameters:,} parameters "
-                f"({self.pieces.weight.numel():,} of them embeddings); at most "
-                f"{MAX_PARAMETERS:,} are allowed, so use fewer units, layers or pieces"
-            )
 
     def _add_label_layers(self, width: int) -> None:
         """Add the layers of the label tower that only some students have."""
