@@ -21,7 +21,7 @@ TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 PUBLISHED = "published"
 """The name of the student in the results of the benchmark of unseen passages."""
 MIN_RECALL, MIN_PRECISION = 0.9, 0.8
-"""What we want the student to reach for each type of personal data."""
+"""The goal of the student for each type of personal data."""
 WATTS = 20
 """The power that the two cores and their share of the machine are assumed to draw."""
 RECIPE = {
