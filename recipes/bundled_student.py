@@ -32,12 +32,12 @@ from pathlib import Path
 from finishing import DEV_PASSAGES, finish
 from label_wordings import STEPS
 from model_card import PUBLISHED, write_card
-from open_passages import Draw, Thesaurus
+from open_passages import Draw
 from pieces import load_pieces
 from teacher_answers import QuestionMaker, ask_teacher
+from thesaurus import Thesaurus, read_thesaurus
 from training_set import make_training_set, read_answers, set_passages
 from transfer_set import IN_DOMAIN_PASSAGES, Material, gather, take_words
-from written_passages import read_thesaurus
 
 from gliner_distill.entities import LabeledPassage, Passage
 from gliner_distill.files import write_json

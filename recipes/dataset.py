@@ -26,14 +26,8 @@ from typing import Any
 import jinja2
 import pyarrow as pa
 from pyarrow import parquet
-from written_passages import (
-    PASSAGES_FILE,
-    THESAURUS_FILE,
-    ThesaurusEntry,
-    read_passages,
-    read_thesaurus,
-    write_as_json,
-)
+from thesaurus import RELATIONS, THESAURUS_FILE, ThesaurusEntry, read_thesaurus
+from written_passages import PASSAGES_FILE, read_passages, write_as_json
 
 from gliner_distill.entities import Passage, count_words
 from gliner_distill.errors import CorpusError
@@ -49,9 +43,8 @@ _SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("label", pa.stri
 _PASSAGE_SCHEMA = pa.schema(
     [("source", pa.string()), ("words", pa.list_(pa.string())), ("entities", pa.list_(_SPAN))]
 )
-_RELATIONS = ("synonyms", "broader", "siblings", "descriptions")
 _THESAURUS_SCHEMA = pa.schema(
-    [("label", pa.string()), *((name, pa.list_(pa.string())) for name in _RELATIONS)]
+    [("label", pa.string()), *((name, pa.list_(pa.string())) for name in RELATIONS)]
 )
 # Zstandard compresses words better as they stand, in one large page, than as a dictionary.
 _DICTIONARY_COLUMNS = {
@@ -118,7 +111,7 @@ def passage_rows(passages: Mapping[str, Iterable[Passage]]) -> Iterator[dict[str
 def thesaurus_rows(thesaurus: Mapping[str, ThesaurusEntry]) -> Iterator[dict[str, Any]]:
     """Yield the row of each label."""
     for label, entry in thesaurus.items():
-        yield {"label": label} | {name: list(getattr(entry, name)) for name in _RELATIONS}
+        yield {"label": label} | {name: list(getattr(entry, name)) for name in RELATIONS}
 
 
 def pack_table(rows: Iterable[dict[str, Any]], schema: pa.Schema, name: str) -> bytes:
@@ -219,7 +212,7 @@ def count_thesaurus(
         "labels": len(thesaurus),
         **{
             name: sum(len(getattr(entry, name)) for entry in thesaurus.values())
-            for name in _RELATIONS
+            for name in RELATIONS
         },
         "share of entities covered": round(sum(uses[label] for label in known) / uses.total(), 4),
         "share of labels covered": round(len(known) / len(uses), 4),

@@ -27,7 +27,7 @@ from calibration import (
 )
 from label_relations import fit_relations, labels_apart, make_pairs
 from label_wordings import STEPS, align_wordings, count_labels
-from open_passages import Thesaurus
+from thesaurus import Thesaurus
 from transfer_set import HELD_OUT, read_labels
 
 from gliner_distill.corpus.reader import CorpusFile, sample_path

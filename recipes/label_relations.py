@@ -19,7 +19,7 @@ from itertools import accumulate
 import numpy as np
 import torch
 import torch.nn.functional as F
-from open_passages import Thesaurus
+from thesaurus import Thesaurus
 from torch import Tensor, nn
 
 from gliner_distill.entities import Passage

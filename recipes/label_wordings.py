@@ -15,7 +15,8 @@ from itertools import accumulate
 import numpy as np
 import torch
 import torch.nn.functional as F
-from open_passages import Thesaurus, is_measured, plural
+from open_passages import plural
+from thesaurus import Thesaurus
 from torch import Tensor
 
 from gliner_distill.entities import Passage
@@ -127,12 +128,10 @@ def reword(label: str, thesaurus: Thesaurus, rng: random.Random) -> str:
     entry, choice = thesaurus.find(label), rng.random()
     if choice < PLAIN:
         return label
-    if choice < PLAIN + DESCRIBED and entry and entry.descriptions:
-        # The second description is kept for the benchmark.
-        return entry.descriptions[0]
+    if choice < PLAIN + DESCRIBED and entry and entry.trained_description:
+        return entry.trained_description
     if choice < PLAIN + DESCRIBED + RENAMED and entry:
-        fitting = [name for name in entry.synonyms if not is_measured(name)]
-        return rng.choice(fitting) if fitting else label
+        return rng.choice(entry.trained_synonyms) if entry.trained_synonyms else label
     return surround(plural(label) if rng.random() < PLURAL else label, rng)
 
 

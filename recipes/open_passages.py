@@ -1,25 +1,23 @@
-"""Passages with open labels, and the labels that a student is asked for in each of them.
+"""Passages with open labels, and the labels that a model is asked for in each of them.
 
 The passages carry several labels for most entities, the specific one first. A passage is annotated
-exhaustively for the labels that it uses, and says nothing of others. A thesaurus gives synonyms,
-broader labels, siblings (easily taken for the label, but different) and descriptions.
+exhaustively for the labels that it uses, and says nothing of others.
 
-`Draw` makes one training passage out of a passage: it asks for some of the passage's own labels,
-each perhaps in other words, and for some labels that are certainly absent.
+`Draw` makes one training passage for a student out of a passage: it asks for some of the passage's
+own labels, each perhaps in other words, and for some labels that are certainly absent. The recipe
+of the teacher (`teacher_labels.py`) puts its passages together from the same draws.
 """
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import accumulate
 
 import numpy as np
-from written_passages import ThesaurusEntry
+from thesaurus import COMMON, Thesaurus
 
 from gliner_distill.entities import Entity, LabeledPassage, Passage
-from gliner_distill.labeling.synonyms import labels_overlap
 
 N_OWN, N_SIBLINGS, N_UNRELATED, N_LISTED = 10, 3, 3, 5
 SYNONYM, DESCRIPTION, PLURAL, WRAPPED = 0.28, 0.12, 0.05, 0.07
@@ -30,100 +28,39 @@ WRAPPERS = (
     *("mentions of {}", "text about a {}", "{} as written", "{} (name)", "list of {}"),
     "is it a {}",
 )
-# A passage may contain these without using the label, so they are never drawn as absent.
-COMMON = (
-    *("person", "people", "name", "location", "place", "organization", "group"),
-    "organization".replace("z", "s"),  # some passages have the British spelling
-    *("date", "time", "entity", "thing", "object", "other", "misc", "miscellaneous", "term"),
-    *("concept", "product", "number", "event", "item", "title", "topic", "subject"),
-    *("quantity", "amount"),
-)
-
-
-class Thesaurus:
-    """Synonyms, broader labels, siblings and descriptions of labels.
-
-    Args:
-        entries: The entries by label. A synonym that two entries share leads to neither of them.
-    """
-
-    def __init__(self, entries: Mapping[str, ThesaurusEntry]) -> None:
-        self.entries = dict(entries)
-        counts = Counter(synonym for entry in entries.values() for synonym in entry.synonyms)
-        self._label_of = {
-            synonym: label
-            for label, entry in entries.items()
-            for synonym in entry.synonyms
-            if counts[synonym] == 1
-        } | {label: label for label in entries}
-        self._all_broader = cache(self._find_broader)
-
-    def find(self, label: str) -> ThesaurusEntry | None:
-        """Return the entry of a label or of the label that it is a synonym of."""
-        return self.entries.get(self._label_of.get(label, label))
-
-    def all_broader(self, label: str) -> frozenset[str]:
-        """Return all labels that are broader, directly or through other labels."""
-        return self._all_broader(label)
-
-    def is_same_or_broader(self, label: str, own: str) -> bool:
-        """Return whether `label` means the same as `own` or is broader.
-
-        Where an entity is annotated as `own`, such a label is true of it as well.
-        """
-        name = self._label_of.get(label, label)
-        if name == self._label_of.get(own, own):
-            return True
-        return not {label, name}.isdisjoint(self.all_broader(own))
-
-    def mean_the_same(self, label: str, other: str) -> bool:
-        """Return whether each of two labels is the same as the other or broader."""
-        return self.is_same_or_broader(label, other) and self.is_same_or_broader(other, label)
-
-    def are_related(self, label: str, other: str) -> bool:
-        """Return whether one of two labels is broader than the other, or they may mean the same."""
-        return (
-            self.is_same_or_broader(label, other)
-            or self.is_same_or_broader(other, label)
-            or labels_overlap(label, other)
-        )
-
-    def _find_broader(self, label: str) -> frozenset[str]:
-        found: set[str] = set()
-        pending = [label]
-        while pending:
-            entry = self.find(pending.pop())
-            new = set(entry.broader) - found if entry else set()
-            found |= new
-            pending += new
-        return frozenset(found - {label})
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Draws the labels that a student is asked for.
+    """Draws the labels that a model is asked for.
 
     Attributes:
         thesaurus: The meaning of the labels.
         labels: The labels that may be drawn for any passage.
         totals: For each of them, the sum of its weight and all weights before it.
+        has_forms: Whether labels are also asked in the plural and with words around them, as users
+            ask a student.
     """
 
     thesaurus: Thesaurus
     labels: tuple[str, ...]
     totals: tuple[float, ...]
+    has_forms: bool = True
 
     @classmethod
-    def from_passages(cls, passages: Iterable[Passage], thesaurus: Thesaurus) -> "Draw":
+    def from_passages(
+        cls, passages: Iterable[Passage], thesaurus: Thesaurus, *, has_forms: bool = True
+    ) -> "Draw":
         """Return draws that weigh each label by the square root of the number of its passages."""
         counts = Counter(label for passage in passages for label in passage.own_labels)
-        labels = tuple(sorted(set(counts) - set(COMMON)))
-        return cls(thesaurus, labels, tuple(accumulate(counts[label] ** 0.5 for label in labels)))
+        labels = tuple(sorted(set(counts) - COMMON))
+        totals = tuple(accumulate(counts[label] ** 0.5 for label in labels))
+        return cls(thesaurus, labels, totals, has_forms)
 
     def open(self, passage: Passage, rng: random.Random) -> LabeledPassage:
         """Return a passage that asks for its own labels, siblings of these and unrelated ones."""
         own = passage.own_labels
-        absent = [*self._siblings(own, rng), *self._unrelated(own, rng)]
+        absent = [*self.siblings(own, N_SIBLINGS, rng), *self.unrelated(own, N_UNRELATED, rng)]
         return self.asked(passage, _some(own, N_OWN, rng), absent, rng)
 
     def listed(self, passage: Passage, listed: Sequence[str], rng: random.Random) -> LabeledPassage:
@@ -147,12 +84,7 @@ class Draw:
             The entities have the words that their labels are asked in. All probabilities are 0.5,
             because no teacher has been asked.
         """
-        wording: dict[str, str] = {}
-        taken = {*passage.own_labels, *absent}
-        for label in (*own, *absent):
-            words = self.reword(label, rng)
-            wording[label] = label if words in taken else words
-            taken.add(words)
+        wording = self.wordings(passage, (*own, *absent), rng)
         entities = tuple(
             Entity(entity.start_word, entity.end_word, wording[entity.label])
             for entity in passage.entities
@@ -163,6 +95,22 @@ class Draw:
         unknown = np.broadcast_to(np.float32(0.5), (len(passage.words), len(labels), 3))
         return LabeledPassage(Passage(passage.words, entities), tuple(labels), unknown)
 
+    def wordings(
+        self, passage: Passage, labels: Sequence[str], rng: random.Random
+    ) -> dict[str, str]:
+        """Return the words that each of some labels is asked in.
+
+        No two labels get the same words, and none gets words that are a label of the passage,
+        because these would stand for two things.
+        """
+        wording: dict[str, str] = {}
+        taken = {*passage.own_labels, *labels}
+        for label in labels:
+            words = self.reword(label, rng)
+            wording[label] = label if words in taken else words
+            taken.add(words)
+        return wording
+
     def random_labels(self, n: int, rng: random.Random) -> list[str]:
         """Return random labels of any passages; a label may occur several times."""
         return rng.choices(self.labels, cum_weights=self.totals, k=n)
@@ -171,40 +119,38 @@ class Draw:
         """Return a label, or other words for it: a synonym, a description or another form."""
         entry, choice = self.thesaurus.find(label), rng.random()
         if choice < SYNONYM:
-            fitting = [name for name in entry.synonyms if not is_measured(name)] if entry else []
-            return rng.choice(fitting) if fitting else label
+            synonyms = entry.trained_synonyms if entry else ()
+            return rng.choice(synonyms) if synonyms else label
         choice -= SYNONYM
         if choice < DESCRIPTION:
-            # The second description is kept for the benchmark.
-            return entry.descriptions[0] if entry and entry.descriptions else label
+            return (entry.trained_description if entry else "") or label
         choice -= DESCRIPTION
+        if not self.has_forms:
+            return label
         if choice < PLURAL:
             return plural(label)
         return rng.choice(WRAPPERS).format(label) if choice - PLURAL < WRAPPED else label
 
-    def _siblings(self, own: Sequence[str], rng: random.Random) -> list[str]:
+    def siblings(self, own: Sequence[str], n: int, rng: random.Random) -> list[str]:
+        """Return up to `n` siblings of a passage's own labels that are not true of it as well."""
         known = [entry for label in own if (entry := self.thesaurus.find(label))]
-        siblings = {label for entry in known for label in entry.siblings} - set(COMMON)
+        siblings = {label for entry in known for label in entry.siblings} - COMMON
         # Sets of strings have another order in each process.
-        drawn = _some(sorted(siblings), 4 * N_SIBLINGS, rng)
+        drawn = _some(sorted(siblings), 4 * n, rng)
         same = self.thesaurus.is_same_or_broader
         fitting = (label for label in drawn if not any(same(label, other) for other in own))
-        return [label for _, label in zip(range(N_SIBLINGS), fitting, strict=False)]
+        return [label for _, label in zip(range(n), fitting, strict=False)]
 
-    def _unrelated(self, own: Sequence[str], rng: random.Random) -> list[str]:
-        drawn = self.random_labels(3 * N_UNRELATED, rng)
+    def unrelated(self, own: Sequence[str], n: int, rng: random.Random) -> list[str]:
+        """Return up to `n` random labels that are not related to a passage's own ones."""
+        drawn = self.random_labels(3 * n, rng)
         related = self.thesaurus.are_related
         fitting = (
             label
             for label in dict.fromkeys(drawn)
             if not any(related(label, other) for other in own)
         )
-        return [label for _, label in zip(range(N_UNRELATED), fitting, strict=False)]
-
-
-def is_measured(wording: str) -> bool:
-    """Return whether a wording has a form that the benchmark measures ("X entity", "X mention")."""
-    return wording.endswith((" entity", " mention"))
+        return [label for _, label in zip(range(n), fitting, strict=False)]
 
 
 def plural(label: str) -> str:

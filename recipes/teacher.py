@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from teacher_data import BATCH_WORDS, DevSet, Draw, TeacherData, plan_batches, read_data
+from teacher_data import BATCH_WORDS, DevSet, Drawn, TeacherData, plan_batches, read_data
 from teacher_model import (
     as_item,
     file_sha256,
@@ -223,7 +223,7 @@ class Trainer:
             "curve": self.curve,
         }
 
-    def _step(self, batch: Sequence[Draw], step: int) -> float:
+    def _step(self, batch: Sequence[Drawn], step: int) -> float:
         """Train on one batch; return its loss per word."""
         loss = self._loss(batch, step)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -234,7 +234,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         return loss.item()
 
-    def _loss(self, batch: Sequence[Draw], step: int) -> torch.Tensor:
+    def _loss(self, batch: Sequence[Drawn], step: int) -> torch.Tensor:
         """Return the loss of a batch per word."""
         # Each step has its own random numbers, so a run that was stopped continues as it would
         # have.

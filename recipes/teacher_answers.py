@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from open_passages import COMMON, Draw
+from open_passages import Draw
+from thesaurus import COMMON
 
 from gliner_distill.callbacks import Progress
 from gliner_distill.entities import Passage

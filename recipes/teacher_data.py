@@ -8,13 +8,15 @@ for the curve, or with a file that the user wants kept apart.
 
 import json
 import random
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from teacher_labels import LabelPool, Thesaurus, ask_listed, ask_open, read_thesaurus
+from open_passages import Draw
+from teacher_labels import ask_listed, ask_open
+from thesaurus import Thesaurus, read_thesaurus
 from transfer_set import HELD_OUT, grams, join, read_labels, read_set, take_words
 
 from gliner_distill.corpus.reader import CorpusFile, sample_path
@@ -66,21 +68,19 @@ class TeacherData:
 
     Attributes:
         sources: The text for training, open and listed.
-        thesaurus: The relations between labels.
-        pool: The labels of the open passages.
+        draw: The draws of labels, made from the open passages.
         dev: The passages kept apart: first the open ones, then each held-out set.
     """
 
     sources: list[Source]
-    thesaurus: Thesaurus
-    pool: LabelPool
+    draw: Draw
     dev: list[DevSet]
 
     def ask(self, source: Source, passage: Passage, rng: random.Random) -> Passage:
         """Return a passage of a source with the labels that it is asked for this time."""
         if source.listed is None:
-            return ask_open(passage, self.thesaurus, self.pool, rng)
-        return ask_listed(passage, source.listed, self.thesaurus, rng)
+            return ask_open(passage, self.draw, rng)
+        return ask_listed(passage, source.listed, self.draw, rng)
 
 
 def read_data(data: Path, kept_apart: Sequence[Path] = ()) -> TeacherData:
@@ -94,17 +94,14 @@ def read_data(data: Path, kept_apart: Sequence[Path] = ()) -> TeacherData:
         CorpusError: A file is missing or broken.
     """
     names = sorted(set(read_permissive(data / "permissive.json")) - set(HELD_OUT))
-    thesaurus = read_thesaurus(data / "open" / "labels.jsonl")
     files = {f"open/{name}.json": data / "open" / f"{name}.json" for name in OPEN_FILES}
     files["sample/train.json"] = sample_path("train")
     open_sources = [Source(name, list(CorpusFile(path))) for name, path in files.items()]
-    pool = LabelPool(
-        Counter(
-            label
-            for source in open_sources
-            for passage in source.passages
-            for label in dict.fromkeys(entity.label for entity in passage.entities)
-        )
+    # The recipe of the student asks a teacher for plain labels, so plurals are not taught.
+    draw = Draw.from_passages(
+        chain.from_iterable(source.passages for source in open_sources),
+        Thesaurus(read_thesaurus(data)),
+        has_forms=False,
     )
     dev_open = sample_open(open_sources, DEV_OPEN)
     held = {name: read_set(data / "corpora", name) for name in HELD_OUT}
@@ -117,10 +114,10 @@ def read_data(data: Path, kept_apart: Sequence[Path] = ()) -> TeacherData:
             passages = part_of(read_set(data / "corpora", name))
             sources.append(Source(name, leave_out(passages, seen), listed))
     rng = random.Random(_DEV_SEED)
-    dev = [DevSet("open", [ask_open(each, thesaurus, pool, rng) for each in dev_open])]
+    dev = [DevSet("open", [ask_open(each, draw, rng) for each in dev_open])]
     for name, passages in held.items():
         dev.append(DevSet(name, ask_all(spaced(passages), read_labels(data / "corpora", name))))
-    return TeacherData([each for each in sources if each.passages], thesaurus, pool, dev)
+    return TeacherData([each for each in sources if each.passages], draw, dev)
 
 
 def read_permissive(path: Path) -> list[str]:
@@ -178,18 +175,18 @@ def ask_all(passages: Sequence[Passage], listed: Sequence[str]) -> list[Passage]
     ]
 
 
-Draw = tuple[Source, Passage]
+Drawn = tuple[Source, Passage]
 """A passage and the source that it was drawn from."""
 
 
-def plan_batches(sources: Sequence[Source], n_batches: int, seed: int) -> list[list[Draw]]:
+def plan_batches(sources: Sequence[Source], n_batches: int, seed: int) -> list[list[Drawn]]:
     """Return the batches of a whole run: passages of similar length, about 640 words in each.
 
     Every passage of a source is drawn once before one is drawn again.
     """
     rng = random.Random(f"{seed}/batches")
     draws = draw_passages(sources, rng)
-    batches: list[list[Draw]] = []
+    batches: list[list[Drawn]] = []
     while len(batches) < n_batches:
         chunk = sorted((next(draws) for _ in range(_CHUNK)), key=lambda draw: len(draw[1].words))
         new = list(group(chunk, max_words=BATCH_WORDS))
@@ -198,7 +195,7 @@ def plan_batches(sources: Sequence[Source], n_batches: int, seed: int) -> list[l
     return batches[:n_batches]
 
 
-def draw_passages(sources: Sequence[Source], rng: random.Random) -> Iterator[Draw]:
+def draw_passages(sources: Sequence[Source], rng: random.Random) -> Iterator[Drawn]:
     """Yield passages without end, three out of five from the files with open labels."""
     decks = [deal(source, rng) for source in sources]
     n_words = [count_words(source.passages) for source in sources]
@@ -247,9 +244,9 @@ def crop(passage: Passage, rng: random.Random, *, max_words: int = MAX_WORDS) ->
     return Passage(passage.words[start : start + max_words], tuple(entities))
 
 
-def group(draws: Sequence[Draw], *, max_words: int) -> Iterator[list[Draw]]:
+def group(draws: Sequence[Drawn], *, max_words: int) -> Iterator[list[Drawn]]:
     """Yield neighboring passages that together have at most some words, padding included."""
-    batch: list[Draw] = []
+    batch: list[Drawn] = []
     for draw in draws:
         # The draws are sorted, so the last one is the longest.
         if batch and len(draw[1].words) * (len(batch) + 1) > max_words:

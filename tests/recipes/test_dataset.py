@@ -29,6 +29,12 @@ def recipe(name):
         return importlib.import_module(name)
 
 
+def read_both(folder):
+    """Return the passages and the thesaurus of a folder."""
+    passages = recipe("written_passages").read_passages(folder)
+    return passages, recipe("thesaurus").read_thesaurus(folder)
+
+
 @pytest.fixture(scope="module")
 def dataset():
     """The recipe as a module."""
@@ -38,8 +44,7 @@ def dataset():
 @pytest.fixture(scope="module")
 def written():
     """The passages and the thesaurus of the repository."""
-    module = recipe("written_passages")
-    return module.read_passages(DATA_SET), module.read_thesaurus(DATA_SET)
+    return read_both(DATA_SET)
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +127,7 @@ class TestRecipe:
         assert counts == {"passages": 2, "words": 4, "spans": 2, "entities": 3, "labels": 2}
 
     def test_count_thesaurus_gives_shares_by_use_and_by_label(self, dataset, small_data):
-        module = recipe("written_passages")
-        thesaurus = module.read_thesaurus(small_data)
+        _, thesaurus = read_both(small_data)
         passages = [Passage(("a", "b"), (Entity(0, 1, "city"), Entity(1, 2, "city")))]
         passages += [Passage(("a", "b"), (Entity(0, 1, "city"), Entity(0, 2, "phrase")))]
         counts = dataset.count_thesaurus(thesaurus, passages)
@@ -205,8 +209,7 @@ class TestFiles:
     @pytest.mark.slow
     @pytest.mark.skipif(not SHARED.is_dir(), reason="the JSON files are not part of the repository")
     def test_files_hold_exactly_the_source(self, written):
-        module = recipe("written_passages")
-        assert written == (module.read_passages(SHARED), module.read_thesaurus(SHARED))
+        assert written == read_both(SHARED)
 
     @pytest.mark.slow
     def test_datasets_loads_both_configurations(self, manifest, tmp_path, monkeypatch):

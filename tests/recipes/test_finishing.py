@@ -51,7 +51,7 @@ def corpora(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def thesaurus(finishing):
-    from written_passages import ThesaurusEntry
+    from thesaurus import ThesaurusEntry
 
     broader = {"city": "place", "river": "place", "person": "being", "company": "organization"}
     entries = {label: ThesaurusEntry((), (above,), (), ()) for label, above in broader.items()}

@@ -33,7 +33,7 @@ def recipe():
 
 @pytest.fixture(scope="module")
 def thesaurus(recipe):
-    from written_passages import ThesaurusEntry
+    from thesaurus import ThesaurusEntry
 
     def entry(synonyms=(), broader=(), siblings=()):
         return ThesaurusEntry(synonyms, broader, siblings, ())

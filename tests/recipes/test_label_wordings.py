@@ -30,7 +30,7 @@ def recipe():
 
 @pytest.fixture(scope="module")
 def thesaurus(recipe):
-    from written_passages import ThesaurusEntry
+    from thesaurus import ThesaurusEntry
 
     entries = {
         "city": ThesaurusEntry(

@@ -27,25 +27,24 @@ def recipe():
 @pytest.fixture(scope="module")
 def thesaurus(recipe):
     """A thesaurus of politics and vessels."""
-
-    def entry(synonyms=(), broader=(), siblings=(), descriptions=()):
-        return recipe.ThesaurusEntry(synonyms, broader, siblings, descriptions)
+    from thesaurus import Thesaurus
+    from thesaurus import ThesaurusEntry as Entry
 
     entries = {
-        "politician": entry(
+        "politician": Entry(
             synonyms=("statesman", "officeholder"),
             broader=("public figure",),
             siblings=("voter", "journalist", "party", "mayor", "person"),
             descriptions=("one who holds an office", "one who governs"),
         ),
-        "mayor": entry(synonyms=("head of a town",), broader=("politician",)),
-        "public figure": entry(broader=("person",)),
-        "number": entry(broader=("quantity",)),
-        "quantity": entry(broader=("number",)),
-        "ferry": entry(synonyms=("ship",), broader=("vessel",)),
-        "steamer": entry(synonyms=("ship",), siblings=("train",)),
+        "mayor": Entry(synonyms=("head of a town",), broader=("politician",)),
+        "public figure": Entry(broader=("person",)),
+        "number": Entry(broader=("quantity",)),
+        "quantity": Entry(broader=("number",)),
+        "ferry": Entry(synonyms=("ship",), broader=("vessel",)),
+        "steamer": Entry(synonyms=("ship",), siblings=("train",)),
     }
-    return recipe.Thesaurus(entries)
+    return Thesaurus(entries)
 
 
 def passage_of(*labels):
@@ -54,53 +53,6 @@ def passage_of(*labels):
     return Passage(
         words, tuple(Entity(place, place + 1, label) for place, label in enumerate(labels))
     )
-
-
-class TestThesaurus:
-    def test_find_knows_labels_and_their_own_synonyms(self, thesaurus):
-        assert thesaurus.find("mayor").broader == ("politician",)
-        assert thesaurus.find("statesman") is thesaurus.find("politician")
-        assert thesaurus.find("ship") is None  # a synonym of two labels leads to neither
-        assert thesaurus.find("unheard of") is None
-
-    @pytest.mark.parametrize(
-        ("label", "expected"),
-        [
-            ("mayor", {"politician", "public figure", "person"}),
-            ("head of a town", {"politician", "public figure", "person"}),
-            ("number", {"quantity"}),  # the circle ends, and a label is not broader than itself
-            ("person", set()),
-        ],
-    )
-    def test_all_broader_follows_every_step(self, thesaurus, label, expected):
-        assert thesaurus.all_broader(label) == expected
-
-    @pytest.mark.parametrize(
-        ("label", "own", "expected"),
-        [
-            *(("person", "mayor", True), ("mayor", "person", False), ("mayor", "mayor", True)),
-            *(("statesman", "officeholder", True), ("statesman", "mayor", True)),
-            *(("voter", "mayor", False), ("new", "new", True), ("new", "other", False)),
-        ],
-    )
-    def test_is_same_or_broader_looks_up_from_the_own_label(self, thesaurus, label, own, expected):
-        assert thesaurus.is_same_or_broader(label, own) is expected
-
-    @pytest.mark.parametrize(
-        ("label", "other", "expected"),
-        [
-            *(("statesman", "politician", True), ("number", "quantity", True)),
-            *(("mayor", "politician", False), ("politician", "mayor", False)),
-        ],
-    )
-    def test_mean_the_same_needs_both_directions(self, thesaurus, label, other, expected):
-        assert thesaurus.mean_the_same(label, other) is expected
-
-    def test_are_related_looks_both_ways_and_at_the_words(self, thesaurus):
-        assert thesaurus.are_related("mayor", "person")
-        assert thesaurus.are_related("person", "mayor")
-        assert thesaurus.are_related("old city", "city")
-        assert not thesaurus.are_related("mayor", "ferry")
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +132,14 @@ class TestDraws:
             orders.add(labeled.labels.index(first.label))
         assert orders == {0, 1, 2}
 
+    @pytest.mark.parametrize("n", [1, 3])
+    def test_siblings_and_unrelated_labels_are_as_many_as_wanted_at_most(self, draw, n):
+        for seed in range(50):
+            own, rng = ("politician",), random.Random(seed)
+            assert len(draw.siblings(own, n, rng)) == n
+            assert len(draw.unrelated(own, n, rng)) <= n
+        assert draw.siblings(("river",), n, random.Random(0)) == []
+
     def test_asked_never_gives_two_labels_the_same_words(self, recipe, thesaurus):
         # Both have `ship` as their only synonym, and the passage has `ship` as well.
         draw = recipe.Draw(thesaurus, (), ())
@@ -223,17 +183,28 @@ class TestReword:
         assert counts["politician"] == counts.total() - sum(shares.values())
         assert wrapped <= set(counts)
 
+    def test_reword_draws_no_forms_where_the_draws_have_none(self, recipe, thesaurus):
+        draw = recipe.Draw.from_passages([passage_of("mayor")], thesaurus, has_forms=False)
+        rng = random.Random(0)
+        counts = Counter(draw.reword("politician", rng) for _ in range(2000))
+        assert set(counts) == {
+            *("politician", "statesman", "officeholder", "one who holds an office"),
+        }
+        assert counts["politician"] / 2000 == pytest.approx(0.6, abs=0.04)
+
     def test_reword_leaves_the_second_description_to_the_benchmark(self, words):
         assert "one who governs" not in words("politician")
 
     def test_reword_draws_no_synonym_in_a_form_of_the_benchmark(self, recipe, monkeypatch):
+        from thesaurus import Thesaurus, ThesaurusEntry
+
         monkeypatch.setattr(recipe, "SYNONYM", 1.0)
         synonyms = ("quay entity", "pier", "quay mention")
         entries = {
-            "quay": recipe.ThesaurusEntry(synonyms, (), (), ()),
-            "pole": recipe.ThesaurusEntry(("pole entity",), (), (), ()),
+            "quay": ThesaurusEntry(synonyms),
+            "pole": ThesaurusEntry(("pole entity",)),
         }
-        draw, rng = recipe.Draw(recipe.Thesaurus(entries), (), ()), random.Random(0)
+        draw, rng = recipe.Draw(Thesaurus(entries), (), ()), random.Random(0)
         assert {draw.reword("quay", rng) for _ in range(60)} == {"pier"}
         assert draw.reword("pole", rng) == "pole"
 

@@ -36,17 +36,14 @@ BESIDE = ("court", "verdict", "witness")
 
 @pytest.fixture(scope="module")
 def thesaurus(recipes):
-    _, open_passages = recipes
+    from thesaurus import Thesaurus, ThesaurusEntry
 
-    def entry(synonyms=(), broader=()):
-        return open_passages.ThesaurusEntry(synonyms, broader, (), ())
-
-    return open_passages.Thesaurus(
+    return Thesaurus(
         {
-            "judge": entry(synonyms=("magistrate",), broader=("lawyer",)),
-            "lawyer": entry(synonyms=("jurist",), broader=("professional", "person")),
-            "city": entry(broader=("location",)),
-            "company": entry(synonyms=("firm",), broader=("organization",)),
+            "judge": ThesaurusEntry(synonyms=("magistrate",), broader=("lawyer",)),
+            "lawyer": ThesaurusEntry(synonyms=("jurist",), broader=("professional", "person")),
+            "city": ThesaurusEntry(broader=("location",)),
+            "company": ThesaurusEntry(synonyms=("firm",), broader=("organization",)),
         }
     )
 

@@ -37,9 +37,11 @@ def modules(training_set):
 @pytest.fixture(scope="module")
 def draw(modules):
     """Draws that know one synonym, and many labels that no passage uses."""
+    from thesaurus import Thesaurus, ThesaurusEntry
+
     open_passages, _ = modules
-    entry = open_passages.ThesaurusEntry(("town",), (), (), ("place with a mayor", "large place"))
-    thesaurus = open_passages.Thesaurus({"city": entry})
+    entry = ThesaurusEntry(("town",), descriptions=("place with a mayor", "large place"))
+    thesaurus = Thesaurus({"city": entry})
     passages = [Passage(("a",), (Entity(0, 1, label),)) for label in LABELS]
     return open_passages.Draw.from_passages(passages, thesaurus)
 

@@ -1,4 +1,4 @@
-"""The written passages and the thesaurus, read from JSON and from the data set."""
+"""The written passages, read from JSON and from the data set."""
 
 import importlib
 import json
@@ -65,17 +65,6 @@ def test_read_passages_reads_both_forms(written_passages, folder, data_set):
         assert tuple(found) == written_passages.SOURCES
 
 
-def test_read_thesaurus_reads_both_forms(written_passages, folder, data_set):
-    entry = written_passages.ThesaurusEntry(
-        synonyms=("mother superior",),
-        broader=("nun", "person"),
-        siblings=(),
-        descriptions=("woman in charge of a nunnery", "who led the convent"),
-    )
-    for place in (folder, folder / "open", data_set):
-        assert written_passages.read_thesaurus(place) == {"abbess": entry}
-
-
 def test_write_as_json_gives_the_form_that_recipes_read(
     written_passages, folder, data_set, tmp_path
 ):
@@ -88,10 +77,9 @@ def test_write_as_json_gives_the_form_that_recipes_read(
 
 def test_folders_without_all_files_are_refused(written_passages, folder, data_set):
     (folder / "open" / "focus.json").unlink()
-    (data_set / "thesaurus.parquet").unlink()
+    (data_set / "passages.parquet").unlink()
     for place in (folder, folder / "open", data_set):
-        for read in (written_passages.read_passages, written_passages.read_thesaurus):
-            with pytest.raises(CorpusError, match=str(place)) as caught:
-                read(place)
-            assert "passages.parquet" in str(caught.value)
-            assert "focus.json" in str(caught.value)
+        with pytest.raises(CorpusError, match=str(place)) as caught:
+            written_passages.read_passages(place)
+        assert "passages.parquet" in str(caught.value)
+        assert "focus.json" in str(caught.value)
