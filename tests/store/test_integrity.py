@@ -123,7 +123,7 @@ class TestBrokenShard:
     def test_find_faults_finds_a_folder_in_place_of_a_shard(self, store_folder):
         (store_folder / FIRST).unlink()
         (store_folder / FIRST).mkdir()
-        assert_faults(store_folder, (FIRST, "Is a directory"))
+        assert_faults(store_folder, (FIRST, "not a regular file"))
 
     def test_find_faults_finds_a_shard_that_is_not_parquet(self, store_folder):
         before = size_of(store_folder / FIRST)
@@ -323,9 +323,9 @@ class TestRecovery:
             table.set_column(3, "n_words", pa.array([5], pa.int32())),
             table.slice(0, 0),
         ):
-            pq.write_table(changed, store_folder / SECOND)
+            pq.write_table(changed, store_folder / SECOND, use_dictionary=False)
             assert recover_shards(store_folder, manifest) == manifest.shards[:1]
-        pq.write_table(table, store_folder / SECOND)
+        pq.write_table(table, store_folder / SECOND, use_dictionary=False)
         found = recover_shards(store_folder, manifest)
         assert [shard.n_passages for shard in found] == [3, 1]
 

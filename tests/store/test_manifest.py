@@ -131,7 +131,7 @@ class TestManifest:
         with pytest.raises(StoreError) as error:
             read_manifest(tmp_path)
         path = f"{tmp_path}/manifest.json"
-        assert str(error.value).startswith(f"{path}: cannot be read: Is a directory; ")
+        assert str(error.value).startswith(f"{path}: cannot be read: this is not a regular file; ")
         assert str(error.value).count(path) == 1
 
     @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ class TestManifest:
     ):
         path = store_folder / "manifest.json"
         change_manifest(path, format_version=version)
-        message = rf"^{path}: .*format version {version}, .* reads 3; .*{advice}"
+        message = rf"^{path}: .*format version {version!r}, .* reads 3; .*{advice}"
         with pytest.raises(FormatVersionError, match=message):
             SoftLabelStore(store_folder)
 
@@ -181,18 +181,91 @@ class TestManifest:
     @pytest.mark.parametrize(
         ("change", "reason"),
         [
-            ({"shards": None}, "NoneType"),
-            ({"shards": ["data/shard-000000.parquet"]}, "mapping"),
-            ({"shards": [{"file": "data/shard-000000.parquet"}]}, "n_passages"),
-            ({"other_files": [{"file": "vectors"}]}, "sha256"),
-            ({"surprise": 1}, "surprise"),
-            ({"quantization": "zigzag"}, "zigzag"),
+            ({"shards": None}, r"shards: found null; expected a list"),
+            ({"shards": ["data/shard-000000.parquet"]}, r"shards\[0\]: found a string"),
+            ({"shards": [{"index": 0}]}, r"shards\[0\]\.file: is missing"),
+            ({"other_files": [{"file": "vectors"}]}, r"other_files\[0\]\.n_bytes: is missing"),
+            ({"surprise": 1}, "surprise: is not a field"),
+            ({"quantization": "zigzag"}, "quantization: found 'zigzag'; .*compact, uniform"),
+            ({"quantization": ["compact"]}, "quantization: found a list"),
+            ({"teacher": 1}, "teacher: found 1; expected a string"),
+            ({"n_passages": True}, "n_passages: found True; expected a whole number"),
+            ({"n_passages": 3}, "n_passages: found 3, but the shards have 4"),
+            ({"n_words": 10**30}, "n_words: found 1000"),
+            ({"seconds": float("nan")}, "seconds: found nan; expected a finite number"),
+            ({"label_policy": [[[[[[1]]]]]]}, "label_policy: found a list; expected an object"),
+            ({"label_policy": {"a": [[[[[1]]]]]}}, "label_policy: found an object; .*levels"),
+            ({"individual_teachers": [None]}, "individual_teachers: found a list; .*strings"),
         ],
     )
     def test_read_manifest_names_a_wrong_field(self, store_folder, change, reason):
         change_manifest(store_folder / "manifest.json", **change)
-        with pytest.raises(StoreError, match=rf"manifest\.json: .*format version 3: .*{reason}"):
+        with pytest.raises(StoreError, match=rf"manifest\.json: .*format version 3: {reason}"):
             SoftLabelStore(store_folder)
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("file", "../../shard-000001.parquet"),
+            ("file", "/dev/zero"),
+            ("file", "data/shard-000000.parquet"),
+            ("file", None),
+            ("index", 0),
+            ("index", 1.0),
+            ("n_bytes", -1),
+            ("sha256", "x" * 20),
+            ("n_words", "7"),
+        ],
+    )
+    def test_read_manifest_names_a_wrong_field_of_a_shard(self, store_folder, field, value):
+        path = store_folder / "manifest.json"
+        shards = json.loads(path.read_text(encoding="utf-8"))["shards"]
+        shards[1][field] = value
+        change_manifest(path, shards=shards)
+        with pytest.raises(StoreError, match=r"manifest\.json: .*shards\[1\]\.") as error:
+            SoftLabelStore(store_folder)
+        if field != "index":
+            found = "null" if value is None else repr(value)
+            assert f"shards[1].{field}: found {found}" in str(error.value)
+
+    @pytest.mark.parametrize(
+        "name", ["../vectors", "/dev/zero", "data/x", "..", ".lock", "a\n", ""]
+    )
+    def test_read_manifest_refuses_a_file_that_is_not_a_plain_name(self, store_folder, name):
+        record = {"file": name, "n_bytes": 1, "sha256": "0" * 64}
+        change_manifest(store_folder / "manifest.json", other_files=[record])
+        with pytest.raises(StoreError, match=r"other_files\[0\]\.file: found "):
+            read_manifest(store_folder)
+
+    @pytest.mark.parametrize("opening", ['{"label_policy":', "["])
+    def test_read_manifest_refuses_deep_nesting(self, store_folder, opening):
+        path = store_folder / "manifest.json"
+        path.write_text(opening * 200_000, encoding="utf-8")
+        with pytest.raises(StoreError, match=rf"^{path}: cannot be read: .*nested too deeply"):
+            read_manifest(store_folder)
+
+    def test_read_manifest_refuses_half_of_a_surrogate_pair(self, store_folder):
+        path = store_folder / "manifest.json"
+        text = path.read_text(encoding="utf-8").replace('"lexicon"', '"\\ud800"')
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(StoreError, match=rf"^{path}: cannot be read: .*surrogates"):
+            read_manifest(store_folder)
+
+    def test_read_manifest_refuses_a_pipe_a_device_and_a_large_file(self, store_folder):
+        path = store_folder / "manifest.json"
+        path.unlink()
+        os.mkfifo(path)
+        with pytest.raises(StoreError, match=rf"^{path}: cannot be read: .*regular file"):
+            read_manifest(store_folder)
+        path.unlink()
+        path.symlink_to("/dev/zero")
+        with pytest.raises(StoreError, match=rf"^{path}: cannot be read: .*regular file"):
+            read_manifest(store_folder)
+        path.unlink()
+        with path.open("wb") as stream:
+            stream.truncate(2**40)
+        with pytest.raises(StoreError, match=rf"^{path}: cannot be read: .*1,099,511,627,776"):
+            read_manifest(store_folder)
 
     @pytest.mark.parametrize("field", ["shards", "other_files", "teacher", "n_words"])
     def test_read_manifest_names_a_missing_field(self, store_folder, field):

@@ -19,6 +19,7 @@ from gliner_distill.store.shards import (
     read_origin,
     read_row,
     read_scores,
+    shard_schema,
 )
 
 ORIGIN = ShardOrigin(store="a" * 64, teacher="lexicon", index=7)
@@ -197,16 +198,66 @@ class TestBrokenShard:
             opened(content)
 
     def test_decode_shard_refuses_a_missing_column(self):
-        with pytest.raises(KeyError, match="entities"):
-            self.decode(words=[["a"]], labels=[["city"]], scores=[bytes(3)])
+        table = self.table().drop_columns("entities")
+        with pytest.raises(ValueError, match="'entities' is missing"):
+            self.decode(table)
+
+    @pytest.mark.parametrize(
+        ("column", "kind"),
+        [("words", pa.string()), ("scores", pa.large_binary()), ("n_words", pa.string())],
+    )
+    def test_decode_shard_refuses_a_column_of_another_type(self, column, kind):
+        table = self.table()
+        place = table.column_names.index(column)
+        changed = table.set_column(place, column, pa.nulls(1, kind))
+        with pytest.raises(ValueError, match=rf"column '{column}': found '{kind}'; expected "):
+            self.decode(changed)
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            ({"words": [None]}, "column 'words' lacks a value"),
+            ({"words": [[None]]}, "column 'words' lacks a value"),
+            ({"labels": [[None]]}, "column 'labels' lacks a value"),
+            ({"scores": [None]}, "column 'scores' lacks a value"),
+            ({"entities": [[None]]}, "column 'entities' lacks a value"),
+            ({"entities": [[{"start": 0, "end": 1}]]}, "column 'entities' lacks a value"),
+            ({"entities": [[{"start": 0, "end": 2, "label": "a"}]]}, "words 0 to 2 .* of 1 words"),
+            ({"entities": [[{"start": 1, "end": 1, "label": "a"}]]}, "words 1 to 1"),
+            ({"entities": [[{"start": -1, "end": 1, "label": "a"}]]}, "words -1 to 1"),
+            ({"n_words": [-1]}, "n_words.*-1.* 1 words"),
+        ],
+    )
+    def test_decode_shard_refuses_values_that_do_not_fit(self, change, reason):
+        with pytest.raises(ValueError, match=reason):
+            self.decode(self.table(**change))
+
+    def test_decode_shard_refuses_another_number_of_passages(self, mixed_passages):
+        content = encode_shard(mixed_passages, UNIFORM, ORIGIN)
+        assert len(list(decode_shard(content, UNIFORM, 4))) == 4
+        with pytest.raises(ValueError, match="4 passages; expected 5"):
+            list(decode_shard(content, UNIFORM, 5))
+
+    def test_read_origin_returns_none_for_metadata_of_other_types(self, mixed_passages):
+        content = encode_shard(mixed_passages, UNIFORM, ORIGIN)
+        table = opened(content).read()
+        for metadata in ("[" * 100_000, "7", '{"store": "a", "teacher": "b", "index": []}'):
+            sink = pa.BufferOutputStream()
+            pq.write_table(table.replace_schema_metadata({"gliner_distill": metadata}), sink)
+            assert read_origin(opened(sink.getvalue())) is None
 
     @pytest.mark.parametrize("n_bytes", [0, 2, 4, 6])
     def test_decode_shard_refuses_scores_that_do_not_fit_words_and_labels(self, n_bytes):
         with pytest.raises(ValueError, match="reshape"):
-            self.decode(words=[["a"]], labels=[["city"]], entities=[[]], scores=[bytes(n_bytes)])
+            self.decode(self.table(scores=[bytes(n_bytes)]))
 
     @staticmethod
-    def decode(**columns):
+    def table(**change):
+        row = {"words": [["a"]], "labels": [["city"]], "entities": [[]], "n_words": [1]}
+        return pa.table(row | {"scores": [bytes(3)]} | change, schema=shard_schema(0))
+
+    @staticmethod
+    def decode(table):
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.table(columns), sink)
+        pq.write_table(table, sink, use_dictionary=False)
         return list(decode_shard(sink.getvalue().to_pybytes(), UNIFORM))

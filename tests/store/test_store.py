@@ -255,7 +255,7 @@ class TestShards:
         path.mkdir()
         with pytest.raises(StoreError) as error:
             list(SoftLabelStore(store_folder))
-        assert str(error.value).startswith(f"{path}: cannot be read: Is a directory; ")
+        assert str(error.value).startswith(f"{path}: cannot be read: this is not a regular file; ")
         assert str(error.value).count(str(path)) == 1
 
     def test_read_shard_refuses_the_record_of_another_shard(self, store_folder):

@@ -22,16 +22,15 @@ from gliner_distill.store.manifest import (
     shard_name,
 )
 from gliner_distill.store.shards import (
+    UNREADABLE,
     ShardOrigin,
+    check_shard,
     decode_shard,
     describe_shard,
     open_shard,
     read_origin,
-    shard_schema,
 )
-
-# The errors that pyarrow raises for bytes that are not a Parquet file, or not a whole one.
-_UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException)
+from gliner_distill.store.stored_files import locate_stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def find_faults(folder: Path) -> list[Fault]:
 def find_problem(folder: Path, stored: StoredFile, manifest: Manifest) -> str | None:
     """Return what is wrong with one file of a store; None if it is intact."""
     try:
-        content = (folder / stored.file).read_bytes()
+        content = locate_stored(folder, stored.file).read_bytes()
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
@@ -96,9 +95,11 @@ def find_problem(folder: Path, stored: StoredFile, manifest: Manifest) -> str | 
 def find_size_problem(folder: Path, stored: StoredFile) -> str | None:
     """Return what is wrong with the size of a file, or None; the file is not read."""
     try:
-        n_bytes = (folder / stored.file).stat().st_size
-    except OSError:
+        n_bytes = locate_stored(folder, stored.file).stat().st_size
+    except FileNotFoundError:
         return "is missing"
+    except OSError as error:
+        return f"cannot be read: {reason_of(error)}"
     if n_bytes != stored.n_bytes:
         return f"has {n_bytes:,} bytes, but {stored.n_bytes:,} were written"
     return None
@@ -115,7 +116,7 @@ def recover_shards(folder: Path, expected: Manifest) -> list[Shard]:
         folder: The store.
         expected: What the store is made from. Its own list of shards is ignored.
     """
-    recovered = (_recover(path, expected) for path in shard_paths(folder))
+    recovered = (_recover(folder, path.name, expected) for path in shard_paths(folder))
     return [shard for shard in recovered if shard is not None]
 
 
@@ -128,9 +129,11 @@ def find_other_origin(folder: Path, expected: Manifest) -> ShardOrigin | None:
     """
     for path in shard_paths(folder):
         try:
-            with open_shard(path) as opened:
+            with open_shard(locate_stored(folder, f"{DATA_FOLDER}/{path.name}")) as opened:
                 origin = read_origin(opened)
-        except _UNREADABLE:
+        except MemoryError:  # see `store._naming`
+            raise
+        except UNREADABLE:
             continue
         if origin is not None and origin.store != expected.origin:
             return origin
@@ -142,27 +145,28 @@ def shard_paths(folder: Path) -> list[Path]:
     return sorted((folder / DATA_FOLDER).glob("shard-*.parquet"))
 
 
-def _recover(path: Path, expected: Manifest) -> Shard | None:
+def _recover(folder: Path, name: str, expected: Manifest) -> Shard | None:
     """Return the record of a shard file; None if it is broken or belongs somewhere else."""
-    schema = shard_schema(len(expected.individual_teachers))
+    stored = f"{DATA_FOLDER}/{name}"
     try:
-        content = path.read_bytes()
-        with open_shard(pa.BufferReader(content)) as opened:
+        content = locate_stored(folder, stored).read_bytes()
+        check_shard(content)
+        with open_shard(pa.py_buffer(content)) as opened:
             origin = read_origin(opened)
             if origin is None or origin.store != expected.origin:
                 return None
             # Everything is read, because that verifies the checksums of all pages.
-            n_words = opened.read()["n_words"].to_pylist()
-            is_whole = opened.schema_arrow.equals(schema)
-            # An empty shard is never written, so one without rows is broken.
-            is_whole &= opened.metadata.num_rows == len(n_words) > 0
-        if not is_whole or shard_name(origin.index) != f"{DATA_FOLDER}/{path.name}":
-            return None
-        items = list(decode_shard(content, expected.quantizer))
-    except _UNREADABLE:
+            opened.read(use_threads=False)
+        items = list(decode_shard(content, expected.quantizer, opened.metadata.num_rows))
+    except MemoryError:  # see `store._naming`
+        raise
+    except UNREADABLE:
         return None
-    # The counts are stored apart from the words, so they detect a mixture of two files.
-    if [len(item.words) for item in items] != n_words:
+    # An empty shard is never written, so one without rows is broken.
+    if not items or shard_name(origin.index) != stored:
+        return None
+    n_teachers = len(expected.individual_teachers)
+    if any(len(item.individual_probs) != n_teachers for item in items):
         return None
     return describe_shard(items, content, origin.index)
 
@@ -170,9 +174,11 @@ def _recover(path: Path, expected: Manifest) -> Shard | None:
 def _describe_foreign_shard(content: bytes, stored: Shard, manifest: Manifest) -> str | None:
     """Return which other store or place a shard comes from; None if it is broken or our own."""
     try:
-        with open_shard(pa.BufferReader(content)) as opened:
+        with open_shard(pa.py_buffer(content)) as opened:
             origin = read_origin(opened)
-    except _UNREADABLE:
+    except MemoryError:  # see `store._naming`
+        raise
+    except UNREADABLE:
         return None
     if origin is None:
         return "is a Parquet file, but not a shard of a soft-label store"

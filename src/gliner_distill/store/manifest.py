@@ -9,14 +9,33 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from gliner_distill.errors import FormatVersionError, StoreError
+from gliner_distill.errors import FormatVersionError, StoreError, shorten
+from gliner_distill.fields import (
+    COUNT,
+    LIST,
+    NUMBER,
+    OBJECT,
+    SHA256,
+    TEXT,
+    TEXTS,
+    Kind,
+    check_fields,
+)
 from gliner_distill.files import reason_of, write_file
+from gliner_distill.sealed_json import (
+    CHECKSUM,
+    MAX_JSON_BYTES,
+    is_sealed,
+    read_json,
+    write_sealed_json,
+)
 from gliner_distill.store.quantization import COMPACT, QUANTIZERS, Quantizer
+from gliner_distill.store.stored_files import is_plain_name, locate_stored
 
 FORMAT_VERSION = 3
 """The version of the layout that this release writes and reads."""
@@ -144,12 +163,14 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises:
         FormatVersionError: The manifest has another format version, or none.
-        StoreError: The manifest is missing, is not JSON, lacks a field, or has changed since it was
-            written.
+        StoreError: The manifest is missing, is not JSON, has changed since it was written, or has a
+            wrong field.
     """
     path = folder / MANIFEST
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(locate_stored(folder, MANIFEST, max_bytes=MAX_JSON_BYTES))
+        _check_version(path, raw)
+        is_whole = is_sealed(raw)
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(
             f"{folder}: {MANIFEST} is missing; expected the folder of a soft-label store"
@@ -158,22 +179,19 @@ def read_manifest(folder: Path) -> Manifest:
         raise StoreError(
             f"{path}: cannot be read: {reason_of(error)}; `label --repair` rebuilds it"
         ) from error
-    _check_version(path, raw)
-    if raw.pop("checksum", None) != _checksum(raw):
+    if not is_whole:
         raise StoreError(
             f"{path}: its checksum differs, so it has changed since it was written; "
             f"`label --repair` rebuilds it"
         )
+    del raw[CHECKSUM]
     try:
-        shards = [Shard(**shard) for shard in raw.pop("shards")]
-        other_files = [StoredFile(**stored) for stored in raw.pop("other_files")]
-        manifest = Manifest(shards=shards, other_files=other_files, **raw)
-        _ = manifest.quantizer
-    except (KeyError, TypeError) as error:
+        return _parse(raw)
+    except ValueError as error:
         raise StoreError(
-            f"{path}: is not a manifest of format version {FORMAT_VERSION}: {error}"
+            f"{path}: is not a manifest of format version {FORMAT_VERSION}: {error}; "
+            f"`label --repair` rebuilds it"
         ) from error
-    return manifest
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -182,9 +200,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     Raises:
         StoreError: It cannot be written. The old manifest is untouched.
     """
-    raw = asdict(manifest)
-    text = json.dumps(raw | {"checksum": _checksum(raw)}, indent=1, ensure_ascii=False) + "\n"
-    write_stored_file(folder, MANIFEST, text.encode())
+    write_sealed_json(folder / MANIFEST, asdict(manifest), error=StoreError)
 
 
 def write_stored_file(folder: Path, name: str, content: bytes) -> StoredFile:
@@ -249,14 +265,80 @@ def _check_version(path: Path, raw: object) -> None:
     else:
         advice = "label again with this version, or read it with the version that wrote it"
     raise FormatVersionError(
-        f"{path}: has format version {version}, but this version of gliner-distill reads "
+        f"{path}: has format version {shorten(version)}, but this version of gliner-distill reads "
         f"{FORMAT_VERSION}; {advice}"
     )
 
 
-def _checksum(raw: Mapping[str, Any]) -> str:
-    canonical = json.dumps(raw, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+_FILE_KINDS = {
+    "file": Kind("the name of a file", is_plain_name),
+    "n_bytes": COUNT,
+    "sha256": SHA256,
+}
+
+_SHARD_KINDS = {
+    "index": COUNT,
+    "file": TEXT,
+    "n_bytes": COUNT,
+    "sha256": SHA256,
+    "n_passages": COUNT,
+    "n_words": COUNT,
+    "n_pairs": COUNT,
+}
+
+_KINDS = {
+    "format_version": COUNT,
+    "teacher": TEXT,
+    "teacher_fingerprint": TEXT,
+    "corpus_fingerprint": TEXT,
+    "label_policy": OBJECT,
+    "n_passages": COUNT,
+    "n_words": COUNT,
+    "quantization": Kind(
+        f"one of {', '.join(QUANTIZERS)}",
+        lambda value: isinstance(value, str) and value in QUANTIZERS,
+    ),
+    "individual_teachers": TEXTS,
+    "teacher_metadata": OBJECT,
+    "shards": LIST,
+    "other_files": LIST,
+    "seconds": NUMBER,
+    "machine": TEXT,
+}
+
+
+def _parse(raw: dict[str, Any]) -> Manifest:
+    """Return the manifest of JSON values after checking all of them.
+
+    Raises:
+        ValueError: A field is missing or wrong; the message names it.
+    """
+    defaults = {field.name for field in fields(Manifest) if _has_default(field)}
+    check_fields(raw, _KINDS, optional=defaults - {"shards", "other_files"})
+    for number, record in enumerate(raw["other_files"]):
+        check_fields(record, _FILE_KINDS, where=f"other_files[{number}]")
+    last = -1
+    for number, record in enumerate(raw["shards"]):
+        check_fields(record, _SHARD_KINDS, where=f"shards[{number}]")
+        name = shard_name(record["index"])
+        if record["index"] <= last or record["file"] != name:
+            raise ValueError(
+                f"shards[{number}].file: found {shorten(record['file'])}; expected {name!r}, and "
+                f"an index above {last}"
+            )
+        last = record["index"]
+    shards = [Shard(**record) for record in raw.pop("shards")]
+    other_files = [StoredFile(**record) for record in raw.pop("other_files")]
+    manifest = Manifest(shards=shards, other_files=other_files, **raw)
+    if manifest.n_labeled > manifest.n_passages:
+        raise ValueError(
+            f"n_passages: found {manifest.n_passages}, but the shards have {manifest.n_labeled}"
+        )
+    return manifest
+
+
+def _has_default(field: Field[Any]) -> bool:
+    return field.default is not MISSING or field.default_factory is not MISSING
 
 
 def _policy_differences(present: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:

@@ -20,13 +20,24 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gliner_distill.entities import Entity, LabeledPassage, Passage, count_words
+from gliner_distill.errors import StoreError
+from gliner_distill.fields import COUNT, TEXT, check_fields
 from gliner_distill.store.manifest import Shard, shard_name
 from gliner_distill.store.quantization import Quantizer
+from gliner_distill.store.shard_bounds import (
+    DICTIONARY_COLUMNS,
+    check_columns,
+    check_dictionaries,
+    check_sizes,
+    open_parquet,
+)
+from gliner_distill.store.stored_files import MAX_FILE_BYTES
 
 # Parquet compresses each column by itself. Level 17 takes half the time of 19 for 2% more bytes.
 _COMPRESSION = {"compression": "zstd", "compression_level": 17}
 
-_DICTIONARY_COLUMNS = ["labels.list.element", "entities.list.element.label"]
+# The errors that pyarrow raises for bytes that are not a Parquet file, or not a whole one.
+UNREADABLE = (OSError, ValueError, KeyError, pa.ArrowException)
 
 _METADATA_KEY = b"gliner_distill"
 
@@ -51,8 +62,13 @@ class ShardOrigin:
 def pack_shard(
     items: Sequence[LabeledPassage], quantizer: Quantizer, origin: ShardOrigin
 ) -> tuple[Shard, bytes]:
-    """Return labeled passages as a shard: the record for the manifest, and the file's bytes."""
+    """Return labeled passages as a shard: the record for the manifest, and the file's bytes.
+
+    Raises:
+        StoreError: The shard would be too large to be read again.
+    """
     content = encode_shard(items, quantizer, origin)
+    _check_readable(content, origin.index)
     return describe_shard(items, content, origin.index), content
 
 
@@ -102,7 +118,7 @@ def encode_shard(
     pq.write_table(
         pa.table(columns, schema=schema),
         sink,
-        use_dictionary=_DICTIONARY_COLUMNS,
+        use_dictionary=list(DICTIONARY_COLUMNS),
         write_page_checksum=True,
         **_COMPRESSION,
     )
@@ -110,25 +126,54 @@ def encode_shard(
     return content
 
 
-def decode_shard(content: bytes, quantizer: Quantizer) -> Iterator[LabeledPassage]:
+def decode_shard(
+    content: bytes, quantizer: Quantizer, n_passages: int | None = None
+) -> Iterator[LabeledPassage]:
     """Yield the labeled passages of a shard's bytes.
 
+    Args:
+        content: The bytes.
+        quantizer: The encoding of the probabilities.
+        n_passages: The number of passages that there must be; None if it is not known.
+
     Raises:
-        ValueError: The bytes are not a Parquet file, or a row of scores does not fit its words and
-            labels. (The errors of pyarrow are subclasses of it.)
-        KeyError: A column is missing.
+        ValueError: The bytes are not a Parquet file with the columns of a shard, or its content is
+            too large; or the values of a row do not fit each other. (The errors of pyarrow are
+            subclasses of it.)
+        KeyError: The footer is broken.
     """
+    check_shard(content)
     # This does not use `pq.read_table` or pyarrow's threads, because a process that ends soon after
     # using them may abort (pyarrow 26.0.1).
-    table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+    table = open_parquet(pa.py_buffer(content)).read(use_threads=False)
+    if n_passages not in (None, table.num_rows):
+        raise ValueError(f"it has {table.num_rows:,} passages; expected {n_passages:,}")
     n_teachers = sum(name.startswith("scores_") for name in table.column_names)
     for row in table.to_pylist():
         yield _labeled_passage(row, n_teachers, quantizer)
 
 
+def check_shard(content: bytes) -> None:
+    """Check that bytes are a shard, and that its content is not too large to be read.
+
+    Raises:
+        ValueError: They are not a Parquet file or not a shard, or it is too large.
+        KeyError: The footer is broken.
+    """
+    check_sizes(content)
+    with open_parquet(pa.py_buffer(content)) as shard:
+        found = shard.schema_arrow
+        n_teachers = sum(name.startswith("scores_") for name in found.names)
+        check_columns(found, shard_schema(n_teachers))
+    check_dictionaries(pa.py_buffer(content))
+
+
 def open_shard(source: Any) -> pq.ParquetFile:
-    """Open a shard; the checksum of each page is verified when the page is read."""
-    return pq.ParquetFile(source, page_checksum_verification=True)
+    """Open a shard; the checksum of each page is verified when the page is read.
+
+    The columns and the size of its content are not checked; `check_shard` does so.
+    """
+    return open_parquet(source, page_checksum_verification=True)
 
 
 def read_row(shard: pq.ParquetFile, row: int, quantizer: Quantizer) -> LabeledPassage:
@@ -153,10 +198,14 @@ def read_scores(shard: pq.ParquetFile, row: int, quantizer: Quantizer) -> NDArra
 def read_origin(shard: pq.ParquetFile) -> ShardOrigin | None:
     """Return the store that an open shard belongs to; None if its metadata do not name one."""
     raw = (shard.schema_arrow.metadata or {}).get(_METADATA_KEY)
-    try:
-        return None if raw is None else ShardOrigin(**json.loads(raw))
-    except (ValueError, TypeError):
+    if raw is None:
         return None
+    try:
+        record = json.loads(raw)
+        check_fields(record, {"store": TEXT, "teacher": TEXT, "index": COUNT})
+    except (ValueError, RecursionError):
+        return None
+    return ShardOrigin(**record)
 
 
 def shard_schema(n_teachers: int) -> pa.Schema:
@@ -177,6 +226,7 @@ def shard_schema(n_teachers: int) -> pa.Schema:
 def _labeled_passage(
     row: Mapping[str, Any], n_teachers: int, quantizer: Quantizer
 ) -> LabeledPassage:
+    _check_row(row)
     entities = tuple(Entity(span["start"], span["end"], span["label"]) for span in row["entities"])
     passage = Passage(words=tuple(row["words"]), entities=entities)
     shape = len(row["words"]), len(row["labels"])
@@ -186,3 +236,33 @@ def _labeled_passage(
         quantizer.decode_scores(row["scores"], *shape),
         tuple(quantizer.decode_scores(row[f"scores_{n}"], *shape) for n in range(n_teachers)),
     )
+
+
+def _check_row(row: Mapping[str, Any]) -> None:
+    """Check that a row lacks no value, and that its parts fit each other."""
+    for name, value in row.items():
+        if value is None or (isinstance(value, list) and None in value):
+            raise ValueError(f"column {name!r} lacks a value")
+    n_words = len(row["words"])
+    if row["n_words"] != n_words:
+        raise ValueError(f"column 'n_words': found {row['n_words']}, but there are {n_words} words")
+    for span in row["entities"]:
+        if None in span.values():
+            raise ValueError("column 'entities' lacks a value")
+        if not 0 <= span["start"] < span["end"] <= n_words:
+            raise ValueError(
+                f"column 'entities': words {span['start']} to {span['end']} are not in a passage "
+                f"of {n_words} words"
+            )
+
+
+def _check_readable(content: bytes, index: int) -> None:
+    try:
+        check_sizes(content)
+        if len(content) > MAX_FILE_BYTES:
+            raise ValueError(f"it has {len(content):,} bytes; expected at most {MAX_FILE_BYTES:,}")
+    except ValueError as error:
+        raise StoreError(
+            f"{shard_name(index)}: the shard would be too large to be read: {error}; cut long "
+            "passages, or ask for fewer labels"
+        ) from error

@@ -25,7 +25,16 @@ from gliner_distill.files import reason_of
 from gliner_distill.store.hub import fetch_store, push_store
 from gliner_distill.store.manifest import Shard, read_manifest
 from gliner_distill.store.quantization import Quantizer
-from gliner_distill.store.shards import decode_shard, open_shard, read_origin, read_row, read_scores
+from gliner_distill.store.shards import (
+    UNREADABLE,
+    check_shard,
+    decode_shard,
+    open_shard,
+    read_origin,
+    read_row,
+    read_scores,
+)
+from gliner_distill.store.stored_files import locate_stored
 
 
 class SoftLabelStore:
@@ -130,10 +139,11 @@ class SoftLabelStore:
     def _open(self, shard: Shard) -> pq.ParquetFile:
         """Return a shard's open file; the last one stays open for the next passage."""
         if self._opened is None or self._opened[0] != shard:
-            opened = open_shard(self.folder / shard.file)
+            content = locate_stored(self.folder, shard.file).read_bytes()
+            check_shard(content)
+            opened = open_shard(pa.py_buffer(content))
             origin = read_origin(opened)
-            # The hash would need the whole file, so a single passage is checked by the metadata
-            # alone.
+            # A single passage is checked by the metadata and the checksums of its pages.
             identity = origin and (origin.store, origin.index, opened.metadata.num_rows)
             if identity != (self.manifest.origin, shard.index, shard.n_passages):
                 raise ValueError("the file holds another shard")
@@ -151,14 +161,14 @@ def read_shard(folder: Path, shard: Shard, quantizer: Quantizer) -> Iterator[Lab
     with _naming(path):
         # The file is read at once, so that the bytes that are hashed are the bytes that are
         # decoded.
-        content = path.read_bytes()
+        content = locate_stored(folder, shard.file).read_bytes()
     if hashlib.sha256(content).hexdigest() != shard.sha256:
         raise StoreError(
             f"{path}: has changed since it was written (its SHA-256 differs); `inspect --verify` "
             f"lists everything that is broken, `label --repair` labels it again"
         )
     with _naming(path):
-        yield from decode_shard(content, quantizer)
+        yield from decode_shard(content, quantizer, shard.n_passages)
 
 
 @contextmanager
@@ -170,7 +180,9 @@ def _naming(path: Path) -> Iterator[None]:
         raise StoreError(
             f"{path}: is missing, though the manifest lists it; `label --repair` labels it again"
         ) from error
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+    except MemoryError:  # pyarrow's is also an ArrowException, but the file is not to blame
+        raise
+    except UNREADABLE as error:
         raise StoreError(
             f"{path}: cannot be read: {reason_of(error)}; `label --repair` labels it again"
         ) from error
