@@ -75,7 +75,9 @@ def test_links_lead_to_files_and_headings(path):
 def test_contributing_lists_every_module_of_every_package():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     source = Path(gliner_distill.__file__).parent
-    folders = {"base": source} | {path.parent.name: path.parent for path in source.glob("*/*.py")}
+    folders = {"base": source} | {
+        path.parent.relative_to(source).as_posix(): path.parent for path in source.rglob("*/*.py")
+    }
     commands = {path.stem for path in (source / "cli").glob("*.py")} & set(COMMANDS)
     for package, folder in folders.items():
         entry = re.search(

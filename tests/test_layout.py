@@ -126,7 +126,9 @@ def test_light_package_imports_without_torch_and_pyarrow(package):
 
 
 def test_test_files_mirror_the_modules():
-    folders = {path.parent.name for path in MODULES if path.name == "__init__.py"}
+    folders = {
+        path.parent.relative_to(SOURCE).as_posix() for path in MODULES if path.name == "__init__.py"
+    }
     strays = [
         test.relative_to(ROOT).as_posix()
         for folder in sorted(folders)

@@ -44,9 +44,10 @@ MARKS = {
         rf"probabilities|numbers|shards) an? {UNITS}\b"
     ),
     "British spelling": (
+        # Label Studio has a field `was_cancelled`.
         r"\w*(?:labell(?:ed|ing)|colour|quantis|recognis|initialis|organis|normalis|behaviour|"
         r"neighbour|favour|honour|optimis|summaris|generalis|specialis|minimis|maximis|realis|"
-        r"memoris|centred|analyse|modelling|cancelled|grey)\w*|\b[Dd]istil(?:s)?\b"
+        r"memoris|centred|analyse|modelling|(?<!was_)cancelled|grey)\w*|\b[Dd]istil(?:s)?\b"
     ),
 }
 

@@ -17,8 +17,9 @@ from corpus_files import (
     write_json,
     write_lines,
 )
-from gliner_distill.corpus.formats import read_records, recognize_format
+from gliner_distill.corpus.formats import read_records
 from gliner_distill.corpus.reader import read_passages
+from gliner_distill.corpus.recognition import recognize_format
 from gliner_distill.corpus.records import passage_from_record
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.entities import Passage

@@ -43,7 +43,8 @@ class TestText:
         write_texts([" . ".join(make_texts(600))], "pile/book.txt")
         warnings = [make_trained(texts="pile")[0].warnings for _ in range(2)]
         assert warnings[0] == warnings[1]
-        [warning] = warnings[0]
+        files, warning = warnings[0]
+        assert files == "pile: .txt files read: 1; files left out: 0"
         assert warning.startswith("pile: ")
         assert "fewer than 10 documents (1)" in warning
 

@@ -1,67 +1,53 @@
 """Read CoNLL column files: one word and its tag per line, and a blank line after each passage.
 
-Columns are separated by tabs, or by spaces in lines without a tab. The word is in the first column
-and the tag in the last. Tags are O and B-/I- (in either IOB style), optionally with E-/S- or
-L-/U-, or bare types without a prefix. The records have the keys of the pile-mistral format. This
-module needs only the standard library.
+Columns are separated by tabs, or by spaces in lines without a tab. `corpus.column_layout` finds the
+columns of the word and the tags, and `corpus.tags` reads the tags. The records have the keys of the
+pile-mistral format. This module needs only the standard library.
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
+from gliner_distill.corpus.column_layout import ColumnLayout, find_crossing, split_columns
 from gliner_distill.corpus.records import RawRecord, RecordError, decode_line
 from gliner_distill.corpus.statistics import CorpusNotes
-
-_PREFIXED_TAG = re.compile(r"[BIESLU]-(?=.*\S).+")
-
-# A tag such as "X-PER" or "B_PER" is taken for a typing error, not for a type of its own.
-_BROKEN_TAG = re.compile(r"[A-Za-z][-_]")
+from gliner_distill.corpus.tags import TagStyle, join_tags, read_tag, tag_kind
 
 # CoNLL-U writes its comments as "# key = value".
 _KEY_VALUE = re.compile(r"#\s?\w[\w.:]*\s*=")
-_N_SAMPLE_LINES = 500
 
 
-def looks_like_columns(text: str) -> bool:
-    """Return whether most of the first lines have the same number of columns and end in a tag.
-
-    A single line is taken for plain text.
-    """
-    lines = [line for line in text.split("\n")[:_N_SAMPLE_LINES] if line.strip()]
-    rows = [_split_columns(line) for line in lines if not line.startswith(("#", "-DOCSTART-"))]
-    if len(rows) < 2:
-        return False
-    [(n_columns, n_regular)] = Counter(map(len, rows)).most_common(1)
-    kinds = Counter(_tag_kind(columns[-1]) for columns in rows if len(columns) > 1)
-    n_tagged = kinds["outside"] + kinds["prefixed"]
-    return n_columns > 1 and min(n_regular, n_tagged) > len(rows) / 2
-
-
-def read_columns(lines: Iterable[bytes], *, notes: CorpusNotes) -> Iterator[RawRecord]:
+def read_columns(
+    lines: Iterable[bytes], *, layout: ColumnLayout | None = None, notes: CorpusNotes
+) -> Iterator[RawRecord]:
     """Yield a record for each passage of a column file.
 
     A bad row makes its passage bad; the next passage is read as usual.
 
     Args:
         lines: The lines of the file, as bytes.
+        layout: The columns of the word and the tags; the first and the last by default.
         notes: Counts the comment lines and the entities that begin with an inside tag.
     """
-    style = _ColumnStyle()
+    style = _ColumnStyle(layout or ColumnLayout())
     number = 1
     for block in _blocks(lines, notes):
         try:
             rows = _without_comments(_decode_rows(block), style, notes)
-            content = _build_content(rows, style, notes) if rows else None
+            sentences = list(_sentences(rows, style))
         except _RowError as error:
             yield RawRecord(f"record {number} (line {error.line_number})", problem=str(error))
             number += 1
-        else:
-            if rows:
-                yield RawRecord(f"record {number} (line {rows[0].line_number})", content)
-                number += 1
+            continue
+        for sentence in sentences:
+            try:
+                content = _build_content(sentence, style, notes)
+            except _RowError as error:
+                yield RawRecord(f"record {number} (line {error.line_number})", problem=str(error))
+            else:
+                yield RawRecord(f"record {number} (line {sentence[0].line_number})", content)
+            number += 1
 
 
 class _RowError(RecordError):
@@ -78,10 +64,15 @@ class _Row:
 
 @dataclass(slots=True)
 class _ColumnStyle:
-    """The columns per row and the use of prefixes, which the first rows of a file decide."""
+    """The layout of a file, and what its first rows decide: the columns per row, the prefixes."""
 
+    layout: ColumnLayout
     n_columns: int | None = None
-    has_prefixes: bool | None = None
+    tags: list[TagStyle] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.n_columns = self.layout.n_columns
+        self.tags = [TagStyle() for _ in self.layout.tag_columns]
 
 
 def _blocks(lines: Iterable[bytes], notes: CorpusNotes) -> Iterator[list[tuple[int, bytes]]]:
@@ -122,92 +113,86 @@ def _is_comment(line: str, style: _ColumnStyle) -> bool:
     """Return whether a line is a comment and not a row whose word begins with "#"."""
     if not line.startswith("#"):
         return False
-    columns = _split_columns(line)
-    has_tag = len(columns) > 1 and _tag_kind(columns[-1]) != "other"
+    columns = split_columns(line)
+    has_tag = len(columns) > 1 and tag_kind(columns[-1]) != "other"
     if style.n_columns is None:
         # Before the first row the number of columns is unknown, but a row ends in a tag.
         return not has_tag or _KEY_VALUE.match(line) is not None
-    is_row = len(columns) == style.n_columns and (has_tag or style.has_prefixes is False)
+    is_row = len(columns) == style.n_columns and (has_tag or style.tags[-1].has_prefixes is False)
     return not is_row
 
 
+def _sentences(rows: list[_Row], style: _ColumnStyle) -> Iterator[list[_Row]]:
+    """Yield the rows of each sentence, which the numbers before the words may separate.
+
+    Raises:
+        _RowError: A number is missing, or does not follow the one before it.
+    """
+    sentence: list[_Row] = []
+    before: list[str] = []
+    for row in rows:
+        numbers = split_columns(row.text)[: len(style.layout.numberings)]
+        if sentence and _begins_sentence(before, numbers, row, style.layout):
+            yield sentence
+            sentence = []
+        sentence.append(row)
+        before = [new or old for new, old in zip(numbers, before or numbers, strict=False)]
+    if sentence:
+        yield sentence
+
+
+def _begins_sentence(
+    before: list[str], numbers: list[str], row: _Row, layout: ColumnLayout
+) -> bool:
+    begins = False
+    for kind, old, new in zip(layout.numberings, before, numbers, strict=False):
+        if kind == "sentence numbers":
+            begins = begins or new not in (old, "")
+        elif new in ("0", "1") and old != "0":
+            begins = True
+        elif not new.isdecimal() or not old.isdecimal() or int(new) != int(old) + 1:
+            raise _RowError(
+                row.line_number,
+                f"the number {new!r} follows {old!r}, but the numbers before the words count them",
+            )
+    return begins
+
+
 def _build_content(rows: list[_Row], style: _ColumnStyle, notes: CorpusNotes) -> dict[str, object]:
-    words, tags = [], []
+    words: list[str] = []
+    tags: list[list[tuple[str, str]]] = [[] for _ in style.tags]
     for row in rows:
         try:
-            word, tag = _read_row(row.text, style)
+            columns = _checked_columns(row.text, style)
+            for column, tag_style, read in zip(
+                style.layout.tag_columns, style.tags, tags, strict=True
+            ):
+                read.append(read_tag(columns[column], tag_style))
         except RecordError as error:
             raise _RowError(row.line_number, str(error)) from None
-        words.append(word)
-        tags.append(tag)
-    entities, n_inside_starts = _join_tags(tags)
-    if style.has_prefixes:
-        notes.inside_starts += n_inside_starts
-    return {"tokenized_text": words, "ner": entities}
+        words.append(columns[style.layout.word_column])
+    layers = []
+    for tag_style, read in zip(style.tags, tags, strict=True):
+        entities, n_inside_starts = join_tags(read)
+        layers.append(entities)
+        if tag_style.has_prefixes:
+            notes.inside_starts += n_inside_starts
+    if (problem := find_crossing(layers, style.layout.tag_columns)) is not None:
+        raise _RowError(rows[0].line_number, problem)
+    return {"tokenized_text": words, "ner": [list(entity) for layer in layers for entity in layer]}
 
 
-def _read_row(line: str, style: _ColumnStyle) -> tuple[str, tuple[str, str]]:
-    columns = _split_columns(line)
+def _checked_columns(line: str, style: _ColumnStyle) -> list[str]:
+    columns = split_columns(line)
     if len(columns) == 1:
         raise RecordError("the row has one column; expected a word first and its tag last")
     if style.n_columns is None:
         style.n_columns = len(columns)
     if len(columns) != style.n_columns:
         raise RecordError(
-            f"the row has {len(columns)} columns, but the first row of the file has "
+            f"the row has {len(columns)} columns, but the first rows of the file have "
             f"{style.n_columns}"
         )
-    if not columns[0]:
+    if not columns[style.layout.word_column]:
         raise RecordError("the word of the row is empty; expected text before the first tab")
-    return columns[0], _read_tag(columns[-1], style)
-
-
-def _read_tag(tag: str, style: _ColumnStyle) -> tuple[str, str]:
-    """Return the prefix and the type of a tag; a bare type gets I, so that its runs join."""
-    kind = _tag_kind(tag)
-    if kind == "outside":
-        return "O", ""
-    if kind == "other" and (len(tag) < 2 or _BROKEN_TAG.match(tag)):
-        raise RecordError(f"tag {tag!r} is not valid; expected O or B-, I-, E-, S-, L- or U-TYPE")
-    if style.has_prefixes is None:
-        style.has_prefixes = kind == "prefixed"
-    if style.has_prefixes != (kind == "prefixed"):
-        earlier = "with a prefix (B-TYPE)" if style.has_prefixes else "without a prefix (TYPE)"
-        raise RecordError(
-            f"tag {tag!r} does not match the earlier tags, which are {earlier}; use one style"
-        )
-    return (tag[0], tag[2:]) if style.has_prefixes else ("I", tag)
-
-
-def _join_tags(tags: Sequence[tuple[str, str]]) -> tuple[list[list[object]], int]:
-    """Return `[start, end_inclusive, type]` per entity, and how many begin with an inside tag."""
-    entities: list[list[object]] = []
-    open_start, open_label = 0, None
-    n_inside_starts = 0
-    for position, (prefix, label) in enumerate([*tags, ("O", "")]):
-        # IOB1 begins an entity with I-, unless another one of its type comes directly before it.
-        begins_inside = prefix in "IEL" and label != open_label
-        begins = prefix in "BSU" or begins_inside
-        n_inside_starts += begins_inside
-        if open_label is not None and (begins or prefix == "O"):
-            entities.append([open_start, position - 1, open_label])
-            open_label = None
-        if begins:
-            open_start, open_label = position, label
-        if prefix in "ESLU":
-            entities.append([open_start, position, open_label])
-            open_label = None
-    return entities, n_inside_starts
-
-
-def _tag_kind(tag: str) -> Literal["outside", "prefixed", "other"]:
-    if tag == "O":
-        return "outside"
-    return "prefixed" if _PREFIXED_TAG.fullmatch(tag) else "other"
-
-
-def _split_columns(line: str) -> list[str]:
-    line = line.rstrip("\t\r ")
-    if "\t" in line:
-        return [column.strip(" ") for column in line.split("\t")]
-    return re.split(" +", line)
+    return columns

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
+from gliner_distill.corpus.formats import open_and_recognize
 from gliner_distill.corpus.reader import read_passages
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.corpus.texts import MAX_FIELD_CHARS, field_texts, folder_texts, table_texts
@@ -71,9 +72,9 @@ def read_documents(
     """Return an iterator over the documents of a source; each document is one passage.
 
     Args:
-        source: A folder in which each `*.txt` file is a document; a CSV file (`.csv`, `.tsv`); or
-            anything that `read_passages` reads, where each record is a document.
-        column: The column of a CSV file, or the field of JSON lines, that holds the text.
+        source: A folder in which each `*.txt` file is a document; a CSV file; or anything that
+            `read_passages` reads, where each record is a document.
+        column: The column of a CSV file, or the field of JSON records, that holds the text.
         skip_bad: Whether to leave bad records out and count them instead of raising an error.
         notes: Counts what was cleaned or left out; filled while the iterator runs.
         max_field_chars: The largest number of characters in a field of a CSV file.
@@ -84,19 +85,25 @@ def read_documents(
     """
     path = Path(source)
     if path.is_dir():
-        return _read_texts(folder_texts(path), skip_bad=skip_bad, notes=notes)
-    suffix = path.suffix.lower()
-    if suffix in (".csv", ".tsv") and column is not None:
-        texts = table_texts(path, column, max_field_chars=max_field_chars)
-        return _read_texts(texts, skip_bad=skip_bad, notes=notes)
-    if suffix == ".csv":
+        return _read_texts(folder_texts(path, notes), skip_bad=skip_bad, notes=notes)
+    # A source that is not a file is the hub id of a data set, a pipe, or a mistake.
+    form = open_and_recognize(path) if path.is_file() else None
+    if column is None and form == "table":
         raise CorpusError(
             f"{source}: a CSV file has several columns; name the one that holds the text: "
             "--column NAME"
         )
-    if column is not None and column != "text":
+    if column is None or (form in ("parquet", "spacy") and column == "text"):
+        return read_passages(source, skip_bad=skip_bad, notes=notes)
+    if form in ("parquet", "spacy"):
+        raise CorpusError(
+            f"{source}: --column is for CSV and JSON files; the text of a Parquet file must be in "
+            "its column `text` or `words`"
+        )
+    if form in ("json lines", "json list", None):
         return _read_texts(field_texts(path, column), skip_bad=skip_bad, notes=notes)
-    return read_passages(source, skip_bad=skip_bad, notes=notes)
+    texts = table_texts(path, column, max_field_chars=max_field_chars)
+    return _read_texts(texts, skip_bad=skip_bad, notes=notes)
 
 
 def split_documents(

@@ -1,35 +1,74 @@
 """Read the formats that a corpus may have as records with the keys of the pile-mistral format.
 
-A format is recognized by the content of the file. `read_records` yields `RawRecord`s whose content
-has the keys of `{"tokenized_text": [...], "ner": [[start, end_inclusive, type], ...]}` or of
-`{"text": ...}`; `corpus.records` checks that content. Files are streamed, so they may be of any
-size. Column files are read by `corpus.conll`, and Parquet files by `corpus.parquet`. This module
-needs only the standard library.
+`read_records` yields `RawRecord`s whose content has the keys of `{"tokenized_text": [...], "ner":
+[[start, end_inclusive, type], ...]}`, of `{"text": ...}`, or of an export of another tool
+(`corpus.exports`); `corpus.records` checks that content. Files are streamed, so they may be of any
+size. `corpus.recognition` recognizes the format, and each format other than JSON lines and text has
+a module of its own.
 """
 
 import codecs
 import json
-import re
 from collections.abc import Iterator
 from io import BufferedReader
-from itertools import count
-from typing import Literal
+from pathlib import Path
 
-from gliner_distill.corpus.conll import looks_like_columns, read_columns
-from gliner_distill.corpus.parquet import MAGIC, read_rows
+from gliner_distill.corpus.column_layout import find_layout
+from gliner_distill.corpus.conll import read_columns
+from gliner_distill.corpus.exports.docbin import read_docbin
+from gliner_distill.corpus.exports.word_table import read_word_table
+from gliner_distill.corpus.json_list import CHUNK_BYTES, read_json_list
+from gliner_distill.corpus.parquet import read_rows
+from gliner_distill.corpus.recognition import (
+    HEAD_BYTES,
+    Format,
+    recognize_format,
+    refuse_utf16,
+    suffix_of,
+)
 from gliner_distill.corpus.records import RawRecord, RecordError, decode_line
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.errors import CorpusError
+from gliner_distill.files import reason_of
 
-Format = Literal["json list", "json lines", "columns", "parquet", "text"]
 
-CHUNK_BYTES = 1 << 16
-"""The number of bytes that are read from a JSON list at a time."""
+def open_corpus(path: Path) -> BufferedReader:
+    """Open a file with a buffer that holds as many bytes as are needed to recognize its format.
 
-# The longest JSON token that may be cut off by the end of a chunk: an escape, a number, `false`.
-_N_TOKEN_CHARS = 16
-_COLUMN_SUFFIXES = {".conll", ".conllu", ".bio", ".iob", ".iob2", ".bioes"}
-_DECODER = json.JSONDecoder()
+    Raises:
+        OSError: The file cannot be opened.
+    """
+    return BufferedReader(path.open("rb", buffering=0), HEAD_BYTES)
+
+
+def open_and_recognize(path: Path) -> Format:
+    """Return the format of a file.
+
+    Raises:
+        CorpusError: The file cannot be read, is empty, or is not UTF-8 from its first bytes on.
+    """
+    try:
+        with open_corpus(path) as stream:
+            head = peek_text(stream, str(path))
+    except OSError as error:
+        raise CorpusError(f"{path}: the file cannot be read: {reason_of(error)}") from error
+    return recognize_format(head, suffix=suffix_of(path.name))
+
+
+def peek_text(stream: BufferedReader, name: str) -> bytes:
+    """Return the first bytes of a file, after its byte order mark has been read.
+
+    Args:
+        stream: The file, opened at its start.
+        name: The name of the file, for messages.
+
+    Raises:
+        CorpusError: The file is UTF-16 or UTF-32.
+    """
+    refuse_utf16(stream.peek(2)[:4], name)
+    if stream.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8):
+        stream.read(len(codecs.BOM_UTF8))
+    return stream.peek(HEAD_BYTES)
 
 
 def read_records(
@@ -40,54 +79,39 @@ def read_records(
     Args:
         stream: The file, opened at its start.
         name: The path of the file, for messages and for the format that its suffix suggests.
-        notes: Counts the skipped lines.
+        notes: Counts the skipped lines, and the entities that do not fit words.
         chunk_bytes: The number of bytes to read from a JSON list at a time.
 
     Raises:
-        CorpusError: The file is empty, or it is a JSON list or a Parquet file that is cut off or
-            broken, so that the rest of it cannot be read.
-        MissingExtraError: It is a Parquet file, and pyarrow is not installed.
+        CorpusError: The file is empty or not UTF-8; its format holds no passages or can be read in
+            two ways; or it is a JSON list, a Parquet file or a DocBin that is cut off or broken, so
+            that the rest of it cannot be read.
+        MissingExtraError: The package that reads the format is not installed.
     """
-    if stream.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8):
-        stream.read(len(codecs.BOM_UTF8))
-    head = stream.peek(chunk_bytes)
+    head = peek_text(stream, name)
     if not head:
         raise CorpusError(f"{name}: the file is empty; expected passages")
-    form = recognize_format(head, suffix=name[name.rfind(".") :].lower() if "." in name else "")
+    form = recognize_format(head, suffix=suffix_of(name))
     if form == "json list":
-        return _read_json_list(stream, name=name, chunk_bytes=chunk_bytes)
+        return read_json_list(stream, name=name, chunk_bytes=chunk_bytes)
     if form == "json lines":
         return _read_json_lines(stream, notes=notes)
     if form == "columns":
-        return read_columns(stream, notes=notes)
+        layout = find_layout(head.decode(errors="replace"), name)
+        return read_columns(stream, layout=layout, notes=notes)
+    if form == "word table":
+        return read_word_table(stream)
     if form == "parquet":
         return read_rows(stream, name=name)
+    if form == "spacy":
+        return read_docbin(stream, name=name, notes=notes)
+    if form == "table":
+        raise CorpusError(
+            f"{name}: the columns of this table hold no annotated words; expected a CSV file with "
+            "the columns 'sentence_id', 'word' and 'tag', or another format; only texts to distill "
+            "or to predict may be a column of any table (--column NAME)"
+        )
     return _read_text(stream, notes=notes)
-
-
-def recognize_format(head: bytes, *, suffix: str) -> Format:
-    """Return the format of a file, judged by its first bytes and, if they do not tell, its suffix.
-
-    Parquet is recognized by its mark, JSON by its first brackets, and columns by the tags at the
-    ends of most lines. Anything else is plain text.
-
-    >>> recognize_format(b'{"text": "Anna left."}', suffix=".txt")
-    'json lines'
-    """
-    if head.startswith(MAGIC):
-        return "parquet"
-    text = head.decode(errors="replace").lstrip()
-    if re.match(r"\[\s*(\{|\]|$)", text):
-        return "json list"
-    if re.match(r'\{\s*("|\}|$)', text):
-        return "json lines"
-    if suffix == ".json":
-        return "json list"
-    if suffix in (".jsonl", ".ndjson"):
-        return "json lines"
-    if suffix in _COLUMN_SUFFIXES or looks_like_columns(text):
-        return "columns"
-    return "text"
 
 
 def _read_json_lines(stream: BufferedReader, *, notes: CorpusNotes) -> Iterator[RawRecord]:
@@ -123,119 +147,3 @@ def _filled_lines(stream: BufferedReader, notes: CorpusNotes) -> Iterator[tuple[
             yield f"record {record_number} (line {line_number})", line
         else:
             notes.blank_lines += 1
-
-
-def _read_json_list(stream: BufferedReader, *, name: str, chunk_bytes: int) -> Iterator[RawRecord]:
-    text = _JsonText(stream, chunk_bytes)
-    place = "record 1"
-    try:
-        if (first := text.take_mark()) != "[":
-            raise CorpusError(f"{name}: the file begins with {first!r}; expected a JSON list")
-        if text.next_mark() == "]":
-            text.take_mark()
-        else:
-            for number in count(1):
-                place = f"record {number}"
-                yield RawRecord(place, text.take_value())
-                place = f"after record {number}"
-                if (mark := text.take_mark()) == "]":
-                    break
-                if mark != ",":
-                    raise RecordError(f"found {mark!r}; expected a comma or the closing bracket")
-                place = f"record {number + 1}"
-        if rest := text.next_mark():
-            raise RecordError(f"found {rest!r} after the list; expected the end of the file")
-    except RecordError as error:
-        raise CorpusError(
-            f"{name}: {place}: {error}; the rest of the file cannot be read, "
-            "so download or write the file again"
-        ) from None
-
-
-class _JsonText:
-    """The text of a UTF-8 stream; only the part that was not parsed yet is held in memory."""
-
-    def __init__(self, stream: BufferedReader, chunk_bytes: int) -> None:
-        self._stream = stream
-        self._chunk_bytes = chunk_bytes
-        self._utf8 = codecs.getincrementaldecoder("utf-8")()
-        self._text = ""
-        self._position = 0
-        self._has_ended = False
-        self._bad_bytes: RecordError | None = None
-
-    def next_mark(self) -> str:
-        """Return the next character that is not white space without taking it; "" at the end."""
-        while True:
-            rest = self._text[self._position : self._position + 1]
-            if rest and rest not in " \t\r\n":
-                return rest
-            if rest:
-                self._position += 1
-            elif self._has_ended:
-                return ""
-            else:
-                self._read_on()
-
-    def take_mark(self) -> str:
-        """Take the next character that is not white space and return it.
-
-        Raises:
-            RecordError: The file ends here.
-        """
-        if not (mark := self.next_mark()):
-            raise RecordError("the file is cut off here: the list is not closed")
-        self._position += 1
-        return mark
-
-    def take_value(self) -> object:
-        """Take the next JSON value and return it.
-
-        Raises:
-            RecordError: The file ends within the value, or the value is not valid JSON.
-        """
-        while True:
-            self.next_mark()
-            try:
-                value, end = _DECODER.raw_decode(self._text, self._position)
-            except json.JSONDecodeError as error:
-                self._check_unfinished(error)
-            except (RecursionError, ValueError) as error:
-                raise RecordError(f"the JSON cannot be read ({error})") from None
-            else:
-                # A number that touches the end of the buffer may continue in the next chunk.
-                if end < len(self._text) or self._has_ended:
-                    self._position = end
-                    return value
-            self._read_on()
-
-    def _check_unfinished(self, error: json.JSONDecodeError) -> None:
-        """Raise a RecordError unless reading more of the file may repair the error."""
-        rest = self._text[error.pos :]
-        is_unfinished = error.msg.startswith("Unterminated string")
-        if not self._has_ended and (is_unfinished or len(rest) <= _N_TOKEN_CHARS):
-            return
-        if self._has_ended and (is_unfinished or re.fullmatch(r"[\w\\+.-]*\s*", rest)):
-            raise RecordError("the file is cut off within this record")
-        raise RecordError(f"this is not JSON ({error.msg}) near {rest[:_N_TOKEN_CHARS]!r}")
-
-    def _read_on(self) -> None:
-        """Drop the text that was parsed, and append at least as much new text as is kept.
-
-        A value that needs several chunks is parsed again from its start each time. Because the text
-        at least doubles, the total time still grows linearly.
-        """
-        if self._bad_bytes:
-            raise self._bad_bytes
-        self._text = self._text[self._position :]
-        self._position = 0
-        data = self._stream.read(max(self._chunk_bytes, len(self._text)))
-        self._has_ended = not data
-        try:
-            self._text += self._utf8.decode(data, final=self._has_ended)
-        except UnicodeDecodeError as error:
-            # Keep the text before the bad byte, so that its complete records are still returned.
-            self._text += error.object[: error.start].decode()
-            bad_byte = error.object[error.start]
-            self._bad_bytes = RecordError(f"byte 0x{bad_byte:02x} is not UTF-8")
-            self._has_ended = False

@@ -1,8 +1,8 @@
 """Read passages from files and hub data sets, and write them: the only reader of annotated text.
 
-The input is a JSON list or JSON lines in the pile-mistral format, a Parquet file, CoNLL columns, or
-plain text, and may be messy. The output is clean `Passage`s, one at a time, and `CorpusNotes` on
-everything that was changed or left out. `corpus.formats` recognizes and streams the formats,
+The input is a file in any of the formats of docs/formats.md, and may be messy. The output is clean
+`Passage`s, one at a time, and `CorpusNotes` on everything that was changed or left out.
+`corpus.recognition` recognizes the formats, `corpus.formats` and `corpus.exports` read them, and
 `corpus.records` checks a record.
 """
 
@@ -13,8 +13,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from gliner_distill.corpus.formats import read_records
-from gliner_distill.corpus.records import RecordError, passage_from_record
+from gliner_distill.corpus.exports.brat import is_brat, read_brat
+from gliner_distill.corpus.exports.recognition import as_words
+from gliner_distill.corpus.formats import open_corpus, read_records
+from gliner_distill.corpus.records import RawRecord, RecordError, passage_from_record
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError, HubError
@@ -37,22 +39,24 @@ def read_passages(
     The format is recognized by the content: a JSON list or JSON lines of
     `{"tokenized_text": [...], "ner": [[start, end_inclusive, type], ...]}`, optionally with
     `ner_labels` and `ner_negatives`; JSON lines of `{"text": "..."}`; a Parquet file (see
-    `corpus.parquet`); CoNLL columns; or plain text with one document per line. Text is split by
-    `split_words`. The file is streamed and never held in memory as a whole.
+    `corpus.parquet`); CoNLL columns; an export of another tool (see `corpus.exports`), such as
+    texts with `entities` by characters; or plain text with one document per line. Text is split by
+    `split_words`. Files are streamed and never held in memory as a whole, except for a DocBin.
 
     Args:
-        source: A path or, if no such file exists, the "owner/name" of a hub data set.
+        source: A path or, if no such file exists, the "owner/name" of a hub data set. A folder must
+            hold the `.txt` and `.ann` files of BRAT.
         skip_bad: Whether to leave bad records out and count them instead of raising an error.
         notes: Counts what was cleaned or left out; filled while the iterator runs. Without it, bad
-            records that were left out are logged as a warning.
+            records and entities that were left out are logged as a warning.
 
     Raises:
         CorpusError: At the call: `source` is not a readable file. During the iteration: a record
             is bad (the message names file, record, field and reason), the file is cut off, or it
             holds no passage.
         HubError: At the call: the hub and its cache cannot provide the data set.
-        MissingExtraError: During the iteration: the file is a Parquet file, and pyarrow is not
-            installed.
+        MissingExtraError: During the iteration: the file is a Parquet file or a DocBin, and pyarrow
+            or spaCy is not installed.
 
     >>> next(read_passages(sample_path("train"))).entities[0].label
     'toy company'
@@ -78,7 +82,7 @@ class CorpusFile:
             HubError: The hub and its cache cannot provide the data set.
         """
         self.path = _find_source(source)
-        if not self.path.is_file():
+        if not self.path.is_file() and not self.path.is_dir():
             raise CorpusError(
                 f"{source}: a corpus is read twice, but a pipe can be read only once; write the "
                 "corpus to a file and give its path"
@@ -109,8 +113,11 @@ def _find_source(source: str | Path) -> Path:
     except (OSError, ValueError) as error:
         raise _unreadable(source, error) from None
     else:
-        if is_folder:
-            raise CorpusError(f"{source}: this is a folder; give the path of one corpus file in it")
+        if is_folder and not is_brat(path):
+            raise CorpusError(
+                f"{source}: this is a folder without the .ann files of BRAT; give the path of one "
+                "corpus file in it"
+            )
         return path
     try:
         return download_dataset_file(str(source))
@@ -124,31 +131,47 @@ def _read_file(path: Path, *, skip_bad: bool, notes: CorpusNotes | None) -> Iter
     counted = CorpusNotes() if notes is None else notes
     n_passages = 0
     try:
-        with path.open("rb") as stream:
-            for record in read_records(stream, name=str(path), notes=counted):
-                try:
-                    passage = passage_from_record(record, counted)
-                except RecordError as error:
-                    message = f"{path}: {record.place}: {error}"
-                    if not skip_bad:
-                        raise CorpusError(
-                            f"{message}; correct it, or leave bad records out with --skip-bad"
-                        ) from None
-                    counted.add_bad_record(message)
-                else:
+        for record in _records_of(path, counted):
+            try:
+                converted = as_words(record, counted)
+                passage = passage_from_record(converted, counted) if converted else None
+            except RecordError as error:
+                message = f"{path}: {record.place}: {error}"
+                if not skip_bad:
+                    raise CorpusError(
+                        f"{message}; correct it, or leave bad records out with --skip-bad"
+                    ) from None
+                counted.add_bad_record(message)
+            else:
+                if passage is not None:
                     n_passages += 1
                     yield passage
     except OSError as error:
         raise _unreadable(path, error) from error
     if not n_passages:
         raise CorpusError(_no_passages(path, counted))
-    if counted.bad_records and notes is None:
+    if notes is None:
+        _warn_about_losses(path, counted)
+
+
+def _records_of(path: Path, notes: CorpusNotes) -> Iterator[RawRecord]:
+    if is_brat(path):
+        yield from read_brat(path, notes)
+        return
+    with open_corpus(path) as stream:
+        yield from read_records(stream, name=str(path), notes=notes)
+
+
+def _warn_about_losses(path: Path, notes: CorpusNotes) -> None:
+    if notes.bad_records:
         _logger.warning(
             "%s: left out %d bad records; the first problem: %s",
             path,
-            counted.bad_records,
-            counted.bad_messages[0],
+            notes.bad_records,
+            notes.bad_messages[0],
         )
+    for line in notes.left_out_lines():
+        _logger.warning("%s: %s", path, line)
 
 
 def _unreadable(source: str | Path, error: Exception) -> CorpusError:

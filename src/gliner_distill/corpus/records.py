@@ -66,7 +66,7 @@ def passage_from_record(record: RawRecord, notes: CorpusNotes) -> Passage:
     entries = _checked_list(content, "ner") if "tokenized_text" in content else []
     spans = [_checked_span(entry, f"ner[{i}]", len(words)) for i, entry in enumerate(entries)]
     asked = [
-        _checked_label(label, f"{key}[{i}]")
+        checked_label(label, f"{key}[{i}]")
         for key in ("ner_labels", "ner_negatives")
         if content.get(key) is not None
         for i, label in enumerate(_checked_list(content, key))
@@ -129,9 +129,9 @@ def _checked_words(content: dict[str, Any]) -> tuple[str, ...]:
     if "tokenized_text" in content:
         words = _checked_list(content, "tokenized_text")
         for i, word in enumerate(words):
-            _checked_text(word, f"tokenized_text[{i}]")
+            checked_text(word, f"tokenized_text[{i}]")
     else:
-        words = word_texts(_checked_text(content["text"], "text"))
+        words = word_texts(checked_text(content["text"], "text"))
     if not words:
         raise RecordError("tokenized_text: the list is empty; expected at least one word")
     return tuple(words)
@@ -144,7 +144,12 @@ def _checked_list(content: dict[str, Any], key: str) -> list[Any]:
     return value
 
 
-def _checked_text(value: object, field: str) -> str:
+def checked_text(value: object, field: str) -> str:
+    """Return a value that must be a string with text in it.
+
+    Raises:
+        RecordError: It is not, or it holds half of a surrogate pair.
+    """
     if not isinstance(value, str):
         raise RecordError(f"{field}: {shorten(value)} is {name_kind(value)}; expected a string")
     if not value.strip():
@@ -158,8 +163,13 @@ def _checked_text(value: object, field: str) -> str:
     return value
 
 
-def _checked_label(value: object, field: str) -> str:
-    label = _checked_text(value, field)
+def checked_label(value: object, field: str) -> str:
+    """Return a value that must be a label; it is not cleaned.
+
+    Raises:
+        RecordError: It is not a string, or nothing is left of it when it is cleaned.
+    """
+    label = checked_text(value, field)
     if not clean_label(label):
         raise RecordError(
             f"{field}: label {shorten(label)} contains only quotes and underscores; expected a name"
@@ -172,8 +182,8 @@ def _checked_span(entry: object, field: str, n_words: int) -> _RawSpan:
         raise RecordError(f"{field} is {name_kind(entry)}; expected [start, end, type]")
     if len(entry) != 3:
         raise RecordError(f"{field} has {len(entry)} values; expected three: [start, end, type]")
-    start = _checked_index(entry[0], f"{field}: start")
-    end = _checked_index(entry[1], f"{field}: end")
+    start = checked_index(entry[0], f"{field}: start")
+    end = checked_index(entry[1], f"{field}: end")
     if start > end:
         raise RecordError(f"{field}: start {start} is greater than end {end}; ends are inclusive")
     if end >= n_words:
@@ -181,11 +191,16 @@ def _checked_span(entry: object, field: str, n_words: int) -> _RawSpan:
             f"{field}: end {end} is beyond the last word of the passage, {n_words - 1}; "
             "positions count from 0 and ends are inclusive"
         )
-    label = _checked_label(entry[2], f"{field}: type")
+    label = checked_label(entry[2], f"{field}: type")
     return _RawSpan(start, end + 1, label, any(isinstance(value, str) for value in entry[:2]))
 
 
-def _checked_index(value: object, field: str) -> int:
+def checked_index(value: object, field: str) -> int:
+    """Return a value that must be a position, or a string of digits.
+
+    Raises:
+        RecordError: It is not, or it is negative.
+    """
     # Some exports write numbers as strings; nine digits are more than any passage has words.
     if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,9}\s*", value):
         value = int(value)

@@ -43,6 +43,10 @@ class CorpusNotes:
         blank_lines: The blank lines of JSON lines and plain text (skipped).
         comment_lines: The comment and -DOCSTART- lines of a column file (skipped).
         ignored_keys: For each key of JSON records that is not read, the number of records with it.
+        left_out: For each reason for which entities were left out, their number and the first one.
+        skipped: For each reason for which records or lines were left out though they are not bad,
+            their number.
+        files: A line for each folder that was read, with the numbers of its files.
     """
 
     passages: int = 0
@@ -60,6 +64,9 @@ class CorpusNotes:
     blank_lines: int = 0
     comment_lines: int = 0
     ignored_keys: Counter[str] = field(default_factory=Counter)
+    left_out: dict[str, tuple[int, str]] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
+    files: list[str] = field(default_factory=list)
 
     @property
     def merged_labels(self) -> int:
@@ -71,6 +78,16 @@ class CorpusNotes:
         self.bad_records += 1
         if len(self.bad_messages) < _N_KEPT_MESSAGES:
             self.bad_messages.append(message)
+
+    def add_left_out(self, reason: str, example: str) -> None:
+        """Count an entity that is left out; keep it as an example if it is the first.
+
+        Args:
+            reason: A clause that says why entities are left out.
+            example: The place of the entity, its characters and its label.
+        """
+        count, first = self.left_out.get(reason, (0, example))
+        self.left_out[reason] = count + 1, first
 
     def add_label(self, raw: str, clean: str) -> None:
         """Count a label, given as in the file and as cleaned."""
@@ -95,7 +112,15 @@ class CorpusNotes:
         for key, count in self.ignored_keys.most_common(_N_KEPT_MESSAGES):
             counts[f"records with the key {key!r}, which is not read"] = count
         lines = [f"{finding}: {count:,}" for finding, count in counts.items() if count]
-        return lines + self._bad_lines()
+        lines += [f"left out because {why}: {count:,}" for why, count in self.skipped.items()]
+        return [*self.files, *lines, *self.left_out_lines(), *self._bad_lines()]
+
+    def left_out_lines(self) -> list[str]:
+        """Return a readable line per reason for which entities were left out."""
+        return [
+            f"entities left out because {reason}: {count:,} (the first: {example})"
+            for reason, (count, example) in self.left_out.items()
+        ]
 
     def _bad_lines(self) -> list[str]:
         if not self.bad_records:

@@ -1,0 +1,1 @@
+"""Readers of the annotations that other tools export; one module per tool."""
