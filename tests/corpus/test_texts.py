@@ -185,3 +185,58 @@ def test_table_texts_refuses_a_quote_that_is_never_closed(
 ) -> None:
     with pytest.raises(CorpusError, match=rf"a\.csv: line {line}: .*{problem}"):
         read_texts(write_file("a.csv", text), column="body")
+
+
+def test_folder_takes_suffixes_in_any_case_and_leaves_hidden_files_out(
+    write_file: WriteFile, tmp_path: Path
+) -> None:
+    for name in ("a.txt", "B.TXT", "deep/c.Txt"):
+        write_file(f"pile/{name}", name)
+    for name in (".hidden.txt", ".git/x.txt", "deep/.x/y.txt", "n.pdf", "m.PDF", "README"):
+        write_file(f"pile/{name}", "no")
+    texts, notes = read_texts(tmp_path / "pile")
+    assert texts == ["B . TXT", "a . txt", "deep / c . Txt"]
+    [line] = notes.lines()
+    assert line == (
+        f"{tmp_path / 'pile'}: .txt files read: 3; files left out: 2 .pdf, 1 without a suffix, "
+        "3 hidden"
+    )
+
+
+def test_folder_without_text_files_says_what_it_has(write_file: WriteFile, tmp_path: Path) -> None:
+    write_file("pile/a.md", "no")
+    with pytest.raises(CorpusError, match=r"pile: .*1 \.md"):
+        read_texts(tmp_path / "pile")
+
+
+def test_read_documents_recognizes_json_and_tables_by_content(write_file: WriteFile) -> None:
+    listed = json.dumps([{"body": "one"}, {"body": "two"}], indent=1)
+    lines = '{"body": "one"}\n\n{"body": "two"}\n'
+    table = 'id,body\r\n1,one\r\n2,"two"\r\n'
+    for content in (listed, lines, table):
+        for name in ("a.txt", "a", "a.dat"):
+            path = write_file(name, "\ufeff" + content)
+            assert read_texts(path, column="body")[0] == ["one", "two"]
+    with pytest.raises(CorpusError, match=r"a\.jsonl: record 2: field 'body' is a whole number"):
+        read_texts(write_file("a.jsonl", '[{"body": "one"}, {"body": 3}]'), column="body")
+
+
+def test_read_documents_refuses_a_column_of_plain_text(write_file: WriteFile) -> None:
+    path = write_file("a.txt", "Mary left.\nJohn stayed.\n")
+    with pytest.raises(CorpusError, match=r"a\.txt: .*'body'.*--column.* 'Mary left\.'"):
+        read_texts(path, column="body")
+
+
+def test_read_documents_with_a_column_does_not_read_annotation(write_file: WriteFile) -> None:
+    record = {"text": "Mary left", "entities": [{"start": 0, "end": 99, "label": "x"}]}
+    path = write_file("a.jsonl", json.dumps(record))
+    assert read_texts(path, column="text")[0] == ["Mary left"]
+    with pytest.raises(CorpusError, match=r"end 99"):
+        read_texts(path)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "pile/a.txt"])
+def test_read_documents_names_utf16(write_file: WriteFile, tmp_path: Path, name: str) -> None:
+    path = write_file(name, "body\nx".encode("utf-16"))
+    with pytest.raises(CorpusError, match=rf"{name}: .*UTF-16"):
+        read_texts(tmp_path / "pile" if "/" in name else path, column="body")

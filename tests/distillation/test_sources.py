@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gliner_distill.callbacks import no_progress
@@ -139,20 +140,28 @@ class TestGold:
                 "distinct labels merged with another by cleaning: 1",
             )
 
+    def test_locate_gold_counts_entities_that_do_not_fit_words(self, open_work):
+        gold = [{"text": TEXT, "entities": [entity(0, np.int64(4)), (0, 3, "person")]}]
+        with open_work(gold=gold) as work:
+            source = locate_gold(work)
+            [passage] = read_passages(source.path)
+        assert passage.entities == (Entity(0, 1, "person"),)
+        [warning] = source.warnings
+        assert "gold[0]: characters 0 to 3, 'Mar', label 'person'" in warning
+
     @pytest.mark.parametrize(
         ("item", "part"),
         [
             (3, r"gold\[1\]: found 3"),
-            ({"text": 3, "entities": []}, r"gold\[1\]: text: found 3"),
+            ({"text": 3, "entities": []}, r"gold\[1\]: text: 3 is a whole number"),
             ({"text": TEXT, "entities": None}, r"gold\[1\]: entities: found None"),
-            ({"text": TEXT, "entities": [(0, 4, "person")]}, r"gold\[1\]: entities\[0\]"),
-            ({"text": TEXT, "entities": [entity(0, 4), entity(0, 3)]}, r"entities\[1\]: .* 0 to 3"),
-            ({"text": TEXT, "entities": [entity(5, 4)]}, r"entities\[0\]: .* 5 to 4"),
+            ({"text": TEXT, "entities": [entity(0, 4), (0, 90, "x")]}, r"entities\[1\]: end 90"),
+            ({"text": TEXT, "entities": [entity(5, 4)]}, r"entities\[0\]: start 5 .* end 4"),
             (
                 {"text": TEXT, "entities": [{"start": [0], "end": 4, "label": "person"}]},
                 r"gold\[1\]: entities\[0\]",
             ),
-            ({"text": TEXT, "entities": [entity(0, 4, None)]}, r"gold\[1\]: ner\[0\]: type"),
+            ({"text": TEXT, "entities": [entity(0, 4, None)]}, r"gold\[1\]: entities\[0\]: label"),
             ({"tokenized_text": ["a"], "ner": [[0, 1, "x"]]}, r"gold\[1\]: ner\[0\]: end 1"),
             ({"tokenized_text": ["a"], "ner": [[0, {1}, "x"]]}, r"gold\[1\]: .*JSON"),
             (Passage(("a",), (Entity(0, 2, "x"),)), r"gold\[1\]: ner\[0\]: end 1"),

@@ -8,14 +8,17 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+import numpy as np
+
+from gliner_distill.corpus.exports.recognition import as_words
 from gliner_distill.corpus.reader import write_passages
 from gliner_distill.corpus.records import RawRecord, RecordError, passage_from_record
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.distillation.workspace import GOLD_FILE, TEXTS_FILE, Workspace
-from gliner_distill.entities import Passage, word_bounds
-from gliner_distill.errors import InputError, shorten
+from gliner_distill.entities import Passage
+from gliner_distill.errors import InputError, name_kind, shorten
 from gliner_distill.files import write_file
 
 _TEXTS_PER_REPORT: Final = 1_000
@@ -106,8 +109,9 @@ def locate_gold(work: Workspace) -> Source | None:
     passages: list[Passage] = []
     for number, item in enumerate(gold):
         try:
-            record = RawRecord(f"gold[{number}]", _as_record(item))
-            passages.append(passage_from_record(record, notes))
+            record = as_words(RawRecord(f"gold[{number}]", _as_record(item)), notes)
+            if record is not None:
+                passages.append(passage_from_record(record, notes))
         except RecordError as error:
             problems.add(number, str(error))
     if not passages:
@@ -149,7 +153,7 @@ def _find_problem(text: object) -> str | None:
 
 
 def _as_record(item: object) -> object:
-    """Return an annotated passage in GLiNER's training form, unchecked."""
+    """Return an annotated passage as a record of a file, unchecked."""
     if isinstance(item, Passage):
         spans = [[span.start_word, span.end_word - 1, span.label] for span in item.entities]
         return {"tokenized_text": list(item.words), "ner": spans, "ner_labels": list(item.labels)}
@@ -157,39 +161,16 @@ def _as_record(item: object) -> object:
         raise RecordError(
             f"found {shorten(item)}; expected a Passage, or a dictionary with text and entities"
         )
-    if "entities" in item:
-        return _record_of_text(item)
+    if "tokenized_text" not in item and not isinstance(item.get("entities", []), list | tuple):
+        raise RecordError(f"entities: found {shorten(item['entities'])}; expected a list")
     try:
-        return json.loads(json.dumps(dict(item)))  # tuples become lists
+        # Tuples become lists, and numpy's numbers become Python's.
+        return json.loads(json.dumps(dict(item), default=_as_number))
     except (TypeError, ValueError) as error:
         raise RecordError(f"the record cannot be written as JSON ({error})") from None
 
 
-def _record_of_text(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record of a text whose entities are given by characters."""
-    text, entities = item.get("text"), item["entities"]
-    if not isinstance(text, str):
-        raise RecordError(f"text: found {shorten(text)}; expected a string")
-    if not isinstance(entities, list | tuple):
-        raise RecordError(f"entities: found {shorten(entities)}; expected a list")
-    bounds = word_bounds(text)
-    first = {start: place for place, (start, _) in enumerate(bounds)}
-    last = {end: place for place, (_, end) in enumerate(bounds)}
-    spans = []
-    for place, entity in enumerate(entities):
-        try:
-            start, end, label = entity["start"], entity["end"], entity["label"]
-            first_word, last_word = first.get(start), last.get(end)
-        except (KeyError, TypeError, IndexError):
-            raise RecordError(
-                f"entities[{place}] is {shorten(entity)}; expected a dictionary with start, end "
-                "and label"
-            ) from None
-        if first_word is None or last_word is None or first_word > last_word:
-            raise RecordError(
-                f"entities[{place}]: characters {start!r} to {end!r} ({label!r}) do not begin and "
-                "end where words do; start is inclusive and end is exclusive"
-            )
-        spans.append([first_word, last_word, label])
-    words = [text[start:end] for start, end in bounds]
-    return {"tokenized_text": words, "ner": spans}
+def _as_number(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{name_kind(value)} has no form in JSON")
