@@ -1,12 +1,14 @@
 """Words and labels as pieces and shapes, for any kind of word."""
 
+import json
+import os
 import random
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from gliner_distill.errors import StudentError
 from gliner_distill.runtime.vocabulary import N_SHAPES, Vocabulary, train_vocabulary, word_shape
@@ -172,6 +174,133 @@ class TestJson:
             with pytest.raises(StudentError, match=r"tokenizer\.json") as caught:
                 Vocabulary.from_file(path)
             assert str(path) in str(caught.value)
+
+
+REPLACE = {"type": "Replace", "pattern": {"String": "a"}, "content": "x" * 1_000_000}
+SPLIT = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}
+CHARSMAP = {"type": "Precompiled", "precompiled_charsmap": "AAQAAP////8="}
+REPEATED = [{"Sequence": {"id": "A", "type_id": 0}}] * 1_000
+
+
+class TestUntrustedTokenizers:
+    """A tokenizer from elsewhere is refused if it has parts that a student never has."""
+
+    @pytest.fixture
+    def settings(self, small_vocabulary):
+        return json.loads(small_vocabulary.to_json())
+
+    def refuse(self, settings, fact):
+        with pytest.raises(StudentError, match=rf"tokenizer\.json.*{fact}") as caught:
+            Vocabulary.from_json(json.dumps(settings))
+        assert len(str(caught.value)) < 400
+
+    @pytest.mark.parametrize(
+        ("name", "part"),
+        [
+            ("normalizer", REPLACE),
+            ("normalizer", {"type": "Sequence", "normalizers": [REPLACE, REPLACE]}),
+            ("normalizer", CHARSMAP),
+            ("normalizer", "BertNormalizer"),
+            ("pre_tokenizer", SPLIT),
+            ("decoder", {"type": "Sequence", "decoders": [REPLACE]}),
+            ("post_processor", {"type": "Sequence", "processors": []}),
+            ("model", {"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0]]}),
+            ("model", {"type": "BPE", "vocab": {"a": 0}, "merges": []}),
+            ("model", None),
+            ("model", []),
+        ],
+        ids=str,
+    )
+    def test_from_json_refuses_other_parts(self, settings, name, part):
+        self.refuse(settings | {name: part}, name)
+
+    @pytest.mark.parametrize("single", [REPEATED, REPEATED[:2], [], None, 3])
+    def test_from_json_refuses_a_template_that_repeats_texts(self, settings, single):
+        template = {
+            "type": "TemplateProcessing",
+            "single": single,
+            "pair": [],
+            "special_tokens": {},
+        }
+        self.refuse(settings | {"post_processor": template}, "post_processor")
+
+    @pytest.mark.parametrize("id_", [4_000_000_000, -1, 90.5, True, None, "0"])
+    def test_from_json_refuses_ids_out_of_range(self, settings, id_):
+        settings["model"]["vocab"]["paris"] = id_
+        self.refuse(settings, "")
+
+    def test_from_json_refuses_ids_with_a_hole(self, settings):
+        pieces = settings["model"]["vocab"]
+        pieces[max(pieces, key=pieces.get)] = 90
+        self.refuse(settings, r"90 pieces .* 0 to 89")
+
+    @pytest.mark.parametrize("unknown", ["[UNKNOWN]", None, 3])
+    def test_from_json_needs_the_unknown_piece(self, settings, unknown):
+        settings["model"]["unk_token"] = unknown
+        self.refuse(settings, "unk_token")
+
+    def test_from_json_refuses_a_long_prefix(self, settings):
+        settings["model"]["continuing_subword_prefix"] = "#" * 1_000_000
+        self.refuse(settings, "continuing_subword_prefix")
+
+    def test_from_json_refuses_a_field_that_stands_twice(self, settings):
+        text = json.dumps(settings)[1:]
+        with pytest.raises(StudentError, match="twice"):
+            Vocabulary.from_json(f'{{"normalizer": {json.dumps(REPLACE)}, {text}')
+
+    @pytest.mark.parametrize("text", ["[" * 100_000, "null", "NaN", '"a"', "1" * 5_000])
+    def test_from_json_refuses_json_of_another_form(self, text):
+        with pytest.raises(StudentError, match=r"tokenizer\.json"):
+            Vocabulary.from_json(text)
+
+    def test_from_json_accepts_the_tokenizers_of_berts(self, small_vocabulary):
+        tokenizer = Tokenizer.from_str(small_vocabulary.to_json())
+        tokenizer.add_special_tokens(["[CLS]", "[SEP]"])
+        tokenizer.decoder = decoders.WordPiece()
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 90), ("[SEP]", 91)]
+        )
+        vocabulary = Vocabulary.from_json(tokenizer.to_str())
+        assert len(vocabulary) == 92
+        assert word_pieces(vocabulary, "paris") == word_pieces(small_vocabulary, "paris")
+
+    def test_from_file_refuses_pipes_devices_and_huge_files_at_once(self, tmp_path):
+        path = tmp_path / "tokenizer.json"
+        with path.open("wb") as stream:
+            stream.truncate(2**40)
+        with pytest.raises(StudentError, match=r"tokenizer\.json.* 20,000,000"):
+            Vocabulary.from_file(path)
+        path.unlink()
+        os.mkfifo(path)
+        with pytest.raises(StudentError, match=r"tokenizer\.json.* regular file"):
+            Vocabulary.from_file(path)
+        path.unlink()
+        path.symlink_to("/dev/zero")
+        with pytest.raises(StudentError, match=r"tokenizer\.json.* regular file"):
+            Vocabulary.from_file(path)
+
+    @pytest.mark.slow
+    def test_encode_words_names_the_word_at_a_panic_of_the_library(self, capfd):
+        model = models.WordPiece({"[UNK]": 0, "a": 1}, unk_token="[UNK]")
+        tokenizer = Tokenizer(model)
+        tokenizer.normalizer = normalizers.Precompiled(b"\x08\0\0\0" + b"\0\x04\0\x80" * 2)
+        with pytest.raises(StudentError, match=r"tokenizer\.json.*'abc'"):
+            Vocabulary(tokenizer).encode_words(["abc"])
+        assert "panicked" in capfd.readouterr().err  # printed by the library
+
+    @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+    def test_encode_words_lets_ctrl_c_pass(self, stop):
+        class Stopped:
+            def no_padding(self):
+                pass
+
+            no_truncation = no_padding
+
+            def encode(self, text, add_special_tokens):
+                raise stop
+
+        with pytest.raises(stop):
+            Vocabulary(Stopped()).encode_words(["abc"])
 
 
 class TestTrainVocabulary:

@@ -5,6 +5,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from tokenizers import normalizers
 
 from gliner_distill.teacher.subwords import (
     VECTOR_WIDTH,
@@ -108,6 +109,16 @@ class TestEncodeSubwords:
         assert {len(row) for row in rows} > {1}  # the teacher splits some of them
         expected = self.mean_states(tiny_gliner, tokenizer, rows)
         np.testing.assert_allclose(distances(found.vectors), distances(expected), atol=1e-4)
+
+    def test_encode_subwords_trains_a_vocabulary_if_the_own_one_is_of_another_kind(
+        self, build_gliner
+    ):
+        model = build_gliner("UniEncoderSpan")
+        own = model.data_processor.transformer_tokenizer.backend_tokenizer
+        own.normalizer = normalizers.Replace("a", "b")
+        found = encode_subwords(model, ["paris", "mary"] * 4, n_trained_pieces=30)
+        assert "paris" in found.vocabulary.pieces()
+        assert len(found.vectors) == len(found.vocabulary) <= 30 < own.get_vocab_size()
 
     def test_encode_subwords_gives_the_same_vectors_each_time(self, build_gliner):
         model = build_gliner("UniEncoderSpan", relative=True)

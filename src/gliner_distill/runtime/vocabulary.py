@@ -11,15 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from gliner_distill.entities import word_texts
-from gliner_distill.errors import StudentError
-from gliner_distill.files import reason_of
+from gliner_distill.errors import StudentError, name_kind, shorten
+from gliner_distill.files import check_regular_file, reason_of
 from gliner_distill.labels import clean_label
 
 TOKENIZER_FILE: Final = "tokenizer.json"
@@ -32,6 +32,17 @@ _MAX_WORD_CHARS = 100
 _MAX_WORD_PIECES = 8
 _MAX_LABEL_PIECES = 32
 _CACHED_WORDS = 200_000
+_MAX_PREFIX_CHARS = 16
+_MAX_REASON_CHARS = 200
+
+_PARTS: Final[dict[str, tuple[str | None, ...]]] = {
+    "model": ("WordPiece",),
+    "normalizer": ("BertNormalizer", None),
+    "pre_tokenizer": ("BertPreTokenizer", None),
+    "post_processor": ("TemplateProcessing", "BertProcessing", "RobertaProcessing", None),
+    "decoder": ("WordPiece", None),
+}
+"""The kinds that each part of a student's tokenizer may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +76,35 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, text: str) -> "Vocabulary":
-        """Read a tokenizer's JSON.
+        """Read the JSON of a WordPiece tokenizer, the only kind that students have.
 
         Raises:
-            StudentError: The text is not a tokenizer.
+            StudentError: The text is not such a tokenizer.
         """
         try:
+            _check_settings(json.loads(text, object_pairs_hook=_read_object))
             return cls(Tokenizer.from_str(text))
-        except Exception as error:  # the library raises bare Exception
-            raise StudentError(f"{TOKENIZER_FILE}: this is not a tokenizer: {error}") from error
+        except BaseException as error:
+            if not _is_from_tokenizers(error):
+                raise
+            raise StudentError(f"{TOKENIZER_FILE}: {_explain(error)}") from error
 
     @classmethod
     def from_file(cls, path: Path) -> "Vocabulary":
         """Read `tokenizer.json`.
 
         Raises:
-            StudentError: The file cannot be read, or it is not a tokenizer.
+            StudentError: The file cannot be read, or it is not a WordPiece tokenizer.
         """
         try:
+            check_regular_file(path, max_bytes=MAX_TOKENIZER_BYTES)
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise StudentError(f"{path}: cannot be read: {reason_of(error)}") from error
         try:
             return cls.from_json(text)
         except StudentError as error:
-            raise StudentError(f"{path}: this is not a tokenizer: {error.__cause__}") from error
+            raise StudentError(f"{path}: {_explain(error.__cause__)}") from error
 
     def to_json(self) -> str:
         """Return the tokenizer's JSON, with sorted keys, without line breaks."""
@@ -125,8 +140,87 @@ class Vocabulary:
     def _encode_word(self, word: str) -> tuple[int, ...]:
         # The library refuses half of a surrogate pair, which Python uses for undecodable bytes.
         text = word[:_MAX_WORD_CHARS].encode("utf-8", "replace").decode("utf-8")
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        try:
+            encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        except BaseException as error:
+            if not _is_from_tokenizers(error):
+                raise
+            raise StudentError(
+                f"{TOKENIZER_FILE}: the word {shorten(word)} cannot be split: {_explain(error)}"
+            ) from error
         return tuple(encoding.ids[:_MAX_WORD_PIECES]) or (0,)
+
+
+def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Of two fields of one name, the library reads another one than Python does.
+    read = dict(pairs)
+    if len(read) < len(pairs):
+        raise ValueError("a field or a piece of it stands there twice")
+    return read
+
+
+def _check_settings(settings: Any) -> None:
+    """Check that the JSON of a tokenizer has the parts that are ever written, and no others.
+
+    Other parts may need any time and any memory for one word, such as a replacement by a long text.
+
+    Raises:
+        ValueError: It has other parts, or the model lacks something.
+    """
+    if not isinstance(settings, dict):
+        raise ValueError(f"it is {name_kind(settings)}; expected an object")
+    for name, kinds in _PARTS.items():
+        part = settings.get(name)
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind not in kinds or (kind is None and part is not None):
+            raise ValueError(
+                f"its {name} is {shorten(kind or part)}; expected "
+                f"{' or '.join('null' if kind is None else kind for kind in kinds)}"
+            )
+    _check_model(settings["model"])
+    processor = settings.get("post_processor") or {}
+    if processor.get("type") == "TemplateProcessing":
+        _check_template(processor.get("single"))
+
+
+def _check_model(model: dict[str, Any]) -> None:
+    pieces, unknown = model.get("vocab"), model.get("unk_token")
+    prefix = model.get("continuing_subword_prefix")
+    if not isinstance(pieces, dict) or not pieces:
+        raise ValueError(f"its vocab is {shorten(pieces)}; expected an object of pieces and ids")
+    if sorted(pieces.values()) != list(range(len(pieces))):
+        raise ValueError(
+            f"the ids of its {len(pieces):,} pieces are not the numbers from 0 to "
+            f"{len(pieces) - 1:,}, each once"
+        )
+    if not isinstance(unknown, str) or unknown not in pieces:
+        raise ValueError(f"its unk_token {shorten(unknown)} is not among its pieces")
+    if not isinstance(prefix, str) or len(prefix) > _MAX_PREFIX_CHARS:
+        raise ValueError(
+            f"its continuing_subword_prefix is {shorten(prefix)}; expected at most "
+            f"{_MAX_PREFIX_CHARS} characters"
+        )
+
+
+def _check_template(template: object) -> None:
+    """Check that a template holds each word once; it is applied even without special pieces."""
+    items = template if isinstance(template, list) else []
+    n_texts = sum(isinstance(item, dict) and "Sequence" in item for item in items)
+    if n_texts != 1:
+        raise ValueError(f"its post_processor repeats each text {n_texts} times; expected once")
+
+
+def _is_from_tokenizers(error: BaseException) -> bool:
+    """Return whether an error comes from a broken tokenizer, and not from Ctrl-C.
+
+    A panic of the library is no `Exception`, and its class can only be recognized by its name.
+    """
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def _explain(error: BaseException | None) -> str:
+    reason = " ".join(str(error).split())[:_MAX_REASON_CHARS]
+    return f"this is not a WordPiece tokenizer that a student can use: {reason}"
 
 
 def word_shape(word: str) -> tuple[bool, ...]:

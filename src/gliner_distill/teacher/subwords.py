@@ -4,6 +4,7 @@ The module takes a GLiNER and the words of a corpus, and returns a vocabulary wi
 piece. `store.subword_vectors` keeps them on disk.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,8 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gliner_distill.errors import StudentError
 from gliner_distill.runtime.vocabulary import Vocabulary, train_vocabulary
 from gliner_distill.store.subword_vectors import SubwordVectors
+
+_logger = logging.getLogger(__name__)
 
 VECTOR_WIDTH = 128
 """The width of a piece's vector."""
@@ -33,15 +37,16 @@ def encode_subwords(
         model: A GLiNER.
         texts: The words and labels of the corpus, as often as they occur.
         max_pieces: The largest vocabulary of a GLiNER that is used unchanged. A larger one would
-            use up the 6M parameters of a student, so a new vocabulary is trained on the texts, and
-            the encoder reads each of its pieces as text.
+            use up the 6M parameters of a student, and one of another kind than WordPiece is not
+            safe to load. In both cases a new vocabulary is trained on the texts, and the encoder
+            reads each of its pieces as text.
         n_trained_pieces: The size of a vocabulary that is trained.
         batch_rows: The number of pieces that go through the encoder at once.
     """
     tokenizer = model.data_processor.transformer_tokenizer
-    own = tokenizer.backend_tokenizer
-    if own.get_vocab_size() <= max_pieces:
-        vocabulary = Vocabulary.from_json(own.to_str())
+    own = _own_vocabulary(tokenizer.backend_tokenizer, max_pieces)
+    if own is not None:
+        vocabulary = own
         inputs = [[piece] for piece in range(len(vocabulary))]
     else:
         vocabulary = train_vocabulary(texts, n_pieces=n_trained_pieces)
@@ -60,6 +65,16 @@ def encode_subwords(
         encoder, rows, skip=(len(first), len(last)), device=model.device, batch_rows=batch_rows
     )
     return SubwordVectors(vocabulary, principal_components(states, VECTOR_WIDTH))
+
+
+def _own_vocabulary(tokenizer: Any, max_pieces: int) -> Vocabulary | None:
+    if tokenizer.get_vocab_size() > max_pieces:
+        return None
+    try:
+        return Vocabulary.from_json(tokenizer.to_str())
+    except StudentError as error:
+        _logger.info("a new vocabulary is trained: %s", error)
+        return None
 
 
 def principal_components(vectors: NDArray[np.float32], width: int) -> NDArray[np.float32]:
