@@ -1100,7 +1100,7 @@ class TestFromPretrained:
 
     def test_from_pretrained_names_a_broken_file(self, folder):
         write_signed(folder, GRAPH_FILE, b"no graph")
-        with pytest.raises(StudentError, match=f"{GRAPH_FILE} cannot be loaded") as caught:
+        with pytest.raises(StudentError, match=f"{GRAPH_FILE}: this is not the graph") as caught:
             StudentNER.from_pretrained(folder)
         assert str(folder) in str(caught.value)
         (folder / CONFIG_FILE).write_text("[]")

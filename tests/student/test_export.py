@@ -9,8 +9,8 @@ import torch
 from gliner_distill.corpus.reader import read_passages, sample_path
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import ExportError
-from gliner_distill.runtime.bundle import EXPORT_FILES, INT8, read_bundle, write_bundle
-from gliner_distill.runtime.config import GRAPH_FILE, RUNTIME_WEIGHTS_FILE
+from gliner_distill.runtime.bundle import EXPORT_FILES, read_bundle, write_bundle
+from gliner_distill.runtime.config import GRAPH_FILE, INT8, RUNTIME_WEIGHTS_FILE
 from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES
 from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.runtime.ner import StudentNER

@@ -39,7 +39,7 @@ from gliner_distill.distillation.train import (
 from gliner_distill.distillation.workspace import Workspace, open_workspace
 from gliner_distill.entities import LabeledPassage, Passage, count_words
 from gliner_distill.files import write_file, write_json
-from gliner_distill.runtime.bundle import FP32
+from gliner_distill.runtime.config import FP32
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.student.export import export_smallest, export_student
 from gliner_distill.student.files import load_student

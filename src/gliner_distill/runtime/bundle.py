@@ -24,7 +24,9 @@ from gliner_distill.errors import SettingsError, StudentError, shorten
 from gliner_distill.files import reason_of, replace_together
 from gliner_distill.runtime.config import (
     CONFIG_FILE,
+    FP32,
     GRAPH_FILE,
+    INT8,
     RUNTIME_WEIGHTS_FILE,
     TORCH_WEIGHTS_FILE,
     StudentConfig,
@@ -39,10 +41,13 @@ from gliner_distill.runtime.config import (
 from gliner_distill.runtime.heads import BOUNDARY
 from gliner_distill.runtime.score_map import ScoreMap, parse_score_map
 from gliner_distill.runtime.vocabulary import MAX_TOKENIZER_BYTES, TOKENIZER_FILE, Vocabulary
-from gliner_distill.runtime.weights import check_size, read_weights, weight_shapes
+from gliner_distill.runtime.weights import (
+    check_size,
+    count_parameters,
+    read_weights,
+    weight_shapes,
+)
 
-FP32: Final = "fp32"
-INT8: Final = "int8"
 EXPORT_FILES: Final = (GRAPH_FILE, RUNTIME_WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE)
 """The files of an export."""
 
@@ -73,6 +78,11 @@ class Bundle:
     label_thresholds: Mapping[str, float] = field(default_factory=dict)
     score_map: ScoreMap | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of the student's parameters, including those in the graph."""
+        return count_parameters(self.config)
 
 
 def read_bundle(folder: Path) -> Bundle:

@@ -23,6 +23,9 @@ TORCH_WEIGHTS_FILE: Final = "student.safetensors"
 RUNTIME_WEIGHTS_FILE: Final = "weights.safetensors"
 """The weights that the runtime needs besides the graph; an export has only these."""
 
+FP32: Final = "fp32"
+INT8: Final = "int8"
+
 FORMAT_VERSION: Final = 3
 _VERSION_WITHOUT_CHECKSUMS: Final = 2
 _CHECKSUMS: Final = "sha256"

@@ -43,7 +43,6 @@ from gliner_distill.runtime.labels import (
 from gliner_distill.runtime.locate import locate_student
 from gliner_distill.runtime.scorer import count_processors
 from gliner_distill.runtime.thresholds import GoldPassage, labels_of
-from gliner_distill.runtime.weights import count_parameters
 
 # An iterator of texts is read this many batches ahead.
 _CHUNK_BATCHES = 8
@@ -107,7 +106,7 @@ class StudentNER:
         facts = [
             *([] if self._name is None else [repr(self._name)]),
             f"{bundle.config.head} head",
-            f"{count_parameters(bundle.config):,} parameters",
+            f"{bundle.n_parameters:,} parameters",
             bundle.precision,
         ]
         return f"StudentNER({', '.join(facts)})"

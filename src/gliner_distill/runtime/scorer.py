@@ -14,9 +14,11 @@ import onnxruntime
 
 from gliner_distill.decoding import sigmoid
 from gliner_distill.errors import InputError, StudentError
+from gliner_distill.files import reason_of
 from gliner_distill.runtime.bundle import Bundle
 from gliner_distill.runtime.config import GRAPH_FILE, StudentConfig
 from gliner_distill.runtime.embeddings import LabelVectors, PieceTable, WordVectors
+from gliner_distill.runtime.graph import check_graph
 from gliner_distill.runtime.head_scoring import Array, LabelColumns, Mask, logit, scoring_for
 from gliner_distill.runtime.heads import head_named
 from gliner_distill.runtime.labels import EncodedLabels, Prompts
@@ -29,7 +31,6 @@ WINDOW_WORDS = 384
 
 _BATCH_WORDS = 4_096
 _BATCH_WINDOWS = 64
-_INPUTS, _OUTPUTS = {"embedded", "n_words", "labels"}, {"words", "scores"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,9 @@ class StudentScorer:
     """
 
     def __init__(self, bundle: Bundle, *, num_threads: int) -> None:
+        check_graph(bundle.graph, bundle.config, bundle.precision)
         self._session = _load_graph(bundle.graph, num_threads)
-        _check_graph(self._session, bundle.config)
+        _check_shapes(self._session, bundle.config)
         self._head = head_named(bundle.config.head)
         self._scoring = scoring_for(bundle.config.head, bundle.weights)
         self._n_states = count_states(bundle.config)
@@ -160,7 +162,11 @@ class StudentScorer:
     def _run(self, passages: Sequence[Sequence[str]], matrix: Array) -> tuple[Array, Array]:
         embedded, n_words = self._words.embed(passages)
         feeds = {"embedded": embedded, "n_words": n_words, "labels": matrix}
-        words, scores = self._session.run(["words", "scores"], feeds)
+        try:
+            words, scores = self._session.run(["words", "scores"], feeds)
+        except Exception as error:  # the library raises a dozen classes
+            raise StudentError(f"{GRAPH_FILE} cannot be computed: {reason_of(error)}") from error
+        _check_results(words, scores, (*embedded.shape[:2], self._n_states, matrix.shape[1]))
         return words, scores
 
     def _score_batch(
@@ -249,14 +255,27 @@ def _load_graph(graph: bytes, num_threads: int) -> onnxruntime.InferenceSession:
     return session
 
 
-def _check_graph(session: onnxruntime.InferenceSession, config: StudentConfig) -> None:
-    inputs = {item.name for item in session.get_inputs()}
-    outputs = {item.name for item in session.get_outputs()}
-    if inputs != _INPUTS or outputs != _OUTPUTS:
+def _check_results(words: Array, scores: Array, sizes: tuple[int, ...]) -> None:
+    n_passages, n_words, n_states, n_columns = sizes
+    if (words.shape, scores.shape) != (
+        (n_passages, n_words, n_states),
+        (n_passages, n_words, n_columns),
+    ):
         raise StudentError(
-            f"{GRAPH_FILE} does not belong to a student: its inputs are {sorted(inputs)} and its "
-            f"outputs {sorted(outputs)}; expected {sorted(_INPUTS)} and {sorted(_OUTPUTS)}"
+            f"{GRAPH_FILE} gives results of the shapes {words.shape} and {scores.shape}; expected "
+            f"{(n_passages, n_words, n_states)} and {(n_passages, n_words, n_columns)}"
         )
+    # A sum is not finite if a single number is not.
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_finite = np.isfinite(words.sum()) and np.isfinite(scores.sum())
+    if not is_finite:
+        raise StudentError(
+            "the student computes numbers that are not finite; its weights are broken, so copy it "
+            "again, or train it again with a lower learning rate"
+        )
+
+
+def _check_shapes(session: onnxruntime.InferenceSession, config: StudentConfig) -> None:
     n_states = count_states(config)
     expected = {
         "embedded": ("tensor(float)", [None, None, config.embedding_width]),
@@ -267,8 +286,8 @@ def _check_graph(session: onnxruntime.InferenceSession, config: StudentConfig) -
     }
     for item in (*session.get_inputs(), *session.get_outputs()):
         actual = item.type, [size if isinstance(size, int) else None for size in item.shape]
-        if actual != expected[item.name]:
+        if actual != expected.get(item.name):
             raise StudentError(
                 f"{GRAPH_FILE} does not fit the student: {item.name} is {actual}; expected "
-                f"{expected[item.name]}"
+                f"{expected.get(item.name)}"
             )

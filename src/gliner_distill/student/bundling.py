@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gliner_distill.runtime.bundle import INT8, Bundle
+from gliner_distill.runtime.bundle import Bundle
+from gliner_distill.runtime.config import INT8
 from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import Vocabulary

@@ -15,8 +15,8 @@ import numpy as np
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import ExportError
 from gliner_distill.metrics import score_spans
-from gliner_distill.runtime.bundle import EXPORT_FILES, FP32, INT8, Bundle, write_bundle
-from gliner_distill.runtime.config import TORCH_WEIGHTS_FILE
+from gliner_distill.runtime.bundle import EXPORT_FILES, Bundle, write_bundle
+from gliner_distill.runtime.config import FP32, INT8, TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import Vocabulary
