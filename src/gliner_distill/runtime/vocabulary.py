@@ -213,7 +213,7 @@ def _check_template(template: object) -> None:
 def _is_from_tokenizers(error: BaseException) -> bool:
     """Return whether an error comes from a broken tokenizer, and not from Ctrl-C.
 
-    A panic of the library is no `Exception`, and its class can only be recognized by its name.
+    The class of a panic of the library lies outside of `Exception`, and has to be told by its name.
     """
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from gliner_distill.entities import Entity, Passage
-from gliner_distill.errors import ExportError
+from gliner_distill.errors import ExportError, StudentError
 from gliner_distill.metrics import score_spans
 from gliner_distill.runtime.bundle import EXPORT_FILES, Bundle, write_bundle
 from gliner_distill.runtime.config import FP32, INT8, TORCH_WEIGHTS_FILE
@@ -160,10 +160,14 @@ def check_answers(
     The threshold of an 8-bit bundle is first fitted to the student's answers.
 
     Raises:
-        ExportError: The logits of a single-precision bundle differ by more than 1e-4, or the F1
-            against gold is lower than the student's by more than is allowed.
+        ExportError: The logits of a single-precision bundle differ by more than 1e-4, the F1
+            against gold is lower than the student's by more than is allowed, or a number is not
+            finite.
     """
-    difference = max_logit_difference(student, vocabulary, bundle, passages)
+    try:
+        difference = max_logit_difference(student, vocabulary, bundle, passages)
+    except StudentError as error:  # a weight or a logit is not finite
+        raise ExportError(f"{error}; nothing was written") from error
     # This form of the comparison also fails if the difference is NaN.
     if bundle.precision == FP32 and not difference <= MAX_LOGIT_DIFFERENCE:
         raise ExportError(
