@@ -19,6 +19,8 @@ from typing import Any
 
 from speed_workers import one_line
 
+from gliner_distill.gate import check_gliner
+
 # The configuration of microsoft/deberta-v3-small, and the head of gliner_small-v2.1.
 SMALL_ENCODER: dict[str, Any] = {
     "model_type": "deberta-v2",
@@ -71,6 +73,7 @@ def make_models(teacher: Path, folder: Path, names: Sequence[str]) -> dict[str, 
 def make_model(name: str, teacher: Path, folder: Path) -> None:
     from gliner import GLiNER
 
+    check_gliner(teacher, name=str(teacher))
     if name == "small":
         small = build_small(teacher, SMALL_ENCODER, SMALL_HEAD)
         small.save_pretrained(str(folder / name), safe_serialization=True)

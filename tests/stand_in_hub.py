@@ -28,7 +28,8 @@ class StandInHub(ThreadingHTTPServer):
     """The server, its repositories by names such as datasets/me/passages, and all requests to it.
 
     Files with one of the `large_suffixes` are uploaded one by one and kept in `large_files` by
-    their SHA-256; all other files are part of the commit.
+    their SHA-256; all other files are part of the commit. The list of files gives the sizes of
+    `claimed_sizes` in place of the true ones.
     """
 
     def __init__(self, repos: Mapping[str, Mapping[str, bytes]]) -> None:
@@ -38,6 +39,7 @@ class StandInHub(ThreadingHTTPServer):
         self.large_suffixes = (".parquet", ".safetensors")
         self.large_files: dict[str, bytes] = {}
         self.accepts_large_files = True
+        self.claimed_sizes: dict[str, int] = {}
         self.requests: list[str] = []
 
     @property
@@ -136,7 +138,10 @@ class _Handler(BaseHTTPRequestHandler):
                 "id": repo.split("/", 1)[1],
                 "sha": self.server.commit(repo),
                 "private": repo in self.server.private,
-                "siblings": [{"rfilename": name} for name in self.server.repos[repo]],
+                "siblings": [
+                    {"rfilename": name, "size": self.server.claimed_sizes.get(name, len(data))}
+                    for name, data in self.server.repos[repo].items()
+                ],
                 "tags": [],
             }
             self.answer_json(info)
@@ -272,7 +277,7 @@ class Client:
     imports: str
     settings: dict[str, str] = field(default_factory=dict)
 
-    def call(self, expression: str) -> str:
+    def call(self, expression: str, *, n_lines: int = 1) -> str:
         """Return the value of an expression as text, or the message of the HubError it raises."""
         code = (
             f"{self.imports}\n"
@@ -296,7 +301,7 @@ class Client:
             check=False,
         )
         assert process.returncode == 0, process.stderr
-        assert process.stdout.count("\n") == 1
+        assert process.stdout.count("\n") == n_lines
         return process.stdout.strip()
 
     def with_settings(self, **settings: str) -> "Client":

@@ -35,7 +35,11 @@ REPOS = {
 
 IMPORTS = """
 from gliner_distill.corpus.reader import read_passages
-from gliner_distill.hub import download_dataset_file, download_model
+from gliner_distill import hub
+from gliner_distill.hub import download_dataset_file
+
+def download_model(name):
+    return hub.download_model(name, approve=lambda folder: None)
 """
 
 
@@ -156,3 +160,40 @@ def test_download_from_a_hub_that_never_answers_fails_within_seconds(client: Cli
         message = mute.call("download_dataset_file('me/passages')")
     assert time.monotonic() - started < 25
     assert "Timeout" in message
+
+
+class TestSecrets:
+    """The endpoint, the proxies and the token hold secrets; no message repeats them."""
+
+    @pytest.mark.parametrize("password", ["s3cret", "pa%2Fss", "p@ss", "pa/ss"])
+    @pytest.mark.parametrize(
+        "call", ["download_dataset_file('me/nothing')", "download_model('me/gated')"]
+    )
+    def test_hub_error_hides_the_password_of_the_endpoint(
+        self, client: Client, call: str, password: str
+    ) -> None:
+        host = client.endpoint.removeprefix("http://")
+        message = replace(client, endpoint=f"http://ann:{password}@{host}").call(call)
+        assert message.startswith("HubError: ")
+        assert password not in message
+        assert "'pa'" not in message
+        assert "ann:" not in message
+
+    def test_hub_error_hides_the_password_of_a_proxy_and_the_token(self, client: Client) -> None:
+        nowhere = client.unreachable().endpoint.removeprefix("http://")
+        token = "hf_" + "a" * 30
+        secret = client.with_settings(
+            HTTP_PROXY=f"http://ann:s3cret@{nowhere}", NO_PROXY="", HF_TOKEN=token
+        )
+        message = secret.call("download_model('me/model')")
+        assert message.startswith("HubError: ")
+        assert "s3cret" not in message
+        assert token not in message
+
+    def test_hide_secrets_hides_passwords_and_tokens_anywhere(self, client: Client) -> None:
+        text = "Header 'Bearer hf_abcdefghij' for http://ann:s3cret@hub:80/a, password pa/ss of x"
+        told = replace(client, endpoint="http://ann:pa%2Fss@hub.example.org")
+        shown = told.call(f"hub.hide_secrets({text!r})")
+        assert shown == (
+            "Header 'Bearer [hidden]' for http://[hidden]@hub:80/a, password [hidden] of x"
+        )

@@ -1,22 +1,27 @@
-"""Download data sets, models and stores from the Hugging Face Hub, and upload stores to it.
+"""Download data sets, models and stores from the Hugging Face Hub.
 
 `huggingface_hub` does the work, with its own cache and its settings HF_ENDPOINT, HF_TOKEN and
 HF_HUB_OFFLINE. `huggingface_hub` reads these settings when it is imported, so it is imported only
 inside functions here. Each download first lists the files on the hub, with a short time limit, and
 falls back to the cache: without a network the answer comes quickly. Pickled weights are never
-downloaded.
+downloaded, and the JSON files of a model are checked before its weights are downloaded. No message
+holds a password or a token.
 """
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
+from urllib.request import getproxies
 
 from gliner_distill.errors import HubError
 
 # Long enough for a slow network, short enough not to look frozen without one.
-_HUB_TIMEOUT_S = 5.0
+HUB_TIMEOUT_S = 5.0
+"""The seconds after which a request to the hub is given up."""
+
 _DATA_FILE = "data.json"
 _DATA_SUFFIXES = (".json", ".jsonl")
 _METADATA_FILES = {"dataset_info.json", "dataset_infos.json"}
@@ -24,6 +29,16 @@ _TABLE_SUFFIXES = (".tsv", ".csv", ".conll", ".bio", ".iob", ".parquet")
 _FILE_SUFFIXES = (*_DATA_SUFFIXES, *_TABLE_SUFFIXES, ".txt", ".gz")
 _MODEL_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model", "*.onnx"]
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+
+MAX_TEXT_BYTES = 64_000_000
+"""The largest file of settings or of a vocabulary that is read; that of Gemma has 34 MB."""
+
+TEXT_SUFFIXES = (".json", ".txt", ".model", ".jinja")
+"""The suffixes of the files of a model that hold settings or a vocabulary."""
+
+# A password may hold "/" or "@", although it should be quoted.
+_USER_INFO = re.compile(r"://(\S*)@")
+_TOKEN = re.compile(r"\bhf_\w{8,}")
 _RepoType = Literal["dataset", "model"]
 _logger = logging.getLogger(__name__)
 
@@ -59,33 +74,62 @@ def download_dataset_file(repo_id: str) -> Path:
     def download() -> str:
         from huggingface_hub import hf_hub_download
 
-        return hf_hub_download(repo_id, file_name, repo_type="dataset", etag_timeout=_HUB_TIMEOUT_S)
+        return hf_hub_download(repo_id, file_name, repo_type="dataset", etag_timeout=HUB_TIMEOUT_S)
 
     return _fetch(repo_id, "dataset", download)
 
 
-def download_model(repo_id: str) -> Path:
+def download_model(repo_id: str, *, approve: Callable[[Path], None]) -> Path:
     """Download the weights, tokenizer and settings of a model, and return their folder.
 
-    Raises:
-        HubError: The hub and its cache cannot provide the model, or its weights are not in the
-            safetensors format.
-    """
-    names = _list_files(repo_id, "model")
-    if isinstance(names, HubError):
-        folder = _cached_snapshot(repo_id, "model", _MODEL_PATTERNS, why_no_hub=names)
-        _check_weights(repo_id, [path.name for path in folder.rglob("*")])
-        return folder
-    _check_weights(repo_id, names)
+    Args:
+        repo_id: The model.
+        approve: Called with the folder when it holds the JSON files, before other files are
+            downloaded. It raises an error if the model is not wanted.
 
-    def download() -> str:
+    Raises:
+        HubError: The hub and its cache cannot provide the model, its weights are not in the
+            safetensors format, or a file of settings is too large.
+    """
+    sizes = _list_files(repo_id, "model")
+    if isinstance(sizes, HubError):
+        folder = _cached_snapshot(repo_id, "model", _MODEL_PATTERNS, why_no_hub=sizes)
+        _check_weights(repo_id, [path.name for path in folder.rglob("*")])
+        approve(folder)
+        return folder
+    _check_weights(repo_id, sizes)
+    _check_sizes(repo_id, sizes)
+
+    def download(patterns: list[str]) -> Path:
         from huggingface_hub import snapshot_download
 
-        return snapshot_download(
-            repo_id, allow_patterns=_MODEL_PATTERNS, etag_timeout=_HUB_TIMEOUT_S
+        return _fetch(
+            repo_id,
+            "model",
+            lambda: snapshot_download(repo_id, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT_S),
         )
 
-    return _fetch(repo_id, "model", download)
+    approve(download(["*.json"]))
+    return download(_MODEL_PATTERNS)
+
+
+def cached_model(name: str) -> Path | None:
+    """Return the folder of a model in the cache of the hub; None if its settings are not there.
+
+    Args:
+        name: The model: owner/name, or the old form without an owner.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    for file in ("config.json", "tokenizer_config.json"):
+        try:
+            path = try_to_load_from_cache(name, file)
+        except (HFValidationError, OSError, ValueError):  # not the name of a model
+            return None
+        if isinstance(path, str):
+            return Path(path).parent
+    return None
 
 
 def download_store(repo_id: str, patterns: Sequence[str], *, manifest: str) -> Path:
@@ -115,105 +159,65 @@ def download_store(repo_id: str, patterns: Sequence[str], *, manifest: str) -> P
             repo_id,
             repo_type="dataset",
             allow_patterns=list(patterns),
-            etag_timeout=_HUB_TIMEOUT_S,
+            etag_timeout=HUB_TIMEOUT_S,
         )
 
     return _fetch(repo_id, "dataset", download)
 
 
-def upload_store(
-    folder: Path,
-    repo_id: str,
-    patterns: Sequence[str],
-    *,
-    manifest: str,
-    private: bool = False,
-) -> str:
-    """Upload the files of a folder that match patterns as a hub data set, and return its URL.
+def describe_cause(error: BaseException) -> str:
+    """Return the class and the message of an error as one line of at most 200 characters."""
+    kind = type(error).__name__
+    if kind in ("InvalidURL", "LocationParseError"):  # its message quotes a part of the address
+        return (
+            f"{kind}: HF_ENDPOINT or the address of a proxy is not a URL; special characters of a "
+            "password must be quoted, such as / by %2F"
+        )
+    return hide_secrets(" ".join(f"{kind}: {error}".split()))[:200]
 
-    A new data set is public, unless `private` is set or its owner keeps new ones private. In an
-    existing data set, files that match the patterns but are not in the folder are deleted.
 
-    Args:
-        folder: The store's folder.
-        repo_id: The data set, as owner/name.
-        patterns: Which files to upload.
-        manifest: The file by which an existing data set is known to be a soft-label store.
-        private: Whether a new data set is visible only to its owner.
+def hide_secrets(text: str) -> str:
+    """Return a text without the passwords in its URLs and without tokens.
 
-    Raises:
-        HubError: The hub cannot be reached or refuses the upload, or `private` is set but the data
-            set exists and is public.
+    The user and the password of HF_ENDPOINT and of the proxies, and the token of the hub, are
+    hidden wherever they stand.
+
+    >>> hide_secrets("http://ann:s3cret@hub.example.org/api with Bearer hf_abcdefgh")
+    'http://[hidden]@hub.example.org/api with Bearer [hidden]'
     """
-    if not looks_like_hub_id(repo_id):
-        raise HubError(
-            f"{repo_id!r} is not the name of a hub data set; expected owner/name, such as "
-            "me/my-labels"
-        )
-    _check_target(repo_id, manifest=manifest, private=private)
-    from huggingface_hub import HfApi
+    from huggingface_hub import constants, get_token
 
-    try:
-        hub = HfApi()
-        # With None, the hub applies the owner's default: an organization may keep new data sets
-        # private.
-        url = hub.create_repo(
-            repo_id, repo_type="dataset", exist_ok=True, private=True if private else None
-        )
-        hub.upload_folder(
-            repo_id=repo_id,
-            repo_type="dataset",
-            folder_path=folder,
-            allow_patterns=list(patterns),
-            # Shards of an earlier upload must not remain beside the new ones.
-            delete_patterns=list(patterns),
-            commit_message="Upload a soft-label store",
-        )
-    except Exception as error:  # see _list_files; hf_xet raises its own as well
-        raise HubError(_explain_upload(repo_id, error)) from error
-    return str(url)
+    text = _USER_INFO.sub("://[hidden]@", text)
+    urls = [constants.ENDPOINT, *getproxies().values()]
+    secrets = [get_token(), *(part for url in urls for part in _passwords(url))]
+    # The longest comes first, because one secret may be part of another.
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "[hidden]")
+    return _TOKEN.sub("[hidden]", text)
 
 
-def _check_target(repo_id: str, *, manifest: str, private: bool) -> None:
-    """Check that an upload would not overwrite other data or make private data public.
+def _passwords(url: str) -> list[str]:
+    """Return the password of a URL as it is written there and as it is sent."""
+    found = _USER_INFO.search(url)
+    password = found[1].partition(":")[2] if found else ""
+    return [password, unquote(password)]
 
-    Raises:
-        HubError: The data set exists and holds other data, or it is public although it should be
-            private, or the hub cannot be reached.
+
+def _list_files(repo_id: str, repo_type: _RepoType) -> dict[str, int | None] | HubError:
+    """Return the names of a repository's files on the hub, or the error that the hub caused.
+
+    Returns:
+        Each name with the size of the file in bytes, or None where the hub does not tell it.
     """
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import RepositoryNotFoundError
-
-    try:
-        info = HfApi().dataset_info(repo_id, timeout=_HUB_TIMEOUT_S)
-    except RepositoryNotFoundError:
-        return
-    except Exception as error:  # see _list_files
-        raise HubError(_explain_upload(repo_id, error)) from error
-    names = [sibling.rfilename for sibling in info.siblings or []]
-    if manifest not in names and any(name.endswith(".parquet") for name in names):
-        raise HubError(
-            f"data set {repo_id} holds Parquet files but is not a soft-label store; the upload "
-            "would delete them, so choose another name"
-        )
-    if private and info.private is False:
-        raise HubError(
-            f"data set {repo_id} already exists and is public; make it private in its settings on "
-            "the hub, or choose another name"
-        )
-
-
-def _list_files(repo_id: str, repo_type: _RepoType) -> list[str] | HubError:
-    """Return the names of a repository's files on the hub, or the error that the hub caused."""
     from huggingface_hub import HfApi
 
     try:
         hub = HfApi()
         ask = hub.dataset_info if repo_type == "dataset" else hub.model_info
-        siblings = ask(repo_id, timeout=_HUB_TIMEOUT_S).siblings
+        siblings = ask(repo_id, timeout=HUB_TIMEOUT_S, files_metadata=True).siblings
     except Exception as error:  # from httpx or requests, depending on huggingface_hub's version
         return HubError(_explain(repo_id, repo_type, error))
-    return [sibling.rfilename for sibling in siblings or []]
+    return {sibling.rfilename: sibling.size for sibling in siblings or []}
 
 
 def _cached_snapshot(
@@ -245,7 +249,7 @@ def _fetch(repo_id: str, repo_type: _RepoType, download: Callable[[], str]) -> P
         raise HubError(_explain(repo_id, repo_type, error)) from error
 
 
-def _choose_data_file(repo_id: str, names: list[str]) -> str:
+def _choose_data_file(repo_id: str, names: Iterable[str]) -> str:
     if _DATA_FILE in names:
         return _DATA_FILE
     candidates = sorted(
@@ -266,7 +270,7 @@ def _choose_data_file(repo_id: str, names: list[str]) -> str:
     )
 
 
-def _check_weights(repo_id: str, names: list[str]) -> None:
+def _check_weights(repo_id: str, names: Iterable[str]) -> None:
     if not any(name.endswith(".safetensors") for name in names):
         raise HubError(
             f"model {repo_id} has no *.safetensors file (its files: {_enumerate(sorted(names))}); "
@@ -274,7 +278,16 @@ def _check_weights(repo_id: str, names: list[str]) -> None:
         )
 
 
-def _check_manifest(repo_id: str, names: list[str], manifest: str) -> None:
+def _check_sizes(repo_id: str, sizes: Mapping[str, int | None]) -> None:
+    for name, size in sizes.items():
+        if name.endswith(TEXT_SUFFIXES) and size is not None and size > MAX_TEXT_BYTES:
+            raise HubError(
+                f"model {repo_id}: {name} has {size:,} bytes; expected at most "
+                f"{MAX_TEXT_BYTES:,}, so the model is not downloaded"
+            )
+
+
+def _check_manifest(repo_id: str, names: Iterable[str], manifest: str) -> None:
     if manifest not in names:
         raise HubError(
             f"data set {repo_id} has no {manifest}, so it is not a soft-label store (its "
@@ -300,6 +313,7 @@ def _explain(repo_id: str, repo_type: _RepoType, error: Exception) -> str:
     )
 
     repo = f"{'data set' if repo_type == 'dataset' else 'model'} {repo_id}"
+    endpoint = hide_secrets(constants.ENDPOINT)
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     if isinstance(error, OfflineModeIsEnabled):
         return (
@@ -310,44 +324,15 @@ def _explain(repo_id: str, repo_type: _RepoType, error: Exception) -> str:
     if isinstance(error, GatedRepoError) or status == 403:
         return (
             f"{repo} is gated, or you have no access to it (HTTP {status}); accept its terms on "
-            f"{constants.ENDPOINT} and log in (`hf auth login` or HF_TOKEN), or give a local path"
+            f"{endpoint} and log in (`hf auth login` or HF_TOKEN), or give a local path"
         )
     if isinstance(error, RepositoryNotFoundError) or status in (401, 404):
         return (
-            f"{repo} is not on {constants.ENDPOINT}, or it is private (HTTP {status}); check the "
+            f"{repo} is not on {endpoint}, or it is private (HTTP {status}); check the "
             "name, log in (`hf auth login` or HF_TOKEN) if it is private, or give a local path"
         )
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     return (
-        f"{repo} cannot be downloaded from {constants.ENDPOINT} ({reason}), and the cache "
+        f"{repo} cannot be downloaded from {endpoint} ({describe_cause(error)}), and the cache "
         f"{constants.HF_HUB_CACHE} has no complete copy; give a local path, or run once with a "
         "network to fill the cache (afterwards HF_HUB_OFFLINE=1 uses only the cache)"
-    )
-
-
-def _explain_upload(repo_id: str, error: BaseException) -> str:
-    """Return one line on why the hub did not accept a data set and what to do."""
-    from huggingface_hub import constants
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    if isinstance(error, RuntimeError) and error.__cause__ is not None:
-        error = error.__cause__  # the RuntimeError itself only names the file
-    problem = f"data set {repo_id} cannot be uploaded to {constants.ENDPOINT}"
-    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
-    if isinstance(error, OfflineModeIsEnabled):
-        return f"{problem}: HF_HUB_OFFLINE forbids asking the hub; push again without it"
-    if status == 401:
-        return (
-            f"{problem}: you are not logged in, or your token is no longer valid (HTTP 401); log "
-            "in (`hf auth login` or HF_TOKEN) with a token that has write permission"
-        )
-    if status == 403:
-        return (
-            f"{problem}: your token may not write there (HTTP 403); check the name of the owner, "
-            "and log in (`hf auth login` or HF_TOKEN) with a token that has write permission"
-        )
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    return (
-        f"{problem} ({reason}); correct that and push again: files that have arrived are not sent "
-        "twice"
     )

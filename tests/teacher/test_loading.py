@@ -96,7 +96,7 @@ class TestFromPretrained:
 
     def test_from_pretrained_names_a_broken_config(self, span_folder):
         (span_folder / "gliner_config.json").write_text("{", encoding="utf-8")
-        with pytest.raises(TeacherError, match=r"does not load"):
+        with pytest.raises(TeacherError, match=r"gliner: gliner_config\.json: .*JSON"):
             GLiNERTeacher.from_pretrained(span_folder)
 
     def test_from_pretrained_says_what_to_do_about_a_missing_file_of_an_encoder(

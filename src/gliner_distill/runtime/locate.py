@@ -4,22 +4,23 @@ A name is a path or a Hugging Face Hub id. The result is a folder and the kind o
 model itself is loaded by `StudentNER.from_pretrained` or, for a GLiNER, by `evaluation.models`.
 """
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal
 
 from gliner_distill.errors import HubError, StudentError
+from gliner_distill.gate import GLINER_CONFIG, check_gliner_settings
 from gliner_distill.hub import download_model, looks_like_hub_id
 from gliner_distill.runtime.config import CONFIG_FILE
-
-GLINER_CONFIG: Final = "gliner_config.json"
-"""The file by which the folder of a GLiNER is recognized."""
 
 _EXPECTED: Final = (
     "expected the folder of a student, of a training run, of an export or of a GLiNER, or a hub "
     "id (owner/name)"
 )
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +57,9 @@ def locate_model(name: str | Path | None) -> LocatedModel:
     Raises:
         StudentError: The name is neither a folder nor a hub id, or the folder holds no model.
         HubError: The hub id cannot be downloaded and is not in the cache.
+        TeacherError: The hub id is that of a GLiNER whose settings would run code; see `gate`.
     """
-    if name is None:
-        return LocatedModel(bundled_student_path(), "student")
-    if name == "":  # as a path it would be the current folder
-        raise StudentError(f"the name of the model is empty; {_EXPECTED}")
-    try:
-        return _identify(name, _local_folder(name))
-    except OSError as error:  # the name is too long, or a folder may not be read
-        raise StudentError(f"{name}: cannot be read: {error.strerror or error}") from error
+    return _locate(name, approve=_approve_gliner)
 
 
 def locate_student(name: str | Path | None) -> Path:
@@ -77,16 +72,25 @@ def locate_student(name: str | Path | None) -> Path:
         StudentError: The name does not lead to a student.
         HubError: See `locate_model`.
     """
-    located = locate_model(name)
+    located = _locate(name, approve=_refuse_gliner)
     if located.kind == "gliner":
-        raise StudentError(
-            f"{name}: this is a GLiNER, not a student; distill a student from it "
-            f"(`gliner-distill distill`), or use `gliner_distill.load_model`"
-        )
+        _refuse_gliner(str(name), located.folder)
     return located.folder
 
 
-def _local_folder(name: str | Path) -> Path:
+def _locate(name: str | Path | None, *, approve: Callable[[str, Path], None]) -> LocatedModel:
+    """Return the folder of a model; `approve` sees a GLiNER of the hub before its weights come."""
+    if name is None:
+        return LocatedModel(bundled_student_path(), "student")
+    if name == "":  # as a path it would be the current folder
+        raise StudentError(f"the name of the model is empty; {_EXPECTED}")
+    try:
+        return _identify(name, _local_folder(name, approve))
+    except OSError as error:  # the name is too long, or a folder may not be read
+        raise StudentError(f"{name}: cannot be read: {error.strerror or error}") from error
+
+
+def _local_folder(name: str | Path, approve: Callable[[str, Path], None]) -> Path:
     path = Path(name)
     if path.is_dir():
         return path
@@ -94,12 +98,30 @@ def _local_folder(name: str | Path) -> Path:
         raise StudentError(f"{name}: this is a file, not a folder; {_EXPECTED}")
     if not looks_like_hub_id(str(name)):
         raise StudentError(f"{name}: this folder does not exist; {_EXPECTED}")
+
+    def approve_model(folder: Path) -> None:
+        if _identify(name, folder).kind == "gliner":
+            approve(str(name), folder)
+
     try:
-        return download_model(str(name))
+        return download_model(str(name), approve=approve_model)
     except HubError as error:
         raise HubError(
             f"{name}: this folder does not exist, and it is not a usable hub id: {error}"
         ) from error
+
+
+def _approve_gliner(name: str, folder: Path) -> None:
+    check_gliner_settings(folder, name=name)
+    # A name says nothing about the kind of its model, and its owner may replace the model.
+    _logger.warning("%s: this model of the hub is a GLiNER, not a student; it needs torch", name)
+
+
+def _refuse_gliner(name: str, folder: Path) -> None:
+    raise StudentError(
+        f"{name}: this is a GLiNER, not a student; distill a student from it "
+        f"(`gliner-distill distill`), or use `gliner_distill.load_model`"
+    )
 
 
 def _identify(name: str | Path, folder: Path) -> LocatedModel:

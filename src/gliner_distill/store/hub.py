@@ -1,9 +1,17 @@
 """Upload a soft-label store to the Hugging Face Hub with a data set card, and download it."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path, PurePath
 
-from gliner_distill.hub import download_store, looks_like_hub_id, upload_store
+from gliner_distill.errors import HubError
+from gliner_distill.hub import (
+    HUB_TIMEOUT_S,
+    describe_cause,
+    download_store,
+    hide_secrets,
+    looks_like_hub_id,
+)
 from gliner_distill.store.manifest import DATA_FOLDER, MANIFEST, Manifest, write_stored_file
 
 _FILES = (MANIFEST, f"{DATA_FOLDER}/*.parquet", "*.safetensors", "tokenizer.json", "README.md")
@@ -32,7 +40,7 @@ def push_store(folder: Path, manifest: Manifest, repo_id: str, *, private: bool 
         StoreError: The card cannot be written.
     """
     write_stored_file(folder, "README.md", data_set_card(manifest).encode())
-    return upload_store(folder, repo_id, _FILES, manifest=MANIFEST, private=private)
+    return _upload(folder, repo_id, _FILES, manifest=MANIFEST, private=private)
 
 
 def data_set_card(manifest: Manifest) -> str:
@@ -58,3 +66,112 @@ def _public_name(teacher: str) -> str:
     """
     names = teacher.split(" + ")
     return " + ".join(name if looks_like_hub_id(name) else PurePath(name).name for name in names)
+
+
+def _upload(
+    folder: Path,
+    repo_id: str,
+    patterns: Sequence[str],
+    *,
+    manifest: str,
+    private: bool = False,
+) -> str:
+    """Upload the files of a folder that match patterns as a hub data set, and return its URL.
+
+    A new data set is public, unless `private` is set or its owner keeps new ones private. In an
+    existing data set, files that match the patterns but are not in the folder are deleted.
+
+    Args:
+        folder: The store's folder.
+        repo_id: The data set, as owner/name.
+        patterns: Which files to upload.
+        manifest: The file by which an existing data set is known to be a soft-label store.
+        private: Whether a new data set is visible only to its owner.
+
+    Raises:
+        HubError: The hub cannot be reached or refuses the upload, or `private` is set but the data
+            set exists and is public.
+    """
+    if not looks_like_hub_id(repo_id):
+        raise HubError(
+            f"{repo_id!r} is not the name of a hub data set; expected owner/name, such as "
+            "me/my-labels"
+        )
+    _check_target(repo_id, manifest=manifest, private=private)
+    from huggingface_hub import HfApi
+
+    try:
+        hub = HfApi()
+        # With None, the hub applies the owner's default: an organization may keep new data sets
+        # private.
+        url = hub.create_repo(
+            repo_id, repo_type="dataset", exist_ok=True, private=True if private else None
+        )
+        hub.upload_folder(
+            repo_id=repo_id,
+            repo_type="dataset",
+            folder_path=folder,
+            allow_patterns=list(patterns),
+            # Shards of an earlier upload must not remain beside the new ones.
+            delete_patterns=list(patterns),
+            commit_message="Upload a soft-label store",
+        )
+    except Exception as error:  # see _list_files; hf_xet raises its own as well
+        raise HubError(_explain_upload(repo_id, error)) from error
+    return hide_secrets(str(url))
+
+
+def _check_target(repo_id: str, *, manifest: str, private: bool) -> None:
+    """Check that an upload would not overwrite other data or make private data public.
+
+    Raises:
+        HubError: The data set exists and holds other data, or it is public although it should be
+            private, or the hub cannot be reached.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        info = HfApi().dataset_info(repo_id, timeout=HUB_TIMEOUT_S)
+    except RepositoryNotFoundError:
+        return
+    except Exception as error:  # see _list_files
+        raise HubError(_explain_upload(repo_id, error)) from error
+    names = [sibling.rfilename for sibling in info.siblings or []]
+    if manifest not in names and any(name.endswith(".parquet") for name in names):
+        raise HubError(
+            f"data set {repo_id} holds Parquet files but is not a soft-label store; the upload "
+            "would delete them, so choose another name"
+        )
+    if private and info.private is False:
+        raise HubError(
+            f"data set {repo_id} already exists and is public; make it private in its settings on "
+            "the hub, or choose another name"
+        )
+
+
+def _explain_upload(repo_id: str, error: BaseException) -> str:
+    """Return one line on why the hub did not accept a data set and what to do."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    if isinstance(error, RuntimeError) and error.__cause__ is not None:
+        error = error.__cause__  # the RuntimeError itself only names the file
+    problem = f"data set {repo_id} cannot be uploaded to {hide_secrets(constants.ENDPOINT)}"
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    if isinstance(error, OfflineModeIsEnabled):
+        return f"{problem}: HF_HUB_OFFLINE forbids asking the hub; push again without it"
+    if status == 401:
+        return (
+            f"{problem}: you are not logged in, or your token is no longer valid (HTTP 401); log "
+            "in (`hf auth login` or HF_TOKEN) with a token that has write permission"
+        )
+    if status == 403:
+        return (
+            f"{problem}: your token may not write there (HTTP 403); check the name of the owner, "
+            "and log in (`hf auth login` or HF_TOKEN) with a token that has write permission"
+        )
+    return (
+        f"{problem} ({describe_cause(error)}); correct that and push again: files that have "
+        "arrived are not sent twice"
+    )

@@ -6,6 +6,8 @@ All functions work on a model that `GLiNER.from_pretrained` returned; scoring is
 import hashlib
 import json
 import warnings
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch
 from safetensors import safe_open
 
 from gliner_distill.errors import MissingExtraError, TeacherError
+from gliner_distill.gate import CONVERSION, GLINER_CONFIG, check_gliner, check_gliner_settings
 from gliner_distill.hub import download_model, looks_like_hub_id
 
 _ARCHITECTURES = (
@@ -21,8 +24,6 @@ _ARCHITECTURES = (
     "BiEncoderSpanGLiNER",
     "BiEncoderTokenGLiNER",
 )
-
-_CONVERSION = "GLiNER.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER, safe_serialization=True)"
 
 _SETTINGS_THAT_SCORE = (
     "span_mode",
@@ -46,18 +47,18 @@ def load_gliner(source: str | Path, *, device: str = "cpu") -> Any:
 
     Raises:
         MissingExtraError: The package gliner is not installed.
-        TeacherError: The folder is missing, has no safetensors weights or only some of them, or
-            does not load.
+        TeacherError: The folder is missing, has no safetensors weights or only some of them, has
+            settings that would run code (see `gate`), or does not load.
         HubError: The model cannot be downloaded from the hub.
     """
-    try:
-        from gliner import GLiNER
-    except ImportError as error:
-        raise MissingExtraError("gliner", "train") from error
+    if find_spec("gliner") is None:
+        raise MissingExtraError("gliner", "train")
     folder = Path(source)
     if not folder.exists() and looks_like_hub_id(str(source)):
-        folder = download_model(str(source))
-    _check_folder(folder, name=str(source))
+        folder = download_model(str(source), approve=partial(_approve, name=str(source)))
+    check_gliner(folder, name=str(source))
+    from gliner import GLiNER  # takes seconds, and a model that is refused should not wait for it
+
     try:
         with warnings.catch_warnings():
             # Libraries warn about details of old checkpoints that users cannot change.
@@ -67,7 +68,7 @@ def load_gliner(source: str | Path, *, device: str = "cpu") -> Any:
     except Exception as error:  # transformers, safetensors and gliner raise errors of many classes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if isinstance(error, OSError):
-            reason += f" If files of an encoder are missing, save it again, online: {_CONVERSION}"
+            reason += f" If files of an encoder are missing, save it again, online: {CONVERSION}"
         raise TeacherError(f"{source}: this GLiNER does not load: {reason}") from error
     if missing:
         raise TeacherError(
@@ -156,24 +157,11 @@ def max_input_pieces(
     return int(min(limits))
 
 
-def _check_folder(folder: Path, *, name: str) -> None:
-    if not folder.is_dir():
-        raise TeacherError(
-            f"{name}: this folder does not exist, and the name is not a hub id (owner/name); "
-            "expected a GLiNER model"
-        )
-    if not (folder / "gliner_config.json").is_file():
-        raise TeacherError(
-            f"{name}: gliner_config.json is missing; expected the folder of a GLiNER model"
-        )
-    if not (folder / "model.safetensors").is_file():
-        hint = "get a complete copy"
-        if (folder / "pytorch_model.bin").is_file():
-            hint = (
-                "pytorch_model.bin is a pickle and is not read; if you trust it, convert it once: "
-                + _CONVERSION
-            )
-        raise TeacherError(f"{name}: model.safetensors is missing; {hint}")
+def _approve(folder: Path, *, name: str) -> None:
+    """Refuse a model of the hub, before its weights are downloaded, if it cannot be loaded."""
+    if not (folder / GLINER_CONFIG).exists():
+        raise TeacherError(f"{name}: {GLINER_CONFIG} is missing; expected the hub id of a GLiNER")
+    check_gliner_settings(folder, name=name)
 
 
 def _missing_weights(model: Any, path: Path) -> list[str]:

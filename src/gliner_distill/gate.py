@@ -1,0 +1,215 @@
+"""Decide from its files whether a GLiNER may be loaded, before anything else reads them.
+
+gliner builds encoders with `trust_remote_code=True`. Settings in JSON files can then make
+transformers download and run Python code, or ask on standard input whether it may. This module
+reads only the list of files and the JSON files, and refuses such settings in a GLiNER and in the
+encoders that it names. It imports neither torch nor gliner.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from gliner_distill.errors import TeacherError, name_kind, shorten
+from gliner_distill.files import check_regular_file, reason_of
+from gliner_distill.hub import MAX_TEXT_BYTES, TEXT_SUFFIXES, cached_model
+
+GLINER_CONFIG: Final = "gliner_config.json"
+"""The file by which the folder of a GLiNER is recognized."""
+
+CONVERSION: Final = (
+    "GLiNER.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER, safe_serialization=True)"
+)
+"""The call that writes a GLiNER again, with safetensors weights and all files of its encoders."""
+
+_WEIGHTS = "model.safetensors"
+_ENCODER_FIELDS = ("model_name", "labels_encoder", "labels_decoder")
+_CODE_FIELDS = ("auto_map", "custom_pipelines")
+_CONFIGS = (GLINER_CONFIG, "config.json")
+# gliner has one encoder of its own, and transformers knows all others.
+_GLINER_ENCODER = "rnn"
+
+
+def check_gliner(folder: Path, *, name: str) -> None:
+    """Make sure that a folder holds a GLiNER that can be loaded without running foreign code.
+
+    Args:
+        folder: The folder.
+        name: What the user calls it, for messages.
+
+    Raises:
+        TeacherError: The folder, its configuration or its weights are missing, or see
+            `check_gliner_settings`.
+    """
+    if not folder.is_dir():
+        raise TeacherError(
+            f"{name}: this folder does not exist, and the name is not a hub id (owner/name); "
+            "expected a GLiNER model"
+        )
+    if not (folder / GLINER_CONFIG).exists():
+        raise TeacherError(
+            f"{name}: {GLINER_CONFIG} is missing; expected the folder of a GLiNER model"
+        )
+    if not (folder / _WEIGHTS).exists():
+        hint = "get a complete copy"
+        if (folder / "pytorch_model.bin").exists():
+            hint = (
+                "pytorch_model.bin is a pickle and is not read; if you trust it, convert it once: "
+                + CONVERSION
+            )
+        raise TeacherError(f"{name}: {_WEIGHTS} is missing; {hint}")
+    _check_file(folder / _WEIGHTS, f"{name}: {_WEIGHTS}", max_bytes=sys.maxsize)
+    check_gliner_settings(folder, name=name)
+
+
+def check_gliner_settings(folder: Path, *, name: str) -> None:
+    """Refuse a GLiNER whose JSON files, or those of an encoder that it names, would run code.
+
+    The weights may be missing, so this can be called before they are downloaded.
+
+    Args:
+        folder: The folder of the GLiNER.
+        name: What the user calls it, for messages.
+
+    Raises:
+        TeacherError: A file is not a regular file or too large, is not JSON, or has a setting that
+            would run code that is not installed.
+    """
+    # gliner reads the folder itself and the folders of tokenizers directly below it.
+    config: Any = {}
+    for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
+        content = _check_text_file(path, folder, name=name)
+        if path == folder / GLINER_CONFIG:
+            config = content
+    if not isinstance(config, dict):
+        raise TeacherError(f"{name}: {GLINER_CONFIG} holds {name_kind(config)}; expected an object")
+    for field in _ENCODER_FIELDS:
+        _check_encoder(field, config.get(field), name=name)
+
+
+def _check_encoder(field: str, encoder: Any, *, name: str) -> None:
+    """Check the files of an encoder that a GLiNER names, if they are on this machine."""
+    if encoder is None:
+        return
+    if not isinstance(encoder, str):
+        raise TeacherError(
+            f"{name}: {GLINER_CONFIG}: field {field!r} holds {name_kind(encoder)}; expected the "
+            "name of an encoder"
+        )
+    folder = _find_encoder(encoder)
+    if folder is not None:
+        shown = f"{name}: {field} {shorten(encoder)}"
+        for path in sorted(folder.glob("*")):
+            _check_text_file(path, folder, name=shown, is_encoder=True)
+
+
+def _find_encoder(name: str) -> Path | None:
+    """Return the folder from which transformers would read an encoder on this machine."""
+    try:
+        if name and Path(name).is_dir():
+            return Path(name)
+    except OSError:  # too long for a path
+        return None
+    return cached_model(name)
+
+
+def _check_text_file(path: Path, folder: Path, *, name: str, is_encoder: bool = False) -> Any:
+    """Check a file of settings or of a vocabulary, and return what it holds if it is JSON."""
+    suffix = path.suffix.lower()
+    if suffix not in TEXT_SUFFIXES or path.is_dir():
+        return None
+    shown = f"{name}: {path.relative_to(folder).as_posix()}"
+    _check_file(path, shown, max_bytes=MAX_TEXT_BYTES)
+    if suffix != ".json":
+        return None
+    content = _read_json(path, shown)
+    for field, value in _walk(content):
+        _check_code(shown, field, value)
+        # gliner does not use the name of its own configuration, whatever it is.
+        if path.name in _CONFIGS and (is_encoder or field.parent is not None):
+            _check_model_type(shown, field, value)
+    return content
+
+
+def _check_file(path: Path, shown: str, *, max_bytes: int) -> None:
+    try:
+        check_regular_file(path, max_bytes=max_bytes)
+    except OSError as error:
+        raise TeacherError(f"{shown}: is not read: {reason_of(error)}") from error
+
+
+def _read_json(path: Path, shown: str) -> Any:
+    try:
+        return json.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise TeacherError(f"{shown}: cannot be read: {reason_of(error)}") from error
+    except RecursionError:
+        raise TeacherError(f"{shown}: is nested too deep to be checked") from None
+    except ValueError as error:
+        raise TeacherError(f"{shown}: is not JSON in UTF-8: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A key of an object in a JSON value, and the field that holds the object."""
+
+    parent: "_Field | None"
+    key: str
+
+    def __str__(self) -> str:
+        keys: list[str] = []
+        field: _Field | None = self
+        while field is not None:
+            keys.append(field.key)
+            field = field.parent
+        return ".".join(reversed(keys))
+
+
+def _walk(content: Any) -> Iterator[tuple[_Field, Any]]:
+    """Yield each field of the objects in a JSON value, at any depth, with its value."""
+    waiting: list[tuple[_Field | None, Any]] = [(None, content)]
+    while waiting:
+        parent, value = waiting.pop()
+        if isinstance(value, list):
+            waiting.extend((parent, item) for item in value if isinstance(item, dict | list))
+        elif isinstance(value, dict):
+            for key, inner in value.items():
+                field = _Field(parent, key)
+                yield field, inner
+                if isinstance(inner, dict | list):
+                    waiting.append((field, inner))
+
+
+def _check_code(file: str, field: _Field, value: Any) -> None:
+    # In the vocabulary of a tokenizer, a word of this spelling has a number.
+    if field.key in _CODE_FIELDS and not isinstance(value, int):
+        raise TeacherError(
+            f"{file}: field {shorten(str(field))} asks to run Python code that comes with a model: "
+            f"{shorten(value)}; such code is never run, so use a model without it"
+        )
+    if "_implementation" in field.key and "/" in str(value):
+        raise TeacherError(
+            f"{file}: field {shorten(str(field))} asks to download and run a kernel: "
+            f"{shorten(value)}; such code is never run, so use a model without it"
+        )
+
+
+def _check_model_type(file: str, field: _Field, value: Any) -> None:
+    is_name = field.key == "model_type" and isinstance(value, str)
+    if is_name and value != _GLINER_ENCODER and not _is_known(value):
+        raise TeacherError(
+            f"{file}: field {shorten(str(field))} is {shorten(value)}, a kind of model that the "
+            "installed version of transformers does not have; update transformers, or use another "
+            "model"
+        )
+
+
+def _is_known(model_type: str) -> bool:
+    try:
+        from transformers import CONFIG_MAPPING
+    except ModuleNotFoundError:  # then nothing here can load a GLiNER, and loading says so
+        return True
+    return model_type in CONFIG_MAPPING
