@@ -346,3 +346,36 @@ def test_package_runs_as_a_module():
         check=True,
     )
     assert done.stdout.startswith("Usage: gliner-distill [OPTIONS] COMMAND")
+
+
+ESCAPE = "\x1b]0;owned\x07\x9b31m\u202e"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("predict", "text", "-l", "x", "-m", f"model{ESCAPE}"),
+        ("predict", f"a{ESCAPE}.jsonl", "-l", "x"),
+        ("predict", "text", "-l", "x", f"--{ESCAPE}"),
+        ("predict", "text", "-l", "x", "--output", ESCAPE),
+        ("inspect", f"a{ESCAPE}.json"),
+        ("evaluate", f"model{ESCAPE}", "corpus.json"),
+        ("bench", f"model{ESCAPE}"),
+        ("redact", f"a{ESCAPE}.txt"),
+        ("inspect", f"labels{ESCAPE}.json"),
+        ("evaluate", "model", f"labels{ESCAPE}.json"),
+        ("predict", "text", "-l", "x", "-m", "model"),
+        (f"{ESCAPE}",),
+    ],
+)
+def test_no_control_character_of_a_name_or_a_file_reaches_the_terminal(run_cli, arguments):
+    Path("model").mkdir()
+    config = json.dumps({"format_version": 2, "head": ESCAPE, ESCAPE: ESCAPE}, ensure_ascii=False)
+    Path("model/student_config.json").write_text(config, encoding="utf-8")
+    passage = {"tokenized_text": ["Ann", ESCAPE], "ner": [[0, 1, f"person{ESCAPE}"]]}
+    Path(f"labels{ESCAPE}.json").write_text(json.dumps([passage] * 3), encoding="utf-8")
+    finished = run_cli(*arguments)
+    printed = finished.out + finished.err
+    assert printed
+    assert not set(printed) & set("\x1b\x07\x9b\u202e")

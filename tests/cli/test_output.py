@@ -73,6 +73,18 @@ class TestCsvRows:
         ]
         assert b"\r\n" not in written
 
+    @pytest.mark.parametrize("text", ["=1+2", "+44 20 7946", "-2+3", "@SUM(A1)", "\t=1", "\r=1"])
+    def test_csv_rows_put_a_quote_before_what_a_spreadsheet_would_compute(self, text):
+        written = CsvRows().answers(0, [Document(text)], [[entity(0, len(text), text, text)]])
+        (row,) = csv.reader(io.StringIO(written.decode(), newline=""))
+        assert row == ["0", "0", str(len(text)), f"'{text}", f"'{text}", "0.1235"]
+
+    @pytest.mark.parametrize("text", ["-1", "+3.5", "-1,000.25", "a=b", "1-2", "'=1", "x@y.org"])
+    def test_csv_rows_leave_numbers_and_other_texts_as_they_are(self, text):
+        written = CsvRows().answers(0, [Document(text)], [[entity(0, len(text), "x", text)]])
+        (row,) = csv.reader(io.StringIO(written.decode(), newline=""))
+        assert row[3] == text
+
 
 class TestColoredText:
     @pytest.fixture(autouse=True)
@@ -112,6 +124,14 @@ def test_text_line_refuses_what_is_not_one_line_of_utf8():
     for text in ("a\nb", "\ud83d"):
         with pytest.raises(CorpusError, match=r"document 7: .*--output jsonl"):
             text_line(7, text)
+
+
+def test_json_line_escapes_control_characters_and_keeps_their_value():
+    text = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), 0x2066]))
+    line = json_line(0, {"text": text, text: 1})
+    assert json.loads(line) == {"text": text, text: 1}
+    shown = line.decode()
+    assert not set(shown[:-1]) & set(text)
 
 
 def test_json_line_escapes_lone_surrogates_alone():

@@ -6,7 +6,7 @@ import typer
 
 from gliner_distill.cli.command import Command
 from gliner_distill.cli.options import JsonFile, ThreadCount, option
-from gliner_distill.cli.terminal import quiet_libraries, when_stopped
+from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 
 Models = Annotated[
     list[str] | None,
@@ -51,14 +51,14 @@ def bench(
             progress=_show_step,
         )
     for line in describe_speed(comparison):
-        typer.echo(line)
+        say(line)
     if json_file is not None:
         write_json(json_file, comparison.as_json())
 
 
 def _show_step(stage: str, done: int, total: int, note: str = "") -> None:
     """Print one line per step, because a progress bar would disturb the measurements."""
-    typer.echo(f"{done}/{total} {note}", err=True)
+    say(f"{done}/{total} {note}", err=True)
 
 
 BENCH = Command(

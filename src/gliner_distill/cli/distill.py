@@ -7,7 +7,7 @@ import typer
 
 from gliner_distill.cli.command import Command
 from gliner_distill.cli.options import LABEL_LINES, SkipBad, option
-from gliner_distill.cli.terminal import quiet_libraries, when_stopped
+from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 
 Texts = Annotated[
     str,
@@ -119,9 +119,9 @@ def distill(
         with StageProgress() as progress:
             distilled = distill_from(job, teacher, out, progress=progress.update)
     for warning in distilled.warnings:
-        typer.echo(warning, err=True)
-    typer.echo("\n".join(distilled.measurements.verdict))
-    typer.echo(f"report: {distilled.report}")
+        say(warning, err=True)
+    say("\n".join(distilled.measurements.verdict))
+    say(f"report: {distilled.report}")
 
 
 DISTILL = Command(

@@ -14,7 +14,7 @@ from gliner_distill.cli.options import (
     Threshold,
     option,
 )
-from gliner_distill.cli.terminal import quiet_libraries, when_stopped
+from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 
 Model = Annotated[
     str,
@@ -68,9 +68,9 @@ def evaluate(
         shown |= measurements.as_json()
     for key, value in shown.items():
         if isinstance(value, float):
-            typer.echo(f"{key:32} {value:10.4f}")
+            say(f"{key:32} {value:10.4f}")
         elif not isinstance(value, dict):
-            typer.echo(f"{key:32} {value!s:>10}")
+            say(f"{key:32} {value!s:>10}")
     if json_file is not None:
         write_json(json_file, shown)
 

@@ -7,7 +7,7 @@ import typer
 
 from gliner_distill.cli.command import Command
 from gliner_distill.cli.options import option
-from gliner_distill.cli.terminal import quiet_libraries, when_stopped
+from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 from gliner_distill.errors import ExportError, StudentError
 
 Student = Annotated[
@@ -73,7 +73,7 @@ def export(
             score_map=read_score_map(folder),
             metadata=other_metadata(read_student_config(folder)[1]),
         )
-    typer.echo(
+    say(
         f"{out}: {measured.n_bytes:,} bytes, {measured.precision}; on {measured.n_passages:,} "
         f"passages: logits differ by at most {measured.max_logit_difference:.2g}, F1 "
         f"{100 * measured.f1:.1f} (student {100 * measured.torch_f1:.1f}), agreement "

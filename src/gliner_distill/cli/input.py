@@ -19,8 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, NoReturn
 
-import typer
-
+from gliner_distill.cli.terminal import say
 from gliner_distill.corpus.records import RecordError, decode_line
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError, name_kind
@@ -142,7 +141,7 @@ def read_annotated(corpus: str, *, skip_bad: bool = False) -> list[Passage]:
     notes = CorpusNotes()
     passages = list(read_passages(corpus, skip_bad=skip_bad, notes=notes))
     for line in notes.lines():
-        typer.echo(line, err=True)
+        say(line, err=True)
     if not any(passage.entities for passage in passages):
         raise CorpusError(
             f"{corpus}: no passage has a gold entity, so there is nothing to measure against"

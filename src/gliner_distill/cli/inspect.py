@@ -7,7 +7,7 @@ import typer
 
 from gliner_distill.cli.command import Command
 from gliner_distill.cli.options import SkipBad, option
-from gliner_distill.cli.terminal import quiet_libraries, when_stopped
+from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 from gliner_distill.errors import DistillError, FormatVersionError, StoreError
 
 Source = Annotated[
@@ -56,7 +56,7 @@ def inspect(source: Source, verify: Verify = False, skip_bad: SkipBad = False) -
             passages = read_passages(source, skip_bad=skip_bad, notes=notes)
             lines = describe_corpus(passages, notes).lines()
     for line in lines:
-        typer.echo(line)
+        say(line)
 
 
 def _verify(folder: Path) -> list[str]:
@@ -71,7 +71,7 @@ def _verify(folder: Path) -> list[str]:
         pass  # one of the faults
     faults = find_faults(folder)
     for fault in faults:
-        typer.echo(fault)
+        say(str(fault))
     if faults:
         raise DistillError(
             f"{folder}: {len(faults)} of its files are missing or differ from what was written; "

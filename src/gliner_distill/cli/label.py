@@ -8,7 +8,7 @@ from typer.core import TyperCommand
 
 from gliner_distill.cli.command import Command
 from gliner_distill.cli.options import LABEL_LINES, MAX_SEED, CorpusArgument, SkipBad, option
-from gliner_distill.cli.terminal import quiet_libraries, when_stopped
+from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 
 if TYPE_CHECKING:
     from gliner_distill.labeling.policy import LabelPolicy
@@ -228,7 +228,7 @@ def label(
         passages = CorpusFile(corpus, skip_bad=skip_bad)
         scan = scan_corpus(passages)
         for line in passages.notes.lines():
-            typer.echo(line, err=True)
+            say(line, err=True)
         # With workers, this process needs the teacher only for its fingerprint and vectors.
         here = device if device is not None and ray is None else "cpu"
         loaded = load_teachers(teacher, device=here)
@@ -251,7 +251,7 @@ def label(
                 progress=progress.update,
             )
     n_pairs = sum(shard.n_pairs for shard in store.manifest.shards)
-    typer.echo(
+    say(
         f"{out}: {len(store):,} passages, {scan.n_words:,} words, {n_pairs:,} word-label pairs, "
         f"{store.size_bytes:,} bytes ({store.size_bytes / max(n_pairs, 1):.2f} per pair)"
     )

@@ -22,7 +22,7 @@ from gliner_distill.cli.options import option
 from gliner_distill.cli.predict import PREDICT
 from gliner_distill.cli.redact import REDACT
 from gliner_distill.cli.reproduce import REPRODUCE
-from gliner_distill.cli.terminal import drop_output
+from gliner_distill.cli.terminal import drop_output, say, showing_log
 from gliner_distill.cli.train import TRAIN
 from gliner_distill.errors import DistillError, MissingExtraError
 
@@ -90,7 +90,8 @@ def _run_command() -> int:
     """Run the command that the arguments name, report an error of ours, and return the code."""
     command = typer.main.get_command(app)
     try:
-        code = command.main(prog_name="gliner-distill", standalone_mode=False)
+        with showing_log():
+            code = command.main(prog_name="gliner-distill", standalone_mode=False)
     except DistillError as error:
         return _report(str(error))
     except typer.TyperException as error:  # its exit code is 2 for wrong usage
@@ -119,7 +120,7 @@ def _report(message: str, *, code: int = 1) -> int:
             sys.stdout.flush()
     except OSError:  # such as a full disk
         drop_output()
-    typer.echo(f"gliner-distill: {' '.join(message.split())}", err=True)
+    say(f"gliner-distill: {' '.join(message.split())}", err=True)
     return code
 
 

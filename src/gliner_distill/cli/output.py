@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gliner_distill.cli.input import Document
+from gliner_distill.cli.terminal import show_controls
 from gliner_distill.entities import EntityDict
 from gliner_distill.errors import CorpusError
 
@@ -25,12 +26,12 @@ _COLORS = ("cyan", "green", "magenta", "yellow", "blue", "red")
 _CSV_COLUMNS = ("document", "start", "end", "text", "label", "score")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-# Each control character is shown as one visible character, so that positions stay the same.
-_VISIBLE = {
-    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"},
-    0x7F: 0x2421,
-    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
-}
+# Control characters that JSON leaves as they are, line breaks and changes of the reading direction.
+_CONTROLS = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+# Spreadsheets take a cell with such a beginning for a formula, unless it is a number.
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d+)*")
 
 
 class AnswerWriter(Protocol):
@@ -71,6 +72,8 @@ def make_writer(form: OutputFormat, labels: Sequence[str]) -> AnswerWriter:
 def json_line(number: int, answer: Mapping[str, Any]) -> bytes:
     """Return a JSON object as a line; a line with text that is not UTF-8 is escaped as ASCII.
 
+    Control characters are escaped, too, so that they cannot control a terminal.
+
     Args:
         number: The number of the document, for messages.
         answer: The object.
@@ -84,6 +87,7 @@ def json_line(number: int, answer: Mapping[str, Any]) -> bytes:
             line = json.dumps(answer)
     except RecursionError:
         raise CorpusError(f"document {number}: its fields are nested too deep") from None
+    line = _CONTROLS.sub(lambda control: f"\\u{ord(control[0]):04x}", line)
     return f"{line}\n".encode()
 
 
@@ -139,7 +143,10 @@ class JsonLines:
 
 @final
 class CsvRows:
-    """One row per entity below a header; `document` counts from 0 over all input."""
+    """One row per entity below a header; `document` counts from 0 over all input.
+
+    A text or label that a spreadsheet would take for a formula begins with a single quote.
+    """
 
     def head(self) -> bytes:
         """Return the header."""
@@ -158,8 +165,8 @@ class CsvRows:
                     number,
                     entity["start"],
                     entity["end"],
-                    entity["text"],
-                    entity["label"],
+                    _without_formula(entity["text"]),
+                    _without_formula(entity["label"]),
                     round(entity["score"], 4),
                 )
             )
@@ -198,7 +205,7 @@ class ColoredText:
         return b"".join(map(self._paint, documents, entities))
 
     def _paint(self, document: Document, entities: Sequence[EntityDict]) -> bytes:
-        text = Text(document.text.translate(_VISIBLE))
+        text = Text(show_controls(document.text))
         labels_at: dict[int, list[str]] = {}
         for entity in entities:
             text.stylize(f"bold {self._colors[entity['label']]}", entity["start"], entity["end"])
@@ -210,11 +217,17 @@ class ColoredText:
         for piece, end in zip(pieces, sorted(labels_at), strict=True):
             shown.append_text(piece)
             for label in labels_at[end]:
-                shown.append(f" ({label.translate(_VISIBLE)})", style="dim")
+                shown.append(f" ({show_controls(label)})", style="dim")
         shown.append_text(rest)
         with self._console.capture() as capture:
             self._console.print(shown, soft_wrap=True)
         return capture.get().encode(self._encoding, "backslashreplace")
+
+
+def _without_formula(text: str) -> str:
+    """Return a text with a single quote before it if a spreadsheet would compute it."""
+    is_formula = _FORMULA.match(text) is not None and _NUMBER.fullmatch(text) is None
+    return f"'{text}" if is_formula else text
 
 
 def _csv_row(values: Sequence[object]) -> bytes:

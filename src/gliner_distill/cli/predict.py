@@ -73,7 +73,8 @@ def predict(
     it; the other fields of the document's own object follow. Start and end are character positions,
     and the end is exclusive. An empty line is a document without entities, so line N of the output
     belongs to line N of the input. With --output csv there is one row per entity, with the number
-    of its document, counted from 0.
+    of its document, counted from 0; a text that a spreadsheet would take for a formula begins with
+    a single quote (').
     Writes no files. If the reader of the output stops early, as head does, the exit code is
     141.
     """
@@ -91,7 +92,7 @@ def predict(
         form = output or ("color" if is_terminal(sys.stdout) else "jsonl")
         writer = make_writer(form, list(asked))
         loaded = load_model(model, num_threads=threads)
-        print_whole(writer.head())
+        print_whole(writer.head(), is_colored=form == "color")
         with closing(read_documents(source, documents_at_once(loaded))) as batches:
             for first, documents in batches:
                 entities = loaded.inference(
@@ -102,7 +103,8 @@ def predict(
                     multi_label=multi_label,
                     patterns=patterns,
                 )
-                print_whole(writer.answers(first, documents, entities))
+                lines = writer.answers(first, documents, entities)
+                print_whole(lines, is_colored=form == "color")
 
 
 PREDICT = Command(

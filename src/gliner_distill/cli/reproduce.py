@@ -4,11 +4,9 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from gliner_distill.cli.command import Command
 from gliner_distill.cli.options import Epochs, option
-from gliner_distill.cli.terminal import is_terminal, quiet_libraries, when_stopped
+from gliner_distill.cli.terminal import is_terminal, quiet_libraries, say, when_stopped
 from gliner_distill.training.settings import TrainingSettings
 
 _DEFAULTS = TrainingSettings()
@@ -97,7 +95,7 @@ def reproduce(
     # Without a terminal rich assumes 80 columns, which would break the lines of the table.
     console = Console(width=None if is_terminal(sys.stdout) else 100)
     console.print(table1(results))
-    typer.echo(f"report: {out / 'report.html'}")
+    say(f"report: {out / 'report.html'}")
 
 
 REPRODUCE = Command(

@@ -1,5 +1,10 @@
-"""Write whole lines, silence other libraries, and exit cleanly when a user stops a command."""
+"""Write whole lines, silence other libraries, and exit cleanly when a user stops a command.
 
+No text of a file, a model or a file name may control the terminal: all that the command line prints
+passes through `show_controls`.
+"""
+
+import logging
 import os
 import signal
 import sys
@@ -14,6 +19,49 @@ from gliner_distill.errors import DistillError
 
 SIGPIPE_EXIT_CODE: Final = 141
 """The exit status after SIGPIPE (128 + 13), as shells report it."""
+
+# Each character is shown as one visible character, so that positions stay the same.
+_VISIBLE = {
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"},
+    0x7F: 0x2421,
+    # Besides control characters, these are line breaks and changes of the reading direction.
+    **dict.fromkeys((*range(0x80, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)), 0xFFFD),
+}
+
+
+def show_controls(text: str) -> str:
+    r"""Return a text with symbols for the characters that control a terminal.
+
+    Line ends and tabs remain, and the text keeps its length.
+
+    >>> show_controls("red: \x1b[31m")
+    'red: ␛[31m'
+    """
+    return text.translate(_VISIBLE)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines to standard output, or to standard error; see `show_controls`."""
+    stream = sys.stderr if err else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    # Bytes of a file name that are not UTF-8 arrive as characters that cannot be encoded.
+    typer.echo(show_controls(text).encode(encoding, "backslashreplace").decode(encoding), err=err)
+
+
+@contextmanager
+def showing_log() -> Iterator[None]:
+    """Print the warnings of this package on standard error while the block runs."""
+    logger, handler = logging.getLogger("gliner_distill"), _LogLines(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _LogLines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage(), err=True)
 
 
 @contextmanager
@@ -58,7 +106,6 @@ def drop_output() -> None:
 
 def quiet_libraries() -> None:
     """Keep the warnings and log lines of other libraries off the terminal."""
-    import logging
     import warnings
 
     # TensorBoard's thread is the first to notice a full disk, and then passes the error on to us.
@@ -73,14 +120,21 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def print_whole(lines: bytes) -> None:
+def print_whole(lines: bytes, *, is_colored: bool = False) -> None:
     """Write whole lines to standard output, even if the user presses Ctrl-C in between.
 
-    A first Ctrl-C takes effect once the lines are out, a second one at once.
+    A first Ctrl-C takes effect once the lines are out, a second one at once. A terminal gets
+    symbols for control characters; a file or a pipe gets the lines as they are.
+
+    Args:
+        lines: The lines, in UTF-8.
+        is_colored: Whether the lines hold the codes of colors and no other control characters.
 
     Raises:
         KeyboardInterrupt: The user pressed Ctrl-C while the lines were written.
     """
+    if not is_colored and is_terminal(sys.stdout):
+        lines = show_controls(lines.decode()).encode()
     handler = signal.getsignal(signal.SIGINT)
     if handler is not signal.default_int_handler:  # a caller handles Ctrl-C in its own way
         _write(lines)

@@ -7,7 +7,7 @@ import typer
 
 from gliner_distill.cli.command import Command
 from gliner_distill.cli.options import MAX_SEED, Epochs, option, training_option
-from gliner_distill.cli.terminal import quiet_libraries, when_stopped
+from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 from gliner_distill.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def train(
                 resume=resume,
                 progress=progress.update,
             )
-    typer.echo(
+    say(
         f"{out / 'student'}: {student.n_parameters:,} parameters, "
         f"{student.n_parameters_without_embeddings:,} without embeddings"
     )
