@@ -52,3 +52,22 @@ def test_evaluate_takes_the_threshold_that_predict_takes(run_cli, world):
         n_found.append(figures["recall_vs_gold"])
     assert n_found[0] > 0.9
     assert n_found[1] == 0.0
+
+
+@pytest.mark.slow
+def test_evaluate_takes_the_answers_of_predict_for_gold(run_cli, world):
+    args = ("-m", world / "run", "-l", "person", "-l", "city")
+    Path("texts.txt").write_text("in mary saw the paris\nin john\n", encoding="utf-8")
+    Path("gold.jsonl").write_text(run_cli("predict", "texts.txt", *args).out, encoding="utf-8")
+    assert run_cli("evaluate", world / "run", "gold.jsonl", "--json", "f.json").code == 0
+    figures = json.loads(Path("f.json").read_text(encoding="utf-8"))
+    assert figures["n_entities"] == 3
+    assert figures["span_f1_vs_gold"] == 1
+
+
+def test_evaluate_shows_gold_that_does_not_fit_words(run_cli, world):
+    gold = {"text": "in mary saw", "entities": [[3, 7, "person"], [3, 5, "person"]]}
+    Path("gold.jsonl").write_text(json.dumps(gold), encoding="utf-8")
+    finished = run_cli("evaluate", world / "run", "gold.jsonl")
+    assert finished.code == 0
+    assert "record 1 (line 1): characters 3 to 5, 'ma', label 'person'" in finished.err

@@ -1,19 +1,22 @@
 """The documents of an argument, lines and JSON lines, and how many are held at once."""
 
+import io
+import json
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from command_line import make_passages, write_corpus
 from gliner_distill.cli.input import (
-    Document,
     DocumentSource,
     Prefetcher,
     find_source,
     read_annotated,
 )
+from gliner_distill.cli.records import Document
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError
 
@@ -126,6 +129,85 @@ class TestLines:
         Path("a.txt").unlink()
         with pytest.raises(CorpusError, match=r"^a.txt: .*No such file"):
             texts_of(source)
+
+
+RECORDS = [{"id": 1, "text": "Mary left"}, {"id": 2, "text": "Ada 😀"}]
+DOCUMENTS = [Document(record["text"], {"id": record["id"]}) for record in RECORDS]
+
+
+class TestRecognition:
+    @pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.txt", "a"])
+    @pytest.mark.parametrize("mark", ["", "\ufeff"])
+    def test_json_is_recognized_by_its_content(self, name, mark):
+        lines = "\r\n".join(map(json.dumps, RECORDS))
+        listed = json.dumps(RECORDS, indent=1, ensure_ascii=False)
+        for content in (lines, listed):
+            write(name, (mark + content).encode())
+            source = find_source([name])
+            found = [replace(document, n_bytes=0) for document in source.read()]
+            assert found == DOCUMENTS
+            assert source.has_records
+            assert all(document.is_record for document in source.read())
+
+    def test_json_on_standard_input_is_recognized_by_its_content(self, monkeypatch):
+        content = json.dumps(RECORDS).encode()
+        for given, texts in ((content, ["Mary left", "Ada 😀"]), (b"[ ] a\n", ["[ ] a"])):
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+            assert texts_of(find_source(["-"])) == texts
+
+    @pytest.mark.parametrize(("name", "mark"), [("a.csv", ","), ("A.CSV", ","), ("a.tsv", "\t")])
+    def test_a_column_of_a_table_holds_the_text(self, name, mark):
+        rows = ["\ufeffid,text,body", '1,x,"Mary\nleft"', "2,y,Ada 😀", ""]
+        write(name, "\r\n".join(row.replace(",", mark) for row in rows).encode())
+        first, second = find_source([name], text_field="body").read()
+        assert (first.text, first.fields) == ("Mary\nleft", {"id": "1", "text": "x"})
+        assert (second.text, second.is_record) == ("Ada 😀", True)
+        assert texts_of(find_source([name])) == ["x", "y"]
+        assert len(texts_of(find_source([name], form="lines"))) == 4
+
+    @pytest.mark.parametrize(
+        ("name", "content", "facts"),
+        [
+            ("a.csv", b"id,body\n1,x\n", "^a.csv: .*'text'.*--column.*'id', 'body'"),
+            ("a.csv", b"id,text\n1,x\n2\n", "^a.csv: line 3: .*1 fields.*has 2"),
+            ("a.csv", b"id,text\n1,caf\xe9\n", "^a.csv: line 2: .*UTF-8"),
+            ("a.csv", b"Sentence #,Word,Tag\n", "^a.csv: .*one word per row.*--input lines"),
+            ("a.txt", b"Ada B-PER\nleft O\n", "^a.txt: .*one word per line.*--input lines"),
+            ("a.conll", b"Ada B-PER\nleft O\n", "^a.conll: .*one word per line"),
+            ("a.bin", b"PAR1\x15", "^a.bin: .*Parquet.*JSON lines"),
+            ("a.spacy", b"x", "^a.spacy: .*spaCy.*JSON lines"),
+            ("a.json", b'[{"text": "a"}, {"body": "b"}]', "^a.json: record 2: .*'text'.*--field"),
+            ("a.json", b'[{"text": "a"}, 7]', "^a.json: record 2: .*whole number"),
+            ("a.json", b'[{"text": "a", "x": NaN}]', "^a.json: record 1: .*copied"),
+            ("a.json", b'[{"text": "a", "x": 1e999}]', "^a.json: record 1: .*copied"),
+            ("a.json", b'[{"text": "a"}, {"te', "^a.json: record 2: .*cut off"),
+            ("a.json", b"Mary left", "^a.json: .*'M'.*JSON list"),
+            ("a.txt", "Mary".encode("utf-16"), "^a.txt: .*UTF-16.*UTF-8"),
+        ],
+    )
+    def test_other_files_are_refused_with_the_way_out(self, name, content, facts):
+        write(name, content)
+        with pytest.raises(CorpusError, match=facts):
+            texts_of(find_source([name]))
+
+    @pytest.mark.parametrize("name", ["a.txt", "a.json", "a.jsonl", "a.csv", "a.tsv"])
+    @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"])
+    def test_an_empty_file_has_no_document(self, name, content):
+        write(name, content)
+        assert texts_of(find_source([name])) == []
+
+    def test_lists_and_tables_may_not_have_texts_that_are_too_long(self):
+        write("a.json", b'["' + b"x" * 11 + b'"]')
+        write("a.csv", b"text\n" + b"x" * 11)
+        for name in ("a.json", "a.csv"):
+            with pytest.raises(CorpusError, match=r"\b10\b"):
+                texts_of(DocumentSource(files=(name,), max_line_chars=10))
+
+    def test_notes_with_brackets_are_text(self):
+        write("a.txt", b"[ ] buy milk\n{}\n")
+        source = find_source(["a.txt"])
+        assert texts_of(source) == ["[ ] buy milk", "{}"]
+        assert not source.has_records
 
 
 class TestPrefetcher:

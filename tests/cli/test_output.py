@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from gliner_distill.cli.input import Document
 from gliner_distill.cli.output import (
     ColoredText,
     CsvRows,
@@ -15,6 +14,7 @@ from gliner_distill.cli.output import (
     make_writer,
     text_line,
 )
+from gliner_distill.cli.records import Document
 from gliner_distill.errors import CorpusError
 
 
@@ -40,10 +40,21 @@ class TestJsonLines:
             '{"text": "", "entities": []}\n'
         )
 
-    def test_json_lines_replace_fields_of_their_own_names(self):
-        document = Document("a", {"entities": "old", "text": "other"})
-        line = JsonLines().answers(0, [document], [[]])
-        assert json.loads(line) == {"text": "a", "entities": []}
+    @pytest.mark.parametrize(
+        ("fields", "rest"),
+        [
+            (
+                {"id": 1, "text": "x", "entities": [2]},
+                {"id": 1, "input": {"text": "x", "entities": [2]}},
+            ),
+            ({"text": "x", "input": 3}, {"input": {"text": "x", "input": 3}}),
+            ({"input": 3}, {"input": 3}),
+        ],
+    )
+    def test_json_lines_keep_fields_of_their_own_names(self, fields, rest):
+        line = JsonLines().answers(0, [Document("a", fields)], [[]])
+        assert json.loads(line) == {"text": "a", "entities": [], **rest}
+        assert list(json.loads(line))[:2] == ["text", "entities"]
 
     def test_json_lines_escape_half_of_a_surrogate_pair(self):
         line = JsonLines().answers(0, [Document("é\ud800")], [[]])

@@ -150,3 +150,15 @@ def test_redact_refuses_a_broken_mapping_before_it_prints(redact, run_cli):
     assert read("values.json") == b"[]"
     missing = run_cli("redact", "x", "--restore", "--mapping", "none.json")
     assert_fails(missing, "none.json", "No such file")
+
+
+def test_redact_reads_tables_and_json_lists_and_prints_objects(run_cli, world):
+    Path("a.csv").write_text("id,body\n1,mary left\n", encoding="utf-8")
+    Path("a.json").write_text('[{"id": "1", "body": "mary left", "entities": [1]}]')
+    for name in ("a.csv", "a.json"):
+        args = ("redact", "-m", world / "run", name, "--column", "body", "-l", "person")
+        answer = json.loads(run_cli(*args).out)
+        assert (answer["id"], answer["body"]) == ("1", "[PERSON] left")
+        assert [entity["start"] for entity in answer["entities"]] == [0]
+    piped = run_cli(*args[:3], "-", *args[4:], stdin=Path("a.json").read_bytes())
+    assert json.loads(piped.out) == answer

@@ -1,5 +1,6 @@
 """Reading documents: text and annotated passages, those of earlier runs, warnings, refusals."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,35 @@ class TestMoreText:
         assert {" ".join(words) for words, _ in teacher.asked} == set(make_texts(20, first=40))
 
 
+def as_characters(passage):
+    """Return a passage of words without inner punctuation as doccano exports it."""
+    text = " ".join(passage.words)
+    starts = [len(" ".join((*passage.words[:word], ""))) for word in range(len(passage.words))]
+    spans = [
+        [starts[e.start_word], starts[e.end_word - 1] + len(passage.words[e.end_word - 1]), e.label]
+        for e in passage.entities
+    ]
+    return {"text": text, "label": spans}
+
+
 class TestGold:
+    @pytest.mark.slow
+    def test_collect_reads_exports_and_warns_about_entities_that_do_not_fit(
+        self, make_trained, texts
+    ):
+        write_passages("gold.json", make_gold(20))
+        records = [as_characters(passage) for passage in make_gold(20)]
+        start, end, label = records[0]["label"][0]
+        records[0]["label"].append([start, end - 1, label])
+        Path("gold.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+        from_words, _ = make_trained("words", gold="gold.json")
+        made, _ = make_trained("characters", gold="gold.jsonl")
+        for split in SPLITS:
+            ours, theirs = made.labeled.gold[split], from_words.labeled.gold[split]
+            assert [passage.passage for passage in ours] == [p.passage for p in theirs]
+        [warning] = [line for line in made.warnings if "record 1 (line 1)" in line]
+        assert f"characters {start} to {end - 1}" in warning
+
     @pytest.mark.slow
     def test_collect_reads_gold_with_labels_in_any_case_and_no_others(self, make_trained, texts):
         write_passages("gold.json", make_gold(20))

@@ -12,7 +12,8 @@ from gliner_distill.cli.terminal import is_terminal
 from gliner_distill.errors import DistillError
 
 if TYPE_CHECKING:
-    from gliner_distill.cli.input import Document, DocumentSource
+    from gliner_distill.cli.input import DocumentSource
+    from gliner_distill.cli.records import Document
     from gliner_distill.evaluation.models import NERModel
 
 # A student answers hundreds of texts in a moment; a GLiNER needs smaller batches to answer soon.
@@ -99,14 +100,19 @@ InputFormat = Annotated[
         "--input",
         metavar="FORM",
         text="The format of the input: lines has one document per line; jsonl has a string per "
-        "line, or an object with the text in a field; auto chooses jsonl for files whose names end "
-        "in .jsonl or .ndjson, and lines otherwise.",
+        "line, or an object with the text in a field; auto recognizes JSON lines, JSON lists, CSV "
+        "files (.csv, .tsv) and lines by the content.",
     ),
 ]
 
 TextField = Annotated[
     str,
-    option("--field", metavar="NAME", text="The field of a JSON object that holds the text."),
+    option(
+        "--field",
+        "--column",
+        metavar="NAME",
+        text="The field of a JSON object, or the column of a CSV file, that holds the text.",
+    ),
 ]
 
 

@@ -1,28 +1,36 @@
 """The documents of `predict` and `redact`, and the annotated passages of `evaluate` and `export`.
 
 The input is the arguments of the command line. The output is `Document`s, one after the other, from
-a text, from files of lines or JSON lines, or from standard input. `Prefetcher` reads them in a
+a text, from files of lines, JSON or CSV, or from standard input. `Prefetcher` reads them in a
 thread of its own and holds a limited number. Only one line is in memory at a time; a line of more
 than 16 million characters is refused.
 """
 
 import codecs
 import io
-import json
-import math
 import sys
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, NoReturn
+from typing import Literal, cast
 
+from gliner_distill.cli.records import (
+    Document,
+    Place,
+    list_documents,
+    parse_line,
+    table_documents,
+)
 from gliner_distill.cli.terminal import say
+from gliner_distill.corpus.formats import open_and_recognize, open_corpus, peek_text
+from gliner_distill.corpus.recognition import HEAD_BYTES, Format, recognize_format, suffix_of
 from gliner_distill.corpus.records import RecordError, decode_line
 from gliner_distill.entities import Passage
-from gliner_distill.errors import CorpusError, name_kind
+from gliner_distill.errors import CorpusError
 
 InputFormat = Literal["auto", "lines", "jsonl"]
 
@@ -32,20 +40,14 @@ _TEXT_SUFFIXES = {".txt", ".text", ".md", ".json", ".jsonl", ".ndjson", ".csv", 
 _JSON_LINES_SUFFIXES = {".jsonl", ".ndjson"}
 _STANDARD_INPUT = "-"
 
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A text to find entities in.
-
-    Attributes:
-        text: The text.
-        fields: The other fields of its JSON object.
-        n_bytes: The length of its line.
-    """
-
-    text: str
-    fields: dict[str, Any] = field(default_factory=dict)
-    n_bytes: int = 0
+# Files that hold no documents, each with the way out.
+_EACH_LINE = "to take each line for a text all the same, give --input lines"
+_OTHER_FORMS: dict[Format, str] = {
+    "columns": f"a file with one word per line, not with documents; {_EACH_LINE}",
+    "word table": f"a table with one word per row, not with documents; {_EACH_LINE}",
+    "parquet": "a Parquet file; write its texts as JSON lines",
+    "spacy": "a DocBin of spaCy; write its texts as JSON lines",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class DocumentSource:
         text: The only document itself, or None.
         files: The paths of files, or `-` for standard input.
         form: The format of the files.
-        text_field: The field of a JSON object that holds the text.
+        text_field: The field of a JSON object, or the column of a table, that holds the text.
         max_line_chars: The longest line that is accepted.
     """
 
@@ -75,15 +77,16 @@ class DocumentSource:
         return sum(path.stat().st_size for path in paths)
 
     @property
-    def has_json(self) -> bool:
-        """Whether one of the files holds JSON lines."""
-        return any(map(self._has_json, self.files))
+    def has_records(self) -> bool:
+        """Whether one of the files is known to hold JSON or a table before it is read."""
+        return any(map(self._has_records, self.files))
 
     def read(self) -> Generator[Document, None, None]:
         """Yield the documents. An empty line is an empty document.
 
         Raises:
-            CorpusError: A file cannot be read, or a line of it is bad.
+            CorpusError: A file cannot be read or is not a file of documents, or a record of it is
+                bad.
         """
         if self.text is not None:
             yield Document(self.text)
@@ -92,17 +95,41 @@ class DocumentSource:
             shown = "standard input" if name == _STANDARD_INPUT else name
             try:
                 with _open(name) as stream:
-                    yield from self._read_lines(stream, shown, self._has_json(name))
+                    for place, document in self._documents(stream, name, shown):
+                        if isinstance(document, RecordError):
+                            raise CorpusError(f"{shown}: {place}: {document}") from document
+                        yield document
             except OSError as error:
                 reason = error.strerror or error
                 raise CorpusError(f"{shown}: the file cannot be read: {reason}") from error
 
-    def _has_json(self, name: str) -> bool:
-        if self.form == "auto":
-            return Path(name).suffix.lower() in _JSON_LINES_SUFFIXES
-        return self.form == "jsonl"
+    def _has_records(self, name: str) -> bool:
+        path = Path(name)
+        if self.form != "auto":
+            return self.form == "jsonl"
+        if not path.is_file():  # a pipe can be read only once
+            return suffix_of(name) in _JSON_LINES_SUFFIXES
+        return open_and_recognize(path) in ("json lines", "json list", "table")
 
-    def _read_lines(self, stream: BinaryIO, name: str, has_json: bool) -> Iterator[Document]:
+    def _documents(
+        self, stream: BufferedReader, name: str, shown: str
+    ) -> Iterator[tuple[Place, Document | RecordError]]:
+        """Return the documents of a file in the format that its content has."""
+        if self.form != "auto":
+            return self._read_lines(stream, has_json=self.form == "jsonl")
+        form = recognize_format(peek_text(stream, shown), suffix=suffix_of(name))
+        max_chars, text_field = self.max_line_chars, self.text_field
+        if form == "json list" and stream.peek(1):
+            return list_documents(stream, name=shown, text_field=text_field, max_chars=max_chars)
+        if form == "table" and stream.peek(1):
+            return table_documents(Path(name), column=text_field, max_chars=max_chars)
+        if form in _OTHER_FORMS:
+            raise CorpusError(f"{shown}: this is {_OTHER_FORMS[form]}")
+        return self._read_lines(stream, has_json=form == "json lines")
+
+    def _read_lines(
+        self, stream: BufferedReader, *, has_json: bool
+    ) -> Iterator[tuple[Place, Document | RecordError]]:
         number = 0
         # The bytes of the longest allowed line, with room for a line end and a byte order mark.
         max_bytes = 4 * self.max_line_chars + 8
@@ -115,11 +142,13 @@ class DocumentSource:
                 if len(line) > self.max_line_chars:
                     raise self._too_long()
                 if has_json and line.strip():
-                    yield _parse_line(line, self.text_field, len(raw))
+                    document = parse_line(line, self.text_field, len(raw))
                 else:
-                    yield Document("" if has_json else line, n_bytes=len(raw))
+                    text = "" if has_json else line
+                    document = Document(text, n_bytes=len(raw), is_record=has_json)
+                yield f"line {number}", document
             except RecordError as error:
-                raise CorpusError(f"{name}: line {number}: {error}") from error
+                yield f"line {number}", error
 
     def _too_long(self) -> RecordError:
         return RecordError(f"is longer than {self.max_line_chars:,} characters; split the document")
@@ -157,8 +186,8 @@ def find_source(
     Args:
         arguments: A text; or one or more files; or nothing, or `-`, for standard input.
         form: The format of the files: `lines` has one document per line, `jsonl` one JSON value
-            per line, and `auto` decides by the name of each file.
-        text_field: The field of a JSON object that holds the text.
+            per line, and `auto` decides by the content of each file.
+        text_field: The field of a JSON object, or the column of a table, that holds the text.
 
     Raises:
         CorpusError: A file does not exist, or is a folder.
@@ -265,9 +294,9 @@ class Prefetcher:
 
 
 @contextmanager
-def _open(name: str) -> Iterator[BinaryIO]:
+def _open(name: str) -> Iterator[BufferedReader]:
     if name != _STANDARD_INPUT:
-        with Path(name).open("rb") as stream:
+        with open_corpus(Path(name)) as stream:
             yield stream
         return
     if sys.stdin is None:
@@ -275,48 +304,11 @@ def _open(name: str) -> Iterator[BinaryIO]:
     try:
         # A stream of our own, because a thread that still reads Python's stream would block the
         # exit.
-        yield open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115
+        raw = io.FileIO(sys.stdin.fileno(), closefd=False)
     except io.UnsupportedOperation:
-        yield sys.stdin.buffer
-
-
-def _parse_line(line: str, text_field: str, n_bytes: int) -> Document:
-    try:
-        value = json.loads(line, parse_constant=_refuse_constant, parse_float=_finite)
-    except RecursionError:
-        raise RecordError("is nested too deep") from None
-    except json.JSONDecodeError as error:
-        raise RecordError(f"is not JSON: {error.msg} at character {error.pos + 1}") from None
-    except ValueError as error:
-        raise RecordError(f"is JSON that cannot be copied to the output: {error}") from None
-    if isinstance(value, str):
-        return Document(value, n_bytes=n_bytes)
-    if not isinstance(value, dict):
-        raise RecordError(
-            f"holds {name_kind(value)}; expected a string, or an object with the text in its field "
-            f"{text_field!r}"
-        )
-    if text_field not in value:
-        has = ", ".join(map(repr, list(value)[:5])) or "none"
-        raise RecordError(
-            f"the field {text_field!r} is missing (fields: {has}); name the field that holds the "
-            "text with --field"
-        )
-    text = value.pop(text_field)
-    if not isinstance(text, str):
-        raise RecordError(f"field {text_field!r} holds {name_kind(text)}; expected a string")
-    return Document(text, value, n_bytes)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if math.isinf(value):
-        raise ValueError(f"{digits[:20]} is too large for a number")
-    return value
+        yield io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer))
+    else:
+        yield BufferedReader(raw, HEAD_BYTES)
 
 
 def _is_file(text: str) -> bool:

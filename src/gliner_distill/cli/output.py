@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, final
 from rich.console import Console
 from rich.text import Text
 
-from gliner_distill.cli.input import Document
+from gliner_distill.cli.records import Document
 from gliner_distill.cli.terminal import show_controls
 from gliner_distill.entities import EntityDict
 from gliner_distill.errors import CorpusError
@@ -111,7 +111,10 @@ def text_line(number: int, text: str, *, may_break: bool = False) -> bytes:
 
 @final
 class JsonLines:
-    """One JSON object per document, with its `text`, its `entities` and its other fields."""
+    """One JSON object per document, with its `text`, its `entities` and its other fields.
+
+    Fields of the document that have one of these names are kept in an object named `input`.
+    """
 
     def head(self) -> bytes:
         """Return nothing."""
@@ -137,8 +140,13 @@ class JsonLines:
     def _line(self, number: int, document: Document, entities: Sequence[EntityDict]) -> bytes:
         rounded = [{**entity, "score": round(entity["score"], 4)} for entity in entities]
         answer: dict[str, Any] = {"text": document.text, "entities": rounded}
-        answer |= {key: value for key, value in document.fields.items() if key not in answer}
-        return json_line(number, answer)
+        taken = [key for key in (*answer, "input") if key in document.fields]
+        rest = {key: value for key, value in document.fields.items() if key not in taken}
+        # A field named `input` alone is in nobody's way.
+        if taken:
+            own = {key: document.fields[key] for key in taken}
+            rest["input"] = own if taken != ["input"] else own["input"]
+        return json_line(number, answer | rest)
 
 
 @final

@@ -70,7 +70,8 @@ def predict(
     Prints the text with its entities in color if standard output is a terminal. Otherwise it prints
     one JSON object per document, on one line: {"text": ..., "entities": [...]}, where each entity
     has "start", "end", "text", "label" and "score", and "source": "pattern" if a pattern has found
-    it; the other fields of the document's own object follow. Start and end are character positions,
+    it; the other fields of the document's own object follow, and those that are named "text" or
+    "entities" are kept in "input". Start and end are character positions,
     and the end is exclusive. An empty line is a document without entities, so line N of the output
     belongs to line N of the input. With --output csv there is one row per entity, with the number
     of its document, counted from 0; a text that a spreadsheet would take for a formula begins with

@@ -30,7 +30,8 @@ from gliner_distill.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gliner_distill.cli.input import Document, DocumentSource
+    from gliner_distill.cli.input import DocumentSource
+    from gliner_distill.cli.records import Document
     from gliner_distill.entities import EntityDict
     from gliner_distill.redaction.redactor import RedactedEntity, RedactionMode, Redactor
 
@@ -112,11 +113,11 @@ def redact(
     cards, accounts and documents, user names, passwords and network addresses. A model misses some
     of them: read the output before you publish it.
 
-    Prints one line per document: the redacted text, or for JSON lines the document's object with
-    the redacted text in its field and with "entities". Each of these has "start" and "end" in the
-    original text, "redacted_start" and "redacted_end" in the redacted text, "label", "score", and
-    "source": "pattern" if a pattern has found it, but not the original characters. The other
-    fields of an object are copied as they are.
+    Prints one line per document: the redacted text, or for JSON and CSV the document's object with
+    the redacted text in its field and with "entities", in place of its own. Each of these has
+    "start" and "end" in the original text, "redacted_start" and "redacted_end" in the redacted
+    text, "label", "score", and "source": "pattern" if a pattern has found it, but not the original
+    characters. The other fields of an object are copied as they are.
 
     Writes only the file of --mapping. It holds every value that was replaced, and is written before
     the lines that need it are printed. If the reader of the output stops early, as head does, the
@@ -130,7 +131,7 @@ def redact(
 
         quiet_libraries()
         source = find_source(inputs or [], form=input_format, text_field=field)
-        form = output or ("jsonl" if source.has_json else "lines")
+        form = output or ("jsonl" if source.has_records else None)
         # Only the text on the command line needs no line of its own.
         lines = _Lines(form, field, may_break=source.text is not None)
         if restore and mapping is not None:
@@ -236,9 +237,12 @@ def _restore_documents(
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """The form of the output: the text alone, or a JSON object with the text in a field."""
+    """The form of the output: the text alone, or a JSON object with the text in a field.
 
-    form: Literal["lines", "jsonl"]
+    Without a form, it is that of the input.
+    """
+
+    form: Literal["lines", "jsonl"] | None
     text_field: str
     may_break: bool
 
@@ -251,7 +255,8 @@ class _Lines:
     ) -> bytes:
         from gliner_distill.cli.output import json_line, text_line
 
-        if self.form == "lines":
+        form = self.form or ("jsonl" if document.is_record else "lines")
+        if form == "lines":
             return text_line(number, text, may_break=self.may_break)
         answer: dict[str, Any] = {self.text_field: text}
         if entities is not None:
