@@ -12,6 +12,7 @@ import pytest
 from gliner_distill.errors import DistillError, MissingExtraError, StoreError
 from gliner_distill.files import (
     PART_SUFFIX,
+    check_readable,
     check_regular_file,
     digest_file,
     exclusive_lock,
@@ -23,6 +24,7 @@ from gliner_distill.files import (
     write_file,
     write_json,
 )
+from locked_files import unreadable
 
 # Writes more than the file size limit allows, which the system refuses as it does on a full disk.
 WRITE_TOO_MUCH = """
@@ -167,6 +169,16 @@ def test_reason_of_is_one_line_without_the_path() -> None:
     assert reason_of(PermissionError(13, "Permission denied", "a.txt")) == "Permission denied"
     assert reason_of(ValueError("two\n  lines")) == "two lines"
     assert reason_of(OSError("no number")) == "no number"
+
+
+def test_check_readable_gives_the_reason_of_the_system(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    check_readable(path)
+    with unreadable(path), pytest.raises(PermissionError):
+        check_readable(path)
+    with pytest.raises(FileNotFoundError):
+        check_readable(tmp_path / "none")
 
 
 def test_exclusive_lock_keeps_a_second_process_out_until_the_first_one_ends(

@@ -70,6 +70,9 @@ def client(endpoint: str, tmp_path: Path) -> Client:
         ("ä/b", False),
         ("a/b c", False),
         ("a/" + "b" * 100, False),
+        ("a/b.git", False),
+        ("a/b-", False),
+        ("a--b/c", False),
     ],
 )
 def test_looks_like_hub_id_accepts_owner_and_name_but_no_data_file(text: str, is_id: bool) -> None:

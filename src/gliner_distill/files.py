@@ -180,6 +180,16 @@ def write_json(path: Path, value: Any, *, error: type[DistillError] = DistillErr
     write_file(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n", error=error)
 
 
+def check_readable(path: Path) -> None:
+    """Open a file and close it again, before a library opens it that calls all failures "missing".
+
+    Raises:
+        OSError: The file cannot be opened, with the reason that the system gives.
+    """
+    with path.open("rb"):
+        pass
+
+
 def reason_of(error: Exception) -> str:
     """Return the reason of an error as one line, without the path that an `OSError` repeats.
 

@@ -49,9 +49,16 @@ def looks_like_hub_id(text: str) -> bool:
     >>> looks_like_hub_id("urchade/pile-mistral-v0.1"), looks_like_hub_id("corpora/train.jsonl")
     (True, False)
     """
-    # The hub itself forbids ".." and "--" in names.
-    is_id = _HUB_ID.fullmatch(text) is not None and ".." not in text and "--" not in text
-    return is_id and len(text) <= 96 and not text.lower().endswith(_FILE_SUFFIXES)
+    if _HUB_ID.fullmatch(text) is None or text.lower().endswith(_FILE_SUFFIXES):
+        return False
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(text)  # it refuses "--", "..", ".git" and long names
+    except HFValidationError:
+        return False
+    return True
 
 
 def download_dataset_file(repo_id: str) -> Path:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from command_line import assert_fails, make_passages, write_corpus
-from gliner_distill.entities import Passage
+from gliner_distill.entities import Entity, Passage
 from gliner_distill.runtime.bundle import read_bundle
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.student.files import save_student
@@ -32,6 +32,17 @@ def test_export_writes_a_student_that_predict_and_evaluate_take(run_cli, world):
         shown = dict(line.split(maxsplit=1) for line in figures.out.splitlines())
         assert float(shown["span_f1_vs_gold"]) > 0.9
     assert answers["fp32"] == answers["int8"] == [("mary", "person"), ("paris", "city")]
+
+
+def test_export_says_that_a_student_finds_nothing(run_cli, world):
+    passages = [Passage(passage.words, (Entity(6, 7, "planet"),)) for passage in make_passages(10)]
+    corpus = write_corpus("planets.json", passages)
+    args = ("export", world / "run", "--check", corpus, "--precision", "fp32", "--out", "made")
+    finished = run_cli(*args)
+    assert finished.code == 0
+    assert "F1 0.0" in finished.out
+    for fact in (str(world / "run"), "10 passages", "F1 0", "--check"):
+        assert fact in finished.err
 
 
 def test_export_keeps_the_map_of_scores(run_cli, build_finder, small_vocabulary):

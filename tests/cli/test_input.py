@@ -19,6 +19,7 @@ from gliner_distill.cli.input import (
 from gliner_distill.cli.records import Document
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError
+from locked_files import unreadable
 
 
 def write(name, content):
@@ -76,6 +77,22 @@ class TestFindSource:
 
 
 class TestLines:
+    def test_find_source_says_why_a_file_cannot_be_read(self, tmp_path):
+        folder = tmp_path / "locked"
+        folder.mkdir()
+        path = folder / "a.txt"
+        path.touch()
+        for arguments in ([str(path)], [str(path), str(path)]):
+            with (
+                unreadable(folder),
+                pytest.raises(CorpusError, match=rf"^{path}: .*Permission denied"),
+            ):
+                find_source(arguments)
+
+    def test_find_source_takes_a_text_that_is_too_long_for_a_path(self):
+        text = "word/" * 2_000
+        assert find_source([text]).text == text
+
     def test_lines_are_documents_without_their_ends(self):
         write("a.txt", b"\xef\xbb\xbfone\r\n\n two\rthree \nlast")
         assert texts_of(find_source(["a.txt"])) == ["one", "", " two\rthree ", "last"]

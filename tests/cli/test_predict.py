@@ -1,6 +1,7 @@
 """`gliner-distill predict`: inputs, outputs, options, slow writers and readers that leave."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import MAIN, assert_fails, start_process
+from command_line import MAIN, assert_fails, make_passages, start_process, write_corpus
 
 
 def test_predict_refuses_a_model_that_is_not_a_folder(run_cli):
@@ -94,6 +95,20 @@ def test_predict_says_what_is_wrong_with_a_file(run_cli, world):
     for text, facts in cases.items():
         args = ("predict", "--model", world / "run", text, "-l", "city")
         assert_fails(run_cli(*args, stdin=b"caf\xe9\n"), *facts)
+
+
+def test_predict_reads_a_file_whose_name_is_not_utf8(run_cli, world):
+    name = os.fsdecode(b"caf\xe9")
+    Path(name).write_text("in paris", encoding="utf-8")
+    assert predict_json(run_cli, world, name)[0]["text"] == "in paris"
+    assert_fails(
+        run_cli("predict", "-m", name, "x", "-l", "city"), r"caf\udce9", "file, not a folder"
+    )
+    assert_fails(run_cli("predict", name + "e", "-l", "city"), "INPUT", "UTF-8", code=2)
+    corpus = write_corpus(name, make_passages(3))
+    shown = run_cli("evaluate", world / "run", corpus)
+    assert shown.code == 0
+    assert r"caf\udce9" in shown.out
 
 
 def test_predict_counts_documents_over_several_files(run_cli, world):

@@ -55,6 +55,10 @@ def test_train_refuses_other_settings_and_leaves_the_run_as_it_was(run_cli, worl
         (["--embedding-lr-factor", "inf"], ["embedding_lr_factor", "0 or more", "inf"]),
         (["--learning-rate", 0], ["learning_rate", "above 0", "0.0"]),
         (["--device", "moon"], ["device", "cpu or gpu", "moon"]),
+        (
+            ["--learning-rate", 30, "--epochs", 3],
+            ["loss rose from", "epoch 1", "--learning-rate", "30.0"],
+        ),
         (["--learning-rate", 1e30, "--epochs", 3], ["nan", "epoch 1", "--learning-rate", "1e+30"]),
     ],
 )

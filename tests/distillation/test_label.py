@@ -21,7 +21,7 @@ from gliner_distill.distillation.label import (
     warn_about_unseen_labels,
 )
 from gliner_distill.entities import LabeledPassage, Passage
-from gliner_distill.errors import DistillError, SettingsError
+from gliner_distill.errors import CorpusError, DistillError, SettingsError, StoreError
 
 LABELS = ("person", "city", "river")
 
@@ -64,6 +64,34 @@ class TestLabel:
         shutil.rmtree("out/work/gold-0/labels-test")
         _, teacher = make_trained(gold="gold.json")
         assert len(teacher.asked) == 2
+
+    @pytest.mark.parametrize("is_labeled", [True, False])
+    @pytest.mark.parametrize("content", ["", "[]\n", None])
+    def test_label_refuses_passages_that_were_changed(
+        self, make_trained, texts, content, is_labeled
+    ):
+        import shutil
+
+        make_trained()
+        path = Path("out/work/text-0/test.json")
+        path.unlink()
+        if content is not None:
+            path.write_text(content)
+        if not is_labeled:
+            shutil.rmtree("out/work/text-0/labels-test")
+        said = "changed since its 4 passages" if content is not None else "No such file"
+        with pytest.raises(CorpusError, match=rf"^{path}: .*{said}"):
+            make_trained()
+
+    def test_label_refuses_a_store_of_other_passages(self, make_trained, texts):
+        import shutil
+
+        make_trained()
+        store = Path("out/work/text-0/labels-test")
+        shutil.rmtree(store)
+        shutil.copytree("out/work/text-0/labels-train", store)
+        with pytest.raises(StoreError, match=rf"^{store}: has 32 passages, but .*test\.json has 4"):
+            make_trained()
 
     def test_label_refuses_the_work_of_another_teacher_of_the_same_name(
         self, make_trained, texts, lexicon_teacher, monkeypatch

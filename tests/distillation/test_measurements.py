@@ -23,11 +23,11 @@ def gold(student_f1, teacher_f1, n_reference=50):
     return GoldFigures(student, teacher, {"x": {STUDENT: student, TEACHER: teacher}})
 
 
-def measured(*, f1=1.0, n_reference=1, gold=None, teacher_bytes=600_000_000):
+def measured(*, f1=1.0, n_reference=100, gold=None, teacher_bytes=600_000_000, n_test=20):
     return Measurements(
         labels=["x"],
-        passages={"train": 100, "dev": 40, "test": 40},
-        gold_passages={"train": 20, "dev": 2, "test": 2},
+        passages={"train": 100, "dev": 40, "test": 0 if gold is None else 40},
+        gold_passages={"train": 20, "dev": 2, "test": n_test},
         words={"train": 1000, "dev": 400, "test": 400},
         agreement=spans(f1, n_reference),
         agreement_by_label={"x": spans(f1, n_reference)},
@@ -46,12 +46,26 @@ def measured(*, f1=1.0, n_reference=1, gold=None, teacher_bytes=600_000_000):
     )
 
 
+@pytest.mark.parametrize(
+    ("f1", "n_reference", "interval"),
+    # From Wilson's formula, computed with another program.
+    [
+        (0.5, 10, (0.237, 0.763)),
+        (1.0, 4, (0.51, 1.0)),
+        (0.0, 4, (0.0, 0.49)),
+        (0.9, 100, (0.826, 0.945)),
+    ],
+)
+def test_f1_interval_equals_wilsons(f1, n_reference, interval):
+    assert spans(f1, n_reference).f1_interval == pytest.approx(interval, abs=5e-4)
+
+
 class TestVerdict:
     def test_verdict_has_agreement_gold_cost_and_recommendation(self):
         agreement, against_gold, cost, recommendation = measured(gold=gold(0.5, 0.625)).verdict
         assert "F1 100.0" in agreement
-        assert "42 test passages" in agreement
-        for part in ("F1 50.0", "62.5", "50 entities", "2 annotated test passages"):
+        assert "60 test passages" in agreement
+        for part in ("F1 50.0", "62.5", "50 entities", "20 annotated test passages"):
             assert part in against_gold
         for part in ("50 times", "6.2 MB", "600 MB"):
             assert part in cost
@@ -83,14 +97,31 @@ class TestVerdict:
     def test_verdict_recommends_by_gold_where_there_is_some(self, f1, advice):
         assert advice in measured(f1=0.1, gold=gold(f1, 0.6)).verdict[-1]
 
-    @pytest.mark.parametrize(("n_reference", "is_doubted"), [(49, True), (50, False)])
-    def test_verdict_doubts_few_annotated_entities(self, n_reference, is_doubted):
-        recommendation = measured(gold=gold(0.6, 0.6, n_reference)).verdict[-1]
-        assert (f"{n_reference} annotated entities are too few" in recommendation) == is_doubted
-        assert "in place of its teacher." in recommendation
+    @pytest.mark.parametrize(
+        ("n_reference", "n_passages", "is_doubted"),
+        [(49, 10, True), (50, 9, True), (50, 10, False)],
+    )
+    @pytest.mark.parametrize("has_gold", [True, False])
+    def test_verdict_does_not_judge_by_few_passages_or_entities(
+        self, n_reference, n_passages, is_doubted, has_gold
+    ):
+        against_gold = gold(0.6, 0.6, n_reference) if has_gold else None
+        found = measured(n_reference=n_reference, gold=against_gold, n_test=n_passages)
+        kind = "annotated test" if has_gold else "test"
+        counted = f"{n_reference} entities in {n_passages} {kind} passages"
+        assert counted in found.verdict[1 if has_gold else 0]
+        assert (f"{counted} are too few" in found.verdict[-1]) == is_doubted
+        assert ("in place of its teacher." in found.verdict[-1]) != is_doubted
 
-    def test_verdict_does_not_doubt_few_answers_of_the_teacher(self):
-        assert "too few" not in measured(n_reference=1).verdict[-1]
+    def test_verdict_on_a_few_perfect_answers_is_no_praise(self):
+        agreement, *_, recommendation = measured(n_reference=5, n_test=4).verdict
+        assert "F1 100.0 (95% interval 57 to 100) on 4 test passages" in agreement
+        assert "on more text before you rely on it" in recommendation
+
+    def test_verdict_gives_the_interval_of_the_figure_that_decides(self):
+        agreement, against_gold, *_ = measured(gold=gold(0.676, 0.605, 40)).verdict
+        assert "interval" not in agreement
+        assert "F1 67.6 (95% interval 52 to 80) for the student" in against_gold
 
     def test_verdict_has_no_size_of_a_teacher_of_the_hub(self):
         assert "instead of" not in measured(teacher_bytes=None).verdict[2]
@@ -98,7 +129,7 @@ class TestVerdict:
     def test_verdict_compares_nothing_with_nothing(self):
         agreement, *_, recommendation = measured(n_reference=0).verdict
         assert "not measured" in agreement
-        assert "the teacher finds nothing in the 42 test passages" in agreement
+        assert "the teacher finds nothing in the 20 test passages" in agreement
         assert "other labels or other text" in recommendation
 
     def test_verdict_of_a_teacher_without_a_correct_answer_divides_by_nothing(self):
@@ -115,7 +146,7 @@ def test_as_json_has_the_keys_of_results_json():
     }
     assert content["agreement"] == {
         **{"precision": 1.0, "recall": 1.0, "f1": 1.0},
-        **{"n_found": 1, "n_reference": 1},
+        **{"n_found": 100, "n_reference": 100},
     }
     assert content["gold"]["by_label"]["x"]["student"]["f1"] == 0.5
     assert len(content["verdict"]) == 4

@@ -12,6 +12,7 @@ from gliner_distill.runtime.weights import (
     read_weights,
     weight_shapes,
 )
+from locked_files import unreadable
 
 
 @pytest.mark.parametrize(
@@ -73,3 +74,10 @@ def test_read_weights_refuses_numbers_that_are_not_finite(tmp_path, value, dtype
     safetensors.numpy.save_file(weights, path)
     with pytest.raises(StudentError, match=r"label_tower\.bias .* finite"):
         read_weights(path, shapes)
+
+
+def test_read_weights_says_why_a_file_cannot_be_read(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.touch()
+    with unreadable(path), pytest.raises(StudentError, match=rf"^{path}: .*Permission denied$"):
+        read_weights(path, {})

@@ -9,6 +9,7 @@ from torch import nn
 
 from gliner_distill.errors import StudentError
 from gliner_distill.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from locked_files import unreadable
 
 RUN = {"training": {"alpha": 0.5, "labels": ["größe"]}, "data": "d" * 64}
 
@@ -102,3 +103,10 @@ class TestBrokenFile:
         with pytest.raises(StudentError, match="No such file"):
             write_checkpoint(path, Checkpoint.capture(model, optimizer, epoch=1, run=RUN))
         assert list(tmp_path.iterdir()) == []
+
+
+def test_read_checkpoint_says_why_a_file_cannot_be_read(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    path.touch()
+    with unreadable(path), pytest.raises(StudentError, match=rf"^{path}: .*Permission denied"):
+        read_checkpoint(path)

@@ -127,6 +127,18 @@ class TestLearning:
             train_short(tmp_path, settings)
         assert not (tmp_path / CHECKPOINT_FILE).exists()
 
+    @pytest.mark.parametrize("head", ["softmax", "boundary"])
+    def test_train_student_stops_if_the_loss_rises_far_above_its_start(
+        self, tmp_path, build_student, small_vocabulary, five_passages, head
+    ):
+        settings = dataclasses.replace(SHORT, learning_rate=30.0)
+        said = r"from \d\.\d+ .* to [\d.e+]+ on average in epoch 1, .* --learning-rate than 30"
+        with pytest.raises(StudentError, match=said):
+            train_student(
+                build_student(head=head), small_vocabulary, five_passages, tmp_path, settings
+            )
+        assert not (tmp_path / CHECKPOINT_FILE).exists()
+
     def test_train_student_reports_every_step_in_words(self, tmp_path, train_short, five_passages):
         steps = []
         train_short(tmp_path, progress=lambda *step: steps.append(step))

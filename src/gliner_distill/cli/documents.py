@@ -30,7 +30,15 @@ def _check_utf8(text: str) -> str:
 
 
 def _check_texts(texts: list[str] | None) -> list[str]:
-    return [_check_utf8(text) for text in texts or []]
+    """Return texts and names of files; the latter alone may have bytes that are not UTF-8."""
+    return [text if _is_path(text) else _check_utf8(text) for text in texts or []]
+
+
+def _is_path(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # too long for a path, or a null character in it
+        return False
 
 
 def _read_label_options(values: list[str] | None) -> list[str]:

@@ -47,7 +47,8 @@ def export(
     """Export a student to a folder that holds only what `predict` needs.
 
     The export is first compared with the original: in fp32 its logits may differ by at most
-    0.0001, in int8 its F1 by at most half a point. An export that does not pass is not written.
+    0.0001, in int8 its F1 by at most half a point. An export that does not pass is not written. A
+    student with an F1 of 0 is exported, with a warning.
 
     Prints one line: the size, the largest difference of the logits, the F1 of both against gold,
     the F1 of the export against the entities of the original, and the threshold. Writes the
@@ -72,6 +73,13 @@ def export(
             passages=passages,
             score_map=read_score_map(folder),
             metadata=other_metadata(read_student_config(folder)[1]),
+        )
+    if not measured.torch_f1:
+        say(
+            f"{student}: finds none of the gold entities of {measured.n_passages:,} passages (F1 "
+            "0), so the agreement says nothing about its quality; train it again, or check it on "
+            "passages with its own labels (--check)",
+            err=True,
         )
     say(
         f"{out}: {measured.n_bytes:,} bytes, {measured.precision}; on {measured.n_passages:,} "

@@ -7,7 +7,9 @@ than 16 million characters is refused.
 """
 
 import codecs
+import errno
 import io
+import stat
 import sys
 import threading
 from collections.abc import Generator, Iterator, Sequence
@@ -31,6 +33,7 @@ from gliner_distill.corpus.recognition import HEAD_BYTES, Format, recognize_form
 from gliner_distill.corpus.records import RecordError, decode_line
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError
+from gliner_distill.files import reason_of
 
 InputFormat = Literal["auto", "lines", "jsonl"]
 
@@ -315,14 +318,22 @@ def _is_file(text: str) -> bool:
     """Return whether a text is the path of a file.
 
     Raises:
-        CorpusError: It is the path of a folder, or looks like that of a file that does not exist.
+        CorpusError: It is the path of a folder or of a file that may not be read, or looks like
+            that of a file that does not exist.
     """
     path = Path(text)
+    is_folder = is_file = False
     try:
-        is_folder = bool(text) and path.is_dir()
-        is_file = not path.is_dir() and path.exists()  # a pipe counts as a file
-    except (OSError, ValueError):  # too long for a path, or a null character in it
+        is_folder = bool(text) and stat.S_ISDIR(path.stat().st_mode)
+        is_file = bool(text) and not is_folder  # a pipe counts as a file
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except ValueError:  # a null character
         return False
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise CorpusError(f"{text}: the file cannot be read: {reason_of(error)}") from error
     looks_like_file = len(text.split()) == 1 and path.suffix.lower() in _TEXT_SUFFIXES
     if is_folder:
         raise CorpusError(

@@ -116,10 +116,16 @@ def best_span_probs(probs: NDArray[np.float32]) -> NDArray[np.float32]:
 def _label_folders(
     work: Workspace, folders: Sequence[PassageFolder]
 ) -> dict[str, list[LabeledPassage]]:
-    """Return the soft labels of all folders by split, from their stores once these are finished."""
+    """Return the soft labels of all folders by split, from their stores once these are finished.
+
+    Raises:
+        CorpusError: A file of passages was changed.
+        StoreError: A store holds another number of passages than its file.
+    """
     labeled: dict[str, list[LabeledPassage]] = {split: [] for split in SPLITS}
     for folder in folders:
         for split in folder.splits:
+            folder.check_passages(split)
             if not _is_labeled(work, folder.store(split)):
                 label_corpus(
                     CorpusFile(folder.passages_file(split)),
@@ -131,7 +137,14 @@ def _label_folders(
                     progress=work.progress,
                     stage=f"labeling {folder.path.name} {split}",
                 )
-            labeled[split] += SoftLabelStore(folder.store(split))
+            store = SoftLabelStore(folder.store(split))
+            if len(store) != folder.n_passages[split]:
+                raise StoreError(
+                    f"{folder.store(split)}: has {len(store):,} passages, but "
+                    f"{folder.passages_file(split)} has {folder.n_passages[split]:,}; remove the "
+                    "store, so that they are labeled again"
+                )
+            labeled[split] += store
     return labeled
 
 

@@ -1,5 +1,6 @@
 """The measurements of a distilled student, as in `results.json`, and the verdict on it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -16,6 +17,10 @@ _ENOUGH_AGREEMENT: Final = (0.9, 0.75)
 _ENOUGH_GOLD: Final = (0.97, 0.9)
 
 _FEW_ENTITIES: Final = 50
+_FEW_PASSAGES: Final = 10
+
+_Z_95: Final = 1.96
+"""The number of standard deviations on each side of a 95% interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,25 @@ class SpanFigures:
     f1: float
     n_found: int
     n_reference: int
+
+    @property
+    def f1_interval(self) -> tuple[float, float]:
+        """The 95% interval of F1: Wilson's interval of a share among `n_reference` entities.
+
+        It is wide for few entities even if all of them are right. Entities of one passage are
+        alike, so it is rather too narrow.
+
+        >>> low, high = SpanFigures(1.0, 1.0, 1.0, n_found=4, n_reference=4).f1_interval
+        >>> round(low, 2), high
+        (0.51, 1.0)
+        """
+        n = self.n_reference
+        if not n:
+            return (0.0, 1.0)
+        center = self.f1 + _Z_95**2 / (2 * n)
+        spread = _Z_95 * math.sqrt(self.f1 * (1 - self.f1) / n + _Z_95**2 / (4 * n**2))
+        scale = 1 + _Z_95**2 / n
+        return max(0.0, (center - spread) / scale), min(1.0, (center + spread) / scale)
 
     @classmethod
     def from_scores(cls, scores: SpanScores) -> "SpanFigures":
@@ -173,9 +197,12 @@ class Measurements:
                 "Agreement with the teacher: not measured, since the teacher finds nothing in the "
                 f"{self.n_test_passages:,} test passages."
             )
+        f1, counted = f"{100 * self.agreement.f1:.1f}", ""
+        if self.gold is None:  # the recommendation rests on this figure
+            f1, counted = _with_interval(self.agreement), f" ({self._counted()})"
         return (
-            f"Agreement with the teacher: F1 {100 * self.agreement.f1:.1f} on "
-            f"{self.n_test_passages:,} test passages that the student never saw."
+            f"Agreement with the teacher: F1 {f1} on {self.n_test_passages:,} test passages that "
+            f"the student never saw{counted}."
         )
 
     def _gold_line(self) -> str:
@@ -184,9 +211,8 @@ class Measurements:
                 "Against gold: not measured, since no annotated passage is among the test passages."
             )
         return (
-            f"Against gold: F1 {100 * self.gold.student.f1:.1f} for the student and "
-            f"{100 * self.gold.teacher.f1:.1f} for the teacher ({self.gold.student.n_reference:,} "
-            f"entities in {self.gold_passages['test']:,} annotated test passages)."
+            f"Against gold: F1 {_with_interval(self.gold.student)} for the student and "
+            f"{100 * self.gold.teacher.f1:.1f} for the teacher ({self._counted()})."
         )
 
     def _cost_line(self) -> str:
@@ -201,15 +227,35 @@ class Measurements:
         if not self.agreement.n_reference:
             return "give other labels or other text, in which the teacher finds something."
         share, limits = self.agreement.f1, _ENOUGH_AGREEMENT
-        doubt = ""
         if self.gold is not None:
-            n_entities = self.gold.student.n_reference
             share = self.gold.student.f1 / max(self.gold.teacher.f1, 1e-9)
             limits = _ENOUGH_GOLD
-            if n_entities < _FEW_ENTITIES:
-                doubt = f" {n_entities} annotated entities are too few to be sure of this."
-        if share >= limits[0]:
-            return f"use the student in place of its teacher.{doubt}"
-        if share >= limits[1]:
-            return f"use the student where a few misses do no harm.{doubt}"
-        return f"give the student more text before it replaces its teacher.{doubt}"
+        if share < limits[1]:
+            return "give the student more text before it replaces its teacher."
+        n_passages, n_entities = self._n_judged
+        if n_passages < _FEW_PASSAGES or n_entities < _FEW_ENTITIES:
+            return (
+                f"test the student on more text before you rely on it. {self._counted()} are too "
+                f"few; at least {_FEW_ENTITIES} in {_FEW_PASSAGES} are needed."
+            )
+        if share < limits[0]:
+            return "use the student where a few misses do no harm."
+        return "use the student in place of its teacher."
+
+    @property
+    def _n_judged(self) -> tuple[int, int]:
+        """The numbers of test passages and of entities on which the recommendation rests."""
+        if self.gold is None:
+            return self.n_test_passages, self.agreement.n_reference
+        return self.gold_passages["test"], self.gold.student.n_reference
+
+    def _counted(self) -> str:
+        n_passages, n_entities = self._n_judged
+        kind = "test" if self.gold is None else "annotated test"
+        return f"{n_entities:,} entities in {n_passages:,} {kind} passages"
+
+
+def _with_interval(figures: SpanFigures) -> str:
+    """Return an F1 in percent with its 95% interval."""
+    low, high = figures.f1_interval
+    return f"{100 * figures.f1:.1f} (95% interval {100 * low:.0f} to {100 * high:.0f})"

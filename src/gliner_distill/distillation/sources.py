@@ -4,6 +4,7 @@ A path is used as it is. Anything else is checked and written to a file, so that
 read a file, and a generator is consumed only once.
 """
 
+import errno
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -83,8 +84,8 @@ def _check_path(path: str) -> None:
     """Refuse a text in place of a path, and an empty path, which would be the current folder."""
     try:
         is_path = path != "" and (Path(path).exists() or "\n" not in path)
-    except OSError:  # the name is too long
-        is_path = False
+    except OSError as error:  # such as a folder that may not be read
+        is_path = error.errno != errno.ENAMETOOLONG
     if not is_path:
         raise InputError(
             f"texts: got {shorten(path)}, which is not a path; expected a path, or a list of texts"

@@ -8,18 +8,20 @@ more documents can build on the one before:
 - `texts.jsonl`, `gold.json`: texts and annotated passages that were given as Python objects.
 - `text-N/`, `gold-N/` (N = 0, 1, ...): the passages of the documents that were new when documents
   were read for the Nth time. `train.json`, `dev.json` and `test.json` hold the passages;
-  `documents.json`, written last, holds the number of passages per split, the hashes of the
-  documents and the warnings; `labels-train`, `labels-dev` and `labels-test` are soft-label stores.
+  `documents.json`, written last, holds the number of passages per split, the hashes of their files
+  and of the documents, and the warnings; `labels-train`, `labels-dev` and `labels-test` are
+  soft-label stores.
 - `run-N/`: the training run on all of these folders, N + 1 in number. It is a run folder of
   `train_student` with the student in `student/`, the empty file `finished` once it has ended, and
   `gold/`: the students tuned on annotated passages (`fold-K`, `tuned`), their answers
   (`labels-train`, `labels-dev`) and the weight of these answers (`weight.json`).
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -61,16 +63,37 @@ class PassageFolder:
         n_passages: The number of passages of each split.
         documents: The hashes of the documents.
         warnings: Sentences on documents that were left out, and on how the rest was split.
+        sha256: The hash of each split's file of passages; none in a folder of an earlier version.
     """
 
     path: Path
     n_passages: Mapping[str, int]
     documents: tuple[str, ...]
     warnings: tuple[str, ...]
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
     def passages_file(self, split: str) -> Path:
         """Return the path of a split's passages."""
         return self.path / f"{split}.json"
+
+    def check_passages(self, split: str) -> None:
+        """Check that a split's passages are those that were written.
+
+        Raises:
+            CorpusError: The file is missing, cannot be read, or was changed.
+        """
+        path = self.passages_file(split)
+        try:
+            is_changed = split in self.sha256 and _hash_file(path) != self.sha256[split]
+        except OSError as error:
+            raise CorpusError(
+                f"{path}: cannot be read: {reason_of(error)}; choose another --out"
+            ) from error
+        if is_changed:
+            raise CorpusError(
+                f"{path}: has changed since its {self.n_passages[split]:,} passages were written; "
+                "put the file back as it was, or choose another --out"
+            )
 
     def store(self, split: str) -> Path:
         """Return the folder of a split's soft labels."""
@@ -154,6 +177,7 @@ class Workspace:
         # folder.
         content = {
             "n_passages": {split: len(passages) for split, passages in corpus.passages.items()},
+            "sha256": {split: _hash_file(folder / f"{split}.json") for split in corpus.passages},
             "documents": list(corpus.documents),
             "warnings": list(corpus.warnings),
         }
@@ -297,6 +321,11 @@ def _is_same_teacher(saved: Mapping[str, Any], teacher: TeacherSource) -> bool:
     return bool(saved["teacher"] == teacher.name)
 
 
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def _read_passage_folder(path: Path) -> PassageFolder:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -305,8 +334,9 @@ def _read_passage_folder(path: Path) -> PassageFolder:
             n_passages={split: int(content["n_passages"][split]) for split in SPLITS},
             documents=tuple(content["documents"]),
             warnings=tuple(content["warnings"]),
+            sha256=dict(content.get("sha256", {})),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorpusError(
             f"{path}: cannot be read: {reason_of(error)}; choose another --out"
         ) from error

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from gliner_distill.errors import SettingsError, StudentError
+from gliner_distill.files import check_readable, reason_of
 from gliner_distill.runtime.config import MAX_PARAMETERS, StudentConfig
 from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES, SHAPES
 from gliner_distill.runtime.heads import head_named
@@ -97,6 +98,7 @@ def read_weights(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[st
             holds a number that is not finite.
     """
     try:
+        check_readable(path)
         with safe_open(path, framework="numpy") as stored:
             names = {*expected, PIECE_SCALES} & set(stored.keys())
             # Shapes are compared first, so that a file of another student is not read into memory.
@@ -105,7 +107,7 @@ def read_weights(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[st
             weights = {name: stored.get_tensor(name) for name in names}
     except (OSError, SafetensorError, TypeError, AttributeError) as error:
         # The last two where numpy lacks the type, such as bfloat16.
-        raise StudentError(f"{path}: cannot be loaded: {error}") from error
+        raise StudentError(f"{path}: cannot be loaded: {reason_of(error)}") from error
     _check_numbers(path, weights)
     return weights
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from gliner_distill.errors import StoreError, StudentError
-from gliner_distill.files import reason_of
+from gliner_distill.files import check_readable, reason_of
 from gliner_distill.runtime.vocabulary import TOKENIZER_FILE, Vocabulary
 
 VECTORS_FILE = "subword_vectors.safetensors"
@@ -60,6 +60,7 @@ def read_subword_vectors(folder: Path) -> SubwordVectors | None:
         return None
     try:
         vocabulary = Vocabulary.from_file(folder / TOKENIZER_FILE)
+        check_readable(path)
         arrays = safetensors.numpy.load_file(path)
         vectors = arrays["codes"].astype(np.float32) * arrays["scale"]
     except StudentError as error:

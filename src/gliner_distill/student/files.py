@@ -8,6 +8,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 
 from gliner_distill.errors import SettingsError, StudentError
+from gliner_distill.files import check_readable
 from gliner_distill.runtime.bundle import read_vocabulary, write_bundle
 from gliner_distill.runtime.config import (
     CONFIG_FILE,
@@ -75,9 +76,10 @@ def load_student(folder: str | Path) -> tuple[Student, Vocabulary]:
     vocabulary = read_vocabulary(folder, config, raw)
     weights_path = find_student_file(folder, TORCH_WEIGHTS_FILE, raw)
     try:
+        check_readable(weights_path)
         student.load_state_dict(safetensors.torch.load_file(weights_path))
     except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(getattr(error, "strerror", None) or error).splitlines()[0]
         raise StudentError(f"{weights_path}: cannot be loaded: {reason}") from error
     return student.eval(), vocabulary
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from gliner_distill.errors import StudentError
-from gliner_distill.files import reason_of, replace_file
+from gliner_distill.files import check_readable, reason_of, replace_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         StudentError: The file is missing, cannot be read, or is not a checkpoint.
     """
     try:
+        check_readable(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

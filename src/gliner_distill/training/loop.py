@@ -57,6 +57,9 @@ from gliner_distill.training.settings import TrainingSettings
 
 _EVALUATION_BATCH_SIZE = 32
 
+# Training lowers the loss; a rate that is far too high multiplies it by hundreds.
+_MAX_LOSS_RISE = 10.0
+
 
 def train_student(
     student: Student,
@@ -99,7 +102,8 @@ def train_student(
             the `feature_width` of the student is not the teacher's.
         TeacherError: The teacher cannot represent a passage.
         StudentError: The folder holds a run and `resume` is false, or a run with other settings or
-            data; or it cannot be written; or the loss is no longer a finite number.
+            data; or it cannot be written; or the loss is not a finite number any more, or far above
+            that of the first step.
     """
     _check_data(passages, splits, settings)
     matched_teacher = _matched_teacher(student, settings, teacher)
@@ -129,12 +133,15 @@ def train_student(
     first_epoch = checkpoint.epoch if checkpoint is not None else 0
     reporter = _Reporter(progress, stage, settings.epochs, trainer.n_words)
     reporter.resume(first_epoch)
+    first_loss: float | None = None
     with SummaryWriter(str(folder / BOARD_FOLDER), purge_step=first_epoch + 1) as board:
         for epoch in range(first_epoch, settings.epochs):
             # The best epoch is read from the metrics, so a resumed run stops at the same epoch.
             if 0 < settings.patience <= epoch - best_epoch(folder):
                 break
             losses = reporter.report(trainer.steps(epoch), epoch)
+            first_loss = losses[0] if first_loss is None else first_loss
+            _check_course(first_loss, losses, epoch + 1, settings)
             if accelerator.is_main_process:
                 log_epoch(folder, trainer.measure(splits, epoch + 1, losses), board)
                 # The student is saved before the checkpoint: a run that is killed in between
@@ -368,5 +375,19 @@ def _check_loss(loss: float, epoch: int, settings: TrainingSettings) -> None:
     if not math.isfinite(loss):
         raise StudentError(
             f"the loss became {loss} in epoch {epoch}; try a lower --learning-rate than "
+            f"{settings.learning_rate}"
+        )
+
+
+def _check_course(
+    first_loss: float, losses: Sequence[float], epoch: int, settings: TrainingSettings
+) -> None:
+    """Refuse an epoch whose mean loss is far above the loss of the first step."""
+    mean = float(np.mean(losses))
+    # The first batch of a trained student may have a loss near 0, so 1 is the least.
+    if mean > _MAX_LOSS_RISE * max(first_loss, 1.0):
+        raise StudentError(
+            f"the loss rose from {first_loss:.3g} in the first step to {mean:.3g} on average in "
+            f"epoch {epoch}, so training diverges; try a lower --learning-rate than "
             f"{settings.learning_rate}"
         )
