@@ -5,7 +5,6 @@ has exit code 2. No large package is imported before a command runs, so `--help`
 does not need torch.
 """
 
-import io
 import sys
 from typing import Annotated, Final
 
@@ -84,10 +83,6 @@ def main() -> None:
         SystemExit: With code 0 when the command is done, 1 after an error of ours or Ctrl-C, and 2
             after wrong usage.
     """
-    # The name of a file may hold bytes that are not UTF-8, which Python refuses to print.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
     sys.exit(_run_command())
 
 

@@ -310,9 +310,8 @@ class StudentNER:
         threads use the student.
 
         With `min_recall`, each label gets the highest threshold at which this share of its entities
-        is found, alone or by its pattern. If a label cannot reach it, a warning is logged.
-
-        An entity that does not begin and end where words do counts as missed, with a warning.
+        is found, alone or by its pattern. A warning is logged if a label cannot reach it, or if an
+        entity does not begin and end where words do, which then counts as missed.
 
         Args:
             texts: Texts, preferably not those that the student was trained on.
