@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from corpus_files import GOOD, GOOD_PASSAGE, error_of, read_only_passage
-from gliner_distill.corpus.formats import recognize_format
 from gliner_distill.corpus.parquet import MAGIC, read_rows
 from gliner_distill.corpus.reader import read_passages
+from gliner_distill.corpus.recognition import recognize_format
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import CorpusError, MissingExtraError
@@ -45,6 +45,15 @@ def test_read_rows_makes_the_passage_of_gliners_own_columns(tmp_path: Path) -> N
 def test_read_rows_makes_passages_of_texts(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", {"text": "Anna left.", "id": 7}, {"text": "Bo"})
     assert [passage.words for passage in read_passages(path)] == [("Anna", "left", "."), ("Bo",)]
+
+
+@pytest.mark.parametrize("column", ["entities", "spans"])
+def test_read_rows_makes_passages_of_texts_with_entities_by_characters(
+    tmp_path: Path, column: str
+) -> None:
+    entities = [{"start": 14, "end": 22, "label": "city"}]
+    row = {"text": "Anna lives in New York", column: entities, "id": 7}
+    assert read_only_passage(write_parquet(tmp_path / "a.parquet", row)) == GOOD_PASSAGE
 
 
 def test_read_rows_keeps_the_order_over_batches_and_row_groups(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Texts of folders, tables and JSON fields: what is read, and what is refused or left out."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -194,12 +195,13 @@ def test_folder_takes_suffixes_in_any_case_and_leaves_hidden_files_out(
         write_file(f"pile/{name}", name)
     for name in (".hidden.txt", ".git/x.txt", "deep/.x/y.txt", "n.pdf", "m.PDF", "README"):
         write_file(f"pile/{name}", "no")
+    os.mkfifo(tmp_path / "pile" / "pipe.txt")
     texts, notes = read_texts(tmp_path / "pile")
     assert texts == ["B . TXT", "a . txt", "deep / c . Txt"]
     [line] = notes.lines()
     assert line == (
         f"{tmp_path / 'pile'}: .txt files read: 3; files left out: 2 .pdf, 1 without a suffix, "
-        "3 hidden"
+        "1 .txt, 3 hidden"
     )
 
 

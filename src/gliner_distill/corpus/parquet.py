@@ -1,8 +1,9 @@
 """Read Parquet files of annotated passages as records with the keys of the pile-mistral format.
 
 The columns are either `words` and `entities` (a list of `start`, exclusive `end` and `label`), or
-those of the pile-mistral format: `tokenized_text` and `ner`, or `text`. All other columns are
-ignored. The file is read batch by batch. pyarrow is imported when a file is read.
+those of the pile-mistral format: `tokenized_text` and `ner`, or `text`, with the annotation of an
+export beside it (see `corpus.exports`). All other columns are ignored. The file is read batch by
+batch. pyarrow is imported when a file is read.
 """
 
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ _BATCH_ROWS = 512
 # The rows of a soft-label store have a large column of bytes, which the reader need not decode.
 _ENTITIES = ("words", "entities")
 _PILE_MISTRAL = ("tokenized_text", "ner", "text", "ner_labels", "ner_negatives")
+_EXPORTS = ("text", "entities", "spans", "label", "labels", "answer")
 
 
 def read_rows(stream: BufferedReader, *, name: str) -> Iterator[RawRecord]:
@@ -62,8 +64,10 @@ def read_rows(stream: BufferedReader, *, name: str) -> Iterator[RawRecord]:
 def _choose_columns(names: list[str], path: str) -> list[str]:
     if set(_ENTITIES) <= set(names):
         return list(_ENTITIES)
-    if {"tokenized_text", "ner"} <= set(names) or "text" in names:
+    if {"tokenized_text", "ner"} <= set(names):
         return [name for name in names if name in _PILE_MISTRAL]
+    if "text" in names:
+        return [name for name in names if name in (*_PILE_MISTRAL, *_EXPORTS)]
     shown = ", ".join(names[:8]) or "none"
     raise CorpusError(
         f"{path}: the columns of the Parquet file are {shown}; expected `words` and `entities`, "
@@ -73,7 +77,7 @@ def _choose_columns(names: list[str], path: str) -> list[str]:
 
 def _as_content(row: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a record, unchecked; ends become inclusive, as in pile-mistral."""
-    if "entities" not in row:
+    if "words" not in row:
         return row
     entities = row["entities"]
     if isinstance(entities, list):

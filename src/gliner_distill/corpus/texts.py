@@ -59,7 +59,7 @@ def _list_folder(folder: Path) -> tuple[list[Path], int, Counter[str]]:
             continue
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             n_hidden += 1
-        elif path.suffix.lower() == ".txt":
+        elif path.suffix.lower() == ".txt" and path.is_file():  # a pipe would never end
             paths.append(path)
         else:
             others[path.suffix.lower() or "without a suffix"] += 1

@@ -1,5 +1,6 @@
 """BRAT's pairs of files: folders, single files, discontinuous entities and line ends."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,12 @@ def test_read_brat_reads_an_ann_file_and_a_folder(tmp_path: Path) -> None:
     assert passages[1].entities == ()
     assert list(notes.skipped.values()) == [1]
     assert list(CorpusFile(tmp_path / "b")) == passages
+
+
+def test_read_brat_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
+    write_pair(tmp_path / "b" / "one", TEXT, *LINES)
+    os.mkfifo(tmp_path / "b" / "two.ann")
+    assert read_all(tmp_path / "b")[0] == [PASSAGE]
 
 
 def test_read_brat_counts_discontinuous_entities_and_lines_that_are_not_read(

@@ -36,7 +36,9 @@ def read_brat(path: Path, notes: CorpusNotes) -> Iterator[RawRecord]:
     Raises:
         CorpusError: A file is missing or cannot be read.
     """
-    files = sorted(path.rglob("*.ann")) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*.ann") if file.is_file())
     if path.is_dir():
         n_texts = sum(not text.with_suffix(".ann").exists() for text in path.rglob("*.txt"))
         if n_texts:

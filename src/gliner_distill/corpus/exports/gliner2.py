@@ -31,6 +31,7 @@ def read_gliner2(content: Content, place: str, notes: CorpusNotes) -> dict[str, 
         RecordError: The entities have another form.
     """
     words = word_texts(checked_text(content["input"], "input"))
+    folded = [word.lower() for word in words]
     entities = content["output"]["entities"]
     if not isinstance(entities, dict):
         raise RecordError(
@@ -45,7 +46,7 @@ def read_gliner2(content: Content, place: str, notes: CorpusNotes) -> dict[str, 
             raise RecordError(f"{field} is {name_kind(mentions)}; expected a list of mentions")
         for number, mention in enumerate(mentions):
             wanted = word_texts(checked_text(mention, f"{field}[{number}]"))
-            starts = _find_words(words, wanted)
+            starts = _find_words(folded, wanted)
             found += [[start, start + len(wanted) - 1, label] for start in starts]
             if not starts:
                 missing.append(f"{place}: {shorten(mention)}, label {label!r}")
@@ -54,9 +55,8 @@ def read_gliner2(content: Content, place: str, notes: CorpusNotes) -> dict[str, 
     return {"tokenized_text": words, "ner": found, "ner_labels": list(entities)}
 
 
-def _find_words(words: list[str], wanted: list[str]) -> list[int]:
-    folded, target = [word.lower() for word in words], [word.lower() for word in wanted]
-    n_words = len(target)
+def _find_words(folded: list[str], wanted: list[str]) -> list[int]:
+    target, n_words = [word.lower() for word in wanted], len(wanted)
     return [
         start
         for start in range(len(folded) - n_words + 1)
