@@ -1,11 +1,11 @@
 """The decoder: from probabilities per word and label to entities, and back.
 
 It has two entry points. `decode_entities` takes the array of one passage, as teachers and stores
-have it. `pick_entities` takes the spans that `spans.find_bounds` finds in many passages at once, as
-the runtime reads them. Both work in two steps: `spans` finds candidate spans, and the rules here
-decide which of several overlapping candidates is kept. All results equal those of GLiNER's token
-decoder, ties included; only for a student that compares labels, `specificity` first removes broad
-labels where specific ones are found.
+have it. `decode_scores` takes the probabilities that count in many passages at once, as the runtime
+has them. Both work in three steps: `spans` finds candidate spans, `crowds` bounds their number, and
+the rules here decide which of several overlapping candidates is kept. All results equal those of
+GLiNER's token decoder, ties included, unless candidates crowd; only for a student that compares
+labels, `specificity` first removes broad labels where specific ones are found.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gliner_distill.crowds import SPANS_AT_ONCE, list_spans
 from gliner_distill.entities import END, INSIDE, START, Entity
 from gliner_distill.spans import (
     Floats,
@@ -56,6 +57,38 @@ def _likeliest_labels(spans: Spans) -> Spans:
     candidates = np.where(is_best, label, np.iinfo(np.int64).max)
     is_chosen = candidates == np.repeat(np.minimum.reduceat(candidates, firsts), counts)
     return spans.take(order[is_chosen])
+
+
+def decode_scores(
+    scores: TagScores,
+    thresholds: Floats,
+    labels: Sequence[str],
+    n_passages: int,
+    *,
+    flat_ner: bool = True,
+    multi_label: bool = False,
+    kinds: LabelKinds | None = None,
+    at_once: int = SPANS_AT_ONCE,
+) -> list[list[Entity]]:
+    """Return the entities of each passage, in order of position.
+
+    Args:
+        scores: Triples of the passages `0:n_passages` in reading order.
+        thresholds: Shape `(labels,)`.
+        labels: The labels by their number.
+        n_passages: The number of lists to return.
+        flat_ner: See `resolve_overlaps`.
+        multi_label: See `resolve_overlaps`.
+        kinds: See `pick_entities`.
+        at_once: See `crowds.list_spans`; it has no influence on the answer.
+    """
+    rules = {"flat_ner": flat_ner, "multi_label": multi_label}
+    found: list[list[Entity]] = [[] for _ in range(n_passages)]
+    for spans in list_spans(find_bounds(scores, thresholds), at_once=at_once):
+        picked = pick_entities(spans, labels, n_passages, kinds=kinds, **rules)
+        for entities, more in zip(found, picked, strict=True):
+            entities += more
+    return found
 
 
 def pick_entities(
@@ -170,8 +203,9 @@ def decode_entities(
     [Entity(start_word=0, end_word=2, label='city', score=0.7)]
     """
     thresholds = np.full(len(labels), threshold, dtype=probs.dtype)
-    spans = find_bounds(TagScores.from_probs(probs, threshold), thresholds).spans()
-    found = pick_entities(spans, labels, 1, flat_ner=flat_ner, multi_label=multi_label, kinds=kinds)
+    scores = TagScores.from_probs(probs, threshold)
+    rules = {"flat_ner": flat_ner, "multi_label": multi_label}
+    found = decode_scores(scores, thresholds, labels, 1, kinds=kinds, **rules)
     return found[0]
 
 
@@ -196,7 +230,7 @@ def decode_words(
     passage, kept = np.zeros(len(words), dtype=np.int64), scores[words]
     tags = TagScores(passage, best_labels[words], words, kept, kept, kept).in_reading_order()
     thresholds = np.full(len(labels), threshold, dtype=scores.dtype)
-    return pick_entities(find_bounds(join_words(tags), thresholds).spans(), labels, 1)[0]
+    return decode_scores(join_words(tags), thresholds, labels, 1)[0]
 
 
 def entities_to_probs(

@@ -2,7 +2,7 @@
 
 The input is the (passage, label, word) triples at which a label's inside probability is high
 enough, which are only a few of all triples. The output is all spans that may be entities, with
-their scores. The module `decoding` selects among them.
+their scores. The module `crowds` bounds their number, and `decoding` selects among them.
 """
 
 from collections.abc import Sequence
@@ -63,6 +63,21 @@ class TagScores:
         """Return the triples at some rows."""
         return TagScores(*(column[rows] for column in _columns(self)))
 
+    def last_gap(self, first_word: int, end_word: int) -> int:
+        """Return the last word that no label continues from the word before it.
+
+        Args:
+            first_word: The first word of the triples, which are of one passage, in reading order.
+            end_word: The word up to which triples are known.
+
+        Returns:
+            A word between `first_word` and `end_word`, or `end_word` where every word is continued.
+        """
+        is_gap = np.ones(end_word - first_word, dtype=np.bool_)
+        is_gap[self.word[1:][_follows(self)] - first_word] = False
+        gaps = np.flatnonzero(is_gap[1:])
+        return first_word + 1 + int(gaps[-1]) if len(gaps) else end_word
+
     def in_reading_order(self) -> "TagScores":
         """Return the triples sorted by passage, then label, then word."""
         keys = (self.word, self.label, self.passage)
@@ -87,6 +102,12 @@ class Spans:
     end_word: Ints
     score: Floats
 
+    @classmethod
+    def concatenate(cls, parts: "Sequence[Spans]") -> "Spans":
+        """Return the spans of several parts together; there must be at least one part."""
+        columns = zip(*(_columns(part) for part in parts), strict=True)
+        return cls(*(np.concatenate(column) for column in columns))
+
     def take(self, rows: Ints) -> "Spans":
         """Return the spans at some rows."""
         return Spans(*(column[rows] for column in _columns(self)))
@@ -97,7 +118,7 @@ class SpanBounds:
     """The starts and ends of candidate spans, before the spans are written out.
 
     With a low threshold, the number of spans grows with the square of a passage's length. It is
-    known here at little cost, so a caller can refuse them or process them in portions.
+    known here at little cost, so `crowds` can bound it and write the spans out in portions.
 
     Attributes:
         scores: The triples, in reading order.
@@ -113,10 +134,10 @@ class SpanBounds:
     n_ends: Ints
     ends: Ints
 
-    def count_by_passage(self) -> Ints:
-        """Return the number of candidate spans of each passage, by its number."""
-        passages = self.scores.passage[self.starts]
-        return np.bincount(passages, weights=self.n_ends).astype(np.int64)
+    def take(self, rows: Ints) -> "SpanBounds":
+        """Return the bounds of the spans that begin at some rows of `starts`."""
+        columns = self.starts[rows], self.first_ends[rows], self.n_ends[rows]
+        return SpanBounds(self.scores, *columns, self.ends)
 
     def spans(self) -> Spans:
         """Return the candidate spans, in order of passage, label, start and end.
@@ -175,16 +196,20 @@ def find_bounds(scores: TagScores, thresholds: Floats) -> SpanBounds:
     return SpanBounds(scores, starts, first_ends, n_ends, ends)
 
 
-def _last_of_run(scores: TagScores) -> Ints:
-    """Return, for each triple, the row of the last one that follows it without a gap."""
-    n_triples = len(scores.word)
-    is_next = (
+def _follows(scores: TagScores) -> NDArray[np.bool_]:
+    """Return for each triple but the first one whether it continues the run of the one before."""
+    follows: NDArray[np.bool_] = (
         (scores.word[1:] - scores.word[:-1] == 1)
         & (scores.label[1:] == scores.label[:-1])
         & (scores.passage[1:] == scores.passage[:-1])
     )
+    return follows
+
+
+def _last_of_run(scores: TagScores) -> Ints:
+    """Return, for each triple, the row of the last one that follows it without a gap."""
     # Each run ends where the next triple does not continue it.
-    breaks = np.append(np.flatnonzero(~is_next), n_triples - 1)
+    breaks = np.append(np.flatnonzero(~_follows(scores)), len(scores.word) - 1)
     result: Ints = np.repeat(breaks, np.diff(breaks, prepend=-1))
     return result
 

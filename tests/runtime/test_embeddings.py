@@ -24,6 +24,8 @@ PASSAGES = [
     ["ACME"],
     ["x" * 101, "x" * 100, "mary", "y" * 5000],
 ]
+# The vectors of the small students have 16 numbers, and a key counts as 600 bytes.
+ROW_BYTES = 4 * 16 + 600
 
 
 class CountingVocabulary:
@@ -123,7 +125,7 @@ class TestWords:
         passages = [[f"word{number % 23}" for number in range(at, at + 9)] for at in range(40)]
         expected = [make_word_vectors(bundle).embed([words])[0] for words in passages]
         vocabulary = CountingVocabulary(small_vocabulary)
-        vectors = make_word_vectors(bundle, vocabulary, max_words=12)
+        vectors = make_word_vectors(bundle, vocabulary, max_bytes=12 * ROW_BYTES)
         for words, right in zip(passages, expected, strict=True):
             np.testing.assert_allclose(vectors.embed([words])[0], right, rtol=0, atol=1e-6)
         assert len(vocabulary.asked) > 23  # some were forgotten
@@ -131,9 +133,19 @@ class TestWords:
     def test_word_vectors_embeds_more_words_than_the_cache_holds(self, bundle):
         words = [f"word{number}" for number in range(3000)]
         expected, _ = make_word_vectors(bundle).embed([words])
-        vectors = make_word_vectors(bundle, max_words=12)
+        vectors = make_word_vectors(bundle, max_bytes=12 * ROW_BYTES)
         for _ in range(2):
             np.testing.assert_allclose(vectors.embed([words])[0], expected, rtol=0, atol=1e-6)
+
+    def test_word_vectors_never_keep_more_bytes_than_allowed(self, bundle):
+        vectors = make_word_vectors(bundle, max_bytes=50_000)
+        sizes = []
+        for number in range(60):
+            long = f"{number}" * 30_000
+            vectors.embed([[f"word{number}-{place}" for place in range(10)] + [long]])
+            sizes.append(vectors.n_bytes)
+        assert max(sizes) <= 50_000
+        assert max(sizes) > 30_000
 
     def test_word_vectors_are_the_same_from_several_threads(self, bundle):
         draws = np.random.default_rng(0)
@@ -142,7 +154,7 @@ class TestWords:
             for _ in range(200)
         ]
         expected = [make_word_vectors(bundle).embed([words])[0] for words in passages]
-        vectors = make_word_vectors(bundle, max_words=40)
+        vectors = make_word_vectors(bundle, max_bytes=40 * ROW_BYTES)
         with threads_that_switch_often(), ThreadPoolExecutor(8) as threads:
             found = list(threads.map(lambda words: vectors.embed([words])[0], passages))
         for embedded, right in zip(found, expected, strict=True):
@@ -200,7 +212,13 @@ class TestLabels:
     def test_label_vectors_stay_the_same_when_the_cache_is_emptied(self, bundle):
         sets = [[f"label {number % 11}" for number in range(at, at + 4)] for at in range(30)]
         expected = [make_label_vectors(bundle).encode(labels).vectors for labels in sets]
-        vectors = make_label_vectors(bundle, max_labels=3)
+        vectors = make_label_vectors(bundle, max_bytes=1_600)
         for labels, right in zip(sets, expected, strict=True):
             found = vectors.encode(labels).vectors
             np.testing.assert_allclose(found, right, rtol=0, atol=1e-5)
+
+    def test_label_vectors_never_keep_more_bytes_than_allowed(self, bundle):
+        vectors = make_label_vectors(bundle, max_bytes=20_000)
+        for number in range(20):
+            vectors.encode([f"label {number} {place} {'x' * 500}" for place in range(5)])
+            assert 0 < vectors.n_bytes <= 20_000

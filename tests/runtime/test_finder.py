@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from gliner_distill.decoding import decode_entities, sigmoid
+from gliner_distill.runtime.finder import EntityFinder
+from gliner_distill.runtime.labels import read_label_set
+from gliner_distill.runtime.memory import MemoryPlan
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.student.bundling import make_bundle, quantize_weights
@@ -231,3 +234,18 @@ class TestScoreMap:
         mapped.save_pretrained(tmp_path)
         again = StudentNER.from_pretrained(tmp_path, num_threads=1)
         assert again.inference(texts, LABELS) == mapped.inference(texts, LABELS)
+
+
+class TestCaches:
+    def test_label_sets_are_bounded_by_bytes(self, bundle, texts):
+        plan = replace(MemoryPlan.of("320MB"), label_set_bytes=30_000)
+        finder = EntityFinder(bundle, num_threads=1, plan=plan)
+        sizes = []
+        for number in range(40):
+            labels = [f"kind {number} of {place}" for place in range(20)]
+            finder.encode(read_label_set(labels))
+            sizes.append(finder.n_label_set_bytes)
+        assert max(sizes) <= 30_000
+        assert min(sizes) > 0
+        finder.encode(read_label_set([f"kind {place}" for place in range(500)]))
+        assert finder.n_label_set_bytes <= 30_000

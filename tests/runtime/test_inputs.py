@@ -2,47 +2,18 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from gliner_distill.entities import Entity
 from gliner_distill.errors import InputError
 from gliner_distill.runtime.inputs import (
-    SpanLimits,
     chunk_texts,
     describe_entities,
     merge_label_sets,
     read_words,
 )
-from gliner_distill.spans import TagScores, find_bounds
 
 CITY, RIVER, PERSON = (("city", "city"), ("river", "river"), ("per", "a person"))
-
-
-class TestSpanLimits:
-    @staticmethod
-    def bounds(*lengths):
-        """Return the bounds of passages in which every span is a candidate."""
-        parts = [TagScores.from_probs(np.ones((n, 1, 3), np.float32), 0.5) for n in lengths]
-        for number, part in enumerate(parts):
-            part.passage[:] = number
-        return find_bounds(TagScores.concatenate(parts), np.full(1, 0.5, np.float32))
-
-    def test_span_limits_refuse_500_words_that_are_all_alike(self):
-        with pytest.raises(InputError, match=r"0\.001 leaves 125,250 candidate spans in one text"):
-            SpanLimits().check(self.bounds(500), 0.001)
-
-    def test_span_limits_count_the_spans_of_one_text(self):
-        SpanLimits(per_text=10).check(self.bounds(4, 4), 0.5)
-        with pytest.raises(
-            InputError, match=r"10 candidate spans in one text, more than the limit of 9"
-        ):
-            SpanLimits(per_text=9).check(self.bounds(4, 2), 0.5)
-
-    def test_span_limits_count_the_spans_of_all_texts(self):
-        SpanLimits(total=20).check(self.bounds(4, 4), 0.5)
-        with pytest.raises(InputError, match=r"20 candidate spans in 2 texts.* batch_size"):
-            SpanLimits(total=19).check(self.bounds(4, 4), 0.5)
 
 
 class TestChunkTexts:

@@ -24,11 +24,11 @@ from gliner_distill.entities import Entity, split_words
 from gliner_distill.errors import InputError, StudentError
 from gliner_distill.redaction.placeholders import restore
 from gliner_distill.redaction.redactor import Redactor
-from gliner_distill.runtime import scorer as scoring
+from gliner_distill.runtime import sections
 from gliner_distill.runtime.config import CONFIG_FILE, GRAPH_FILE, TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.labels import EncodedLabels
 from gliner_distill.runtime.ner import StudentNER
-from gliner_distill.runtime.scorer import WINDOW_WORDS
+from gliner_distill.runtime.sections import WINDOW_WORDS
 from gliner_distill.student.bundling import make_bundle
 from gliner_distill.student.files import save_student
 from gliner_distill.student.predictor import StudentPredictor
@@ -740,7 +740,7 @@ class TestLongTexts:
         text = " ".join(islice(chain.from_iterable(passages), 20_000))
         labels = ["person", "location", "organization", "date", "event"]
         found = bundled.predict_entities(text, labels)
-        monkeypatch.setattr(scoring, "WINDOW_WORDS", 10**9)
+        monkeypatch.setattr(sections, "WINDOW_WORDS", 10**9)
         expected = bundled.predict_entities(text, labels)
         across = laid_across_borders(expected, text)
         assert len(across) > 2

@@ -12,10 +12,11 @@ from gliner_distill.errors import StudentError
 from gliner_distill.runtime.config import GRAPH_FILE
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.scorer import (
-    WINDOW_WORDS,
     StudentScorer,
     WordVectorsKept,
 )
+from gliner_distill.runtime.sections import WINDOW_WORDS
+from gliner_distill.spans import TagScores
 from gliner_distill.student.bundling import make_bundle
 
 LABELS = ("person", "city", "river")
@@ -30,7 +31,8 @@ def logit_of(prob):
 
 def score_all(scorer, passages, **options):
     labels = scorer.encode(PROMPTS)
-    return scorer.score(passages, scorer.columns(labels, OWN), THRESHOLDS, **options)
+    parts = scorer.score(passages, scorer.columns(labels, OWN), THRESHOLDS, **options)
+    return TagScores.concatenate(list(parts)) if any(passages) else None
 
 
 def as_dict(scores):
@@ -121,16 +123,20 @@ def test_score_of_a_softmax_student_counts_only_labels_in_the_mask(softmax, pass
 @pytest.mark.parametrize("head", ["boundary", "softmax"])
 def test_score_of_no_words_is_empty(head, request):
     scorer = request.getfixturevalue(head)
-    assert len(score_all(scorer, []).word) == len(score_all(scorer, [[], []]).word) == 0
+    columns = scorer.columns(scorer.encode(PROMPTS), OWN)
+    for passages in ([], [[], []]):
+        assert list(scorer.score(passages, columns, THRESHOLDS)) == []
 
 
 @pytest.mark.parametrize("head", ["boundary", "softmax"])
 def test_label_probs_of_one_word_equal_its_score(head, request, passages):
     scorer = request.getfixturevalue(head)
     kept = WordVectorsKept()
-    scores = score_all(scorer, passages, kept=kept)
     labels = scorer.encode(PROMPTS)
-    shifts = scorer.columns(labels, OWN).shifts
+    columns = scorer.columns(labels, OWN)
+    shifts = columns.shifts
+    parts = scorer.score(passages, columns, THRESHOLDS, kept=kept)
+    scores = next(parts)  # the vectors are kept while the part is used
     assert len(scores.word)
     for (passage, label, word), probs in as_dict(scores).items():
         states = kept.by_word[passage, word][None]
@@ -139,6 +145,8 @@ def test_label_probs_of_one_word_equal_its_score(head, request, passages):
             assert span_prob == pytest.approx(probs.min(), abs=1e-5)
         else:
             assert span_prob == pytest.approx(probs[2], abs=1e-5)
+    assert list(parts) == []
+    assert kept.by_word == {}
 
 
 def test_logits_of_a_long_passage_cover_every_word(boundary, draw_words):

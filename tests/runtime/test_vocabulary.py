@@ -328,3 +328,20 @@ class TestTrainVocabulary:
         vocabulary = train_vocabulary(["ab", "ba", "#", "["] * 3, n_pieces=30)
         pieces = [vocabulary.pieces()[i] for i in word_pieces(vocabulary, "##a")]
         assert pieces == ["#", "#", "a"]
+
+
+class TestCache:
+    def test_cache_of_long_words_keeps_what_is_read_of_them(self, small_vocabulary):
+        vocabulary = Vocabulary.from_json(small_vocabulary.to_json())
+        for number in range(5):
+            vocabulary.encode_words([f"{number}{'x' * 1_000_000}"])
+        assert 0 < vocabulary.n_cached_bytes < 10_000
+
+    def test_cache_is_bounded_by_bytes(self, small_vocabulary):
+        tokenizer = Tokenizer.from_str(small_vocabulary.to_json())
+        vocabulary = Vocabulary(tokenizer, max_cache_bytes=20_000)
+        words = [f"{number}-\u6771" * 8 for number in range(200)]
+        expected = small_vocabulary.encode_words(words).piece_ids
+        for _ in range(2):
+            assert vocabulary.encode_words(words).piece_ids.tolist() == expected.tolist()
+        assert 10_000 < vocabulary.n_cached_bytes <= 20_000

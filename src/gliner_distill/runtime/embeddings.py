@@ -5,6 +5,7 @@ of a word is the mean of its pieces' vectors plus a vector of its shape; `label_
 pieces of labels. Each vector is computed once and then cached.
 """
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from threading import Lock
@@ -13,18 +14,21 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gliner_distill.runtime.caches import SizedCache
 from gliner_distill.runtime.label_tower import LabelOutputs, LabelTower, mean_runs
 from gliner_distill.runtime.vocabulary import Vocabulary
 
 Array = NDArray[np.float32]
 
 
-_MAX_CACHED_WORDS: Final = 65_536
-_MAX_CACHED_LABELS: Final = 8_192
+_MAX_CACHE_BYTES: Final = 64_000_000
 
 # The vocabulary reads only this many characters of a word. Longer words are rare, and would make
 # large keys.
 _MAX_CACHED_CHARS = 100
+
+# A key takes at most this many bytes: four per character, and its place in the dictionary.
+_KEY_BYTES = 600
 
 PIECES: Final = "pieces.weight"
 PIECE_SCALES: Final = "pieces.scale"
@@ -72,7 +76,7 @@ class WordVectors:
         vocabulary: The subword pieces.
         pieces: Their vectors.
         weights: The student's weights by name.
-        max_words: The number of words at which the cache is emptied.
+        max_bytes: The number of bytes above which the cache is emptied.
     """
 
     def __init__(
@@ -81,9 +85,9 @@ class WordVectors:
         pieces: PieceTable,
         weights: Mapping[str, NDArray[Any]],
         *,
-        max_words: int = _MAX_CACHED_WORDS,
+        max_bytes: int = _MAX_CACHE_BYTES,
     ) -> None:
-        self._max_words = max_words
+        self._max_rows = max_bytes // (4 * pieces.width + _KEY_BYTES)
         self._vocabulary = vocabulary
         self._pieces = pieces
         self._shapes = weights[SHAPES].astype(np.float32).T
@@ -93,6 +97,11 @@ class WordVectors:
         self._n_rows: int
         self._vectors: Array
         self._forget()
+
+    @property
+    def n_bytes(self) -> int:
+        """The bytes of the cache, with the longest possible keys."""
+        return self._vectors.nbytes + _KEY_BYTES * len(self._row_of)
 
     def embed(self, passages: Sequence[Sequence[str]]) -> tuple[Array, NDArray[np.int32]]:
         """Return word vectors padded with zeros, shape `(batch, words, width)`, and the lengths.
@@ -115,13 +124,16 @@ class WordVectors:
             for word in self._too_long:
                 del self._row_of[word]
             self._too_long = []
+            # A batch may have more words than the cache may keep.
+            if self._n_rows > self._max_rows:
+                self._forget()
         return embedded, n_words
 
     def _add(self, missing: set[str], needed: set[str]) -> None:
         if not missing:
             return
         # A full cache is emptied, because tracking the oldest words would cost more than it saves.
-        if self._n_rows + len(missing) > self._max_words:
+        if self._n_rows + len(missing) > self._max_rows:
             self._forget()
             missing = needed
         words = sorted(missing)
@@ -131,7 +143,8 @@ class WordVectors:
         end = self._n_rows + len(words)
         if end > len(self._vectors):
             # Doubling keeps the total cost of growing proportional to the number of words.
-            larger = np.zeros((max(end, 2 * len(self._vectors)), self._pieces.width), np.float32)
+            n_rows = max(end, min(2 * len(self._vectors), self._max_rows))
+            larger = np.zeros((n_rows, self._pieces.width), np.float32)
             larger[: self._n_rows] = self._vectors[: self._n_rows]
             self._vectors = larger
         self._vectors[self._n_rows : end] = vectors
@@ -143,7 +156,8 @@ class WordVectors:
         self._row_of = {}
         self._too_long = []
         self._n_rows = 1  # row 0 stays zero, as padding
-        self._vectors = np.zeros((1024, self._pieces.width), dtype=np.float32)
+        n_rows = max(1, min(1024, self._max_rows))
+        self._vectors = np.zeros((n_rows, self._pieces.width), dtype=np.float32)
 
 
 class LabelVectors:
@@ -154,7 +168,7 @@ class LabelVectors:
         pieces: Their vectors.
         weights: The student's weights by name.
         n_vectors: The number of vectors per label.
-        max_labels: The number of labels at which the cache is emptied.
+        max_bytes: The most bytes of the cached vectors.
     """
 
     def __init__(
@@ -164,30 +178,37 @@ class LabelVectors:
         weights: Mapping[str, NDArray[Any]],
         *,
         n_vectors: int,
-        max_labels: int = _MAX_CACHED_LABELS,
+        max_bytes: int = _MAX_CACHE_BYTES,
     ) -> None:
-        self._max_labels = max_labels
         self._vocabulary = vocabulary
         self._pieces = pieces
         self._tower = LabelTower(weights, n_vectors=n_vectors)
-        self._lock = Lock()
-        self._cached: dict[str, Array] = {}
+        self._cache = SizedCache[str, Array](max_bytes, _row_size)
+
+    @property
+    def n_bytes(self) -> int:
+        """The bytes of the cache."""
+        return self._cache.n_bytes
 
     def encode(self, labels: Sequence[str]) -> LabelOutputs:
         """Return the outputs of the label tower; those of a label depend on no other label."""
         if not labels:
             return self._tower.outputs(np.zeros((0, self._tower.n_columns), dtype=np.float32))
-        with self._lock:
-            missing = [label for label in dict.fromkeys(labels) if label not in self._cached]
-            if len(self._cached) + len(missing) > self._max_labels:
-                self._cached = {}
-                missing = list(dict.fromkeys(labels))
-            if missing:
-                self._cached.update(zip(missing, self._compute(missing), strict=True))
-            return self._tower.outputs(np.stack([self._cached[label] for label in labels]))
+        cached = {label: self._cache.get(label) for label in labels}
+        rows = {label: row for label, row in cached.items() if row is not None}
+        missing = [label for label in cached if label not in rows]
+        if missing:
+            for label, row in zip(missing, self._compute(missing), strict=True):
+                rows[label] = row.copy()  # a view would keep the rows of all labels
+                self._cache.put(label, rows[label])
+        return self._tower.outputs(np.stack([rows[label] for label in labels]))
 
     def _compute(self, labels: Iterable[str]) -> Array:
         pieces = [self._vocabulary.encode_label(label) for label in labels]
         lengths = np.array([len(ids) for ids in pieces], dtype=np.int64)
         ids = np.array(list(chain.from_iterable(pieces)), dtype=np.int64)
         return self._tower.read(self._pieces.look_up(ids), np.cumsum(lengths) - lengths)
+
+
+def _row_size(label: str, row: Array) -> int:
+    return sys.getsizeof(label) + row.nbytes

@@ -3,21 +3,23 @@
 `StudentNER` checks its arguments and splits texts into words; this module does the rest.
 """
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
-from gliner_distill.decoding import pick_entities
+from gliner_distill.decoding import decode_scores
 from gliner_distill.entities import Entity
 from gliner_distill.errors import InputError, StudentError
 from gliner_distill.labels import by_clean_label, clean_label, spellings_by_label
 from gliner_distill.runtime.bundle import Bundle
+from gliner_distill.runtime.caches import SizedCache
 from gliner_distill.runtime.head_scoring import Array, LabelColumns, Mask
 from gliner_distill.runtime.heads import head_named
-from gliner_distill.runtime.inputs import InferenceOptions, SpanLimits, merge_label_sets
+from gliner_distill.runtime.inputs import InferenceOptions, merge_label_sets
 from gliner_distill.runtime.labels import EncodedLabels, Prompts, read_label_set
+from gliner_distill.runtime.memory import MemoryPlan
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.scorer import StudentScorer, WordVectorsKept
 from gliner_distill.runtime.thresholds import (
@@ -30,9 +32,7 @@ from gliner_distill.runtime.thresholds import (
     plan_tuning,
     prefer_certain,
 )
-from gliner_distill.spans import find_bounds
 
-_CACHED_LABEL_SETS = 64
 _TOP_LABELS = 5
 
 
@@ -42,6 +42,7 @@ class EntityFinder:
     Args:
         bundle: The student.
         num_threads: The number of threads of the graph.
+        plan: The division of the memory.
 
     Attributes:
         bundle: The student, with the thresholds that `tune` has set.
@@ -51,10 +52,23 @@ class EntityFinder:
         InputError: `num_threads` is below 1.
     """
 
-    def __init__(self, bundle: Bundle, *, num_threads: int) -> None:
+    def __init__(self, bundle: Bundle, *, num_threads: int, plan: MemoryPlan | None = None) -> None:
+        plan = plan or MemoryPlan.of()
         self.bundle = bundle
-        self._scorer = StudentScorer(bundle, num_threads=num_threads)
-        self._columns = lru_cache(_CACHED_LABEL_SETS)(self._compute_columns)
+        self._spans_at_once = plan.n_spans
+        self._scorer = StudentScorer(bundle, num_threads=num_threads, plan=plan)
+        self._label_sets = SizedCache[Prompts, _Columns](plan.label_set_bytes, _set_size)
+
+    @property
+    def n_cached_bytes(self) -> int:
+        """The bytes of all caches: words and labels with their vectors, and sets of labels."""
+        n_pieces = self.bundle.vocabulary.n_cached_bytes
+        return self.n_label_set_bytes + n_pieces + self._scorer.n_cached_bytes
+
+    @property
+    def n_label_set_bytes(self) -> int:
+        """The bytes of the cached sets of labels."""
+        return self._label_sets.n_bytes
 
     def encode(self, prompts: Prompts) -> EncodedLabels:
         """Return labels with their vectors, which are cached."""
@@ -76,9 +90,6 @@ class EntityFinder:
             passages: The words of each passage.
             asked: The labels for all passages, or for each passage its own.
             options: The options; `on_long` has no effect here.
-
-        Raises:
-            InputError: The threshold leaves too many candidates.
         """
         prompts, mask = merge_label_sets(asked) if isinstance(asked, list) else (asked, None)
         if not prompts:
@@ -89,7 +100,7 @@ class EntityFinder:
         # The entities are chosen by the student's own scores; only those found are mapped.
         thresholds = score_map.restore(asked_thresholds) if score_map else asked_thresholds
         kept = WordVectorsKept() if options.return_class_probs else None
-        scores = self._scorer.score(
+        parts = self._scorer.score(
             passages,
             columns,
             thresholds,
@@ -97,25 +108,27 @@ class EntityFinder:
             batch_size=options.batch_size,
             kept=kept,
         )
-        bounds = find_bounds(scores, thresholds)
-        # The spans are counted before they are written out, which could take gigabytes.
-        SpanLimits().check(bounds, float(asked_thresholds.min()))
-        found = pick_entities(
-            bounds.spans(),
-            columns.names,
-            len(passages),
-            flat_ner=options.flat_ner,
-            multi_label=options.multi_label,
-            kinds=labels.kinds,
-        )
-        if score_map:
-            found = _report_scores(found, score_map)
-        if kept is None:
-            return found, [[] for _ in found]
-        return found, [
-            [self._class_probs(kept, number, entity, labels, columns, mask) for entity in entities]
-            for number, entities in enumerate(found)
-        ]
+        found: list[list[Entity]] = [[] for _ in passages]
+        probs: list[list[dict[str, float]]] = [[] for _ in passages]
+        for scores in parts:
+            new = decode_scores(
+                scores,
+                thresholds,
+                columns.names,
+                len(passages),
+                flat_ner=options.flat_ner,
+                multi_label=options.multi_label,
+                kinds=labels.kinds,
+                at_once=self._spans_at_once,
+            )
+            for number, entities in enumerate(_report_scores(new, score_map)):
+                found[number] += entities
+                if kept is not None:
+                    probs[number] += [
+                        self._class_probs(kept, number, entity, labels, columns, mask)
+                        for entity in entities
+                    ]
+        return found, probs
 
     def _class_probs(
         self,
@@ -189,7 +202,7 @@ class EntityFinder:
         }
         self.bundle = replace(self.bundle, label_thresholds=label_thresholds)
         # The cached columns contain the old thresholds.
-        self._columns.cache_clear()
+        self._label_sets.clear()
         return fitted
 
     def _candidates(
@@ -203,13 +216,20 @@ class EntityFinder:
             columns = self._scorer.columns(labels, dict.fromkeys(labels.names, 0.5))
             minima = np.full(len(labels.names), MIN_SCORE, dtype=np.float32)
             chunk = passages[part.passages]
-            scores = self._scorer.score(chunk, columns, minima)
-            found = gather_candidates(scores, labels.names, len(chunk))
-            for own, entities in zip(candidates[part.passages], found, strict=True):
-                own += entities
+            for scores in self._scorer.score(chunk, columns, minima):
+                found = gather_candidates(scores, labels.names, len(chunk))
+                for own, entities in zip(candidates[part.passages], found, strict=True):
+                    own += entities
         return candidates
 
-    def _compute_columns(self, prompts: Prompts) -> tuple[EncodedLabels, LabelColumns]:
+    def _columns(self, prompts: Prompts) -> "_Columns":
+        columns = self._label_sets.get(prompts)
+        if columns is None:
+            columns = self._compute_columns(prompts)
+            self._label_sets.put(prompts, columns)
+        return columns
+
+    def _compute_columns(self, prompts: Prompts) -> "_Columns":
         labels = self._scorer.encode(prompts)
         return labels, self._scorer.columns(labels, self._thresholds_of(labels.names))
 
@@ -219,8 +239,23 @@ class EntityFinder:
         return {label: own.get(clean_label(label), other) for label in labels}
 
 
-def _report_scores(found: list[list[Entity]], score_map: ScoreMap) -> list[list[Entity]]:
+_Columns = tuple[EncodedLabels, LabelColumns]
+
+
+def _set_size(prompts: Prompts, columns: _Columns) -> int:
+    labels, of_graph = columns
+    arrays = [labels.vectors, of_graph.matrix, of_graph.edges, of_graph.shifts]
+    if labels.kinds is not None:
+        arrays += [labels.kinds.narrow, labels.kinds.broad, labels.kinds.breadth]
+    # Tuples and strings are counted once, although the same ones stand in several places.
+    texts = sum(sys.getsizeof(pair) + sum(map(sys.getsizeof, pair)) for pair in prompts)
+    return texts + sum(array.nbytes for array in arrays)
+
+
+def _report_scores(found: list[list[Entity]], score_map: ScoreMap | None) -> list[list[Entity]]:
     """Return the entities of each passage with the scores that are reported."""
+    if score_map is None:
+        return found
     own = np.array([entity.score for entities in found for entity in entities])
     reported = iter(score_map.report(own).tolist())
     return [[replace(entity, score=next(reported)) for entity in entities] for entities in found]

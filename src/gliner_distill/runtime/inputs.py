@@ -18,8 +18,7 @@ from gliner_distill.labels import by_clean_label, clean_label
 from gliner_distill.patterns.labels import PatternKind, structured_labels
 from gliner_distill.patterns.matching import PATTERN_SCORE, find_matches, merge_matches
 from gliner_distill.runtime.labels import Prompts
-from gliner_distill.runtime.scorer import WINDOW_WORDS
-from gliner_distill.spans import SpanBounds
+from gliner_distill.runtime.sections import WINDOW_WORDS
 
 _CHUNK_CHARS = 1_000_000
 
@@ -94,43 +93,6 @@ class InferenceOptions:
             ],
             dtype=np.float32,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class SpanLimits:
-    """The numbers of candidate spans up to which memory suffices.
-
-    Attributes:
-        per_text: The most candidates in one text.
-        total: The most candidates in all texts that are read at once.
-    """
-
-    per_text: int = 100_000
-    total: int = 2_000_000
-
-    def check(self, bounds: SpanBounds, threshold: float) -> None:
-        """Refuse candidates whose number exceeds a limit.
-
-        Args:
-            bounds: The candidates, before they are written out.
-            threshold: The lowest threshold that the caller set, for the message.
-
-        Raises:
-            InputError: There are too many candidates in a text or in all texts together.
-        """
-        counts = bounds.count_by_passage()
-        largest, n_spans = int(counts.max(initial=0)), int(counts.sum())
-        if largest > self.per_text:
-            raise InputError(
-                f"threshold {threshold:g} leaves {largest:,} candidate spans in one text, more "
-                f"than the limit of {self.per_text:,}; raise the threshold"
-            )
-        if n_spans > self.total:
-            raise InputError(
-                f"threshold {threshold:g} leaves {n_spans:,} candidate spans in "
-                f"{np.count_nonzero(counts)} texts, more than the limit of {self.total:,}; raise "
-                "the threshold, or lower batch_size"
-            )
 
 
 def read_words(text: object, number: int, on_long: OnLong) -> list[str]:

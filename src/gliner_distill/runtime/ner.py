@@ -20,32 +20,26 @@ from gliner_distill.entities import Entity, EntityDict, word_texts
 from gliner_distill.errors import InputError, StudentError, shorten
 from gliner_distill.redaction.labels import PERSONAL_LABELS
 from gliner_distill.redaction.redactor import Redaction, RedactionMode, Redactor
+from gliner_distill.runtime.answers import answer_stream, answer_texts
 from gliner_distill.runtime.bundle import Bundle, read_bundle, write_bundle
 from gliner_distill.runtime.finder import EntityFinder
 from gliner_distill.runtime.gold import match_words, read_gold
 from gliner_distill.runtime.inputs import (
     InferenceOptions,
     OnLong,
-    add_matches,
-    chunk_texts_and_labels,
-    describe_entities,
-    read_words,
 )
 from gliner_distill.runtime.labels import (
     EncodedLabels,
     Labels,
     LabelSet,
-    Prompts,
     read_label_set,
     read_labels,
     read_per_text,
 )
 from gliner_distill.runtime.locate import locate_student
+from gliner_distill.runtime.memory import DEFAULT_MEMORY, MemoryPlan
 from gliner_distill.runtime.scorer import count_processors
 from gliner_distill.runtime.thresholds import GoldPassage, labels_of
-
-# An iterator of texts is read this many batches ahead.
-_CHUNK_BATCHES = 8
 
 
 class StudentNER:
@@ -59,6 +53,8 @@ class StudentNER:
         num_threads: The number of threads of the graph; None for one per processor that this
             process may use.
         name: The student's name in its `repr`, such as its folder.
+        max_memory: The memory that the process may take, in bytes or as a size such as `2GB`. It
+            bounds what is cached and compared at once, and changes no answer; see `memory`.
 
     Attributes:
         report: The path of the report of the distillation that made this student; None if
@@ -66,20 +62,30 @@ class StudentNER:
 
     Raises:
         StudentError: The graph cannot be loaded, or it does not fit the student.
-        InputError: `num_threads` is below 1.
+        InputError: `num_threads` is below 1, or `max_memory` is not a size of at least 320 MB.
     """
 
     def __init__(
-        self, bundle: Bundle, *, num_threads: int | None = None, name: str | None = None
+        self,
+        bundle: Bundle,
+        *,
+        num_threads: int | None = None,
+        name: str | None = None,
+        max_memory: str | int = DEFAULT_MEMORY,
     ) -> None:
         self.report: Path | None = None
         self._name = name
         n_threads = num_threads if num_threads is not None else count_processors()
-        self._finder = EntityFinder(bundle, num_threads=n_threads)
+        plan = MemoryPlan.of(max_memory)
+        self._finder = EntityFinder(bundle, num_threads=n_threads, plan=plan)
 
     @classmethod
     def from_pretrained(
-        cls, model: str | Path | None = None, *, num_threads: int | None = None
+        cls,
+        model: str | Path | None = None,
+        *,
+        num_threads: int | None = None,
+        max_memory: str | int = DEFAULT_MEMORY,
     ) -> "StudentNER":
         """Load the student that a name stands for.
 
@@ -87,6 +93,7 @@ class StudentNER:
             model: The folder of a student, of a training run or of an export; a hub id; or None
                 for the open-label student that is installed with the package.
             num_threads: See `StudentNER`.
+            max_memory: See `StudentNER`.
 
         Raises:
             StudentError: The name does not lead to a student, or its files are broken.
@@ -97,7 +104,7 @@ class StudentNER:
         name = folder.name if model is None else str(model)
         bundle = read_bundle(folder)
         try:
-            return cls(bundle, num_threads=num_threads, name=name)
+            return cls(bundle, num_threads=num_threads, name=name, max_memory=max_memory)
         except StudentError as error:  # it names the file alone
             raise StudentError(f"{folder}: {error}") from error
 
@@ -110,6 +117,11 @@ class StudentNER:
             bundle.precision,
         ]
         return f"StudentNER({', '.join(facts)})"
+
+    @property
+    def n_cached_bytes(self) -> int:
+        """The bytes of the cached vectors of words and labels."""
+        return self._finder.n_cached_bytes
 
     @property
     def precision(self) -> str:
@@ -134,7 +146,7 @@ class StudentNER:
             flat_ner, multi_label, threshold, thresholds, 1, return_class_probs, on_long, patterns
         )
         options.check()
-        return self._answer([text], read_labels(labels, 1), options, first=0)[0]
+        return answer_texts(self._finder, [text], read_labels(labels, 1), options)[0]
 
     def redact(
         self,
@@ -246,7 +258,7 @@ class StudentNER:
         if isinstance(texts, bytes) or not isinstance(texts, Iterable):
             raise InputError(f"texts is {shorten(texts)}; expected a string or strings")
         asked = read_labels(labels, len(texts) if isinstance(texts, Sequence) else None)
-        answers = self._stream(texts, asked, options)
+        answers = answer_stream(self._finder, texts, asked, options)
         return list(answers) if isinstance(texts, Sized) else answers
 
     def predict_words(
@@ -274,8 +286,8 @@ class StudentNER:
     def encode_labels(self, labels: LabelSet) -> EncodedLabels:
         """Return labels with their vectors, for use as `labels` of the other methods.
 
-        The student caches the vectors of 8,192 labels anyway, so this method is only needed to look
-        at the vectors, or to compute them before the first text arrives.
+        The student caches the vectors of thousands of labels anyway, so this method is only needed
+        to look at the vectors, or to compute them before the first text arrives.
 
         Raises:
             InputError: See `inference`.
@@ -370,30 +382,3 @@ class StudentNER:
             StudentError: The folder cannot be written.
         """
         write_bundle(Path(folder), self._finder.bundle)
-
-    def _stream(
-        self, texts: Iterable[str], asked: Prompts | list[Prompts], options: InferenceOptions
-    ) -> Iterator[list[EntityDict]]:
-        n_texts = _CHUNK_BATCHES * options.batch_size
-        for first, chunk, chunk_labels in chunk_texts_and_labels(texts, asked, n_texts):
-            yield from self._answer(chunk, chunk_labels, options, first=first)
-
-    def _answer(
-        self,
-        texts: Sequence[str],
-        asked: Prompts | list[Prompts],
-        options: InferenceOptions,
-        *,
-        first: int,
-    ) -> list[list[EntityDict]]:
-        passages = [
-            read_words(text, number, options.on_long) for number, text in enumerate(texts, first)
-        ]
-        entities, probs = self._finder.find(passages, asked, options)
-        kinds = options.structured_labels_by_text(asked, len(texts))
-        return [
-            add_matches(text, describe_entities(text, found, found_probs), text_kinds, options)
-            for text, found, found_probs, text_kinds in zip(
-                texts, entities, probs, kinds, strict=True
-            )
-        ]

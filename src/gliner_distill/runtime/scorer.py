@@ -8,6 +8,7 @@ and one product with each label; `head_scoring` computes the rest from them.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import onnxruntime
@@ -22,26 +23,18 @@ from gliner_distill.runtime.graph import check_graph
 from gliner_distill.runtime.head_scoring import Array, LabelColumns, Mask, logit, scoring_for
 from gliner_distill.runtime.heads import head_named
 from gliner_distill.runtime.labels import EncodedLabels, Prompts
+from gliner_distill.runtime.memory import MemoryPlan
+from gliner_distill.runtime.sections import (
+    PassageWindow,
+    batch_windows,
+    cut_windows,
+    mask_words,
+    score_in_parts,
+)
 from gliner_distill.runtime.weights import count_states
 from gliner_distill.spans import TagScores
-from gliner_distill.windows import batches_by_length, plan_windows
 
-WINDOW_WORDS = 384
-"""The most words that a student reads in one pass; longer passages are read in windows."""
-
-_BATCH_WORDS = 4_096
 _BATCH_WINDOWS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class _PassageWindow:
-    """Words of a passage that go through the graph; the words `keep_start:keep_end` count."""
-
-    passage: int
-    first_word: int
-    words: Sequence[str]
-    keep_start: int
-    keep_end: int
 
 
 @dataclass(slots=True)
@@ -54,6 +47,11 @@ class WordVectorsKept:
 
     by_word: dict[tuple[int, int], Array] = field(default_factory=dict)
 
+    def forget(self, scores: TagScores) -> None:
+        """Drop the vectors of the words of some triples."""
+        for key in zip(scores.passage.tolist(), scores.word.tolist(), strict=True):
+            self.by_word.pop(key, None)
+
 
 class StudentScorer:
     """A student as a function from words and labels to probabilities; safe to share by threads.
@@ -61,13 +59,16 @@ class StudentScorer:
     Args:
         bundle: The student.
         num_threads: The number of threads of the graph.
+        plan: The division of the memory.
 
     Raises:
         StudentError: The graph cannot be loaded, or it does not fit the student.
         InputError: `num_threads` is not a whole number of at least 1.
     """
 
-    def __init__(self, bundle: Bundle, *, num_threads: int) -> None:
+    def __init__(self, bundle: Bundle, *, num_threads: int, plan: MemoryPlan | None = None) -> None:
+        plan = plan or MemoryPlan.of()
+        self._max_scores = plan.n_scores
         check_graph(bundle.graph, bundle.config, bundle.precision)
         self._session = _load_graph(bundle.graph, num_threads)
         _check_shapes(self._session, bundle.config)
@@ -75,10 +76,21 @@ class StudentScorer:
         self._scoring = scoring_for(bundle.config.head, bundle.weights)
         self._n_states = count_states(bundle.config)
         pieces = PieceTable(bundle.weights)
-        self._words = WordVectors(bundle.vocabulary, pieces, bundle.weights)
-        self._labels = LabelVectors(
-            bundle.vocabulary, pieces, bundle.weights, n_vectors=self._head.n_vectors
+        self._words = WordVectors(
+            bundle.vocabulary, pieces, bundle.weights, max_bytes=plan.word_bytes
         )
+        self._labels = LabelVectors(
+            bundle.vocabulary,
+            pieces,
+            bundle.weights,
+            n_vectors=self._head.n_vectors,
+            max_bytes=plan.label_bytes,
+        )
+
+    @property
+    def n_cached_bytes(self) -> int:
+        """The bytes of the cached vectors of words and labels."""
+        return self._words.n_bytes + self._labels.n_bytes
 
     def encode(self, prompts: Prompts) -> EncodedLabels:
         """Return labels with their vectors."""
@@ -105,8 +117,11 @@ class StudentScorer:
         label_mask: Mask | None = None,
         batch_size: int = _BATCH_WINDOWS,
         kept: WordVectorsKept | None = None,
-    ) -> TagScores:
-        """Return the triples whose inside probability reaches the label's threshold.
+    ) -> Iterator[TagScores]:
+        """Yield the triples whose inside probability reaches the label's threshold, in parts.
+
+        A part holds whole passages. Only a very long passage, alone, has several parts; they follow
+        the order of its words, and end where no label continues to the next word.
 
         With a `softmax` head, a word has only its likeliest label. The probability of that label
         against "none" is used for all three probabilities, and the neighboring words decide where
@@ -118,19 +133,24 @@ class StudentScorer:
             thresholds: Shape `(labels,)`.
             label_mask: Shape `(passages, labels)`, true at labels that are asked; None for all.
             batch_size: The most windows that go through the graph at once.
-            kept: Receives the vectors of the words in the result; None if they are not needed.
+            kept: Receives the vectors of the words of each part, for as long as the part is used;
+                None if they are not needed.
 
-        Returns:
+        Yields:
             Triples in reading order.
         """
-        parts = [
-            self._score_batch(batch, columns, thresholds, label_mask, kept)
-            for batch in _batches(passages, batch_size)
-        ]
-        if not parts:
-            ints, floats = np.zeros(0, np.int64), np.zeros(0, np.float32)
-            return TagScores(ints, ints, ints, floats, floats, floats)
-        return self._scoring.group_words(TagScores.concatenate(parts).in_reading_order())
+        score = partial(
+            self._score_batch,
+            columns=columns,
+            thresholds=thresholds,
+            label_mask=label_mask,
+            kept=kept,
+        )
+        parts = score_in_parts(passages, score, batch_size=batch_size, max_scores=self._max_scores)
+        for scores in parts:
+            yield self._scoring.group_words(scores)
+            if kept is not None:
+                kept.forget(scores)
 
     def logits(self, passages: Sequence[Sequence[str]], labels: EncodedLabels) -> list[Array]:
         """Return the logits of each passage, shape as in `Head.logits_shape`."""
@@ -139,7 +159,7 @@ class StudentScorer:
             np.zeros(self._head.logits_shape(len(words), n_labels), np.float32)
             for words in passages
         ]
-        for batch in _batches(passages, _BATCH_WINDOWS):
+        for batch in batch_windows(cut_windows(enumerate(passages)), _BATCH_WINDOWS):
             # The logits are computed from the word vectors, so the graph is run without labels.
             no_label = np.zeros((self._n_states, 0), dtype=np.float32)
             vectors, _ = self._run([window.words for window in batch], no_label)
@@ -171,7 +191,7 @@ class StudentScorer:
 
     def _score_batch(
         self,
-        batch: Sequence[_PassageWindow],
+        batch: Sequence[PassageWindow],
         columns: LabelColumns,
         thresholds: Array,
         label_mask: Mask | None,
@@ -184,7 +204,7 @@ class StudentScorer:
         hits = self._scoring.find_hits(
             vectors,
             scores,
-            _word_mask(batch, vectors.shape[1]),
+            mask_words(batch, vectors.shape[1]),
             columns,
             thresholds,
             None if label_mask is None else label_mask[passages],
@@ -202,39 +222,6 @@ def count_processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _windows(passages: Sequence[Sequence[str]]) -> Iterator[_PassageWindow]:
-    for number, words in enumerate(passages):
-        # Most passages fit, and planning windows for each would take time.
-        if 0 < len(words) <= WINDOW_WORDS:
-            yield _PassageWindow(number, 0, words, 0, len(words))
-        elif words:
-            ones = np.ones(len(words), dtype=np.int64)
-            for cut in plan_windows(ones, max_pieces=WINDOW_WORDS, max_words=WINDOW_WORDS):
-                yield _PassageWindow(
-                    number,
-                    cut.start,
-                    words[cut.start : cut.end],
-                    cut.keep_start - cut.start,
-                    cut.keep_end - cut.start,
-                )
-
-
-def _batches(passages: Sequence[Sequence[str]], batch_size: int) -> Iterator[list[_PassageWindow]]:
-    return batches_by_length(
-        _windows(passages),
-        lambda window: len(window.words),
-        max_padded=_BATCH_WORDS,
-        max_items=batch_size,
-    )
-
-
-def _word_mask(batch: Sequence[_PassageWindow], longest: int) -> Mask:
-    """Return shape `(batch, words)`, true at words that count."""
-    bounds = np.array([(window.keep_start, window.keep_end) for window in batch])
-    places = np.arange(longest)
-    return (places >= bounds[:, :1]) & (places < bounds[:, 1:])
 
 
 def _load_graph(graph: bytes, num_threads: int) -> onnxruntime.InferenceSession:

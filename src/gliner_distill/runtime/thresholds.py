@@ -10,13 +10,14 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 
-from gliner_distill.decoding import pick_entities
+from gliner_distill.decoding import decode_scores
 from gliner_distill.entities import Entity
 from gliner_distill.labels import clean_label, spellings_by_label
-from gliner_distill.spans import SpanBounds, TagScores, find_bounds
+from gliner_distill.spans import TagScores
 
 MIN_SCORE = 0.1
 """The probability that a candidate must exceed; no threshold is fitted below it."""
@@ -112,72 +113,24 @@ def plan_tuning(
 
 
 def gather_candidates(
-    scores: TagScores,
-    labels: Sequence[str],
-    n_passages: int,
-    *,
-    max_spans: int = 100_000,
-    max_total: int = 2_000_000,
+    scores: TagScores, labels: Sequence[str], n_passages: int
 ) -> list[list[Entity]]:
     """Return the candidates of each passage; those of one label do not overlap.
 
-    The labels do not compete: each finds its candidates as if it were the only one. If the minimum
-        score leaves too many spans of a label in a passage, the minimum is raised there. Raising an
-        error would not help the user, who can neither see nor set the minimum.
+    The labels do not compete: each finds its candidates as if it were the only one.
 
     Args:
         scores: The triples of passages `0:n_passages` at `MIN_SCORE`, in reading order.
         labels: The labels by their number.
         n_passages: The number of passages.
-        max_spans: The most spans of one label in one passage.
-        max_total: The most spans in memory at once, or `max_spans` if that is more.
     """
     # Each pair of a passage and a label is treated as a passage of its own with one label.
     pairs = scores.passage * len(labels) + scores.label
-    bounds = _bound_spans(replace(scores, passage=pairs, label=pairs), max_spans)
-    candidates: list[list[Entity]] = [[] for _ in range(n_passages)]
-    for part in _portions(bounds, max_total):
-        spans = part.spans()
-        pair_numbers, first_rows = np.unique(spans.passage, return_inverse=True)
-        numbered = replace(spans, passage=first_rows, label=spans.label % len(labels))
-        found = pick_entities(numbered, labels, len(pair_numbers))
-        for pair, entities in zip(pair_numbers.tolist(), found, strict=True):
-            candidates[pair // len(labels)] += entities
-    return candidates
-
-
-def _bound_spans(scores: TagScores, max_spans: int) -> SpanBounds:
-    """Return the bounds of spans, with minimum scores at which no passage has too many."""
-    minima = np.full(int(scores.passage.max(initial=-1)) + 1, MIN_SCORE, dtype=np.float32)
-    while True:
-        bounds = find_bounds(scores, minima)
-        crowded = np.flatnonzero(bounds.count_by_passage() > max_spans)
-        if not len(crowded):
-            return bounds
-        # Doubling ends soon: a minimum of 1 leaves no spans.
-        minima[crowded] = np.minimum(2 * minima[crowded], 1)
-        scores = scores.take(scores.inside >= minima[scores.passage])
-
-
-def _portions(bounds: SpanBounds, max_total: int) -> Iterator[SpanBounds]:
-    """Yield the bounds in portions of whole passages; only one passage alone may be larger."""
-    passages = bounds.scores.passage[bounds.starts]
-    last_of_passage = np.flatnonzero(np.append(passages[1:] != passages[:-1], True))
-    totals = np.cumsum(bounds.n_ends)[last_of_passage[: len(passages)]]
-    first, n_before = 0, 0
-    while first < len(bounds.starts):
-        fitting = int(np.searchsorted(totals, n_before + max_total, side="right"))
-        at_least_one = int(np.searchsorted(last_of_passage, first))
-        place = max(fitting - 1, at_least_one)
-        end, n_before = int(last_of_passage[place]) + 1, int(totals[place])
-        rows = slice(first, end)
-        yield replace(
-            bounds,
-            starts=bounds.starts[rows],
-            first_ends=bounds.first_ends[rows],
-            n_ends=bounds.n_ends[rows],
-        )
-        first = end
+    minima = np.full(len(labels), MIN_SCORE, dtype=np.float32)
+    n_pairs = n_passages * len(labels)
+    found = decode_scores(replace(scores, passage=pairs), minima, labels, n_pairs)
+    firsts = range(0, n_pairs, max(1, len(labels)))
+    return [list(chain.from_iterable(found[first : first + len(labels)])) for first in firsts]
 
 
 def fit_label_thresholds(

@@ -6,10 +6,10 @@ unknown, and a label is the bag of its words' pieces.
 """
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from gliner_distill.entities import word_texts
 from gliner_distill.errors import StudentError, name_kind, shorten
 from gliner_distill.files import check_regular_file, reason_of
 from gliner_distill.labels import clean_label
+from gliner_distill.runtime.caches import SizedCache
 
 TOKENIZER_FILE: Final = "tokenizer.json"
 MAX_TOKENIZER_BYTES: Final = 20_000_000
@@ -31,7 +32,7 @@ N_SHAPES: Final = 8
 _MAX_WORD_CHARS = 100
 _MAX_WORD_PIECES = 8
 _MAX_LABEL_PIECES = 32
-_CACHED_WORDS = 200_000
+_MAX_CACHE_BYTES = 32_000_000
 _MAX_PREFIX_CHARS = 16
 _MAX_REASON_CHARS = 200
 
@@ -65,14 +66,15 @@ class Vocabulary:
 
     Args:
         tokenizer: The tokenizer; its padding and truncation are switched off.
+        max_cache_bytes: The most bytes of the pieces of words that are remembered.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, max_cache_bytes: int = _MAX_CACHE_BYTES) -> None:
         # Words are encoded one at a time, and must not be padded or cut as a text would be.
         tokenizer.no_padding()
         tokenizer.no_truncation()
         self._tokenizer = tokenizer
-        self._word_pieces = lru_cache(_CACHED_WORDS)(self._encode_word)
+        self._cache = SizedCache[str, tuple[int, ...]](max_cache_bytes, _pieces_size)
 
     @classmethod
     def from_json(cls, text: str) -> "Vocabulary":
@@ -137,9 +139,23 @@ class Vocabulary:
         # A label without pieces gets the first one, because a bag must not be empty.
         return pieces[:_MAX_LABEL_PIECES] or [0]
 
+    @property
+    def n_cached_bytes(self) -> int:
+        """The bytes of the pieces of words that are remembered."""
+        return self._cache.n_bytes
+
+    def _word_pieces(self, word: str) -> tuple[int, ...]:
+        # The rest of a long word is not read, so it is not kept as a part of the key, either.
+        read = word[:_MAX_WORD_CHARS]
+        pieces = self._cache.get(read)
+        if pieces is None:
+            pieces = self._encode_word(read)
+            self._cache.put(read, pieces)
+        return pieces
+
     def _encode_word(self, word: str) -> tuple[int, ...]:
         # The library refuses half of a surrogate pair, which Python uses for undecodable bytes.
-        text = word[:_MAX_WORD_CHARS].encode("utf-8", "replace").decode("utf-8")
+        text = word.encode("utf-8", "replace").decode("utf-8")
         try:
             encoding = self._tokenizer.encode(text, add_special_tokens=False)
         except BaseException as error:
@@ -221,6 +237,11 @@ def _is_from_tokenizers(error: BaseException) -> bool:
 def _explain(error: BaseException | None) -> str:
     reason = " ".join(str(error).split())[:_MAX_REASON_CHARS]
     return f"this is not a WordPiece tokenizer that a student can use: {reason}"
+
+
+def _pieces_size(word: str, pieces: tuple[int, ...]) -> int:
+    # A number takes 32 bytes beside the tuple.
+    return sys.getsizeof(word) + sys.getsizeof(pieces) + 32 * len(pieces)
 
 
 def word_shape(word: str) -> tuple[bool, ...]:
