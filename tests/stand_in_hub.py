@@ -62,10 +62,12 @@ def running_hub(repos: Mapping[str, Mapping[str, bytes]]) -> Iterator[StandInHub
     hub = StandInHub(repos)
     thread = threading.Thread(target=hub.serve_forever, args=[0.02])
     thread.start()
-    yield hub
-    hub.shutdown()
-    thread.join()
-    hub.server_close()
+    try:
+        yield hub
+    finally:  # a failed test would otherwise never end
+        hub.shutdown()
+        thread.join()
+        hub.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

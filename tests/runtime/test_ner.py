@@ -1132,11 +1132,19 @@ class TestFromPretrained:
 def test_from_pretrained_downloads_a_hub_id_then_reads_the_cache(ner, texts, tmp_path):
     ner.save_pretrained(tmp_path / "student")
     files = {path.name: path.read_bytes() for path in (tmp_path / "student").iterdir()}
+    damaged = bytearray(files[GRAPH_FILE])
+    damaged[-5] ^= 1
     repos = {
         "models/me/student": files,
+        "models/me/damaged": files | {GRAPH_FILE: bytes(damaged)},
         "models/me/other": {"config.json": b"{}", "model.safetensors": b"weights"},
     }
-    imports = "import sys\nfrom gliner_distill import DistillError, StudentNER"
+    imports = (
+        "import sys\nfrom gliner_distill import DistillError, StudentNER\n"
+        "def refused(name):\n"
+        "    try: StudentNER.from_pretrained(name)\n"
+        "    except DistillError as error: return str(error)"
+    )
     call = (
         "[(e['start'], e['label']) for found in StudentNER.from_pretrained({!r}, num_threads=1)"
         f".inference({texts[:3]!r}, {LABELS!r}) for e in found], 'torch' in sys.modules"
@@ -1148,6 +1156,8 @@ def test_from_pretrained_downloads_a_hub_id_then_reads_the_cache(ner, texts, tmp
         assert client.call(call.format("me/student")) == expected
         offline = client.unreachable().with_settings(HF_HUB_OFFLINE="1")
         assert offline.call(call.format("me/student")) == expected
+        message = client.call("refused('me/damaged')")
+        assert f"{GRAPH_FILE}: the content has another SHA-256" in message
         assert client.call(call.format("me/nothing")).startswith("HubError: me/nothing: ")
         message = offline.call(call.format("me/unseen"))
         assert message.startswith("HubError: me/unseen: ")

@@ -195,3 +195,10 @@ class TestBrokenGraphs:
         huge = broken("tower_bias", lambda values: np.full_like(values, 3e38))
         with pytest.raises(StudentError, match="not finite"):
             StudentNER(huge, num_threads=1).predict_words([["a", "b"]], [["city"]])
+
+    def test_scorer_refuses_a_name_that_is_not_text(self, build_student, small_vocabulary):
+        bundle = make_bundle(build_student(head="boundary"), small_vocabulary)
+        graph = bundle.graph.replace(b"columns", b"colum\xe1s")
+        assert graph != bundle.graph
+        with pytest.raises(StudentError, match=GRAPH_FILE):
+            StudentNER(replace(bundle, graph=graph), num_threads=1)

@@ -271,10 +271,16 @@ def _check_shapes(session: onnxruntime.InferenceSession, config: StudentConfig) 
         "words": ("tensor(float)", [None, None, n_states]),
         "scores": ("tensor(float)", [None, None, None]),
     }
-    for item in (*session.get_inputs(), *session.get_outputs()):
-        actual = item.type, [size if isinstance(size, int) else None for size in item.shape]
-        if actual != expected.get(item.name):
+    try:
+        values = [
+            (item.name, item.type, [size if isinstance(size, int) else None for size in item.shape])
+            for item in (*session.get_inputs(), *session.get_outputs())
+        ]
+    except UnicodeDecodeError as error:
+        raise StudentError(f"{GRAPH_FILE} cannot be loaded: {error}") from error
+    for name, kind, shape in values:
+        if (kind, shape) != expected.get(name):
             raise StudentError(
-                f"{GRAPH_FILE} does not fit the student: {item.name} is {actual}; expected "
-                f"{expected.get(item.name)}"
+                f"{GRAPH_FILE} does not fit the student: {name} is {(kind, shape)}; expected "
+                f"{expected.get(name)}"
             )
