@@ -19,6 +19,7 @@ from gliner_distill.distillation.train import (
 )
 from gliner_distill.entities import Entity, LabeledPassage, Passage, count_words
 from gliner_distill.errors import SettingsError
+from gliner_distill.training.checkpoint import Checkpoint, write_checkpoint
 
 
 def labeled(*words, probs=0.5, entities=()):
@@ -101,5 +102,8 @@ class TestTrainingSettings:
         config = json.loads((tmp_path / "student" / "student_config.json").read_text())
         assert config["started_from"] == "tiny_start"
         (tmp_path / "config.json").write_text("{}")
-        with pytest.raises(SettingsError, match=r"config\.json: cannot be read: 'training'"):
+        assert saved_training_settings(tmp_path) == training
+        path = tmp_path / "checkpoint.safetensors"
+        write_checkpoint(path, Checkpoint({}, 1, {"training": {"alfa": 1}}))
+        with pytest.raises(SettingsError, match=r"checkpoint\.safetensors: .*alfa.*--out"):
             saved_training_settings(tmp_path)

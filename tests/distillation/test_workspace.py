@@ -107,7 +107,7 @@ class TestJob:
         path = Path("out/work/job.json")
         path.parent.mkdir(parents=True)
         path.write_bytes(content.encode(errors="surrogateescape"))
-        with pytest.raises(SettingsError, match=r"^out/work/job\.json: cannot be read: .*--out"):
+        with pytest.raises(SettingsError, match=r"^out/work/job\.json: .*--out"):
             open_work().__enter__()
 
 
@@ -202,8 +202,21 @@ class TestPassageFolders:
             work.add_passages("text", corpus_of("a b"))
             path = Path("out/work/text-0/documents.json")
             path.write_text(content)
-            with pytest.raises(CorpusError, match=rf"^{path}: cannot be read: .*another --out"):
+            with pytest.raises(CorpusError, match=rf"^{path}: .*another --out"):
                 work.passage_folders("text")
+
+    def test_files_of_a_folder_tell_a_changed_byte(self, open_work):
+        with open_work() as work:
+            work.add_passages("text", corpus_of("a b"))
+        for name, old in (("job.json", b"lexicon"), ("text-0/train.json", b'"a"')):
+            path = Path("out/work", name)
+            content = path.read_bytes()
+            assert old in content
+            path.write_bytes(content.replace(old, old.replace(old[1:2], b"z"), 1))
+            with pytest.raises(DistillError, match=rf"^{path}: .*--out"), open_work() as work:
+                for folder in work.passage_folders("text"):
+                    folder.check_passages("train")
+            path.write_bytes(content)
 
     def test_passages_file_holds_what_training_reads(self, make_trained):
         from gliner_distill.corpus.reader import read_passages

@@ -10,6 +10,7 @@ import pytest
 
 from gliner_distill.errors import StoreError
 from gliner_distill.store.integrity import (
+    check_other_files,
     find_faults,
     find_other_origin,
     find_size_problem,
@@ -225,6 +226,20 @@ def test_find_faults_finds_all_faults_at_once(store_folder):
         (SECOND, "SHA-256"),
         ("data/more.parquet", "not in the manifest"),
     )
+
+
+def test_check_other_files_refuses_what_is_not_as_it_was_written(store_folder):
+    manifest, path = read_manifest(store_folder), store_folder / VECTORS
+    check_other_files(store_folder, manifest, [VECTORS, "tokenizer.json"])
+    (store_folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(StoreError, match=rf"^{store_folder}/tokenizer\.json: is not in the manif"):
+        check_other_files(store_folder, manifest, [VECTORS, "tokenizer.json"])
+    flip_byte(path, 100)
+    with pytest.raises(StoreError, match=rf"^{path}: has changed .*SHA-256.*--repair"):
+        check_other_files(store_folder, manifest, [VECTORS])
+    path.unlink()
+    with pytest.raises(StoreError, match=rf"^{path}: is missing.*--repair"):
+        check_other_files(store_folder, manifest, [VECTORS])
 
 
 def test_find_size_problem_finds_missing_files_and_other_sizes(store_folder):

@@ -97,6 +97,26 @@ class TestBrokenFile:
         with pytest.raises(StudentError, match=r"checkpoint\.safetensors"):
             read_checkpoint(path)
 
+    @pytest.mark.parametrize("part", ["tensor", "epoch", "name", "metrics"])
+    def test_read_checkpoint_refuses_a_changed_file(self, path, part):
+        model, optimizer = new_model()
+        take_steps(model, optimizer, range(1))
+        saved = Checkpoint.capture(model, optimizer, epoch=1, run=RUN, metrics="m" * 64)
+        write_checkpoint(path, saved)
+        assert read_checkpoint(path).metrics == "m" * 64
+        content = path.read_bytes()
+        old, new = {
+            "tensor": (content[-4:], bytes([content[-4] ^ 1]) + content[-3:]),
+            "epoch": (b'"epoch":"1"', b'"epoch":"2"'),
+            "name": (b"optimizer.0.exp_avg", b"optimizer.9.exp_avg"),
+            "metrics": (b"mmmm", b"mmmn"),
+        }[part]
+        assert old in content
+        before, _, after = content.rpartition(old)
+        path.write_bytes(before + new + after)
+        with pytest.raises(StudentError, match=r"checkpoint\.safetensors: has changed.*--out"):
+            read_checkpoint(path)
+
     def test_write_checkpoint_names_a_folder_that_cannot_be_written(self, tmp_path):
         model, optimizer = new_model()
         path = tmp_path / "nowhere" / "checkpoint.safetensors"

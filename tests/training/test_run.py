@@ -23,7 +23,7 @@ from gliner_distill.training.run import (
     read_metrics,
 )
 from gliner_distill.training.settings import TrainingSettings
-from training_runs import SHORT
+from training_runs import SHORT, KilledError, stop_after
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the reader of tensorboard imports deprecated modules
@@ -136,3 +136,17 @@ class TestReadMetrics:
             splits=[make_split("dev", [item], small_vocabulary)],
         )
         assert list(read_metrics(tmp_path)[1]["span_by_label_vs_gold"]) == [label]
+
+
+@pytest.mark.slow
+def test_open_run_refuses_metrics_that_have_changed(tmp_path, train_short):
+    with pytest.raises(KilledError):
+        train_short(tmp_path, progress=stop_after(8))
+    path = tmp_path / METRICS_FILE
+    rows = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    for changed in (rows[1:], [rows[0].replace('"loss": ', '"loss": 1'), *rows[1:]]):
+        path.write_text("".join(changed), encoding="utf-8")
+        with pytest.raises(StudentError, match=r"metrics\.jsonl: has changed .*--out"):
+            train_short(tmp_path, resume=True)
+    path.write_text("".join(rows), encoding="utf-8")
+    train_short(tmp_path, resume=True)

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from gliner_distill.errors import StoreError
 from gliner_distill.labeling.jobs import ShardLimits
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
@@ -26,6 +27,12 @@ class TestTrain:
         policy, limits = LabelPolicy(negatives=2), ShardLimits(passages=3)
         label_corpus(passages, teacher, tmp_path / "store", policy=policy, limits=limits)
         return tmp_path / "store"
+
+    def test_train_refuses_files_that_the_store_does_not_list(self, tmp_path, store):
+        (store / "tokenizer.json").write_text("{}")
+        with pytest.raises(StoreError, match=r"store/tokenizer\.json: .*manifest.*--repair"):
+            train(store, tmp_path / "run", SHORT, config=self.NARROW)
+        assert not (tmp_path / "run").exists()
 
     NARROW = StudentConfig(embedding_width=8, hidden_width=8)
 

@@ -8,7 +8,6 @@ so a run that was stopped can continue.
 """
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,7 +28,13 @@ from gliner_distill.distillation.train import (
 )
 from gliner_distill.entities import Entity, LabeledPassage, Passage
 from gliner_distill.errors import DistillError
-from gliner_distill.files import reason_of, write_json
+from gliner_distill.json_files import (
+    COUNT,
+    SHARE,
+    check_fields,
+    read_sealed_json,
+    write_sealed_json,
+)
 from gliner_distill.labeling.jobs import ShardLimits
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
@@ -47,6 +52,11 @@ GOLD_FOLDER: Final = "gold"
 """The folder in a run folder that holds the tuned students, their answers and their weight."""
 
 _WEIGHT_FILE: Final = "weight.json"
+
+_WEIGHT_KINDS: Final = {
+    **dict.fromkeys(("share", "threshold", "tuned_f1", "teacher_f1"), SHARE),
+    "n_passages": COUNT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,14 +266,8 @@ def _measure_weight(
 ) -> EnsembleWeight:
     """Return the weight that cross-validation chooses, from its file if it was measured before."""
     path = folder / _WEIGHT_FILE
-    try:
-        return EnsembleWeight(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError, TypeError) as error:
-        raise DistillError(
-            f"{path}: cannot be read: {reason_of(error)}; choose another --out"
-        ) from error
+    if path.exists():
+        return _read_weight(path)
     unseen, answers = list[LabeledPassage](), list[Probabilities]()
     n_folds = settings.n_folds
     for fold in range(n_folds):
@@ -279,8 +283,18 @@ def _measure_weight(
             [passage.labels for passage in left_out],
         )
     weight = choose_weight(unseen, answers, settings)
-    write_json(path, asdict(weight))
+    write_sealed_json(path, asdict(weight))
     return weight
+
+
+def _read_weight(path: Path) -> EnsembleWeight:
+    advice = "remove the file to measure the weight again"
+    saved = read_sealed_json(path, advice=advice)
+    try:
+        check_fields(saved, _WEIGHT_KINDS)
+    except ValueError as error:
+        raise DistillError(f"{path}: {error}; {advice}") from error
+    return EnsembleWeight(**saved)
 
 
 def _ask_tuned(

@@ -1,6 +1,5 @@
 """Train a student on passages with soft labels and on annotated passages."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from gliner_distill.student.files import load_student
 from gliner_distill.student.losses import gold_boundaries
 from gliner_distill.student.model import Student
 from gliner_distill.teacher.base import Probabilities
+from gliner_distill.training.checkpoint import read_checkpoint
 from gliner_distill.training.data import make_split
 from gliner_distill.training.loop import train_student
 from gliner_distill.training.run import CHECKPOINT_FILE, STUDENT_FOLDER
@@ -48,16 +48,18 @@ def saved_training_settings(run: Path) -> TrainingSettings | None:
     left would now lead to others.
 
     Raises:
-        SettingsError: The settings cannot be read.
+        StudentError: The checkpoint cannot be read, or has changed.
+        SettingsError: Its settings are not those of this version.
     """
-    if not (run / CHECKPOINT_FILE).is_file():
+    path = run / CHECKPOINT_FILE
+    if not path.is_file():
         return None
-    path = run / "config.json"
     try:
-        return TrainingSettings(**json.loads(path.read_text(encoding="utf-8"))["training"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        # The checkpoint has a checksum of the settings, which config.json has not.
+        return TrainingSettings(**read_checkpoint(path).run["training"])
+    except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(
-            f"{path}: cannot be read: {reason_of(error)}; choose another --out"
+            f"{path}: its settings cannot be used: {reason_of(error)}; choose another --out"
         ) from error
 
 

@@ -18,10 +18,9 @@ more documents can build on the one before:
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -30,7 +29,23 @@ from gliner_distill.corpus.documents import SPLITS, SplitCorpus
 from gliner_distill.corpus.reader import write_passages
 from gliner_distill.distillation.job import DistillJob, DistillSettings, TeacherSource
 from gliner_distill.errors import CorpusError, DistillError, SettingsError
-from gliner_distill.files import PART_SUFFIX, exclusive_lock, reason_of, write_file, write_json
+from gliner_distill.files import (
+    PART_SUFFIX,
+    exclusive_lock,
+    reason_of,
+    write_file,
+)
+from gliner_distill.json_files import (
+    COUNT,
+    OBJECT,
+    SHA256,
+    TEXT,
+    TEXTS,
+    FieldKind,
+    check_fields,
+    read_sealed_json,
+    write_sealed_json,
+)
 from gliner_distill.labels import by_clean_label, spellings_by_label
 from gliner_distill.store.manifest import MANIFEST
 from gliner_distill.training.run import STUDENT_FOLDER
@@ -45,6 +60,8 @@ _JOB_FILE: Final = "job.json"
 _LOCK_FILE: Final = ".lock"
 _DOCUMENTS_FILE: Final = "documents.json"
 _FINISHED_FILE: Final = "finished"
+
+_ADVICE: Final = "put the original file back, or choose another --out"
 
 _EARLY_FILES: Final = frozenset(
     name + suffix
@@ -63,14 +80,14 @@ class PassageFolder:
         n_passages: The number of passages of each split.
         documents: The hashes of the documents.
         warnings: Sentences on documents that were left out, and on how the rest was split.
-        sha256: The hash of each split's file of passages; none in a folder of an earlier version.
+        sha256: The hash of each split's file of passages.
     """
 
     path: Path
     n_passages: Mapping[str, int]
     documents: tuple[str, ...]
     warnings: tuple[str, ...]
-    sha256: Mapping[str, str] = field(default_factory=dict)
+    sha256: Mapping[str, str]
 
     def passages_file(self, split: str) -> Path:
         """Return the path of a split's passages."""
@@ -84,7 +101,7 @@ class PassageFolder:
         """
         path = self.passages_file(split)
         try:
-            is_changed = split in self.sha256 and _hash_file(path) != self.sha256[split]
+            is_changed = _hash_file(path) != self.sha256[split]
         except OSError as error:
             raise CorpusError(
                 f"{path}: cannot be read: {reason_of(error)}; choose another --out"
@@ -134,7 +151,7 @@ class Workspace:
         Raises:
             DistillError: The folder cannot be written.
         """
-        write_json(self.folder / _JOB_FILE, _identity(self.job, self.teacher))
+        write_sealed_json(self.folder / _JOB_FILE, _identity(self.job, self.teacher))
 
     def update_teacher(self) -> None:
         """Write down the teacher of this run in place of one that has labeled nothing.
@@ -143,9 +160,7 @@ class Workspace:
             DistillError: The folder cannot be written.
         """
         path = self.folder / _JOB_FILE
-        if path.is_file() and not _is_same_teacher(
-            json.loads(path.read_text("utf-8")), self.teacher
-        ):
+        if path.is_file() and not _is_same_teacher(_read_job(path), self.teacher):
             self.save_job()
 
     def passage_folders(self, kind: Kind) -> list[PassageFolder]:
@@ -181,7 +196,7 @@ class Workspace:
             "documents": list(corpus.documents),
             "warnings": list(corpus.warnings),
         }
-        write_json(folder / _DOCUMENTS_FILE, content)
+        write_sealed_json(folder / _DOCUMENTS_FILE, content)
 
     def run_folder(self, number: int) -> Path:
         """Return the path of a training run."""
@@ -267,14 +282,9 @@ def _check_same_job(out: Path, job: DistillJob, teacher: TeacherSource) -> Disti
     if not path.is_file():
         _check_unused(out)
         return job
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        labels = by_clean_label(saved["labels"])
-        is_same_teacher = _is_same_teacher(saved, teacher)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SettingsError(
-            f"{path}: cannot be read: {reason_of(error)}; choose another --out"
-        ) from error
+    saved = _read_job(path)
+    labels = by_clean_label(saved["labels"])
+    is_same_teacher = _is_same_teacher(saved, teacher)
     # The order of the labels may differ; the order of the earlier run is used.
     # A teacher that has labeled nothing, such as a mistyped name, does not count.
     is_other_teacher = not is_same_teacher and _is_labeled(path.parent)
@@ -326,17 +336,48 @@ def _hash_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _read_passage_folder(path: Path) -> PassageFolder:
+_JOB_KINDS = {
+    "labels": OBJECT,
+    "teacher": TEXT,
+    "teacher_fingerprint": FieldKind(
+        "a string or null", lambda value: isinstance(value, str | None)
+    ),
+}
+
+_DOCUMENTS_KINDS = {"sha256": OBJECT, "n_passages": OBJECT, "documents": TEXTS, "warnings": TEXTS}
+
+
+def _read_job(path: Path) -> dict[str, Any]:
+    """Return the saved identity of a job.
+
+    Raises:
+        SettingsError: The file cannot be read, or has changed.
+    """
+    saved = read_sealed_json(path, advice=_ADVICE, error=SettingsError)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return PassageFolder(
-            path.parent,
-            n_passages={split: int(content["n_passages"][split]) for split in SPLITS},
-            documents=tuple(content["documents"]),
-            warnings=tuple(content["warnings"]),
-            sha256=dict(content.get("sha256", {})),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorpusError(
-            f"{path}: cannot be read: {reason_of(error)}; choose another --out"
-        ) from error
+        check_fields(saved, _JOB_KINDS)
+    except ValueError as error:
+        raise SettingsError(f"{path}: {error}; {_ADVICE}") from error
+    return saved
+
+
+def _read_passage_folder(path: Path) -> PassageFolder:
+    """Return a folder of passages.
+
+    Raises:
+        CorpusError: The file cannot be read, or has changed.
+    """
+    content = read_sealed_json(path, advice=_ADVICE, error=CorpusError)
+    try:
+        check_fields(content, _DOCUMENTS_KINDS)
+        for name, kind in (("n_passages", COUNT), ("sha256", SHA256)):
+            check_fields(content[name], dict.fromkeys(SPLITS, kind), where=name)
+    except ValueError as error:
+        raise CorpusError(f"{path}: {error}; {_ADVICE}") from error
+    return PassageFolder(
+        path.parent,
+        n_passages=content["n_passages"],
+        documents=tuple(content["documents"]),
+        warnings=tuple(content["warnings"]),
+        sha256=content["sha256"],
+    )

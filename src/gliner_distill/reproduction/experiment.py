@@ -27,9 +27,10 @@ from gliner_distill.reproduction.figures import plot_curves
 from gliner_distill.reproduction.report import write_report
 from gliner_distill.reproduction.results import PUBLISHED, DataSummary, ModelRow, Results
 from gliner_distill.runtime.config import StudentConfig
-from gliner_distill.runtime.vocabulary import Vocabulary
+from gliner_distill.runtime.vocabulary import TOKENIZER_FILE, Vocabulary
+from gliner_distill.store.integrity import check_other_files
 from gliner_distill.store.store import SoftLabelStore
-from gliner_distill.store.subword_vectors import SubwordVectors
+from gliner_distill.store.subword_vectors import VECTORS_FILE, SubwordVectors
 from gliner_distill.student.files import weights_size_bytes
 from gliner_distill.student.initialization import initialize_student, load_or_train_vocabulary
 from gliner_distill.student.model import Student
@@ -190,6 +191,7 @@ def _gather(plan: Reproduction, out: Path, progress: Progress) -> _Material:
         train_store = _label(train, teacher, out, "train", progress)
         test_store = _label(test, teacher, out, "test", progress)
         vectors_folder = train_store.folder
+        check_other_files(vectors_folder, train_store.manifest, (TOKENIZER_FILE, VECTORS_FILE))
     manifest = train_store.manifest
     passages = list(train_store)[: plan.n_train]
     vocabulary, subword_vectors = load_or_train_vocabulary(vectors_folder, passages)

@@ -5,6 +5,7 @@ module never changes a store; `label --repair` does so with the results.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,28 @@ def find_problem(folder: Path, stored: StoredFile, manifest: Manifest) -> str | 
         change = "is cut off" if len(content) < stored.n_bytes else "has grown"
         return f"{change}: it has {len(content):,} bytes, but {stored.n_bytes:,} were written"
     return "has changed since it was written: the size is the same, but the SHA-256 differs"
+
+
+def check_other_files(folder: Path, manifest: Manifest, names: Iterable[str]) -> None:
+    """Check that some files of a store that are not shards are as they were written.
+
+    A file that does not exist and is not listed in the manifest is no problem.
+
+    Raises:
+        StoreError: A file is missing or has changed, or the manifest does not list it.
+    """
+    listed = {other.file: other for other in manifest.other_files}
+    for name in names:
+        problem = None
+        if name in listed:
+            problem = find_problem(folder, listed[name], manifest)
+        elif (folder / name).exists():
+            problem = "is not in the manifest, so it does not belong to the store; remove it"
+        if problem is not None:
+            raise StoreError(
+                f"{folder / name}: {problem}; `inspect --verify` lists everything that is broken, "
+                f"`label --repair` writes it again"
+            )
 
 
 def find_size_problem(folder: Path, stored: StoredFile) -> str | None:

@@ -15,21 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from gliner_distill.errors import FormatVersionError, StoreError, shorten
-from gliner_distill.fields import (
+from gliner_distill.files import reason_of, write_file
+from gliner_distill.json_files import (
+    CHECKSUM,
     COUNT,
     LIST,
+    MAX_JSON_BYTES,
     NUMBER,
     OBJECT,
     SHA256,
     TEXT,
     TEXTS,
-    Kind,
+    FieldKind,
     check_fields,
-)
-from gliner_distill.files import reason_of, write_file
-from gliner_distill.sealed_json import (
-    CHECKSUM,
-    MAX_JSON_BYTES,
     is_sealed,
     read_json,
     write_sealed_json,
@@ -271,7 +269,7 @@ def _check_version(path: Path, raw: object) -> None:
 
 
 _FILE_KINDS = {
-    "file": Kind("the name of a file", is_plain_name),
+    "file": FieldKind("the name of a file", is_plain_name),
     "n_bytes": COUNT,
     "sha256": SHA256,
 }
@@ -294,7 +292,7 @@ _KINDS = {
     "label_policy": OBJECT,
     "n_passages": COUNT,
     "n_words": COUNT,
-    "quantization": Kind(
+    "quantization": FieldKind(
         f"one of {', '.join(QUANTIZERS)}",
         lambda value: isinstance(value, str) and value in QUANTIZERS,
     ),

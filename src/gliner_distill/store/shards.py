@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from gliner_distill.entities import Entity, LabeledPassage, Passage, count_words
 from gliner_distill.errors import StoreError
-from gliner_distill.fields import COUNT, TEXT, check_fields
+from gliner_distill.json_files import COUNT, TEXT, check_fields
 from gliner_distill.store.manifest import Shard, shard_name
 from gliner_distill.store.quantization import Quantizer
 from gliner_distill.store.shard_bounds import (

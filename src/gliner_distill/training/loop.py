@@ -49,6 +49,7 @@ from gliner_distill.training.run import (
     STUDENT_FOLDER,
     best_epoch,
     describe_run,
+    digest_metrics,
     log_epoch,
     open_run,
 )
@@ -148,7 +149,13 @@ def train_student(
                 # repeats the epoch and saves the student again.
                 if settings.patience and best_epoch(folder) == epoch + 1:
                     save()
-                reached = Checkpoint.capture(student, optimizer.optimizer, epoch=epoch + 1, run=run)
+                reached = Checkpoint.capture(
+                    student,
+                    optimizer.optimizer,
+                    epoch=epoch + 1,
+                    run=run,
+                    metrics=digest_metrics(folder),
+                )
                 write_checkpoint(folder / CHECKPOINT_FILE, reached)
     if settings.patience:
         best, _ = load_student(folder / STUDENT_FOLDER)

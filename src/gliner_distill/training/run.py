@@ -157,11 +157,37 @@ def open_run(folder: Path, run: Mapping[str, Any], *, resume: bool) -> Checkpoin
         raise StudentError(f"{folder}: cannot be written: {reason_of(error)}") from error
     write_json(folder / RUN_CONFIG_FILE, run, error=StudentError)
     write_json(folder / "environment.json", describe_environment(), error=StudentError)
-    n_epochs = 0 if checkpoint is None else checkpoint.epoch
-    rows = read_metrics(folder) if n_epochs else []
-    kept = [_as_line(row) for row in rows if row["epoch"] <= n_epochs]
-    write_file(folder / METRICS_FILE, "".join(kept), error=StudentError)
+    kept = "" if checkpoint is None else _finished_metrics(folder, checkpoint)
+    write_file(folder / METRICS_FILE, kept, error=StudentError)
     return checkpoint
+
+
+def digest_metrics(folder: Path) -> str:
+    """Return the SHA-256 of `metrics.jsonl`, which a checkpoint keeps.
+
+    Raises:
+        StudentError: The file cannot be read.
+    """
+    return _digest_text("".join(map(_as_line, read_metrics(folder))))
+
+
+def _finished_metrics(folder: Path, checkpoint: Checkpoint) -> str:
+    """Return the lines of the metrics up to the epoch of a checkpoint, checked by its SHA-256."""
+    rows = read_metrics(folder) if checkpoint.epoch else []
+    try:
+        kept = "".join(_as_line(row) for row in rows if row["epoch"] <= checkpoint.epoch)
+    except (KeyError, TypeError):
+        kept = "a row without its epoch"
+    if checkpoint.metrics and _digest_text(kept) != checkpoint.metrics:
+        raise StudentError(
+            f"{folder / METRICS_FILE}: has changed since it was written (its SHA-256 differs), so "
+            "the run cannot continue; to start over, use another --out"
+        )
+    return kept
+
+
+def _digest_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _as_line(row: Mapping[str, Any]) -> str:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 from gliner_distill.callbacks import Progress, no_progress
 from gliner_distill.runtime.config import StudentConfig
+from gliner_distill.runtime.vocabulary import TOKENIZER_FILE
+from gliner_distill.store.integrity import check_other_files
 from gliner_distill.store.store import SoftLabelStore
+from gliner_distill.store.subword_vectors import VECTORS_FILE
 from gliner_distill.student.initialization import initialize_student, load_or_train_vocabulary
 from gliner_distill.student.model import Student
 from gliner_distill.teacher.gliner import GLiNERTeacher
@@ -54,6 +57,7 @@ def train(
     settings = settings or TrainingSettings()
     opened = SoftLabelStore(store)
     passages = list(opened)
+    check_other_files(store, opened.manifest, (TOKENIZER_FILE, VECTORS_FILE))
     vocabulary, pieces = load_or_train_vocabulary(store, passages)
     splits = [make_split("train", passages[:_PROBE_PASSAGES], vocabulary)]
     if dev is not None:
