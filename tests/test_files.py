@@ -17,6 +17,7 @@ from gliner_distill.files import (
     digest_file,
     exclusive_lock,
     find_content,
+    is_leftover,
     reason_of,
     replace_file,
     replace_together,
@@ -100,25 +101,15 @@ def test_replacing_keeps_the_old_file_if_the_disk_does_not_take_the_new_one(
     assert names_in(tmp_path) == ["a.txt"]
 
 
-def test_replacing_writes_over_a_part_file_that_a_killed_process_left(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.with_name(path.name + PART_SUFFIX).write_bytes(b"half of something longer")
-    replace_file(path, b"new")
-    assert path.read_bytes() == b"new"
-    assert names_in(tmp_path) == ["a.txt"]
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
 def test_replacing_gives_the_file_its_permissions_before_its_content(tmp_path: Path) -> None:
-    path, part = tmp_path / "a.txt", tmp_path / "a.txt.part"
-    for old in (path, part):
-        old.write_bytes(b"old")
-        old.chmod(0o644)
-    with part.open("rb") as left_open, replacing(path, mode=0o600) as stream:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"old")
+    path.chmod(0o644)
+    with replacing(path, mode=0o600) as stream:
+        [part] = set(tmp_path.iterdir()) - {path}
         assert part.stat().st_mode & 0o777 == 0o600
         stream.write(b"new")
-        stream.flush()
-        assert left_open.read() == b"old"
     assert path.stat().st_mode & 0o777 == 0o600
     write_file(path, "again")
     assert path.read_bytes() == b"again"
@@ -337,3 +328,23 @@ def test_check_regular_file_refuses_large_files_pipes_devices_and_folders(tmp_pa
             check_regular_file(path, max_bytes=1_000)
     with pytest.raises(FileNotFoundError):
         check_regular_file(tmp_path / "none", max_bytes=1_000)
+
+
+def test_replacing_keeps_two_writers_of_a_file_apart(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with replacing(path) as first:
+        first.write(b"first, and longer")
+        with replacing(path) as second:
+            assert len({name for name in names_in(tmp_path) if is_leftover(name)}) == 2
+            second.write(b"second")
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first, and longer"
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+def test_exclusive_lock_deletes_what_killed_processes_left(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json.0a1b2c3d.part").write_bytes(b"half")
+    for name in ("film.part", "words.onnx.part", "a.0a1b2c3d"):
+        (tmp_path / name).write_bytes(b"kept")
+    with exclusive_lock(tmp_path / ".lock", busy="busy"):
+        assert names_in(tmp_path) == [".lock", "a.0a1b2c3d", "film.part", "words.onnx.part"]

@@ -18,7 +18,22 @@ wrong, where (file, record, field), what was expected and what to do. The comman
 line and exits with status 1. Any other exception is a bug.
 """
 
+import errno
+from collections.abc import Iterator
+
 _SHOWN_CHARS = 60
+
+# The words of torch, onnxruntime, the C++ library and the loader of shared libraries.
+_MEMORY_WORDS = (
+    "allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "bad allocation",
+    "defaultcpuallocator",
+    "is smaller than requested bytes",
+    "failed to map segment",
+    "can't start new thread",
+)
 
 
 class DistillError(Exception):
@@ -99,3 +114,31 @@ def name_kind(value: object) -> str:
     kinds = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
     kinds |= {int: "a whole number", float: "a decimal number", type(None): "null"}
     return kinds.get(type(value), f"a {type(value).__name__}")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error, or one that led to it, means that there was not enough memory.
+
+    >>> is_out_of_memory(MemoryError()), is_out_of_memory(ValueError("out of memory"))
+    (True, False)
+    """
+    return any(map(_is_memory_error, _causes(error)))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and the errors that led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _is_memory_error(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno == errno.ENOMEM
+    # The errors of onnxruntime have no class of their own in Python's hierarchy.
+    is_of_onnxruntime = type(error).__module__.startswith("onnxruntime")
+    if not is_of_onnxruntime and not isinstance(error, RuntimeError | ImportError | OSError):
+        return False
+    return any(words in str(error).lower() for words in _MEMORY_WORDS)

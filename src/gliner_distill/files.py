@@ -8,6 +8,8 @@ such as a full disk the old file is unchanged.
 import hashlib
 import json
 import os
+import re
+import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,6 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gliner_distill.errors import DistillError, MissingExtraError
+
+_LEFTOVER = re.compile(r".+\.[0-9a-f]{8}\.part")
 
 PART_SUFFIX = ".part"
 """The suffix of a file that is being written; a killed process may leave such a file behind."""
@@ -34,11 +38,10 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
     Raises:
         OSError: The disk is full, or the folder is missing or cannot be written.
     """
-    temporary = _part_of(path)
+    # Two processes that write the same file must not write into the same temporary file.
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART_SUFFIX}")
     try:
         if mode is not None:
-            # What a killed process left may be open elsewhere, and keeps its permissions.
-            temporary.unlink(missing_ok=True)
             temporary.touch(mode, exist_ok=False)
         with temporary.open("wb") as stream:
             yield stream
@@ -51,6 +54,26 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def is_leftover(name: str) -> bool:
+    """Return whether a file name is one of the temporary names of `replacing`.
+
+    >>> is_leftover("manifest.json.0a1b2c3d.part"), is_leftover("film.part")
+    (True, False)
+    """
+    return _LEFTOVER.fullmatch(name) is not None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files that killed processes have left in a folder.
+
+    No other process may write into the folder meanwhile; see `exclusive_lock`.
+    """
+    for path in folder.glob(f"*{PART_SUFFIX}"):
+        if is_leftover(path.name):
+            with suppress(OSError):
+                path.unlink()
 
 
 def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
@@ -205,6 +228,8 @@ def exclusive_lock(
 ) -> Iterator[None]:
     """Hold a lock while the block runs, so that only one process works in a folder.
 
+    Temporary files that killed processes have left in the folder are deleted first.
+
     Args:
         path: The lock file; its folder is created if necessary.
         busy: The message for the case that another process holds the lock.
@@ -230,6 +255,7 @@ def exclusive_lock(
         message = f"{path.parent}: cannot be written: {reason_of(problem)}"
         raise error(message) from problem
     try:
+        remove_leftovers(path.parent)
         yield
     finally:
         lock.release()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from command_line import assert_fails, make_passages, write_corpus
 from gliner_distill.entities import Entity, Passage
+from gliner_distill.files import exclusive_lock
 from gliner_distill.runtime.bundle import read_bundle
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.student.files import save_student
@@ -55,6 +56,16 @@ def test_export_keeps_the_map_of_scores(run_cli, build_finder, small_vocabulary)
     )
     assert finished.code == 0
     assert read_bundle(Path("small")).score_map == score_map
+
+
+def test_export_refuses_a_folder_that_another_process_exports_into(run_cli, world):
+    corpus = write_corpus("corpus.json", make_passages(4))
+    args = ("export", world / "run", "--check", corpus, "--precision", "fp32", "--out", "made")
+    with exclusive_lock(Path("made/.lock"), busy="busy"):
+        assert_fails(run_cli(*args), "made: another process exports into it", "--out")
+    assert [path.name for path in Path("made").iterdir()] == [".lock"]
+    assert run_cli(*args).code == 0
+    assert not Path("made/.lock").exists()
 
 
 def test_export_says_what_is_wrong(run_cli, world):

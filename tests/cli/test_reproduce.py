@@ -1,6 +1,9 @@
 """`gliner-distill reproduce`: what is refused before anything is trained."""
 
+from pathlib import Path
+
 from command_line import assert_fails
+from gliner_distill.files import exclusive_lock
 
 
 def test_reproduce_refuses_a_corpus_without_a_teacher(run_cli):
@@ -9,3 +12,10 @@ def test_reproduce_refuses_a_corpus_without_a_teacher(run_cli):
 
 def test_reproduce_refuses_more_passages_than_the_sample_has(run_cli):
     assert_fails(run_cli("reproduce", "--train", 100_000), "100000")
+
+
+def test_reproduce_refuses_a_folder_in_which_another_process_works(run_cli):
+    with exclusive_lock(Path("out/.lock"), busy="busy"):
+        finished = run_cli("reproduce", "--train", 4, "--test", 2, "--out", "out")
+    assert_fails(finished, "out: another process works in it", "--out")
+    assert [path.name for path in Path("out").iterdir()] == [".lock"]

@@ -33,7 +33,7 @@ def test_train_writes_a_run_folder_and_refuses_it_without_resume(run_cli, world)
     names = {path.name for path in Path("run").iterdir()}
     assert names == {
         *("student", "metrics.jsonl", "config.json", "environment.json", "tensorboard"),
-        "checkpoint.safetensors",
+        *("checkpoint.safetensors", ".lock"),
     }
     assert_fails(run_cli(*args), "run: ", "--resume")
     assert run_cli(*args, "--resume").code == 0

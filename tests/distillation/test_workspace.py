@@ -139,7 +139,9 @@ class TestOtherFolders:
         with open_work() as work:
             work.save_job()
 
-    @pytest.mark.parametrize("name", [".lock", "job.json.part", "texts.jsonl", "gold.json.part"])
+    @pytest.mark.parametrize(
+        "name", [".lock", "job.json.0a1b2c3d.part", "texts.jsonl", "gold.json.0a1b2c3d.part"]
+    )
     def test_open_workspace_takes_what_a_killed_run_left(self, open_work, name):
         Path("out/work").mkdir(parents=True)
         Path("out/work", name).touch()
@@ -206,6 +208,11 @@ class TestPassageFolders:
                 work.passage_folders("text")
 
     def test_files_of_a_folder_tell_a_changed_byte(self, open_work):
+        def check_train():
+            with open_work() as work:
+                for folder in work.passage_folders("text"):
+                    folder.check_passages("train")
+
         with open_work() as work:
             work.add_passages("text", corpus_of("a b"))
         for name, old in (("job.json", b"lexicon"), ("text-0/train.json", b'"a"')):
@@ -213,9 +220,8 @@ class TestPassageFolders:
             content = path.read_bytes()
             assert old in content
             path.write_bytes(content.replace(old, old.replace(old[1:2], b"z"), 1))
-            with pytest.raises(DistillError, match=rf"^{path}: .*--out"), open_work() as work:
-                for folder in work.passage_folders("text"):
-                    folder.check_passages("train")
+            with pytest.raises(DistillError, match=rf"^{path}: .*--out"):
+                check_train()
             path.write_bytes(content)
 
     def test_passages_file_holds_what_training_reads(self, make_trained):

@@ -515,13 +515,13 @@ class TestFolders:
             label(folder=tmp_path.joinpath(*parts))
 
     def test_label_corpus_accepts_half_a_manifest_of_a_killed_run(self, label, tmp_path):
-        (tmp_path / "manifest.json.part").write_text("{", encoding="utf-8")
+        (tmp_path / "manifest.json.0a1b2c3d.part").write_text("{", encoding="utf-8")
         label(folder=tmp_path)
         assert len(list(SoftLabelStore(tmp_path))) == 20
         assert not list(tmp_path.rglob("*.part"))
 
     def test_label_corpus_accepts_half_a_shard_of_a_killed_run(self, label, half_done, whole):
-        (half_done / "data/shard-000001.parquet.part").write_bytes(b"PAR1")
+        (half_done / "data/shard-000001.parquet.0a1b2c3d.part").write_bytes(b"PAR1")
         (half_done / "data/shard-000001.parquet").write_bytes(b"written, but not yet listed")
         label()
         assert contents(half_done) == contents(whole)

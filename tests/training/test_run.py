@@ -12,6 +12,7 @@ import torch
 from gliner_distill.entities import Entity, LabeledPassage, Passage
 from gliner_distill.errors import StudentError
 from gliner_distill.evaluation.evaluate import evaluate
+from gliner_distill.files import exclusive_lock
 from gliner_distill.student.files import load_student
 from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.training.data import make_split
@@ -40,6 +41,7 @@ class TestRunFolder:
         boards = {name for name in files if name.startswith("tensorboard/events.out.tfevents")}
         assert len(boards) == 1
         assert files - boards == {
+            ".lock",
             "checkpoint.safetensors",
             "config.json",
             "environment.json",
@@ -150,3 +152,12 @@ def test_open_run_refuses_metrics_that_have_changed(tmp_path, train_short):
             train_short(tmp_path, resume=True)
     path.write_text("".join(rows), encoding="utf-8")
     train_short(tmp_path, resume=True)
+
+
+def test_train_student_refuses_a_folder_in_which_another_process_trains(tmp_path, train_short):
+    with (
+        exclusive_lock(tmp_path / ".lock", busy="busy"),
+        pytest.raises(StudentError, match=rf"^{tmp_path}: another process trains in it.*--out"),
+    ):
+        train_short(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]

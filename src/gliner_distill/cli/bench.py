@@ -67,4 +67,6 @@ BENCH = Command(
     """\
   gliner-distill bench
   gliner-distill bench my-student my-student/fp32 models/gliner --threads 2""",
+    work="measuring the speed of the models",
+    less_memory="measure fewer models at a time",
 )

@@ -2,8 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import Any
 
 from typer.core import TyperCommand
+
+from gliner_distill.errors import DistillError, is_out_of_memory
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -21,13 +25,36 @@ class Command:
         run: The function; its name is the command's, its docstring is the help text.
         summary: The line about it in the overview.
         examples: Command lines, each indented by two spaces.
+        work: What it does, as in "while labeling the corpus".
+        less_memory: How a user makes it need less memory, as an imperative.
         parser: The class that parses its arguments.
     """
 
     run: Callable[..., None]
     summary: str
     examples: str
+    work: str
+    less_memory: str
     parser: type[TyperCommand] = TyperCommand
+
+    def guarded(self) -> Callable[..., None]:
+        """Return the function, which tells in one line if the memory did not suffice.
+
+        Raises:
+            DistillError: From the function: there was not enough memory.
+        """
+
+        @wraps(self.run)
+        def run(*args: Any, **options: Any) -> None:
+            try:
+                self.run(*args, **options)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                message = f"there was not enough memory while {self.work}; {self.less_memory}"
+                raise DistillError(message) from error
+
+        return run
 
 
 def make_epilog(examples: str) -> str:

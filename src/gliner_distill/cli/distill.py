@@ -133,4 +133,6 @@ DISTILL = Command(
   gliner-distill distill mails.csv --column body --labels labels.txt \\
     --teacher models/gliner --gold annotated.jsonl --minutes 30 \\
     --out my-student""",
+    work="distilling; finished work is kept",
+    less_memory="give fewer texts, cut long ones, or use a smaller teacher",
 )

@@ -81,4 +81,6 @@ EVALUATE = Command(
     """\
   gliner-distill evaluate runs/distilled test.json --json distilled.json
   gliner-distill evaluate urchade/gliner_medium-v2.1 test.json --threshold 0.3""",
+    work="measuring a model",
+    less_memory="give a smaller corpus, cut long passages, or ask for fewer labels",
 )

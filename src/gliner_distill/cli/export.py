@@ -1,5 +1,7 @@
 """The command `export`: write a student with only the files that `predict` needs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +11,7 @@ from gliner_distill.cli.command import Command
 from gliner_distill.cli.options import option
 from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 from gliner_distill.errors import ExportError, StudentError
+from gliner_distill.files import exclusive_lock
 
 Student = Annotated[
     str, typer.Argument(metavar="STUDENT", help="The folder of a student or of a run.")
@@ -66,14 +69,15 @@ def export(
         quiet_libraries()
         loaded = load_student(folder)
         passages = read_annotated(check if check is not None else str(sample_path("dev")))
-        measured = export_student(
-            *loaded,
-            out,
-            precision=precision,
-            passages=passages,
-            score_map=read_score_map(folder),
-            metadata=other_metadata(read_student_config(folder)[1]),
-        )
+        with _export_lock(out):
+            measured = export_student(
+                *loaded,
+                out,
+                precision=precision,
+                passages=passages,
+                score_map=read_score_map(folder),
+                metadata=other_metadata(read_student_config(folder)[1]),
+            )
     if not measured.torch_f1:
         say(
             f"{student}: finds none of the gold entities of {measured.n_passages:,} passages (F1 "
@@ -87,6 +91,28 @@ def export(
         f"{100 * measured.f1:.1f} (student {100 * measured.torch_f1:.1f}), agreement "
         f"{100 * measured.agreement_f1:.1f}, threshold {measured.threshold:.2f}"
     )
+
+
+@contextmanager
+def _export_lock(out: Path) -> Iterator[None]:
+    """Keep other processes out of a folder, and leave nothing there if nothing is exported.
+
+    Raises:
+        ExportError: Another process exports into it, or it cannot be written.
+    """
+    lock = out / ".lock"
+    busy = f"{out}: another process exports into it; wait for it, or choose another --out"
+    try:
+        with exclusive_lock(lock, busy=busy, error=ExportError):
+            try:
+                yield
+            finally:
+                # This comes before the release, so that it is not the lock of another process.
+                with suppress(OSError):
+                    lock.unlink()
+    finally:
+        with suppress(OSError):  # the folder holds the export, or is in use
+            out.rmdir()
 
 
 def _find_original(student: str, out: Path) -> Path:
@@ -113,4 +139,6 @@ EXPORT = Command(
   gliner-distill export runs/distilled --out small
   gliner-distill export runs/distilled --out exact --precision fp32 \\
     --check test.json""",
+    work="exporting the student; nothing was written",
+    less_memory="give fewer or shorter passages with --check",
 )

@@ -92,4 +92,6 @@ INSPECT = Command(
   gliner-distill inspect soft_labels/train --verify
   gliner-distill inspect train.json
   gliner-distill inspect urchade/pile-mistral-v0.1""",
+    work="reading the store or the corpus",
+    less_memory="cut long passages",
 )

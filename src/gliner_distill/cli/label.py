@@ -304,5 +304,7 @@ LABEL = Command(
     --teacher models/gliner --out soft_labels/notes
   gliner-distill label train.json --teacher models/a --teacher models/b \\
     --ray --workers 4 --out soft_labels/mean""",
+    work="labeling; finished shards are kept",
+    less_memory="cut long passages, ask for fewer labels, or use a smaller teacher",
     parser=RayAddressParser,
 )

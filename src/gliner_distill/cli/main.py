@@ -24,7 +24,7 @@ from gliner_distill.cli.redact import REDACT
 from gliner_distill.cli.reproduce import REPRODUCE
 from gliner_distill.cli.terminal import drop_output, say, showing_log
 from gliner_distill.cli.train import TRAIN
-from gliner_distill.errors import DistillError, MissingExtraError
+from gliner_distill.errors import DistillError, MissingExtraError, is_out_of_memory
 
 EXAMPLES: Final = """\
   gliner-distill distill notes.txt --labels labels.txt \\
@@ -50,7 +50,7 @@ app = typer.Typer(
 for _command in COMMANDS:
     app.command(
         short_help=_command.summary, epilog=make_epilog(_command.examples), cls=_command.parser
-    )(_command.run)
+    )(_command.guarded())
 
 Version = Annotated[
     bool, option("--version", metavar=None, text="Print the version and exit.", is_eager=True)
@@ -88,8 +88,8 @@ def main() -> None:
 
 def _run_command() -> int:
     """Run the command that the arguments name, report an error of ours, and return the code."""
-    command = typer.main.get_command(app)
     try:
+        command = typer.main.get_command(app)
         with showing_log():
             code = command.main(prog_name="gliner-distill", standalone_mode=False)
     except DistillError as error:
@@ -108,6 +108,11 @@ def _run_command() -> int:
         return _report(f"{name}{error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
         return _report("stopped")
+    except Exception as error:
+        # A command tells this by itself, unless it could not even start.
+        if not is_out_of_memory(error):
+            raise
+        return _report("there was not enough memory to start; close other programs")
     if code == _INTERRUPTED:
         return _report("stopped")
     return code if isinstance(code, int) else 0

@@ -118,4 +118,6 @@ PREDICT = Command(
     --output csv > found.csv
   tail -f server.log | gliner-distill predict -l "ip address"
   gliner-distill predict -l drug -m models/gliner < notes.txt | head -1""",
+    work="finding entities",
+    less_memory="cut long texts, or ask for fewer labels",
 )

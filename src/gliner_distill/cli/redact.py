@@ -278,4 +278,6 @@ REDACT = Command(
   gliner-distill redact redacted.jsonl --field body --restore \\
     --mapping values.json > mails.jsonl
   gliner-distill redact - --mode hash --key-file key < notes.txt""",
+    work="finding personal data",
+    less_memory="cut long texts, or ask for fewer labels",
 )

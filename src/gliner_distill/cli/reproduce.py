@@ -105,4 +105,6 @@ REPRODUCE = Command(
   gliner-distill reproduce
   gliner-distill reproduce --data pile.json --train 1000 --test 100 \\
     --teacher urchade/gliner_medium-v2.1 --out pile-reproduction""",
+    work="reproducing the experiment; finished work is kept",
+    less_memory="use a smaller --train and --test",
 )

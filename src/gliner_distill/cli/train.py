@@ -203,4 +203,6 @@ TRAIN = Command(
   gliner-distill train soft_labels/train --feature-weight 1 \\
     --teacher urchade/gliner_medium-v2.1 --out runs/matched
   gliner-distill train soft_labels/train --out runs/distilled --resume""",
+    work="training; finished epochs are kept",
+    less_memory="use a smaller --batch-size or --hidden-width, or cut long passages",
 )

@@ -30,8 +30,8 @@ from gliner_distill.corpus.reader import write_passages
 from gliner_distill.distillation.job import DistillJob, DistillSettings, TeacherSource
 from gliner_distill.errors import CorpusError, DistillError, SettingsError
 from gliner_distill.files import (
-    PART_SUFFIX,
     exclusive_lock,
+    is_leftover,
     reason_of,
     write_file,
 )
@@ -63,11 +63,7 @@ _FINISHED_FILE: Final = "finished"
 
 _ADVICE: Final = "put the original file back, or choose another --out"
 
-_EARLY_FILES: Final = frozenset(
-    name + suffix
-    for name in (_JOB_FILE, _LOCK_FILE, TEXTS_FILE, GOLD_FILE)
-    for suffix in ("", PART_SUFFIX)
-)
+_EARLY_FILES: Final = frozenset((_JOB_FILE, _LOCK_FILE, TEXTS_FILE, GOLD_FILE))
 """The files that a run may leave in the folder if it is killed before it has written its job."""
 
 
@@ -308,7 +304,8 @@ def _check_unused(out: Path) -> None:
         raise SettingsError(f"{out}: this is a file; choose a folder that is new or empty")
     work = out / WORK_FOLDER
     for file in out.rglob("*"):
-        is_ours = file.parent == work and file.name in _EARLY_FILES
+        is_early = file.name in _EARLY_FILES or is_leftover(file.name)
+        is_ours = file.parent == work and is_early
         if file.is_file() and not is_ours:
             raise SettingsError(
                 f"{out}: holds something else ({file.relative_to(out)}); choose a "

@@ -19,7 +19,7 @@ from gliner_distill.entities import LabeledPassage, Passage, count_words
 from gliner_distill.errors import CorpusError, SettingsError, StudentError
 from gliner_distill.evaluation.evaluate import measure_speed, score_entities
 from gliner_distill.evaluation.models import TeacherNER
-from gliner_distill.files import write_json
+from gliner_distill.files import exclusive_lock, write_json
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.metrics import mean_and_spread
@@ -47,6 +47,8 @@ THRESHOLDS = {"student_hard": 0.6, "student_distilled": 0.4}
 """For each student, the best of 0.3, 0.4, 0.5 and 0.6 by the mean of both word F1 values on dev."""
 
 _GAP_MEASURES = ("accuracy_vs_teacher", "recall_vs_teacher", "f1_vs_teacher", "span_f1_vs_gold")
+
+_LOCK_FILE = ".lock"
 
 MetricRows = Sequence[dict[str, Any]]
 """The rows of one run's `metrics.jsonl`."""
@@ -100,9 +102,15 @@ def reproduce(plan: Reproduction, out: Path, *, progress: Progress = no_progress
         progress: A function that receives the progress of labeling and of each training.
 
     Raises:
-        DistillError: The data, the teacher or the settings cannot be used, or the folder holds
-            other runs or cannot be written.
+        DistillError: The data, the teacher or the settings cannot be used; or the folder holds
+            other runs, another process works in it, or it cannot be written.
     """
+    busy = f"{out}: another process works in it; wait for it, or choose another --out"
+    with exclusive_lock(out / _LOCK_FILE, busy=busy):
+        return _run_experiment(plan, out, progress)
+
+
+def _run_experiment(plan: Reproduction, out: Path, progress: Progress) -> Results:
     started = time.perf_counter()
     material = _gather(plan, out, progress)
     test = make_split("test", material.test, material.vocabulary)

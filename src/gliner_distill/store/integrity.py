@@ -96,7 +96,7 @@ def find_problem(folder: Path, stored: StoredFile, manifest: Manifest) -> str | 
 def check_other_files(folder: Path, manifest: Manifest, names: Iterable[str]) -> None:
     """Check that some files of a store that are not shards are as they were written.
 
-    A file that does not exist and is not listed in the manifest is no problem.
+    A file may be missing if the manifest does not list it.
 
     Raises:
         StoreError: A file is missing or has changed, or the manifest does not list it.
@@ -110,7 +110,7 @@ def check_other_files(folder: Path, manifest: Manifest, names: Iterable[str]) ->
             problem = "is not in the manifest, so it does not belong to the store; remove it"
         if problem is not None:
             raise StoreError(
-                f"{folder / name}: {problem}; `inspect --verify` lists everything that is broken, "
+                f"{folder / name}: {problem}; `inspect --verify` lists all broken files, "
                 f"`label --repair` writes it again"
             )
 

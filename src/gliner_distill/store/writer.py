@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gliner_distill.errors import FormatVersionError, StoreError
-from gliner_distill.files import PART_SUFFIX, exclusive_lock, reason_of
+from gliner_distill.files import exclusive_lock, is_leftover, reason_of, remove_leftovers
 from gliner_distill.store.integrity import (
     find_other_origin,
     find_problem,
@@ -22,6 +22,7 @@ from gliner_distill.store.integrity import (
     shard_paths,
 )
 from gliner_distill.store.manifest import (
+    DATA_FOLDER,
     MANIFEST,
     Manifest,
     Shard,
@@ -122,6 +123,7 @@ def open_writer(
     _prepare_folder(folder, repair=repair)
     busy = f"{folder}: another process is labeling into it; wait for it, or choose another --out"
     with exclusive_lock(folder / LOCK_FILE, busy=busy, error=StoreError):
+        remove_leftovers(folder / DATA_FOLDER)
         manifest = _open_manifest(folder, expected, repair=repair)
         writer = StoreWriter(folder, manifest, seconds_between_manifests)
         writer.save()
@@ -137,11 +139,10 @@ def open_writer(
 
 def _prepare_folder(folder: Path, *, repair: bool) -> None:
     """Make a folder if it is missing, and refuse one that holds something else."""
-    # A run that was killed during its first write leaves half a manifest, which counts as ours.
-    ours = {LOCK_FILE, MANIFEST + PART_SUFFIX}
+    # A run that was killed during its first write leaves half a manifest, which does not count.
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        names = {path.name for path in folder.iterdir()}
+        names = {path.name for path in folder.iterdir() if not is_leftover(path.name)}
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written: {reason_of(error)}") from error
     if MANIFEST in names:
@@ -151,7 +152,7 @@ def _prepare_folder(folder: Path, *, repair: bool) -> None:
             raise
         except StoreError:
             return  # the manifest is read again, and repaired or refused, under the lock
-    elif names - ours and not (repair and shard_paths(folder)):
+    elif names - {LOCK_FILE} and not (repair and shard_paths(folder)):
         raise StoreError(
             f"{folder}: is not empty and does not hold a soft-label store; choose another --out"
         )

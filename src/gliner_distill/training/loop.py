@@ -42,6 +42,7 @@ from gliner_distill.training.data import (
     make_example,
     order_batches,
 )
+from gliner_distill.training.reporter import Reporter
 from gliner_distill.training.run import (
     BOARD_FOLDER,
     CHECKPOINT_FILE,
@@ -50,6 +51,7 @@ from gliner_distill.training.run import (
     best_epoch,
     describe_run,
     digest_metrics,
+    lock_run,
     log_epoch,
     open_run,
 )
@@ -103,66 +105,67 @@ def train_student(
             the `feature_width` of the student is not the teacher's.
         TeacherError: The teacher cannot represent a passage.
         StudentError: The folder holds a run and `resume` is false, or a run with other settings or
-            data; or it cannot be written; or the loss is not a finite number any more, or far above
-            that of the first step.
+            data; or another process trains in it; or it cannot be written; or the loss is not a
+            finite number any more, or far above that of the first step.
     """
     _check_data(passages, splits, settings)
     matched_teacher = _matched_teacher(student, settings, teacher)
     accelerator = Accelerator(cpu=settings.device == "cpu")
     run = describe_run(student, vocabulary, passages, splits, settings, matched_teacher)
-    # All processes write the same files, so they take turns.
-    with accelerator.main_process_first():
-        checkpoint = open_run(folder, run, resume=resume)
-    # The anchor needs the weights of the start, which a checkpoint then replaces.
-    anchor = make_anchor(student, vocabulary, passages) if keep_relations else None
-    model, optimizer = _prepare(accelerator, student, settings, checkpoint)
-    trainer = _Trainer(
-        student=student,
-        vocabulary=vocabulary,
-        examples=[make_example(labeled, vocabulary) for labeled in passages],
-        settings=settings,
-        matched_teacher=matched_teacher,
-        anchor=anchor,
-        accelerator=accelerator,
-        model=model,
-        optimizer=optimizer,
-    )
+    with lock_run(folder, is_main=accelerator.is_main_process):
+        # All processes write the same files, so they take turns.
+        with accelerator.main_process_first():
+            checkpoint = open_run(folder, run, resume=resume)
+        # The anchor needs the weights of the start, which a checkpoint then replaces.
+        anchor = make_anchor(student, vocabulary, passages) if keep_relations else None
+        model, optimizer = _prepare(accelerator, student, settings, checkpoint)
+        trainer = _Trainer(
+            student=student,
+            vocabulary=vocabulary,
+            examples=[make_example(labeled, vocabulary) for labeled in passages],
+            settings=settings,
+            matched_teacher=matched_teacher,
+            anchor=anchor,
+            accelerator=accelerator,
+            model=model,
+            optimizer=optimizer,
+        )
 
-    def save() -> None:
-        save_student(folder / STUDENT_FOLDER, student, vocabulary, metadata=metadata)
+        def save() -> None:
+            save_student(folder / STUDENT_FOLDER, student, vocabulary, metadata=metadata)
 
-    first_epoch = checkpoint.epoch if checkpoint is not None else 0
-    reporter = _Reporter(progress, stage, settings.epochs, trainer.n_words)
-    reporter.resume(first_epoch)
-    first_loss: float | None = None
-    with SummaryWriter(str(folder / BOARD_FOLDER), purge_step=first_epoch + 1) as board:
-        for epoch in range(first_epoch, settings.epochs):
-            # The best epoch is read from the metrics, so a resumed run stops at the same epoch.
-            if 0 < settings.patience <= epoch - best_epoch(folder):
-                break
-            losses = reporter.report(trainer.steps(epoch), epoch)
-            first_loss = losses[0] if first_loss is None else first_loss
-            _check_course(first_loss, losses, epoch + 1, settings)
-            if accelerator.is_main_process:
-                log_epoch(folder, trainer.measure(splits, epoch + 1, losses), board)
-                # The student is saved before the checkpoint: a run that is killed in between
-                # repeats the epoch and saves the student again.
-                if settings.patience and best_epoch(folder) == epoch + 1:
-                    save()
-                reached = Checkpoint.capture(
-                    student,
-                    optimizer.optimizer,
-                    epoch=epoch + 1,
-                    run=run,
-                    metrics=digest_metrics(folder),
-                )
-                write_checkpoint(folder / CHECKPOINT_FILE, reached)
-    if settings.patience:
-        best, _ = load_student(folder / STUDENT_FOLDER)
-        # `strict` is off, because the projections of feature matching are not saved.
-        student.load_state_dict(best.state_dict(), strict=False)
-    elif accelerator.is_main_process:
-        save()
+        first_epoch = checkpoint.epoch if checkpoint is not None else 0
+        reporter = Reporter(progress, stage, settings.epochs, trainer.n_words)
+        reporter.resume(first_epoch)
+        first_loss: float | None = None
+        with SummaryWriter(str(folder / BOARD_FOLDER), purge_step=first_epoch + 1) as board:
+            for epoch in range(first_epoch, settings.epochs):
+                # The best epoch is read from the metrics, so a resumed run stops at the same epoch.
+                if 0 < settings.patience <= epoch - best_epoch(folder):
+                    break
+                losses = reporter.report(trainer.steps(epoch), epoch)
+                first_loss = losses[0] if first_loss is None else first_loss
+                _check_course(first_loss, losses, epoch + 1, settings)
+                if accelerator.is_main_process:
+                    log_epoch(folder, trainer.measure(splits, epoch + 1, losses), board)
+                    # The student is saved before the checkpoint: a run that is killed in between
+                    # repeats the epoch and saves the student again.
+                    if settings.patience and best_epoch(folder) == epoch + 1:
+                        save()
+                    reached = Checkpoint.capture(
+                        student,
+                        optimizer.optimizer,
+                        epoch=epoch + 1,
+                        run=run,
+                        metrics=digest_metrics(folder),
+                    )
+                    write_checkpoint(folder / CHECKPOINT_FILE, reached)
+        if settings.patience:
+            best, _ = load_student(folder / STUDENT_FOLDER)
+            # `strict` is off, because the projections of feature matching are not saved.
+            student.load_state_dict(best.state_dict(), strict=False)
+        elif accelerator.is_main_process:
+            save()
     return student.eval()
 
 
@@ -295,34 +298,6 @@ class _Trainer:
         distance = feature_loss(words, batch.teacher_words)
         distance = distance + feature_loss(labels, batch.teacher_labels)
         return loss + settings.feature_weight * distance
-
-
-@dataclass(frozen=True, slots=True)
-class _Reporter:
-    """The progress of a run, counted in the words of all its epochs."""
-
-    progress: Progress
-    stage: str
-    n_epochs: int
-    epoch_words: int
-
-    def resume(self, n_epochs_done: int) -> None:
-        """Report the epochs that an earlier process has finished."""
-        if 0 < n_epochs_done < self.n_epochs:
-            self._tell(n_epochs_done * self.epoch_words, f"epoch {n_epochs_done}/{self.n_epochs}")
-
-    def report(self, steps: Iterator[tuple[float, int]], epoch: int) -> list[float]:
-        """Run the steps of an epoch, report each, and return their losses."""
-        losses = []
-        n_done = epoch * self.epoch_words
-        for loss, n_words in steps:
-            losses.append(loss)
-            n_done += n_words
-            self._tell(n_done, f"epoch {epoch + 1}/{self.n_epochs}, loss {loss:.3f}")
-        return losses
-
-    def _tell(self, n_done: int, note: str) -> None:
-        self.progress(self.stage, n_done, self.n_epochs * self.epoch_words, note)
 
 
 def _prepare(

@@ -1,14 +1,15 @@
 """The run folder: the student, its metrics, and a record of its settings and data.
 
 A run folder holds `student/` (see `student.files`), `metrics.jsonl` (one row per epoch and split),
-`config.json` (settings, architecture and digests of the data), `environment.json`, `tensorboard/`
-and `checkpoint.safetensors`, from which a stopped run continues.
+`config.json` (settings, architecture and digests of the data), `environment.json`, `tensorboard/`,
+`.lock`, and `checkpoint.safetensors`, from which a stopped run continues.
 """
 
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,7 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from gliner_distill.entities import LabeledPassage
 from gliner_distill.errors import StudentError
-from gliner_distill.files import reason_of, write_file, write_json
+from gliner_distill.files import exclusive_lock, reason_of, write_file, write_json
 from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.student.model import Student
 from gliner_distill.teacher.gliner import GLiNERTeacher
@@ -29,6 +30,7 @@ from gliner_distill.training.settings import TrainingSettings
 
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
 RUN_CONFIG_FILE: Final = "config.json"
+LOCK_FILE: Final = ".lock"
 METRICS_FILE: Final = "metrics.jsonl"
 STUDENT_FOLDER: Final = "student"
 BOARD_FOLDER: Final = "tensorboard"
@@ -160,6 +162,21 @@ def open_run(folder: Path, run: Mapping[str, Any], *, resume: bool) -> Checkpoin
     kept = "" if checkpoint is None else _finished_metrics(folder, checkpoint)
     write_file(folder / METRICS_FILE, kept, error=StudentError)
     return checkpoint
+
+
+@contextmanager
+def lock_run(folder: Path, *, is_main: bool) -> Iterator[None]:
+    """Keep other runs out of a run folder; the main process of a run holds the lock for all.
+
+    Raises:
+        StudentError: Another process trains in the folder, or it cannot be written.
+    """
+    if not is_main:
+        yield
+        return
+    busy = f"{folder}: another process trains in it; wait for it, or choose another --out"
+    with exclusive_lock(folder / LOCK_FILE, busy=busy, error=StudentError):
+        yield
 
 
 def digest_metrics(folder: Path) -> str:
