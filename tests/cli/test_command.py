@@ -1,4 +1,4 @@
-"""What all commands share: the text below their options, and one line when memory runs out."""
+"""The parts that all commands share: the text below their options, and one line for lack of memory."""
 
 import errno
 import re
