@@ -5,7 +5,7 @@ OUT ?= reproduction
 # Test processes that run side by side.
 JOBS ?= 2
 
-.PHONY: help demo quick test lint format clean
+.PHONY: help demo quick test lowest lint format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,11 @@ quick: .venv/dev ## Install, then run the unit tests, which take about a minute
 test: .venv/dev ## Install, then run all tests
 	$(BIN)/python -m pytest -n $(JOBS)
 
+# The plugin skips the tests that need more than the base install.
+lowest: .venv-lowest/test ## Install the base at its lower bounds, then run the unit tests there
+	PYTHONPATH=tests .venv-lowest/bin/python -m pytest -p base_install -n $(JOBS) \
+	  -m "not slow and not ray" tests
+
 lint: .venv/dev ## Check the format, the style and the types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -28,8 +33,8 @@ format: .venv/dev ## Fix the format and the style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-clean: ## Remove the virtual environment and the caches
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+clean: ## Remove the virtual environments and the caches
+	rm -rf .venv .venv-lowest .mypy_cache .pytest_cache .ruff_cache
 
 .venv/pip:
 	$(PYTHON) -m venv .venv
@@ -43,4 +48,9 @@ clean: ## Remove the virtual environment and the caches
 
 .venv/dev: .venv/train
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,ray,dev]'
+	touch $@
+
+.venv-lowest/test: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/pip install --quiet --constraint constraints-lowest.txt --editable '.[test]'
 	touch $@

@@ -4,13 +4,13 @@ import pytest
 
 from command_line import LEXICON, make_passages
 from gliner_distill.callbacks import no_progress
-from gliner_distill.labeling.pipeline import label_corpus
-from gliner_distill.labeling.policy import LabelPolicy
 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory, lexicon_teacher):
     """A folder with a store and a run folder of a student that learned it: do not change them."""
+    from gliner_distill.labeling.pipeline import label_corpus
+    from gliner_distill.labeling.policy import LabelPolicy
     from gliner_distill.runtime.config import StudentConfig
     from gliner_distill.training.settings import TrainingSettings
     from gliner_distill.training.train import train

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from command_line import assert_fails
 from gliner_distill.files import exclusive_lock
+
+pytest.importorskip("pyarrow")  # `reproduce` imports it before it looks at its options
 
 
 def test_reproduce_refuses_a_corpus_without_a_teacher(run_cli):

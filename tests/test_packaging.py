@@ -1,0 +1,49 @@
+"""The versions of dependencies in pyproject.toml, against the files that `make` installs from."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def lower_bounds(requirements):
+    """Return the lower bound of each requirement, by the name in lower case."""
+    found = [re.match(r"([\w.-]+)(?:\[\w+\])?>=([\d.]+)", text) for text in requirements]
+    assert all(found), requirements
+    return {match[1].lower(): match[2] for match in found}
+
+
+def pinned_versions(name):
+    """Return the version of each package in a constraints file."""
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {package.lower(): version for package, version in pairs}
+
+
+def same_version(bound, version):
+    """Return whether two versions are equal apart from zeros at the end."""
+    ours, theirs = ([int(part) for part in text.split(".")] for text in (bound, version))
+    n_parts = max(len(ours), len(theirs))
+    return ours + [0] * (n_parts - len(ours)) == theirs + [0] * (n_parts - len(theirs))
+
+
+def test_constraints_lowest_holds_the_lower_bounds_of_the_base_install():
+    bounds, pinned = (
+        lower_bounds(PROJECT["dependencies"]),
+        pinned_versions("constraints-lowest.txt"),
+    )
+    assert pinned.keys() == bounds.keys()
+    differing = {name for name in bounds if not same_version(bounds[name], pinned[name])}
+    assert differing == set()
+
+
+@pytest.mark.parametrize("extra", ["train", "ray"])
+def test_lower_bounds_of_the_extras_are_the_versions_that_the_tests_run_with(extra):
+    bounds, pinned = lower_bounds(EXTRAS[extra]), pinned_versions("constraints.txt")
+    differing = {name for name in bounds if not same_version(bounds[name], pinned[name])}
+    assert differing == set()
