@@ -4,6 +4,7 @@ import io
 import json
 import os
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from gliner_distill.cli.input import (
     find_source,
     read_annotated,
 )
-from gliner_distill.cli.records import Document
+from gliner_distill.cli.records import BadRecords, Document
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError
 from locked_files import unreadable
@@ -147,6 +148,44 @@ class TestLines:
         with pytest.raises(CorpusError, match=r"^a.txt: .*No such file"):
             texts_of(source)
 
+    def test_bad_lines_become_empty_documents_if_they_are_skipped(self):
+        bad = [b"null", b'"caf\xe9"', b'{"text": "a", "b": NaN}', b"{"]
+        write("a.jsonl", b"\n".join([b'"one"', *bad, b'{"text": "two", "n": 1}']))
+        source = find_source(["a.jsonl", write("b.txt", b"three\ncaf\xe9\n")], skip_bad=True)
+        documents = list(source.read())
+        assert [document.text for document in documents] == ["one", *[""] * 4, "two", "three", ""]
+        assert [document.is_record for document in documents] == [True] * 6 + [False] * 2
+        assert (source.bad.n_records, source.bad.n_bad) == (8, 5)
+        head, *listed = source.bad.lines()
+        assert head.startswith("5 bad records of 8 ")
+        places = [("a.jsonl", number) for number in range(2, 6)] + [("b.txt", 2)]
+        for line, (name, number) in zip(listed, places, strict=True):
+            assert line.startswith(f"{name}: line {number}: ")
+
+    @pytest.mark.parametrize(
+        ("name", "content", "texts"),
+        [
+            ("a.json", b'[{"text": "one"}, null, {"text": 7}, {"text": "two"}]', 4),
+            ("a.csv", b"id,text\n1,one\n2,caf\xe9\n3,two\n", 3),
+        ],
+    )
+    def test_bad_records_of_lists_and_tables_are_skipped(self, name, content, texts):
+        source = find_source([write(name, content)], skip_bad=True)
+        found = [document.text for document in source.read()]
+        assert (found[0], found[-1], len(found)) == ("one", "two", texts)
+        assert found.count("") == source.bad.n_bad == texts - 2
+
+    def test_too_long_line_is_skipped_as_one(self):
+        write("a.txt", b"one\n" + b"x" * 500 + b"\ntwo")
+        bad = BadRecords()
+        source = DocumentSource(files=("a.txt",), max_line_chars=10, bad=bad)
+        assert texts_of(source) == ["one", "", "two"]
+        assert (bad.n_records, bad.n_bad) == (3, 1)
+
+    def test_bad_line_names_the_option_to_skip_it(self):
+        with pytest.raises(CorpusError, match=r"line 1: .*--skip-bad"):
+            texts_of(find_source([write("a.jsonl", b"null\n")], form="jsonl"))
+
 
 RECORDS = [{"id": 1, "text": "Mary left"}, {"id": 2, "text": "Ada 😀"}]
 DOCUMENTS = [Document(record["text"], {"id": record["id"]}) for record in RECORDS]
@@ -271,7 +310,23 @@ class TestPrefetcher:
             take_all(batches)
         assert found == ["one", "two"]
 
-    def test_prefetcher_closes_its_documents_when_it_is_left(self):
+    def test_prefetcher_that_waits_for_room_gives_the_same_lists_at_every_speed(self):
+        lengths = [4, 7, 9, 30, 2, 2, 2, 2, 2, 100, 1]
+
+        def make(slow_at):
+            for place, length in enumerate(lengths):
+                if place == slow_at:
+                    time.sleep(0.02)
+                yield Document("x" * length)
+
+        limits = {"max_documents": 4, "max_chars": 20, "waits_for_room": True}
+        expected = [[4, 7, 9], [30], [2] * 4, [2], [100], [1]]
+        for slow_at in range(len(lengths)):
+            with Prefetcher(make(slow_at), **limits) as batches:
+                assert [[len(document.text) for document in batch] for batch in batches] == expected
+
+    @pytest.mark.parametrize("waits_for_room", [True, False])
+    def test_prefetcher_closes_its_documents_when_it_is_left(self, waits_for_room):
         is_closed = threading.Event()
 
         def make():
@@ -281,7 +336,7 @@ class TestPrefetcher:
             finally:
                 is_closed.set()
 
-        with Prefetcher(make()) as batches:
+        with Prefetcher(make(), waits_for_room=waits_for_room) as batches:
             next(iter(batches))
         assert is_closed.wait(timeout=60)
 

@@ -310,3 +310,36 @@ resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000, resource.RLIM_INFINI
         process.stdin.write(block)
     _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
+
+
+def test_predict_gives_bad_records_an_empty_answer(run_cli, world):
+    Path("a.jsonl").write_bytes(b'"in paris"\nnull\n"caf\xe9"\n{"text": "in mary", "n": 1}\n')
+    args = ("predict", "-m", world / "run", "a.jsonl", "-l", "city")
+    assert_fails(run_cli(*args), "a.jsonl", "line 2", "--skip-bad")
+    finished = run_cli(*args, "--skip-bad")
+    assert finished.code == 0
+    answers = [json.loads(line) for line in finished.out.splitlines()]
+    assert [answer["text"] for answer in answers] == ["in paris", "", "", "in mary"]
+    assert answers[1] == answers[2] == {"text": "", "entities": []}
+    assert answers[3]["n"] == 1
+    head, second, third = finished.err.splitlines()
+    assert "2 bad records of 4" in head
+    assert second.startswith("a.jsonl: line 2: ")
+    assert third.startswith("a.jsonl: line 3: ")
+
+
+def test_predict_fails_if_all_records_are_bad(run_cli, world):
+    Path("a.jsonl").write_text('{"body": "x"}\n{"body": "y"}\n')
+    args = ("predict", "-m", world / "run", "a.jsonl", "-l", "city", "--skip-bad")
+    finished = run_cli(*args)
+    assert len(finished.out.splitlines()) == 2
+    assert finished.code == 1
+    assert "no record" in finished.err.splitlines()[-1]
+
+
+def test_predict_takes_a_limit_of_memory(run_cli, world):
+    args = ("predict", "-m", world / "run", "in mary saw the paris", "-l", "city")
+    expected = run_cli(*args)
+    assert run_cli(*args, "--max-memory", "400MB").out == expected.out
+    assert_fails(run_cli(*args, "--max-memory", "2XB"), "2XB", "512MB", code=2)
+    assert_fails(run_cli(*args, "--max-memory", "1MB"), "1MB", "320 MB", code=2)

@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from gliner_distill.cli.records import Document, list_documents, table_documents
+from gliner_distill.cli.records import BadRecords, Document, list_documents, table_documents
 from gliner_distill.corpus.records import RecordError
 
 
@@ -31,3 +31,16 @@ def test_table_documents_yields_the_error_of_a_bad_row_and_reads_on():
         ("line 4", "bad"),
         ("line 5", Document("b", {"id": "4"}, 4)),
     ]
+
+
+def test_bad_records_lists_a_hundred_and_counts_all():
+    bad = BadRecords()
+    assert bad.lines() == []
+    for number in range(1, 151):
+        bad.n_records += 2
+        bad.add(f"a.txt: line {number}: is broken")
+    head, *listed, rest = bad.lines()
+    assert "150" in head
+    assert "300" in head
+    assert len(listed) == 100
+    assert "50" in rest

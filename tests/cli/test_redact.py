@@ -162,3 +162,15 @@ def test_redact_reads_tables_and_json_lists_and_prints_objects(run_cli, world):
         assert [entity["start"] for entity in answer["entities"]] == [0]
     piped = run_cli(*args[:3], "-", *args[4:], stdin=Path("a.json").read_bytes())
     assert json.loads(piped.out) == answer
+
+
+def test_redact_gives_bad_records_an_empty_answer(run_cli, world):
+    Path("a.jsonl").write_bytes(b'{"text": "mail jo@x.org"}\n{"text": 7}\n')
+    args = ("redact", "-m", world / "run", "a.jsonl", "-l", "email")
+    assert_fails(run_cli(*args), "a.jsonl", "line 2", "--skip-bad")
+    finished = run_cli(*args, "--skip-bad", "--max-memory", "1GB")
+    assert finished.code == 0
+    first, second = map(json.loads, finished.out.splitlines())
+    assert first["text"] == "mail [EMAIL]"
+    assert second == {"text": "", "entities": []}
+    assert "a.jsonl: line 2: " in finished.err

@@ -124,6 +124,40 @@ TextField = Annotated[
 ]
 
 
+SkipBad = Annotated[
+    bool,
+    option(
+        "--skip-bad",
+        metavar=None,
+        text="Give a bad record an empty answer instead of stopping, and list the bad records on "
+        "standard error in the end. The exit code is 0, or 1 if no record is good.",
+    ),
+]
+
+
+def _check_size(size: str) -> str:
+    from gliner_distill.errors import InputError
+    from gliner_distill.runtime.memory import read_size
+
+    try:
+        read_size(size)
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
+    return size
+
+
+MaxMemory = Annotated[
+    str,
+    option(
+        "--max-memory",
+        metavar="SIZE",
+        text="The memory that the process may take, such as 2GB or 512MB. It bounds what a "
+        "student caches and compares at once, and changes no answer.",
+        callback=_check_size,
+    ),
+]
+
+
 def check_streams(inputs: list[str] | None) -> None:
     """Refuse to start without input or output.
 
@@ -175,6 +209,9 @@ def read_documents(
     Args:
         source: The place that they come from.
         max_documents: The most documents to yield at once.
+
+    Raises:
+        CorpusError: See `DocumentSource.read`; or bad records may be skipped and all are bad.
     """
     from gliner_distill.cli.input import Prefetcher
     from gliner_distill.cli.progress import DocumentProgress
@@ -184,9 +221,32 @@ def read_documents(
     first = 0
     with (
         DocumentProgress(source.n_bytes, is_shown=is_shown) as progress,
-        Prefetcher(source.read(), max_documents=max_documents) as batches,
+        Prefetcher(
+            source.read(),
+            max_documents=max_documents,
+            # Files are read faster than answered, and pipes may wait for the next document.
+            waits_for_room=source.n_bytes is not None,
+        ) as batches,
     ):
         for documents in batches:
             yield first, documents
             first += len(documents)
             progress.count(documents)
+    _report_bad(source)
+
+
+def _report_bad(source: "DocumentSource") -> None:
+    """Say which records were bad.
+
+    Raises:
+        CorpusError: None of them was good.
+    """
+    from gliner_distill.cli.terminal import say
+    from gliner_distill.errors import CorpusError
+
+    if source.bad is None or not source.bad.n_bad:
+        return
+    for line in source.bad.lines():
+        say(line, err=True)
+    if source.bad.n_bad == source.bad.n_records:
+        raise CorpusError("no record is good; the reasons are above")

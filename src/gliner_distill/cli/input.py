@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Literal, cast
 
 from gliner_distill.cli.records import (
+    BadRecords,
     Document,
     Place,
     list_documents,
@@ -63,6 +64,8 @@ class DocumentSource:
         form: The format of the files.
         text_field: The field of a JSON object, or the column of a table, that holds the text.
         max_line_chars: The longest line that is accepted.
+        bad: Receives the records that hold no document, each of which becomes an empty document;
+            None to raise an error for the first one.
     """
 
     text: str | None = None
@@ -70,6 +73,7 @@ class DocumentSource:
     form: InputFormat = "auto"
     text_field: str = "text"
     max_line_chars: int = MAX_LINE_CHARS
+    bad: BadRecords | None = None
 
     @property
     def n_bytes(self) -> int | None:
@@ -98,13 +102,25 @@ class DocumentSource:
             shown = "standard input" if name == _STANDARD_INPUT else name
             try:
                 with _open(name) as stream:
-                    for place, document in self._documents(stream, name, shown):
+                    is_record, documents = self._documents(stream, name, shown)
+                    for place, document in documents:
+                        if self.bad is not None:
+                            self.bad.n_records += 1
                         if isinstance(document, RecordError):
-                            raise CorpusError(f"{shown}: {place}: {document}") from document
+                            self._refuse(document, f"{shown}: {place}: {document}")
+                            document = Document("", is_record=is_record)
                         yield document
             except OSError as error:
                 reason = error.strerror or error
                 raise CorpusError(f"{shown}: the file cannot be read: {reason}") from error
+
+    def _refuse(self, error: RecordError, reason: str) -> None:
+        """Raise an error for a bad record, or note it if bad records become empty documents."""
+        if self.bad is None:
+            raise CorpusError(
+                f"{reason}; to give bad records an empty answer, use --skip-bad"
+            ) from error
+        self.bad.add(reason)
 
     def _has_records(self, name: str) -> bool:
         path = Path(name)
@@ -116,19 +132,22 @@ class DocumentSource:
 
     def _documents(
         self, stream: BufferedReader, name: str, shown: str
-    ) -> Iterator[tuple[Place, Document | RecordError]]:
-        """Return the documents of a file in the format that its content has."""
+    ) -> tuple[bool, Iterator[tuple[Place, Document | RecordError]]]:
+        """Return whether a file holds JSON or a table, and its documents."""
         if self.form != "auto":
-            return self._read_lines(stream, has_json=self.form == "jsonl")
+            has_json = self.form == "jsonl"
+            return has_json, self._read_lines(stream, has_json=has_json)
         form = recognize_format(peek_text(stream, shown), suffix=suffix_of(name))
         max_chars, text_field = self.max_line_chars, self.text_field
         if form == "json list" and stream.peek(1):
-            return list_documents(stream, name=shown, text_field=text_field, max_chars=max_chars)
+            listed = list_documents(stream, name=shown, text_field=text_field, max_chars=max_chars)
+            return True, listed
         if form == "table" and stream.peek(1):
-            return table_documents(Path(name), column=text_field, max_chars=max_chars)
+            return True, table_documents(Path(name), column=text_field, max_chars=max_chars)
         if form in _OTHER_FORMS:
             raise CorpusError(f"{shown}: this is {_OTHER_FORMS[form]}")
-        return self._read_lines(stream, has_json=form == "json lines")
+        has_json = form == "json lines"
+        return has_json, self._read_lines(stream, has_json=has_json)
 
     def _read_lines(
         self, stream: BufferedReader, *, has_json: bool
@@ -140,6 +159,7 @@ class DocumentSource:
             number += 1
             try:
                 if len(raw) == max_bytes:  # cut off, perhaps within a character
+                    _pass_line(stream, raw, max_bytes)
                     raise self._too_long()
                 line = decode_line(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw)
                 if len(line) > self.max_line_chars:
@@ -155,6 +175,12 @@ class DocumentSource:
 
     def _too_long(self) -> RecordError:
         return RecordError(f"is longer than {self.max_line_chars:,} characters; split the document")
+
+
+def _pass_line(stream: BufferedReader, raw: bytes, max_bytes: int) -> None:
+    """Read to the end of a line, in parts."""
+    while raw and not raw.endswith(b"\n"):
+        raw = stream.readline(max_bytes)
 
 
 def read_annotated(corpus: str, *, skip_bad: bool = False) -> list[Passage]:
@@ -182,7 +208,11 @@ def read_annotated(corpus: str, *, skip_bad: bool = False) -> list[Passage]:
 
 
 def find_source(
-    arguments: Sequence[str], *, form: InputFormat = "auto", text_field: str = "text"
+    arguments: Sequence[str],
+    *,
+    form: InputFormat = "auto",
+    text_field: str = "text",
+    skip_bad: bool = False,
 ) -> DocumentSource:
     """Return the source of the documents that the arguments stand for.
 
@@ -191,12 +221,14 @@ def find_source(
         form: The format of the files: `lines` has one document per line, `jsonl` one JSON value
             per line, and `auto` decides by the content of each file.
         text_field: The field of a JSON object, or the column of a table, that holds the text.
+        skip_bad: Whether a bad record becomes an empty document rather than an error.
 
     Raises:
         CorpusError: A file does not exist, or is a folder.
     """
+    bad = BadRecords() if skip_bad else None
     if not arguments or list(arguments) == [_STANDARD_INPUT]:
-        return DocumentSource(form=form, text_field=text_field)
+        return DocumentSource(form=form, text_field=text_field, bad=bad)
     if len(arguments) == 1 and not _is_file(arguments[0]):
         return DocumentSource(arguments[0], (), form, text_field)
     for name in arguments:
@@ -205,7 +237,7 @@ def find_source(
                 f"{name}: this file does not exist; if there are several inputs, each must be a "
                 "file"
             )
-    return DocumentSource(None, tuple(arguments), form, text_field)
+    return DocumentSource(None, tuple(arguments), form, text_field, bad=bad)
 
 
 class Prefetcher:
@@ -220,6 +252,9 @@ class Prefetcher:
         max_documents: The largest number of documents that may wait, and that a list may have.
         max_chars: The largest number of characters of all waiting documents; a longer document
             waits alone.
+        waits_for_room: Whether a list has as many documents as there is room for, and not only
+            those that have arrived, so that the lists do not depend on the speed of reading. An
+            8-bit student answers a text by what stands in a batch with it.
     """
 
     def __init__(
@@ -228,11 +263,14 @@ class Prefetcher:
         *,
         max_documents: int = 512,
         max_chars: int = 1_000_000,
+        waits_for_room: bool = False,
     ) -> None:
         self._documents = documents
         self._limits = (max_documents, max_chars)
         self._waiting: list[Document] = []
         self._n_chars = 0
+        self._waits_for_room = waits_for_room
+        self._is_full = False
         self._is_over = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
@@ -260,10 +298,13 @@ class Prefetcher:
 
     def _take(self) -> list[Document]:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._is_over)
-            batch, self._waiting, self._n_chars = self._waiting, [], 0
+            self._changed.wait_for(self._is_ready)
+            batch, self._waiting, self._n_chars, self._is_full = self._waiting, [], 0, False
             self._changed.notify_all()
             return batch
+
+    def _is_ready(self) -> bool:
+        return self._is_over or (self._is_full if self._waits_for_room else bool(self._waiting))
 
     def _fill(self) -> None:
         try:
@@ -287,6 +328,9 @@ class Prefetcher:
             return self._is_over or not self._waiting or is_within
 
         with self._changed:
+            if not has_room():
+                self._is_full = True
+                self._changed.notify_all()
             self._changed.wait_for(has_room)
             if self._is_over:
                 return False

@@ -12,7 +12,9 @@ from gliner_distill.cli.documents import (
     Inputs,
     LabelFile,
     Labels,
+    MaxMemory,
     Model,
+    SkipBad,
     TextField,
     check_streams,
     describe_labels,
@@ -62,6 +64,8 @@ def predict(
     multi_label: MultiLabel = False,
     patterns: Patterns = True,
     threads: ThreadCount = None,
+    max_memory: MaxMemory = "2GB",
+    skip_bad: SkipBad = False,
 ) -> None:
     """Find entities in a text, in files or in standard input.
 
@@ -89,10 +93,10 @@ def predict(
 
         quiet_libraries()
         asked = describe_labels(label or [], labels)
-        source = find_source(inputs or [], form=input_format, text_field=field)
+        source = find_source(inputs or [], form=input_format, text_field=field, skip_bad=skip_bad)
         form = output or ("color" if is_terminal(sys.stdout) else "jsonl")
         writer = make_writer(form, list(asked))
-        loaded = load_model(model, num_threads=threads)
+        loaded = load_model(model, num_threads=threads, max_memory=max_memory)
         print_whole(writer.head(), is_colored=form == "color")
         with closing(read_documents(source, documents_at_once(loaded))) as batches:
             for first, documents in batches:

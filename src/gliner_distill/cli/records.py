@@ -38,6 +38,38 @@ class Document:
 Place = str
 """The position of a record in its file, for messages."""
 
+_MOST_LISTED = 100
+
+
+@dataclass(slots=True)
+class BadRecords:
+    """The records that got an empty answer because they hold no document.
+
+    Attributes:
+        n_records: The number of all records, good and bad.
+        n_bad: The number of bad ones.
+        listed: File, place and reason of the first hundred.
+    """
+
+    n_records: int = 0
+    n_bad: int = 0
+    listed: list[str] = field(default_factory=list)
+
+    def add(self, reason: str) -> None:
+        """Count a bad record; `reason` says in which file and place it is, and what is wrong."""
+        self.n_bad += 1
+        if self.n_bad <= _MOST_LISTED:
+            self.listed.append(reason)
+
+    def lines(self) -> list[str]:
+        """Return what to tell the user in the end; nothing if there was no bad record."""
+        if not self.n_bad:
+            return []
+        records = "record" if self.n_bad == 1 else "records"
+        head = f"{self.n_bad:,} bad {records} of {self.n_records:,} got an empty answer:"
+        n_more = self.n_bad - len(self.listed)
+        return [head, *self.listed, *([f"and {n_more:,} more"] if n_more else [])]
+
 
 def parse_line(line: str, text_field: str, n_bytes: int) -> Document:
     """Return the document of a JSON value: a string, or an object with the text in a field.

@@ -14,7 +14,9 @@ from gliner_distill.cli.documents import (
     Inputs,
     LabelFile,
     Labels,
+    MaxMemory,
     Model,
+    SkipBad,
     TextField,
     check_streams,
     describe_labels,
@@ -106,6 +108,8 @@ def redact(
     threshold: Threshold = 0.5,
     patterns: Patterns = True,
     threads: ThreadCount = None,
+    max_memory: MaxMemory = "2GB",
+    skip_bad: SkipBad = False,
 ) -> None:
     """Replace personal data in a text, in files or in standard input.
 
@@ -130,7 +134,7 @@ def redact(
         from gliner_distill.cli.input import find_source
 
         quiet_libraries()
-        source = find_source(inputs or [], form=input_format, text_field=field)
+        source = find_source(inputs or [], form=input_format, text_field=field, skip_bad=skip_bad)
         form = output or ("jsonl" if source.has_records else None)
         # Only the text on the command line needs no line of its own.
         lines = _Lines(form, field, may_break=source.text is not None)
@@ -141,7 +145,13 @@ def redact(
             redactor = _make_redactor(mode, mapping, key_file)
             asked = describe_labels(label or [], labels)
             answers = _answer_documents(
-                source, asked, model, threads, threshold=threshold, patterns=patterns
+                source,
+                asked,
+                model,
+                threads,
+                threshold=threshold,
+                patterns=patterns,
+                max_memory=max_memory,
             )
             parts = _redact_documents(answers, redactor, mapping, lines)
         with closing(parts):
@@ -187,12 +197,13 @@ def _answer_documents(
     *,
     threshold: float,
     patterns: bool,
+    max_memory: str,
 ) -> "Generator[tuple[int, list[Document], list[list[EntityDict]]], None, None]":
     """Yield documents with their entities, and the number of the first one."""
     from gliner_distill.evaluation.models import load_model
     from gliner_distill.redaction.labels import PERSONAL_LABELS
 
-    loaded = load_model(model, num_threads=threads)
+    loaded = load_model(model, num_threads=threads, max_memory=max_memory)
     labels = asked or {label: label for label in PERSONAL_LABELS}
     with closing(read_documents(source, documents_at_once(loaded))) as batches:
         for first, documents in batches:

@@ -15,6 +15,7 @@ from gliner_distill.errors import InputError, MissingExtraError
 from gliner_distill.runtime.inputs import InferenceOptions, add_matches, describe_entities
 from gliner_distill.runtime.labels import Prompts, read_label_set, read_per_text
 from gliner_distill.runtime.locate import locate_model
+from gliner_distill.runtime.memory import DEFAULT_MEMORY
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.teacher.base import Teacher
 
@@ -124,7 +125,11 @@ class TeacherNER:
 
 
 def load_model(
-    name: str | Path | None = None, *, num_threads: int | None = None, device: str = "cpu"
+    name: str | Path | None = None,
+    *,
+    num_threads: int | None = None,
+    device: str = "cpu",
+    max_memory: str | int = DEFAULT_MEMORY,
 ) -> NERModel:
     """Return the model that a name stands for.
 
@@ -133,6 +138,7 @@ def load_model(
             the student that comes with the package.
         num_threads: The number of threads to compute with; None for one per processor.
         device: Where a GLiNER runs, such as `cpu` or `cuda:0`; a student always runs on the CPU.
+        max_memory: See `StudentNER`; it has no effect on a GLiNER, whose weights decide.
 
     Raises:
         StudentError: The name stands for neither a student nor a GLiNER, or the student is broken.
@@ -146,7 +152,7 @@ def load_model(
     located = locate_model(name)
     if located.kind == "student":
         folder = None if name is None else located.folder
-        return StudentNER.from_pretrained(folder, num_threads=num_threads)
+        return StudentNER.from_pretrained(folder, num_threads=num_threads, max_memory=max_memory)
     try:
         import torch
 
