@@ -210,8 +210,9 @@ class StudentNER:
         """Return the entities of several texts: one list per text, in order of position.
 
         An entity is a dictionary of `start` and `end` (character offsets, end exclusive), `text`,
-        `label` and `score`. The entities of a text do not depend on the other texts; with a
-        `boundary` head, the scores of a label do not depend on the other labels, either.
+        `label` and `score`. With a `boundary` head, the scores of a label do not depend on the
+        other labels. In 8-bit precision, the texts of a batch share the scales of the graph, so a
+        text may have other scores in other company.
 
         Args:
             texts: One text; a list or another collection of texts; or any other iterable, such as
