@@ -11,7 +11,12 @@ import pytest
 
 from command_line import assert_fails, make_passages, write_corpus
 from gliner_distill.errors import TeacherError
-from gliner_distill.gate import GLINER_CONFIG, check_gliner, check_gliner_settings
+from gliner_distill.gate import (
+    GLINER_CONFIG,
+    check_gliner,
+    check_gliner_settings,
+    no_foreign_code,
+)
 from gliner_distill.hub import MAX_TEXT_BYTES
 from stand_in_hub import Client, running_hub
 
@@ -102,6 +107,12 @@ class TestCheckGliner:
         edit(folder / GLINER_CONFIG, encoder_config=ENCODER | {"attn_implementation": "sdpa"})
         check_gliner(folder, name="mine")
 
+    def test_check_gliner_refuses_the_configuration_of_a_backbone_from_the_hub(self, folder):
+        backbone = {"model_type": "detr", "backbone": "evil/repo", "use_timm_backbone": False}
+        edit(folder / GLINER_CONFIG, encoder_config=ENCODER | {"sub": backbone})
+        with pytest.raises(TeacherError, match=r"encoder_config\.sub\.backbone.*evil/repo"):
+            check_gliner(folder, name="mine")
+
     @pytest.mark.slow
     @pytest.mark.parametrize("place", ["encoder_config", "labels_encoder_config", "decoder_config"])
     def test_check_gliner_refuses_an_encoder_that_transformers_lacks(self, folder, place):
@@ -175,6 +186,34 @@ class TestEncoder:
         edit(folder / GLINER_CONFIG, labels_encoder=value)
         with pytest.raises(TeacherError, match=r"gliner_config\.json: field 'labels_encoder'"):
             check_gliner(folder, name="mine")
+
+
+@pytest.mark.slow
+class TestNoForeignCode:
+    @pytest.mark.parametrize("is_trusted", [None, True])
+    def test_no_foreign_code_runs_nothing_and_asks_nothing(
+        self, tmp_path, own_code, monkeypatch, is_trusted
+    ):
+        from transformers import AutoConfig
+
+        auto_map, traces = own_code(tmp_path)
+        write(tmp_path / "config.json", {"model_type": "none", "auto_map": auto_map})
+        monkeypatch.setattr("builtins.input", Unread().read)
+        with (
+            no_foreign_code(),
+            pytest.raises((TeacherError, ValueError), match=r"evil\.py|custom code"),
+        ):
+            AutoConfig.from_pretrained(tmp_path, trust_remote_code=is_trusted)
+        assert not any(trace.exists() for trace in traces)
+
+    def test_no_foreign_code_uses_no_network_and_gives_it_back(self):
+        from huggingface_hub import is_offline_mode
+        from transformers import dynamic_module_utils
+
+        before = vars(dynamic_module_utils).copy(), is_offline_mode()
+        with no_foreign_code():
+            assert is_offline_mode()
+        assert (vars(dynamic_module_utils), is_offline_mode()) == before
 
 
 GOOD = {

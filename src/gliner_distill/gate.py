@@ -3,15 +3,18 @@
 gliner builds encoders with `trust_remote_code=True`. Settings in JSON files can then make
 transformers download and run Python code, or ask on standard input whether it may. This module
 reads only the list of files and the JSON files, and refuses such settings in a GLiNER and in the
-encoders that it names. It imports neither torch nor gliner.
+encoders that it names. `no_foreign_code` keeps the libraries from running code that is found in
+another way, while they load a GLiNER. This module imports neither torch nor gliner.
 """
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from gliner_distill.errors import TeacherError, name_kind, shorten
 from gliner_distill.files import check_regular_file, reason_of
@@ -31,6 +34,38 @@ _CODE_FIELDS = ("auto_map", "custom_pipelines")
 _CONFIGS = (GLINER_CONFIG, "config.json")
 # gliner has one encoder of its own, and transformers knows all others.
 _GLINER_ENCODER = "rnn"
+# Attributes of libraries are replaced by one thread at a time, so that each gets its value back.
+_loading = threading.RLock()
+
+
+@contextmanager
+def no_foreign_code() -> Iterator[None]:
+    """Keep transformers from the network and from Python code of models while the block runs.
+
+    `check_gliner` sees only files on this machine. Some configurations make transformers fetch
+    those of another model, such as that of a `backbone`, and these may ask for code.
+
+    Raises:
+        TeacherError: transformers wants to run such code; the message names the model and the file.
+    """
+    from huggingface_hub import constants
+    from transformers import dynamic_module_utils
+
+    def refuse(model: object, file: object, *_: object, **__: object) -> NoReturn:
+        raise TeacherError(
+            f"{shorten(str(model))} asks to run {shorten(str(file))}, Python code that comes with "
+            "a model; such code is never run, so use a model without it"
+        )
+
+    with _loading, ExitStack() as stack:
+        for owner, name, value in (
+            (constants, "HF_HUB_OFFLINE", True),
+            (dynamic_module_utils, "TIME_OUT_REMOTE_CODE", 0),  # nothing is asked on standard input
+            (dynamic_module_utils, "get_cached_module_file", refuse),
+        ):
+            stack.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, value)
+        yield
 
 
 def check_gliner(folder: Path, *, name: str) -> None:
@@ -189,6 +224,11 @@ def _check_code(file: str, field: _Field, value: Any) -> None:
         raise TeacherError(
             f"{file}: field {shorten(str(field))} asks to run Python code that comes with a model: "
             f"{shorten(value)}; such code is never run, so use a model without it"
+        )
+    if field.key == "backbone" and isinstance(value, str):
+        raise TeacherError(
+            f"{file}: field {shorten(str(field))} asks for the files of another model: "
+            f"{shorten(value)}; these cannot be checked, so use a model without it"
         )
     if "_implementation" in field.key and "/" in str(value):
         raise TeacherError(

@@ -15,7 +15,13 @@ import torch
 from safetensors import safe_open
 
 from gliner_distill.errors import MissingExtraError, TeacherError
-from gliner_distill.gate import CONVERSION, GLINER_CONFIG, check_gliner, check_gliner_settings
+from gliner_distill.gate import (
+    CONVERSION,
+    GLINER_CONFIG,
+    check_gliner,
+    check_gliner_settings,
+    no_foreign_code,
+)
 from gliner_distill.hub import download_model, looks_like_hub_id
 
 _ARCHITECTURES = (
@@ -60,7 +66,7 @@ def load_gliner(source: str | Path, *, device: str = "cpu") -> Any:
     from gliner import GLiNER  # takes seconds, and a model that is refused should not wait for it
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), no_foreign_code():
             # Libraries warn about details of old checkpoints that users cannot change.
             warnings.simplefilter("ignore")
             model = GLiNER.from_pretrained(str(folder), local_files_only=True, map_location=device)
