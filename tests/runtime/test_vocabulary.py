@@ -179,6 +179,9 @@ class TestJson:
 REPLACE = {"type": "Replace", "pattern": {"String": "a"}, "content": "x" * 1_000_000}
 SPLIT = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}
 CHARSMAP = {"type": "Precompiled", "precompiled_charsmap": "AAQAAP////8="}
+CROWDED = [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}] * 16 + [
+    {"Sequence": {"id": "A", "type_id": 0}}
+]
 REPEATED = [{"Sequence": {"id": "A", "type_id": 0}}] * 1_000
 
 
@@ -214,7 +217,7 @@ class TestUntrustedTokenizers:
     def test_from_json_refuses_other_parts(self, settings, name, part):
         self.refuse(settings | {name: part}, name)
 
-    @pytest.mark.parametrize("single", [REPEATED, REPEATED[:2], [], None, 3])
+    @pytest.mark.parametrize("single", [REPEATED, REPEATED[:2], CROWDED, [], None, 3])
     def test_from_json_refuses_a_template_that_repeats_texts(self, settings, single):
         template = {
             "type": "TemplateProcessing",

@@ -144,6 +144,14 @@ class TestLoadStudentErrors:
         (folder / CONFIG_FILE).write_text(content)
         self.refuse(folder, r"student_config\.json: .* None; .* 3")
 
+    def test_load_student_refuses_a_configuration_of_any_depth(self, folder):
+        path = folder / "student_config.json"
+        whole = path.read_text(encoding="utf-8").rstrip().removesuffix("}")
+        # Python can read some depths of JSON that it cannot write.
+        for depth in range(800, 1_000, 2):
+            path.write_text(f'{whole}, "notes": {"[" * depth}{"]" * depth}}}', encoding="utf-8")
+            self.refuse(folder, r"student_config\.json: ")
+
     def test_load_student_names_another_format_version(self, folder):
         config = json.loads((folder / CONFIG_FILE).read_text())
         (folder / CONFIG_FILE).write_text(json.dumps(config | {"format_version": 1}))

@@ -195,7 +195,11 @@ def _check_config(path: Path, raw: dict[str, Any]) -> None:
             f"{path}: field '{_CHECKSUMS}' is {shorten(digests)}; expected an object that maps the "
             "name of each file to its SHA-256"
         )
-    if digests.get(CONFIG_FILE) != _digest_fields(raw):
+    try:
+        is_whole = digests.get(CONFIG_FILE) == _digest_fields(raw)
+    except RecursionError:  # writing JSON allows fewer levels than reading it
+        raise StudentError(f"{path}: cannot be read: it is nested too deeply") from None
+    if not is_whole:
         raise StudentError(
             f"{path}: the other fields have another SHA-256 than field '{_CHECKSUMS}' says; the "
             "file was changed or damaged, so copy or export the student again"

@@ -35,6 +35,7 @@ _MAX_LABEL_PIECES = 32
 _MAX_CACHE_BYTES = 32_000_000
 _MAX_PREFIX_CHARS = 16
 _MAX_REASON_CHARS = 200
+_MAX_TEMPLATE_ITEMS = 16
 
 _PARTS: Final[dict[str, tuple[str | None, ...]]] = {
     "model": ("WordPiece",),
@@ -224,6 +225,11 @@ def _check_template(template: object) -> None:
     n_texts = sum(isinstance(item, dict) and "Sequence" in item for item in items)
     if n_texts != 1:
         raise ValueError(f"its post_processor repeats each text {n_texts} times; expected once")
+    if len(items) > _MAX_TEMPLATE_ITEMS:
+        raise ValueError(
+            f"its post_processor adds {len(items) - 1:,} pieces to each text; expected less than "
+            f"{_MAX_TEMPLATE_ITEMS}"
+        )
 
 
 def _is_from_tokenizers(error: BaseException) -> bool:
