@@ -53,7 +53,7 @@ def test_read_pages_does_not_believe_the_footer():
 
 def as_varint(number, n_bytes):
     """Return a positive number as Thrift writes it, in a fixed number of bytes."""
-    sevens = [(2 * number >> 7 * place) & 127 for place in range(n_bytes)]
+    sevens = [(int(2 * number) >> 7 * place) & 127 for place in range(n_bytes)]
     return bytes([*(seven | 128 for seven in sevens[:-1]), sevens[-1]])
 
 
@@ -67,6 +67,30 @@ def test_read_pages_refuses_a_footer_that_is_nested_too_deeply():
     footer = b"\x1c" * 100_000
     content = b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
     with pytest.raises(ValueError, match="nested too deeply"):
+        list(read_pages(content))
+
+
+def same_pages_often(n_pages, n_columns):
+    """Return a small file with empty pages, and a footer that names all of them for each column."""
+
+    def number(value, *, field=1, n_bytes=3):
+        return bytes([field << 4 | 5]) + as_varint(value, n_bytes)
+
+    page = number(0) * 3 + b"\x2c" + number(0) * 2 + b"\0\0"
+    size = number(n_pages * len(page), field=2)
+    column = b"\x3c\x39\x18\x01w" + number(1, field=2) + size + number(4, field=2) + b"\0\0"
+    group = b"\x19\x1c" + column + b"\0"
+    footer = b"\x49\xfc" + as_varint(n_columns / 2, 3) + group * n_columns + b"\0"
+    content = b"PAR1" + page * n_pages + footer
+    return content + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+@pytest.mark.slow
+def test_read_pages_does_not_follow_a_footer_that_names_the_same_pages_often():
+    assert len(list(read_pages(same_pages_often(100, 3)))) == 300
+    content = same_pages_often(1_000, 1_000)
+    assert len(content) < 100_000
+    with pytest.raises(ValueError, match="100,000 pages"):
         list(read_pages(content))
 
 

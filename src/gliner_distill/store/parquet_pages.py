@@ -13,6 +13,8 @@ from typing import Any, Final
 
 _MAGIC: Final = b"PAR1"
 _MOST_LEVELS: Final = 16
+# A shard has a few hundred. A footer can name the same pages any number of times.
+_MOST_PAGES: Final = 100_000
 
 _ENCODINGS: Final = {0: "PLAIN", 2: "PLAIN_DICTIONARY", 3: "RLE", 8: "RLE_DICTIONARY"}
 
@@ -41,7 +43,8 @@ def read_pages(content: bytes) -> Iterator[Page]:
     """Yield the pages of a Parquet file from its footer and their headers.
 
     Raises:
-        ValueError: The bytes are not a Parquet file, or a broken one.
+        ValueError: The bytes are not a Parquet file, or a broken one, or it has more than 100,000
+            pages.
     """
     size = int.from_bytes(content[-8:-4], "little")
     first = len(content) - 8 - size
@@ -49,9 +52,12 @@ def read_pages(content: bytes) -> Iterator[Page]:
         raise ValueError("it is not a Parquet file")
     try:
         footer = _ThriftReader(content, first).read_struct()
-        for group in footer[4]:
-            for column in group[1]:
-                yield from _column_pages(content, column[3])
+        columns = (column[3] for group in footer[4] for column in group[1])
+        pages = (page for column in columns for page in _column_pages(content, column))
+        for number, page in enumerate(pages):
+            if number == _MOST_PAGES:
+                raise ValueError(f"it has more than {_MOST_PAGES:,} pages")
+            yield page
     except (IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError("it is a broken Parquet file") from error
 
