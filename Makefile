@@ -4,8 +4,10 @@ BIN := .venv/bin
 OUT ?= reproduction
 # Test processes that run side by side.
 JOBS ?= 2
+# Seconds for which `make fuzz` runs.
+FUZZ_SECONDS ?= 600
 
-.PHONY: help demo quick test lowest lint format clean
+.PHONY: help demo quick test fuzz lowest lint format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,15 +16,19 @@ demo: .venv/train ## Install, then reproduce the published experiment on the sam
 	$(BIN)/gliner-distill reproduce --out $(OUT)
 
 quick: .venv/dev ## Install, then run the unit tests, which take about a minute
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not ray"
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not ray and not fuzz"
 
 test: .venv/dev ## Install, then run all tests
 	$(BIN)/python -m pytest -n $(JOBS)
 
+# FUZZ_SEED=N repeats a run, and FUZZ_ONLY=KIND/NUMBER with it a single case.
+fuzz: .venv/dev ## Install, then read harmed files and random texts, FUZZ_SECONDS=600 long
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -n 0 -m fuzz tests/fuzz
+
 # The plugin skips the tests that need more than the base install.
 lowest: .venv-lowest/test ## Install the base at its lower bounds, then run the unit tests there
 	PYTHONPATH=tests .venv-lowest/bin/python -m pytest -p base_install -n $(JOBS) \
-	  -m "not slow and not ray" tests
+	  -m "not slow and not ray and not fuzz" tests
 
 lint: .venv/dev ## Check the format, the style and the types
 	$(BIN)/ruff format --check .
