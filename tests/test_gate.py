@@ -390,6 +390,18 @@ class TestRealTeacher:
         assert not any(trace.exists() for trace in traces)
 
 
+@pytest.mark.parametrize(
+    "tokenizer",
+    [{"model": {"vocab": {"a": 0, "b": 2**30}}}, {"added_tokens": [{"id": 2**30, "content": "b"}]}],
+)
+def test_check_gliner_settings_refuses_a_piece_whose_number_takes_gigabytes(folder, tokenizer):
+    edit(folder / "tokenizer.json", truncation={"max_length": 2**40}, **tokenizer)
+    with pytest.raises(
+        TeacherError, match=r"tokenizer\.json: field .*(vocab\.b|id)' is 1073741824"
+    ):
+        check_gliner_settings(folder, name="mine")
+
+
 def test_check_gliner_settings_needs_no_weights(folder):
     (folder / "model.safetensors").unlink()
     check_gliner_settings(folder, name="mine")

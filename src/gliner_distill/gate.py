@@ -32,6 +32,9 @@ _WEIGHTS = "model.safetensors"
 _ENCODER_FIELDS = ("model_name", "labels_encoder", "labels_decoder")
 _CODE_FIELDS = ("auto_map", "custom_pipelines")
 _CONFIGS = (GLINER_CONFIG, "config.json")
+_TOKENIZER = "tokenizer.json"
+# A library keeps a place for each number up to the largest one.
+_MAX_PIECES = 2**24
 # gliner has one encoder of its own, and transformers knows all others.
 _GLINER_ENCODER = "rnn"
 # Attributes of libraries are replaced by one thread at a time, so that each gets its value back.
@@ -111,7 +114,8 @@ def check_gliner_settings(folder: Path, *, name: str) -> None:
 
     Raises:
         TeacherError: A file is not a regular file or too large, is not JSON, or has a setting that
-            would run code that is not installed.
+            would run code that is not installed, or a tokenizer has a piece with a number that
+            would take gigabytes.
     """
     # gliner reads the folder itself and the folders of tokenizers directly below it.
     config: Any = {}
@@ -166,6 +170,8 @@ def _check_text_file(path: Path, folder: Path, *, name: str, is_encoder: bool = 
         # gliner does not use the name of its own configuration, whatever it is.
         if path.name in _CONFIGS and (is_encoder or field.parent is not None):
             _check_model_type(shown, field, value)
+        if path.name == _TOKENIZER:
+            _check_piece(shown, field, value)
     return content
 
 
@@ -244,6 +250,15 @@ def _check_model_type(file: str, field: _Field, value: Any) -> None:
             f"{file}: field {shorten(str(field))} is {shorten(value)}, a kind of model that the "
             "installed version of transformers does not have; update transformers, or use another "
             "model"
+        )
+
+
+def _check_piece(file: str, field: _Field, value: Any) -> None:
+    is_number = field.key == "id" or (field.parent is not None and field.parent.key == "vocab")
+    if is_number and isinstance(value, int) and value > _MAX_PIECES:
+        raise TeacherError(
+            f"{file}: field {shorten(str(field))} is {shorten(value)}; expected a number of at "
+            f"most {_MAX_PIECES:,}, since a library takes memory for each number up to that"
         )
 
 

@@ -326,7 +326,7 @@ class TestThreads:
             teacher.score_passages([], [])
             assert torch.get_num_threads() == n_threads
         monkeypatch.setattr(tiny_gliner, "run_batch", lambda batch: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(TeacherError, match="ZeroDivisionError"):
             teacher.score_passages(passages, labels)
         assert torch.get_num_threads() == 3
 
@@ -422,3 +422,15 @@ class TestRefusals:
         model = build_gliner("UniEncoderSpan", precomputed_prompts_mode=True)
         with pytest.raises(TeacherError, match="precomputed_prompts_mode"):
             GLiNERTeacher(model)
+
+
+@pytest.mark.parametrize("change", ["pad_token", "n_pieces"])
+def test_score_passages_says_that_the_files_of_a_gliner_do_not_fit(build_gliner, change):
+    model = build_gliner("UniEncoderSpan")
+    if change == "pad_token":
+        model.data_processor.transformer_tokenizer.pad_token = None
+    else:  # a tokenizer with more pieces than the encoder has vectors
+        model.data_processor.transformer_tokenizer.add_tokens([f"<{n}>" for n in range(999)])
+    teacher = GLiNERTeacher(model, name="mine")
+    with pytest.raises(TeacherError, match=r"mine: .*(padding token|index out of range)"):
+        teacher.score_passages([["in", "<998>"]], [["city"]])

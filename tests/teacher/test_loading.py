@@ -21,6 +21,11 @@ def span_folder(build_gliner, tmp_path):
     return folder
 
 
+def edit(path, **fields):
+    content = json.loads(path.read_text(encoding="utf-8")) | fields
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
 class TestFromPretrained:
     @pytest.mark.slow
     def test_from_pretrained_loads_the_teacher_that_was_saved(self, tiny_gliner, tmp_path):
@@ -44,6 +49,20 @@ class TestFromPretrained:
     def test_from_pretrained_names_a_folder_without_a_gliner(self, tmp_path):
         with pytest.raises(TeacherError, match=r"gliner_config\.json is missing"):
             GLiNERTeacher.from_pretrained(tmp_path)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", ["max_len", "max_types", "max_width"])
+    @pytest.mark.parametrize("value", [0, -1, "5", None, 2.5, True, 10**9])
+    def test_from_pretrained_names_a_size_that_is_not_one(self, span_folder, name, value):
+        edit(span_folder / "gliner_config.json", **{name: value})
+        with pytest.raises(TeacherError, match=rf"{name} in gliner_config\.json is "):
+            GLiNERTeacher.from_pretrained(span_folder)
+
+    @pytest.mark.parametrize("value", ["12", [[]], 0, -1, float("nan")])
+    def test_from_pretrained_names_a_limit_of_pieces_that_is_not_one(self, span_folder, value):
+        edit(span_folder / "tokenizer_config.json", model_max_length=value)
+        with pytest.raises(TeacherError, match=r"model_max_length in tokenizer_config\.json"):
+            GLiNERTeacher.from_pretrained(span_folder)
 
     def test_from_pretrained_names_a_folder_without_weights(self, span_folder):
         (span_folder / "model.safetensors").unlink()

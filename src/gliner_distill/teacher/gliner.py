@@ -7,6 +7,7 @@ not choose the labels (see `labeling`) and does not store anything (see `store`)
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -15,12 +16,14 @@ import numpy as np
 import torch
 
 from gliner_distill.entities import END, INSIDE, START
-from gliner_distill.errors import TeacherError
+from gliner_distill.errors import DistillError, TeacherError, is_out_of_memory
+from gliner_distill.files import reason_of
 from gliner_distill.store.subword_vectors import SubwordVectors
 from gliner_distill.teacher.base import Probabilities
 from gliner_distill.teacher.batching import PieceCounter, Request, keep_scores
 from gliner_distill.teacher.loading import (
     check_architecture,
+    check_settings,
     describe_size,
     fingerprint_model,
     load_gliner,
@@ -74,6 +77,7 @@ class GLiNERTeacher:
             TeacherError: The architecture does not score labels that it is given.
         """
         check_architecture(model)
+        check_settings(model)
         self.name = name
         self.model = model.eval()
         self.fingerprint = fingerprint_model(model)
@@ -178,7 +182,7 @@ class GLiNERTeacher:
             ]
             if not first:
                 continue
-            output = self.model.run_batch(self._collate(first))
+            output = self._run(first)
             words = getattr(output, "words_embedding", None)
             prompts = getattr(output, "prompts_embedding", None)
             if words is None or prompts is None:
@@ -197,8 +201,9 @@ class GLiNERTeacher:
     def _plan_batches(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[list[Request]]:
-        self._word_pieces.learn(word[:_MAX_WORD_CHARS] for words in passages for word in words)
-        self._label_pieces.learn(label for asked in labels for label in asked)
+        with _naming(self.name):
+            self._word_pieces.learn(word[:_MAX_WORD_CHARS] for words in passages for word in words)
+            self._label_pieces.learn(label for asked in labels for label in asked)
         requests = [
             request
             for passage, (words, asked) in enumerate(zip(passages, labels, strict=True))
@@ -285,16 +290,21 @@ class GLiNERTeacher:
 
     def _collate(self, requests: Sequence[Request]) -> dict[str, Any]:
         inputs = self.model.prepare_base_input([request.words for request in requests])
-        with self._collating:  # a tokenizer fails if two threads set it up at the same time
+        # A tokenizer fails if two threads set it up at the same time.
+        with self._collating, _naming(self.name):
             batch: dict[str, Any] = self.model.collate_batch(
                 inputs, [request.labels for request in requests]
             )
         return batch
 
+    def _run(self, requests: Sequence[Request]) -> Any:
+        batch = self._collate(requests)
+        with _naming(self.name):
+            return self.model.run_batch(batch)
+
     @torch.inference_mode()
     def _score_requests(self, requests: Sequence[Request]) -> list[Probabilities]:
-        batch = self._collate(requests)
-        probs = torch.sigmoid(self.model.run_batch(batch)[0].float())
+        probs = torch.sigmoid(self._run(requests)[0].float())
         n_words = torch.tensor([len(request.words) for request in requests], device=probs.device)
         if self.model.config.span_mode != "token_level":
             probs = span_to_word_probs(probs, n_words)
@@ -303,6 +313,20 @@ class GLiNERTeacher:
             arrays[row, : len(request.words), : len(request.labels)]
             for row, request in enumerate(requests)
         ]
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Turn errors of libraries, to which a model gives what it should not, into a TeacherError."""
+    try:
+        yield
+    except Exception as error:  # torch, transformers and gliner raise errors of many classes
+        if isinstance(error, DistillError) or is_out_of_memory(error):
+            raise
+        raise TeacherError(
+            f"{name}: this GLiNER cannot score text ({type(error).__name__}: {reason_of(error)}); "
+            "its weights, settings and tokenizer do not fit each other, so get a complete copy"
+        ) from error
 
 
 def span_to_word_probs(span_probs: torch.Tensor, n_words: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from gliner_distill.errors import MissingExtraError, TeacherError
+from gliner_distill.errors import MissingExtraError, TeacherError, shorten
 from gliner_distill.gate import (
     CONVERSION,
     GLINER_CONFIG,
@@ -30,6 +30,10 @@ _ARCHITECTURES = (
     "BiEncoderSpanGLiNER",
     "BiEncoderTokenGLiNER",
 )
+
+# A window has room for one word and one label at least. The scores of wider spans than the widest
+# of these would not fit into memory.
+_LARGEST_SETTINGS = {"max_len": 1_000_000, "max_types": 1_000_000, "max_width": 1_000}
 
 _SETTINGS_THAT_SCORE = (
     "span_mode",
@@ -109,6 +113,21 @@ def check_architecture(model: Any) -> None:
         )
 
 
+def check_settings(model: Any) -> None:
+    """Make sure that the sizes in a model's settings are sizes.
+
+    Raises:
+        TeacherError: One of them has another type, or is too small or too large.
+    """
+    for name, largest in _LARGEST_SETTINGS.items():
+        value = getattr(model.config, name)
+        if type(value) is not int or not 1 <= value <= largest:
+            raise TeacherError(
+                f"this GLiNER cannot teach: {name} in {GLINER_CONFIG} is {shorten(value)}; "
+                f"expected a whole number from 1 to {largest:,}"
+            )
+
+
 def fingerprint_model(model: Any) -> str:
     """Return a SHA-256 over a model's settings, tokenizer and weights; the device has no effect."""
     digest = hashlib.sha256()
@@ -152,8 +171,17 @@ def max_input_pieces(
         model: The GLiNER's torch module, whose tables of positions may set one.
         limit: The limit of an encoder that sets none, such as DeBERTa with relative positions.
         is_label_encoder: Whether to describe the label encoder of a bi-encoder.
+
+    Raises:
+        TeacherError: The tokenizer names a limit that is not a number above 0.
     """
-    limits = [limit, tokenizer.model_max_length]
+    named = tokenizer.model_max_length
+    if not isinstance(named, int | float) or not named >= 1:
+        raise TeacherError(
+            f"this GLiNER cannot teach: model_max_length in tokenizer_config.json is "
+            f"{shorten(named)}; expected a number of at least 1"
+        )
+    limits = [limit, named]
     limits += [
         parameter.shape[0]
         for key, parameter in model.named_parameters()
