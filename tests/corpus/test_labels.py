@@ -24,6 +24,7 @@ def test_format_prompt_does_not_depend_on_the_spelling_of_the_label() -> None:
         (" PERSON , Work_of  Art ,", ["PERSON", "Work_of  Art"]),
         ('"date, time", city', ["date, time", "city"]),
         ('6" pipe, city', ['6" pipe', "city"]),
+        (' ["person", "date, time", ""]', ["person", "date, time"]),
         ("a\nb", ["a b"]),
         (" , ", []),
         ("", []),
@@ -31,6 +32,32 @@ def test_format_prompt_does_not_depend_on_the_spelling_of_the_label() -> None:
 )
 def test_split_labels_reads_a_list_with_commas(text: str, labels: list[str]) -> None:
     assert split_labels(text) == labels
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("person;city", "person;city"),
+        ("person\tcity", "person\tcity"),
+        ("person|city", "person|city"),
+        ("- person", "- person"),
+        ("2. person", "2. person"),
+        ("'person', city", "'person'"),
+        ("person # human", "person # human"),
+        ("[person, city", "[person"),
+        ("{person}", "{person}"),
+    ],
+)
+def test_split_labels_warns_of_marks_that_are_not_commas(
+    text: str, label: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert split_labels(text)[0] == label
+    assert repr(label) in caplog.records[0].getMessage()
+
+
+def test_split_labels_does_not_warn_of_ordinary_labels(caplog: pytest.LogCaptureFixture) -> None:
+    split_labels("non-profit, C#, 3d model, 24/7 service, O'Brien's, 2.5 GHz, #tag, a & b (c)")
+    assert not caplog.records
 
 
 def read_label_bytes(tmp_path: Path, content: bytes) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,9 @@ from gliner_distill.labels import clean_label, strip_label
 
 _DESCRIPTION_MARK = ": "
 _COMMENT_MARK = "#"
+# Other separators, marks of lists, quotes and comments, which hardly belong to a label.
+_ODD = re.compile(r"[;|\t\[\]{}]|^(?:[-*\u2022]|\d+[.)])\s|^'.*'$|\s#\s")
+_logger = logging.getLogger(__name__)
 
 
 def format_prompt(label: str, description: str = "") -> str:
@@ -26,13 +31,35 @@ def format_prompt(label: str, description: str = "") -> str:
 
 
 def split_labels(text: str) -> list[str]:
-    """Return the labels of a list with commas; one that has a comma itself must be in quotes.
+    """Return the labels of a list with commas or of a JSON list of strings.
 
-    >>> split_labels('person, "date, time",City')
-    ['person', 'date, time', 'City']
+    In a list with commas, a label that has a comma itself must be in quotes. If a label looks as
+    though the list was written in another way, it is read as it is, and the log has a warning.
+
+    >>> split_labels('person, "date, time",City'), split_labels('["person", "date, time"]')
+    (['person', 'date, time', 'City'], ['person', 'date, time'])
     """
-    [fields] = csv.reader([" ".join(text.splitlines())], skipinitialspace=True)
-    return [label for label in map(strip_label, fields) if label]
+    fields = _json_labels(text)
+    if fields is None:
+        [fields] = csv.reader([" ".join(re.split(r"[\r\n]+", text))], skipinitialspace=True)
+    labels = [label for label in map(strip_label, fields) if label]
+    for label in filter(_ODD.search, labels):
+        _logger.warning(
+            "%s is read as one label; put commas or line ends between labels, and no other marks",
+            shorten(label),
+        )
+    return labels
+
+
+def _json_labels(text: str) -> list[str] | None:
+    """Return the strings of a JSON list; None if the text is something else."""
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if all(isinstance(label, str) for label in value) else None
 
 
 def read_labels(path: str | Path) -> dict[str, str]:
