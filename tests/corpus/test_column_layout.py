@@ -80,6 +80,9 @@ def test_find_layout_reads_nested_columns(tmp_path: Path) -> None:
         ("B-PER Ada NNP / I-PER Lovelace NNP / O left VBD", ["column 1", "2 columns"]),
         ("7 Ada B-PER / 3 Lovelace I-PER / 9 left O", ["column 1", "numbers"]),
         ("1 Ada B-PER / 2 left O", ["column 1", "numbers"]),
+        # Words of several parts, and words that are left out, as in CoNLL-U.
+        ("1-2 Ada B-PER / 1 A O / 2 da O // 1 Bob B-PER", ["column 1", "1-2"]),
+        ("1 Ada B-PER / 1.1 who O / 2 left O", ["column 1", "1.1"]),
     ],
 )
 def test_find_layout_refuses_columns_that_are_not_certain(

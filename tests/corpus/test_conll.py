@@ -126,6 +126,7 @@ def test_read_columns_keeps_spaces_in_words_between_tabs(tmp_path: Path) -> None
         ("Anna PER", ["'PER'", "with a prefix"]),
         ("Anna Lee B-PER", ["3 columns", "have 2"]),
         ("\tB-PER", ["word", "empty"]),
+        ("Anna B-PER\rleft O", ["carriage return"]),
         ("Anna B-_", ["ner[0]: type", "'_'"]),
     ],
 )

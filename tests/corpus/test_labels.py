@@ -66,6 +66,11 @@ def read_label_bytes(tmp_path: Path, content: bytes) -> dict[str, str]:
     return read_labels(path)
 
 
+def test_read_labels_names_the_line_of_an_endless_label(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"labels\.txt: line 2: "):
+        read_label_bytes(tmp_path, b"city\n" + b"a" * 200_000)
+
+
 def test_read_labels_keeps_the_spelling_and_skips_blank_lines(tmp_path: Path) -> None:
     content = "\nPERSON \r\n\n  work_of  art\n名前".encode()
     assert list(read_label_bytes(tmp_path, content)) == ["PERSON", "work_of  art", "名前"]

@@ -24,6 +24,8 @@ _N_SAMPLE_LINES = 500
 _N_SURE_LINES = 20
 _N_SURE_NUMBERS = 3
 _NUMBER = re.compile(r"(?:[Ss]ent(?:ence)?[\s:_#-]*)?(\d{1,9})")
+# CoNLL-U gives such numbers to a word of several parts, and to one that is left out of the text.
+_PART_NUMBER = re.compile(r"\d{1,9}[-.]\d{1,9}")
 
 # The types of syntactic chunks, which many files tag in a column of their own.
 _CHUNKS = frozenset(
@@ -153,6 +155,7 @@ def _leading_numberings(sample: _Sample) -> Iterator[Numbering]:
     for column in range(sample.n_columns - 2):
         blocks = [[_as_number(row[column]) for row in block] for block in sample.blocks]
         numbers = [number for block in blocks for number in block]
+        _refuse_parts(sample.values(column), column)
         # Some files write the number of a sentence only beside its first word.
         if numbers[0] is None or any(
             number is None and value
@@ -169,6 +172,17 @@ def _leading_numberings(sample: _Sample) -> Iterator[Numbering]:
                 "sentence nor the sentences; expected the word first and its tag last; remove the "
                 "column if it does not hold the words"
             )
+
+
+def _refuse_parts(values: Sequence[str], column: int) -> None:
+    """Refuse a column of numbers that also numbers words of several parts, such as 1-2."""
+    parts = [value for value in values if _PART_NUMBER.fullmatch(value)]
+    n_numbers = sum(_as_number(value) is not None for value in values)
+    if parts and n_numbers and len(parts) + n_numbers == len(values):
+        raise _LayoutError(
+            f"column {column + 1} holds numbers of words, and the number {parts[0]} of a word of "
+            "several parts; remove the lines of such words, or those of their parts"
+        )
 
 
 def _as_number(value: str) -> int | None:

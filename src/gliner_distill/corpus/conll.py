@@ -184,6 +184,8 @@ def _build_content(rows: list[_Row], style: _ColumnStyle, notes: CorpusNotes) ->
 
 def _checked_columns(line: str, style: _ColumnStyle) -> list[str]:
     columns = split_columns(line)
+    if any("\r" in column for column in columns):
+        raise RecordError("the row holds a carriage return; end each line with a line feed")
     if len(columns) == 1:
         raise RecordError("the row has one column; expected a word first and its tag last")
     if style.n_columns is None:

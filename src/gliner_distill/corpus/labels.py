@@ -113,7 +113,10 @@ def _read_lines(path: str | Path, text: str) -> Iterator[tuple[str, str, str]]:
         if line.lstrip().startswith(_COMMENT_MARK):
             continue
         names, _, description = line.partition(_DESCRIPTION_MARK)
-        labels = split_labels(names)
+        try:
+            labels = split_labels(names)
+        except csv.Error as error:  # a label of more than 100,000 characters
+            raise CorpusError(f"{path}: line {number}: cannot be read: {error}") from error
         if description.strip() and len(labels) > 1:
             raise CorpusError(
                 f"{path}: line {number}: {len(labels)} labels share the description "

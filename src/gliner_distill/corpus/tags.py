@@ -16,8 +16,8 @@ BARE_TAGS = frozenset("BIOESLU")
 
 _PREFIXED_TAG = re.compile(r"[BIESLU]-(?=.*\S).+")
 
-# A tag such as "X-PER" or "B_PER" is taken for a typing error, not for a type of its own.
-_BROKEN_TAG = re.compile(r"[A-Za-z][-_]")
+# A tag such as "X-PER", "B_PER", "B:PER" or "PER-B" is not taken for a type of its own.
+_BROKEN_TAG = re.compile(r"[A-Za-z][-_:].*|.+[-_:][BIESLU]")
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ def read_tag(tag: str, style: TagStyle) -> tuple[str, str]:
     kind = tag_kind(tag)
     if kind == "outside":
         return "O", ""
-    if kind == "other" and (len(tag) < 2 or tag[0] == "(" or _BROKEN_TAG.match(tag)):
+    if kind == "other" and (len(tag) < 2 or tag[0] == "(" or _BROKEN_TAG.fullmatch(tag)):
         raise RecordError(f"tag {tag!r} is not valid; expected O or B-, I-, E-, S-, L- or U-TYPE")
     if style.has_prefixes is None:
         style.has_prefixes = kind == "prefixed"

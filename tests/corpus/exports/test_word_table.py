@@ -64,6 +64,7 @@ def test_read_word_table_names_a_bad_row_and_leaves_out_only_its_sentence(
 def test_looks_like_word_table_leaves_other_headers_alone(tmp_path: Path) -> None:
     assert not looks_like_word_table("Sentence #,Sentence,POS,Tag")
     assert not looks_like_word_table("word,tag")
+    assert not looks_like_word_table("Ada B-PER\rleft O\r")
     path = tmp_path / "a.csv"
     path.write_text("id,body\n1,Ada left\n")
     message = error_of(path)

@@ -68,7 +68,8 @@ def _header(line: str) -> tuple[str, list[str]]:
     """Return the delimiter of a header, and the names of its columns in lower case."""
     match = _DELIMITER.search(line)
     delimiter = match[0] if match else ","
-    [names] = csv.reader(io.StringIO(line.rstrip("\r\n") or " "), delimiter=delimiter)
+    # A lone carriage return is not a line break in CSV, but an error.
+    [names] = csv.reader([re.split(r"[\r\n]", line)[0] or " "], delimiter=delimiter)
     return delimiter, [name.strip().lower() for name in names]
 
 
