@@ -14,7 +14,9 @@ def test_tag_kind_tells_prefixed_tags_from_others(tag: str, kind: str) -> None:
     assert tag_kind(tag) == kind
 
 
-@pytest.mark.parametrize("tag", ["B", "*", "_", "(PERSON*", "x-PER", "B_PER", "B:PER", "PER-B", "art_I"])
+@pytest.mark.parametrize(
+    "tag", ["B", "*", "_", "(PERSON*", "x-PER", "B_PER", "B:PER", "PER-B", "art_I"]
+)
 def test_read_tag_refuses_what_is_neither_a_tag_nor_a_type(tag: str) -> None:
     with pytest.raises(RecordError) as caught:
         read_tag(tag, TagStyle())
