@@ -63,8 +63,9 @@ def test_read_pages_refuses_bytes_that_are_not_parquet(content):
         list(read_pages(content))
 
 
-def test_read_pages_refuses_a_footer_that_is_nested_too_deeply():
-    footer = b"\x1c" * 100_000
+@pytest.mark.parametrize("nesting", [b"\x1c", b"\x19"])  # structures and lists
+def test_read_pages_refuses_a_footer_that_is_nested_too_deeply(nesting):
+    footer = nesting * 100_000
     content = b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
     with pytest.raises(ValueError, match="nested too deeply"):
         list(read_pages(content))

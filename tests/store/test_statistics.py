@@ -1,5 +1,8 @@
 """The description of a store for people."""
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from gliner_distill.store.manifest import (
     MANIFEST,
     Manifest,
     Shard,
+    read_manifest,
     shard_name,
     write_manifest,
     write_stored_file,
@@ -254,4 +258,18 @@ def test_describe_store_names_other_folders_and_broken_shards(tmp_path):
         describe_store(folder)
     (folder / MANIFEST).unlink()
     with pytest.raises(StoreError, match=r"manifest\.json is missing"):
+        describe_store(folder)
+
+
+def test_describe_store_names_a_shard_with_a_name_that_is_not_text(tmp_path):
+    folder = make_store(tmp_path, THREE)
+    path = folder / shard_name(1)
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"scores")] = 0xFE  # in the description of the last column
+    path.write_bytes(content)
+    manifest = read_manifest(folder)
+    digest = hashlib.sha256(content).hexdigest()
+    manifest.shards[1] = replace(manifest.shards[1], sha256=digest)
+    write_manifest(folder, manifest)
+    with pytest.raises(StoreError, match=r"shard-000001\.parquet: cannot be read: .*utf-8"):
         describe_store(folder)

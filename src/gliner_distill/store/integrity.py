@@ -154,7 +154,7 @@ def find_other_origin(folder: Path, expected: Manifest) -> ShardOrigin | None:
         try:
             with open_shard(locate_stored(folder, f"{DATA_FOLDER}/{path.name}")) as opened:
                 origin = read_origin(opened)
-        except MemoryError:  # see `store._naming`
+        except MemoryError:  # see `store.naming_shard`
             raise
         except UNREADABLE:
             continue
@@ -181,7 +181,7 @@ def _recover(folder: Path, name: str, expected: Manifest) -> Shard | None:
             # Everything is read, because that verifies the checksums of all pages.
             opened.read(use_threads=False)
         items = list(decode_shard(content, expected.quantizer, opened.metadata.num_rows))
-    except MemoryError:  # see `store._naming`
+    except MemoryError:  # see `store.naming_shard`
         raise
     except UNREADABLE:
         return None
@@ -199,7 +199,7 @@ def _describe_foreign_shard(content: bytes, stored: Shard, manifest: Manifest) -
     try:
         with open_shard(pa.py_buffer(content)) as opened:
             origin = read_origin(opened)
-    except MemoryError:  # see `store._naming`
+    except MemoryError:  # see `store.naming_shard`
         raise
     except UNREADABLE:
         return None

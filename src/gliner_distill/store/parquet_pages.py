@@ -94,8 +94,6 @@ class _ThriftReader:
         self._content = content
 
     def read_struct(self, level: int = 0) -> Struct:
-        if level > _MOST_LEVELS:
-            raise ValueError("its footer is nested too deeply")
         values: Struct = {}
         number = 0
         while head := self._byte():
@@ -106,6 +104,8 @@ class _ThriftReader:
         return values
 
     def _value(self, kind: int, level: int) -> Any:
+        if level > _MOST_LEVELS:
+            raise ValueError("its footer is nested too deeply")
         match kind:
             case 1 | 2 | 3:
                 return self._byte()

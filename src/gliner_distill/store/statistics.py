@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gliner_distill.entities import END, INSIDE, START, LabeledPassage
@@ -19,8 +18,10 @@ from gliner_distill.store.disagreements import (
     clip,
     printable,
 )
-from gliner_distill.store.manifest import Manifest, read_manifest
-from gliner_distill.store.store import SoftLabelStore
+from gliner_distill.store.manifest import Manifest, Shard, read_manifest
+from gliner_distill.store.shards import open_shard
+from gliner_distill.store.store import SoftLabelStore, naming_shard
+from gliner_distill.store.stored_files import locate_stored
 
 BORDERS = tuple(map(Fraction, ("0", "1/32", "1/16", "1/8", "1/4", "1/2", "3/4", "7/8", "1")))
 """The borders of the histogram's bins, which every quantizer has; a bin includes its lower one."""
@@ -168,7 +169,7 @@ def _manifest_lines(manifest: Manifest) -> list[str]:
 def _size_lines(store: SoftLabelStore) -> list[str]:
     manifest = store.manifest
     n_pairs = max(sum(shard.n_pairs for shard in manifest.shards), 1)
-    scores = sum(_score_bytes(store.folder / shard.file) for shard in manifest.shards)
+    scores = sum(_score_bytes(store.folder, shard) for shard in manifest.shards)
     others = sum(other.n_bytes for other in manifest.other_files)
     lines = [
         _line("size", f"{store.size_bytes:,} bytes, {store.size_bytes / n_pairs:.2f} per pair"),
@@ -177,19 +178,20 @@ def _size_lines(store: SoftLabelStore) -> list[str]:
     return [*lines, _line("subword vectors", f"{others:,} bytes")] if others else lines
 
 
-def _score_bytes(shard: Path) -> int:
+def _score_bytes(folder: Path, shard: Shard) -> int:
     """Return the compressed size of the columns of scores in a shard."""
-    metadata = pq.read_metadata(shard)
-    columns = (
-        metadata.row_group(group).column(column)
-        for group in range(metadata.num_row_groups)
-        for column in range(metadata.num_columns)
-    )
-    return sum(
-        column.total_compressed_size
-        for column in columns
-        if column.path_in_schema.startswith("scores")
-    )
+    with naming_shard(folder / shard.file), open_shard(locate_stored(folder, shard.file)) as opened:
+        metadata = opened.metadata
+        columns = (
+            metadata.row_group(group).column(column)
+            for group in range(metadata.num_row_groups)
+            for column in range(metadata.num_columns)
+        )
+        return sum(
+            column.total_compressed_size
+            for column in columns
+            if column.path_in_schema.startswith("scores")
+        )
 
 
 def _label_line(labels: Counter[str]) -> str:

@@ -103,7 +103,7 @@ class SoftLabelStore:
             StoreError: The shard is missing or broken.
         """
         shard, row = self._locate(position)
-        with _naming(self.folder / shard.file):
+        with naming_shard(self.folder / shard.file):
             return read_row(self._open(shard), row, self.manifest.quantizer)
 
     def read_scores(self, position: int) -> NDArray[np.float32]:
@@ -114,7 +114,7 @@ class SoftLabelStore:
             StoreError: The shard is missing or broken.
         """
         shard, row = self._locate(position)
-        with _naming(self.folder / shard.file):
+        with naming_shard(self.folder / shard.file):
             return read_scores(self._open(shard), row, self.manifest.quantizer)
 
     @property
@@ -158,7 +158,7 @@ def read_shard(folder: Path, shard: Shard, quantizer: Quantizer) -> Iterator[Lab
         StoreError: The file is missing, or has changed since it was written.
     """
     path = folder / shard.file
-    with _naming(path):
+    with naming_shard(path):
         # The file is read at once, so that the bytes that are hashed are the bytes that are
         # decoded.
         content = locate_stored(folder, shard.file).read_bytes()
@@ -167,12 +167,12 @@ def read_shard(folder: Path, shard: Shard, quantizer: Quantizer) -> Iterator[Lab
             f"{path}: has changed since it was written (its SHA-256 differs); `inspect --verify` "
             f"lists everything that is broken, `label --repair` labels it again"
         )
-    with _naming(path):
+    with naming_shard(path):
         yield from decode_shard(content, quantizer, shard.n_passages)
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming_shard(path: Path) -> Iterator[None]:
     """Turn errors while reading a shard into a StoreError that names the file."""
     try:
         yield
