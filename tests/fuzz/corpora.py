@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,15 @@ def write_corpora(folder: Path) -> None:
             for place, region in enumerate(_regions(number), 1)
         ]
         _write(stem.parent, f"doc{number}.ann", "".join(lines) + "#1\tNote T1\tas it is\n")
-    _write_parquet(folder / "words.parquet" / "words.parquet")
+    for name, content in (
+        ("a.txt", "Ada left.\n\nShe saw 東京."),
+        ("B.TXT", "Bob\r\n"),
+        ("c.md", ""),
+    ):
+        _write(folder / "documents", name, content)
+    _write_parquets(folder)
+    if find_spec("spacy"):
+        _write_docbin(folder / "docbin.spacy")
 
 
 def _write(folder: Path, name: str, content: str) -> None:
@@ -193,9 +202,8 @@ def _columns() -> dict[str, str]:
     }
 
 
-def _write_parquet(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [
+def _write_parquets(folder: Path) -> None:
+    words = [
         {
             "words": _words(number),
             "entities": [
@@ -205,4 +213,20 @@ def _write_parquet(path: Path) -> None:
         }
         for number in range(len(TEXTS))
     ]
-    pq.write_table(pa.Table.from_pylist(rows), path)
+    texts = [{"text": text, "entities": _regions(number)} for number, (text, _) in enumerate(TEXTS)]
+    for name, rows in (("words.parquet", words), ("texts.parquet", texts)):
+        (folder / name).mkdir()
+        pq.write_table(pa.Table.from_pylist(rows), folder / name / name)
+
+
+def _write_docbin(folder: Path) -> None:
+    import spacy
+
+    docs = []
+    for number, (text, _) in enumerate(TEXTS):
+        doc = spacy.blank("en")(text)
+        spans = [doc.char_span(r["start"], r["end"], r["label"]) for r in _regions(number)]
+        doc.ents = [span for span in spans if span is not None]
+        docs.append(doc)
+    folder.mkdir()
+    spacy.tokens.DocBin(docs=docs).to_disk(folder / "docbin.spacy")

@@ -22,7 +22,7 @@ CORPORA = (
     *("gliner.json", "answers.jsonl", "doccano.jsonl", "prodigy.jsonl", "presidio.json"),
     *("gliner2.jsonl", "label_studio.json", "label_studio_min.json", "table.csv", "words.csv"),
     *("table.tsv", "columns.conll", "numbered.conll", "text.txt", "notes.txt", "brat"),
-    "words.parquet",
+    *("words.parquet", "texts.parquet", "documents"),
     *(["docbin.spacy"] if find_spec("spacy") else []),
 )
 

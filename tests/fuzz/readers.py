@@ -9,8 +9,9 @@ import io
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -110,31 +111,36 @@ def ask_gliner(folder: Path) -> None:
 def read_corpus(folder: Path) -> None:
     """Read a corpus in every way: as passages, as documents, and by commands."""
     path = _corpus_in(folder)
-    _read_as_passages(path)
+    problems = [_read_as_passages(path)]
     notes = CorpusNotes()
     for column in (None, "text"):
-        _try(lambda column=column: list(read_documents(path, column=column, notes=notes)))
+        read = partial(read_documents, path, column=column, notes=notes)
+        problems.append(_try(lambda read=read: list(read())))
     run_command("inspect", path, "--skip-bad")
     if path.is_file():
         student = samples_of(folder) / "student"
         done = run_command("predict", path, "-m", student, "-l", "person", "-l", "city")
         for line in done.splitlines():
             _check_positions(json.loads(line))
+    if None not in problems:
+        _raise(problems[0])
 
 
 def read_label_file(folder: Path) -> None:
     """Read a file of labels, and predict with it."""
     path = folder / "labels.txt"
-    _try(lambda: _check_labels(read_labels(path)))
+    problem = _try(lambda: _check_labels(read_labels(path)))
     student = samples_of(folder) / "student"
     run_command("predict", TEXTS[0], "-m", student, "--labels", path)
+    _raise(problem)
 
 
 def restore_texts(folder: Path) -> None:
     """Read the mapping of a redaction, and restore a text with it."""
     path = folder / "mapping.json"
-    _try(lambda: read_mapping(path))
+    problem = _try(lambda: read_mapping(path))
     run_command("redact", "[PERSON_1] saw [CITY_1]", "--restore", "--mapping", path)
+    _raise(problem)
 
 
 def ask_anything(folder: Path) -> None:
@@ -177,14 +183,20 @@ def _stream() -> Any:
     return io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
 
 
-def _try(read: Any) -> None:
-    """Read in one of several ways; all of them may refuse the file with an error of ours."""
-    message = ""
+def _try(read: Callable[[], object]) -> DistillError | None:
+    """Read in one of several ways, and return the error of ours with which that ends."""
+    problem = None
     try:
         read()
     except DistillError as error:
-        message = str(error)
-    assert "\n" not in message
+        problem = error
+    assert "\n" not in str(problem)
+    return problem
+
+
+def _raise(problem: DistillError | None) -> None:
+    if problem is not None:
+        raise problem
 
 
 def _corpus_in(folder: Path) -> Path:
@@ -192,9 +204,9 @@ def _corpus_in(folder: Path) -> Path:
     return files[0] if len(files) == 1 else folder
 
 
-def _read_as_passages(path: Path) -> None:
+def _read_as_passages(path: Path) -> DistillError | None:
     passages: list[Passage] = []
-    _try(lambda: list(read_passages(path)))
+    problem = _try(lambda: list(read_passages(path)))
     _try(lambda: passages.extend(read_passages(path, skip_bad=True)))
     for passage in passages:
         assert all(passage.words)
@@ -207,6 +219,7 @@ def _read_as_passages(path: Path) -> None:
         again = list(read_passages(copy))
         copy.unlink()
         assert again == passages
+    return problem
 
 
 def _check_labels(labels: dict[str, str]) -> None:
