@@ -197,13 +197,10 @@ class Measurements:
                 "Agreement with the teacher: not measured, since the teacher finds nothing in the "
                 f"{self.n_test_passages:,} test passages."
             )
-        f1, counted = f"{100 * self.agreement.f1:.1f}", ""
+        f1, counted = f"{100 * self.agreement.f1:.1f}", f"{self.n_test_passages:,} test passages"
         if self.gold is None:  # the recommendation rests on this figure
-            f1, counted = _with_interval(self.agreement), f" ({self._counted()})"
-        return (
-            f"Agreement with the teacher: F1 {f1} on {self.n_test_passages:,} test passages that "
-            f"the student never saw{counted}."
-        )
+            f1, counted = _with_interval(self.agreement), self._counted()
+        return f"Agreement with the teacher: F1 {f1} on {counted} that the student never saw."
 
     def _gold_line(self) -> str:
         if self.gold is None:
@@ -211,8 +208,8 @@ class Measurements:
                 "Against gold: not measured, since no annotated passage is among the test passages."
             )
         return (
-            f"Against gold: F1 {_with_interval(self.gold.student)} for the student and "
-            f"{100 * self.gold.teacher.f1:.1f} for the teacher ({self._counted()})."
+            f"Against gold: F1 {_with_interval(self.gold.student)} on {self._counted()}, and "
+            f"{100 * self.gold.teacher.f1:.1f} for the teacher."
         )
 
     def _cost_line(self) -> str:
@@ -235,8 +232,8 @@ class Measurements:
         n_passages, n_entities = self._n_judged
         if n_passages < _FEW_PASSAGES or n_entities < _FEW_ENTITIES:
             return (
-                f"test the student on more text before you rely on it. {self._counted()} are too "
-                f"few; at least {_FEW_ENTITIES} in {_FEW_PASSAGES} are needed."
+                f"test the student on at least {_FEW_ENTITIES} entities in {_FEW_PASSAGES} passages "
+                "before you rely on it."
             )
         if share < limits[0]:
             return "use the student where a few misses do no harm."
@@ -251,8 +248,7 @@ class Measurements:
 
     def _counted(self) -> str:
         n_passages, n_entities = self._n_judged
-        kind = "test" if self.gold is None else "annotated test"
-        return f"{n_entities:,} entities in {n_passages:,} {kind} passages"
+        return f"{n_entities:,} entities in {n_passages:,} test passages"
 
 
 def _with_interval(figures: SpanFigures) -> str:
