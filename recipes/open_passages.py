@@ -98,10 +98,10 @@ class Draw:
     def wordings(
         self, passage: Passage, labels: Sequence[str], rng: random.Random
     ) -> dict[str, str]:
-        """Return the words that each of some labels is asked in.
+        """Return the wording in which each of some labels is asked.
 
-        No two labels get the same words, and none gets words that are a label of the passage,
-        because these would stand for two things.
+        No two labels get the same wording, and none gets a wording that is another label of the
+        passage, because it would then stand for two things.
         """
         wording: dict[str, str] = {}
         taken = {*passage.own_labels, *labels}

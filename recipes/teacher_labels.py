@@ -5,8 +5,8 @@ label may therefore be asked only where it is known whether a passage has it:
 
 - A passage with open labels is complete for the labels that it uses. Its own labels are asked, and
   beside them siblings and unrelated labels, drawn as for a student (`open_passages.Draw`). A label
-  that is broader than an own one, or another word for it, is never asked as absent, and neither is
-  one that nearly every text has.
+  that is broader than one of its own, or another word for it, is never asked as absent. Neither is
+  a label that nearly every text has.
 - A passage of a set with a list of labels is complete for that list, so any label of it is asked.
 
 If several of the asked labels belong to the same words, only the most specific one is taught. Some

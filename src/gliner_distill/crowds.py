@@ -1,9 +1,9 @@
-"""Bound the number of candidate spans where they crowd, in portions that fit into memory.
+"""Limit the number of candidate spans where too many overlap, and yield them in portions.
 
 The input is the bounds of candidate spans, and the output is the spans themselves. Candidates that
-share words, directly or through others, form a stretch of words, and what is kept in a stretch
-depends on no candidate outside of it. So the limits apply to a stretch, and never to a text or to
-all texts that are read together. Only repetitive texts and very low thresholds reach them:
+share words, directly or through others, form a stretch of words. Which of them are kept does not
+depend on anything outside the stretch, so the limits apply to a stretch, and not to a text or to
+all texts that are read together. Only repetitive texts and very low thresholds reach the limits:
 
 - A stretch with more than 100,000 candidates is cut into pieces of 128 words, and the candidates
   that cross a cut are dropped.
@@ -144,7 +144,7 @@ def _strongest(bounds: SpanBounds, max_spans: int, at_once: int) -> Spans:
 
 
 def _by_strength(spans: Spans) -> Ints:
-    """Return the rows of candidates from the strongest to the weakest; ties are never left open."""
+    """Return the rows of candidates from the strongest to the weakest; ties have a fixed order."""
     weakness: Floats = -spans.score
     length = spans.end_word - spans.start_word
     return np.lexsort((spans.label, spans.start_word, length, weakness))

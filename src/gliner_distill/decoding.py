@@ -4,7 +4,7 @@ It has two entry points. `decode_entities` takes the array of one passage, as te
 have it. `decode_scores` takes the probabilities that count in many passages at once, as the runtime
 has them. Both work in three steps: `spans` finds candidate spans, `crowds` bounds their number, and
 the rules here decide which of several overlapping candidates is kept. All results equal those of
-GLiNER's token decoder, ties included, unless candidates crowd; only for a student that compares
+GLiNER's token decoder, ties included, unless `crowds` drops candidates. For a student that compares
 labels, `specificity` first removes broad labels where specific ones are found.
 """
 

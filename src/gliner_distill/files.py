@@ -87,7 +87,7 @@ def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None
 
 
 def replace_together(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write files of which the first one names the others by their SHA-256.
+    """Write files that belong together; the first one holds the SHA-256 of the others.
 
     All of them are on the disk under temporary names before the first one is renamed. If a process
     is killed before that, the old files are unchanged. If it is killed after that, `find_content`
@@ -204,7 +204,7 @@ def write_json(path: Path, value: Any, *, error: type[DistillError] = DistillErr
 
 
 def check_readable(path: Path) -> None:
-    """Open a file and close it again, before a library opens it that calls all failures "missing".
+    """Open and close a file, because some libraries call every file missing that they cannot open.
 
     Raises:
         OSError: The file cannot be opened, with the reason that the system gives.

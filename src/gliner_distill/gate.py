@@ -95,8 +95,8 @@ def check_gliner(folder: Path, *, name: str) -> None:
         hint = "get a complete copy"
         if (folder / "pytorch_model.bin").exists():
             hint = (
-                "pytorch_model.bin is a pickle and is not read; if you trust it, convert it once: "
-                + CONVERSION
+                "pytorch_model.bin is a pickle, which may run code, so it is not read; if you "
+                "trust it, convert it once: " + CONVERSION
             )
         raise TeacherError(f"{name}: {_WEIGHTS} is missing; {hint}")
     _check_file(folder / _WEIGHTS, f"{name}: {_WEIGHTS}", max_bytes=sys.maxsize)
@@ -179,7 +179,7 @@ def _check_file(path: Path, shown: str, *, max_bytes: int) -> None:
     try:
         check_regular_file(path, max_bytes=max_bytes)
     except OSError as error:
-        raise TeacherError(f"{shown}: is not read: {reason_of(error)}") from error
+        raise TeacherError(f"{shown}: cannot be used: {reason_of(error)}") from error
 
 
 def _read_json(path: Path, shown: str) -> Any:
@@ -188,7 +188,7 @@ def _read_json(path: Path, shown: str) -> Any:
     except OSError as error:
         raise TeacherError(f"{shown}: cannot be read: {reason_of(error)}") from error
     except RecursionError:
-        raise TeacherError(f"{shown}: is nested too deep to be checked") from None
+        raise TeacherError(f"{shown}: is nested too deeply to be checked") from None
     except ValueError as error:
         raise TeacherError(f"{shown}: is not JSON in UTF-8: {error}") from error
 

@@ -1,8 +1,8 @@
 """JSON files that others may have changed: a checksum of their content, and checks of their fields.
 
-A sealed file holds the SHA-256 of its own content, so that any change to it is noticed: of the
-content without the field `checksum`, as JSON with sorted keys. `check_fields` compares an object
-with the kinds of values that its fields must have, and names the first field that is wrong.
+A sealed file holds the SHA-256 of its own content, so that any change to it is noticed. It is that
+of the content without the field `checksum`, as JSON with sorted keys. `check_fields` compares an
+object with the kinds of values that its fields must have, and names the first field that is wrong.
 """
 
 import hashlib
@@ -182,9 +182,7 @@ def read_sealed_json(
     except (OSError, ValueError) as problem:
         raise error(f"{path}: cannot be read: {reason_of(problem)}; {advice}") from problem
     if not is_whole:
-        raise error(
-            f"{path}: has changed since it was written, because its checksum differs; {advice}"
-        )
+        raise error(f"{path}: has changed since it was written (its checksum differs); {advice}")
     return {name: value for name, value in raw.items() if name != CHECKSUM}
 
 

@@ -1,4 +1,4 @@
-"""The spelling of labels: the one rule by which all of the package compares them.
+"""The spelling of labels: the rule by which the whole package compares them.
 
 Upper case, underscores, white space, and quotes around a label make no difference. `clean_label`
 returns the form that all spellings of a label share. Models read this form, corpora and soft-label

@@ -157,7 +157,7 @@ class TestLines:
         assert [document.is_record for document in documents] == [True] * 6 + [False] * 2
         assert (source.bad.n_records, source.bad.n_bad) == (8, 5)
         head, *listed = source.bad.lines()
-        assert head.startswith("5 bad records of 8 ")
+        assert head.startswith("5 of 8 records ")
         places = [("a.jsonl", number) for number in range(2, 6)] + [("b.txt", 2)]
         for line, (name, number) in zip(listed, places, strict=True):
             assert line.startswith(f"{name}: line {number}: ")
@@ -224,7 +224,7 @@ class TestRecognition:
     @pytest.mark.parametrize(
         ("name", "content", "facts"),
         [
-            ("a.csv", b"id,body\n1,x\n", "^a.csv: .*'text'.*--column.*'id', 'body'"),
+            ("a.csv", b"id,body\n1,x\n", "^a.csv: .*'text'.*'id', 'body'.*--column"),
             ("a.csv", b"id,text\n1,x\n2\n", "^a.csv: line 3: .*1 fields.*has 2"),
             ("a.csv", b"id,text\n1,caf\xe9\n", "^a.csv: line 2: .*UTF-8"),
             ("a.csv", b"Sentence #,Word,Tag\n", "^a.csv: .*one word per row.*--input lines"),

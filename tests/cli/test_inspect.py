@@ -1,5 +1,6 @@
 """`gliner-distill inspect`: corpora, stores, and what is wrong with them."""
 
+import json
 import shutil
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,20 @@ def test_inspect_describes_a_corpus_and_a_store(run_cli, world):
     assert store.code == 0
     assert "passages           20 of 20" in store.out.splitlines()
     assert "teacher            lexicon (ffffffffffff)" in store.out.splitlines()
+
+
+def test_inspect_describes_a_folder_of_brat_files(run_cli):
+    Path("ada.txt").write_text("Ada left")
+    Path("ada.ann").write_text("T1\tperson 0 3\tAda\n")
+    finished = run_cli("inspect", ".")
+    assert finished.code == 0
+    assert "most frequent labels: person (1)" in finished.out
+
+
+def test_inspect_says_why_a_file_without_passages_was_left_out(run_cli):
+    task = {"text": "Ada left", "spans": [], "answer": "reject"}
+    Path("tasks.jsonl").write_text(json.dumps(task) + "\n")
+    assert_fails(run_cli("inspect", "tasks.jsonl"), "tasks.jsonl", "no passage", "'reject'", "1")
 
 
 def test_inspect_verifies_a_store_that_is_not_finished(run_cli, lexicon_teacher):

@@ -323,7 +323,7 @@ def test_predict_gives_bad_records_an_empty_answer(run_cli, world):
     assert answers[1] == answers[2] == {"text": "", "entities": []}
     assert answers[3]["n"] == 1
     head, second, third = finished.err.splitlines()
-    assert "2 bad records of 4" in head
+    assert "2 of 4 records" in head
     assert second.startswith("a.jsonl: line 2: ")
     assert third.startswith("a.jsonl: line 3: ")
 
@@ -334,7 +334,7 @@ def test_predict_fails_if_all_records_are_bad(run_cli, world):
     finished = run_cli(*args)
     assert len(finished.out.splitlines()) == 2
     assert finished.code == 1
-    assert "no record" in finished.err.splitlines()[-1]
+    assert "all records are bad" in finished.err.splitlines()[-1]
 
 
 def test_predict_takes_a_limit_of_memory(run_cli, world):

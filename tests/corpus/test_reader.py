@@ -225,7 +225,9 @@ def test_corpus_file_raises_for_bad_records_unless_they_are_left_out(
     assert caplog.messages == []  # the notes have them
 
 
-@pytest.mark.parametrize(("name", "reason"), [("none", "does not exist"), (".", "is a folder")])
+@pytest.mark.parametrize(
+    ("name", "reason"), [("none", "does not exist"), (".", "folder has no .ann files")]
+)
 def test_corpus_file_refuses_a_source_that_is_not_a_file_at_once(
     tmp_path: Path, name: str, reason: str
 ) -> None:

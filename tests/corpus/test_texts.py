@@ -95,7 +95,7 @@ def test_read_documents_refuses_an_empty_file(write_file: WriteFile) -> None:
 
 
 def test_read_documents_refuses_a_folder_without_text_files(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=rf"{tmp_path}: .*\*\.txt"):
+    with pytest.raises(CorpusError, match=rf"{tmp_path}: .* no \.txt files"):
         read_texts(tmp_path)
 
 
@@ -108,7 +108,7 @@ def test_read_documents_asks_for_the_column_of_a_csv_file(write_file: WriteFile)
 def test_read_documents_names_the_columns_of_a_table_without_the_one_asked(
     write_file: WriteFile, content: str, columns: str
 ) -> None:
-    with pytest.raises(CorpusError, match=rf"a\.csv: .*'text'.* {columns}$"):
+    with pytest.raises(CorpusError, match=rf"a\.csv: .*'text'.*columns: {columns}\)"):
         read_texts(write_file("a.csv", content), column="text")
 
 
@@ -225,7 +225,7 @@ def test_read_documents_recognizes_json_and_tables_by_content(write_file: WriteF
 
 def test_read_documents_refuses_a_column_of_plain_text(write_file: WriteFile) -> None:
     path = write_file("a.txt", "Mary left.\nJohn stayed.\n")
-    with pytest.raises(CorpusError, match=r"a\.txt: .*'body'.*--column.* 'Mary left\.'"):
+    with pytest.raises(CorpusError, match=r"a\.txt: .*'body'.*'Mary left\.'.*--column"):
         read_texts(path, column="body")
 
 

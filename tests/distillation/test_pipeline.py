@@ -408,7 +408,7 @@ class TestDistillFrom:
         # The teacher finds both names, of which gold has the first, and the verb beside it.
         scores = measured.gold.teacher
         assert (scores.n_reference, scores.n_found, scores.f1) == (4, 4, 0.5)
-        assert "in 2 annotated test passages" in Path("out/README.md").read_text()
+        assert "in 2 test passages" in Path("out/README.md").read_text()
         assert "<h2>Against gold</h2>" in Path("out/report.html").read_text()
 
     def test_distill_from_shows_text_as_text(self, run):

@@ -80,7 +80,7 @@ class TestReadLabelSet:
         ],
     )
     def test_read_label_set_refuses_two_spellings_of_a_label(self, labels, first, second):
-        with pytest.raises(InputError, match=f"labels holds '{first}' and '{second}', .*same"):
+        with pytest.raises(InputError, match=f"labels: '{first}' and '{second}' are the same"):
             read_label_set(labels)
 
     def test_read_label_set_keeps_the_spelling(self):

@@ -570,7 +570,7 @@ class TestRefusals:
             ({"threshold": True}, "threshold is True"),
             ({"threshold": float("nan")}, "threshold is nan"),
             ({"thresholds": {7: 0.5}}, r"thresholds holds the label 7"),
-            ({"thresholds": {"a_b": 0.5, "A b": 0.6}}, r"thresholds holds 'a_b' and 'A b'"),
+            ({"thresholds": {"a_b": 0.5, "A b": 0.6}}, r"thresholds: 'a_b' and 'A b' are"),
             ({"thresholds": {"city": 2}}, r"thresholds\['city'\] is 2"),
             ({"thresholds": [0.5]}, r"thresholds is \[0\.5\]; expected"),
             ({"thresholds": 0.5}, r"thresholds is 0\.5; expected"),

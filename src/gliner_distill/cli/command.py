@@ -25,8 +25,8 @@ class Command:
         run: The function; its name is the command's, its docstring is the help text.
         summary: The line about it in the overview.
         examples: Command lines, each indented by two spaces.
-        work: What it does, as in "while labeling the corpus".
-        less_memory: How a user makes it need less memory, as an imperative.
+        work: The words after "there was not enough memory while", such as "labeling".
+        less_memory: What a user can do so that it needs less memory, as an imperative.
         parser: The class that parses its arguments.
     """
 
@@ -38,7 +38,7 @@ class Command:
     parser: type[TyperCommand] = TyperCommand
 
     def guarded(self) -> Callable[..., None]:
-        """Return the function, which tells in one line if the memory did not suffice.
+        """Return the function with a message of one line for the case that memory runs out.
 
         Raises:
             DistillError: From the function: there was not enough memory.

@@ -30,7 +30,7 @@ def _check_utf8(text: str) -> str:
 
 
 def _check_texts(texts: list[str] | None) -> list[str]:
-    """Return texts and names of files; the latter alone may have bytes that are not UTF-8."""
+    """Return the arguments after a check: only names of files may hold bytes that are not UTF-8."""
     return [text if _is_path(text) else _check_utf8(text) for text in texts or []]
 
 
@@ -61,7 +61,7 @@ Inputs = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="INPUT",
-        help="The text itself; or one or more files of documents, one per line; or - for standard "
+        help="The text itself; or one or more files of documents, see --input; or - for standard "
         "input, which is also read if INPUT is left out.",
         show_default=False,
         callback=_check_texts,
@@ -74,9 +74,9 @@ Labels = Annotated[
         "--label",
         "-l",
         metavar="LABEL",
-        text="A label to find. Give this option once per label, or a list with commas; put quotes "
-        "around a label that has a comma in it. Answers keep your spelling, which makes no other "
-        "difference.",
+        text="A label to find. Repeat the option for more labels, or separate them by commas; put "
+        "quotes around a label that contains a comma. Answers show your spelling; upper case and "
+        "underscores make no other difference.",
         callback=_read_label_options,
     ),
 ]
@@ -107,9 +107,9 @@ InputFormat = Annotated[
     option(
         "--input",
         metavar="FORM",
-        text="The format of the input: lines has one document per line; jsonl has a string per "
-        "line, or an object with the text in a field; auto recognizes JSON lines, JSON lists, CSV "
-        "files (.csv, .tsv) and lines by the content.",
+        text="The format of the input: with lines, each line is a document; with jsonl, each line "
+        "is a JSON string, or a JSON object with the text in a field; auto recognizes lines, JSON "
+        "lines and JSON lists by the content, and CSV files by the suffix .csv or .tsv.",
     ),
 ]
 
@@ -130,7 +130,7 @@ SkipBad = Annotated[
         "--skip-bad",
         metavar=None,
         text="Give a bad record an empty answer instead of stopping, and list the bad records on "
-        "standard error in the end. The exit code is 0, or 1 if no record is good.",
+        "standard error at the end. The exit code is 1 if all records are bad.",
     ),
 ]
 
@@ -151,8 +151,9 @@ MaxMemory = Annotated[
     option(
         "--max-memory",
         metavar="SIZE",
-        text="The memory that the process may take, such as 2GB or 512MB. It bounds what a "
-        "student caches and compares at once, and changes no answer.",
+        text="The memory that the process should take at most, such as 2GB or 512MB. It limits "
+        "what a student caches and compares at once, and does not change any answer. A very long "
+        "text may take more.",
         callback=_check_size,
     ),
 ]
@@ -211,7 +212,7 @@ def read_documents(
         max_documents: The most documents to yield at once.
 
     Raises:
-        CorpusError: See `DocumentSource.read`; or bad records may be skipped and all are bad.
+        CorpusError: See `DocumentSource.read`; or bad records are skipped, and all are bad.
     """
     from gliner_distill.cli.input import Prefetcher
     from gliner_distill.cli.progress import DocumentProgress
@@ -224,7 +225,7 @@ def read_documents(
         Prefetcher(
             source.read(),
             max_documents=max_documents,
-            # Files are read faster than answered, and pipes may wait for the next document.
+            # A pipe may pause after a document, which should be answered at once.
             waits_for_room=source.n_bytes is not None,
         ) as batches,
     ):
@@ -239,7 +240,7 @@ def _report_bad(source: "DocumentSource") -> None:
     """Say which records were bad.
 
     Raises:
-        CorpusError: None of them was good.
+        CorpusError: All of them were.
     """
     from gliner_distill.cli.terminal import say
     from gliner_distill.errors import CorpusError
@@ -249,4 +250,4 @@ def _report_bad(source: "DocumentSource") -> None:
     for line in source.bad.lines():
         say(line, err=True)
     if source.bad.n_bad == source.bad.n_records:
-        raise CorpusError("no record is good; the reasons are above")
+        raise CorpusError("all records are bad, for the reasons above")

@@ -80,9 +80,9 @@ def export(
             )
     if not measured.torch_f1:
         say(
-            f"{student}: finds none of the gold entities of {measured.n_passages:,} passages (F1 "
-            "0), so the agreement says nothing about its quality; train it again, or check it on "
-            "passages with its own labels (--check)",
+            f"{student}: the student finds none of the annotated entities (F1 0), so its agreement "
+            "with the original says nothing about its quality; train it again, or use --check to "
+            "check it on passages with the labels that it was trained on",
             err=True,
         )
     say(
@@ -107,7 +107,7 @@ def _export_lock(out: Path) -> Iterator[None]:
             try:
                 yield
             finally:
-                # This comes before the release, so that it is not the lock of another process.
+                # The lock is still held here, so the file cannot be that of another process.
                 with suppress(OSError):
                     lock.unlink()
     finally:

@@ -44,8 +44,8 @@ _TEXT_SUFFIXES = {".txt", ".text", ".md", ".json", ".jsonl", ".ndjson", ".csv", 
 _JSON_LINES_SUFFIXES = {".jsonl", ".ndjson"}
 _STANDARD_INPUT = "-"
 
-# Files that hold no documents, each with the way out.
-_EACH_LINE = "to take each line for a text all the same, give --input lines"
+# Files that hold no documents, each with what to do.
+_EACH_LINE = "to read each line as a text anyway, use --input lines"
 _OTHER_FORMS: dict[Format, str] = {
     "columns": f"a file with one word per line, not with documents; {_EACH_LINE}",
     "word table": f"a table with one word per row, not with documents; {_EACH_LINE}",
@@ -118,7 +118,7 @@ class DocumentSource:
         """Raise an error for a bad record, or note it if bad records become empty documents."""
         if self.bad is None:
             raise CorpusError(
-                f"{reason}; to give bad records an empty answer, use --skip-bad"
+                f"{reason}; correct it, or use --skip-bad to give bad records an empty answer"
             ) from error
         self.bad.add(reason)
 
@@ -252,9 +252,9 @@ class Prefetcher:
         max_documents: The largest number of documents that may wait, and that a list may have.
         max_chars: The largest number of characters of all waiting documents; a longer document
             waits alone.
-        waits_for_room: Whether a list has as many documents as there is room for, and not only
-            those that have arrived, so that the lists do not depend on the speed of reading. An
-            8-bit student answers a text by what stands in a batch with it.
+        waits_for_room: Whether to wait until a list is full instead of yielding the documents that
+            have arrived. Then the lists do not depend on the speed of reading. This matters because
+            the scores of an 8-bit student depend on the other texts in a batch.
     """
 
     def __init__(
@@ -362,8 +362,8 @@ def _is_file(text: str) -> bool:
     """Return whether a text is the path of a file.
 
     Raises:
-        CorpusError: It is the path of a folder or of a file that may not be read, or looks like
-            that of a file that does not exist.
+        CorpusError: It is the path of a folder or of a file that may not be read, or it looks like
+            the path of a file and there is none.
     """
     path = Path(text)
     is_folder = is_file = False

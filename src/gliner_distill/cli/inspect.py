@@ -14,7 +14,8 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="A soft-label store, the path of a corpus file, or the hub id of a data set.",
+        help="A soft-label store; the path of a corpus file; a folder with the .txt and .ann files "
+        "of BRAT; or the hub id of a data set.",
     ),
 ]
 
@@ -44,7 +45,7 @@ def inspect(source: Source, verify: Verify = False, skip_bad: SkipBad = False) -
         quiet_libraries()
         if verify:
             lines = _verify(Path(source))
-        elif Path(source).is_dir():
+        elif _is_store(Path(source)):
             from gliner_distill.store.statistics import describe_store
 
             lines = describe_store(Path(source))
@@ -57,6 +58,13 @@ def inspect(source: Source, verify: Verify = False, skip_bad: SkipBad = False) -
             lines = describe_corpus(passages, notes).lines()
     for line in lines:
         say(line)
+
+
+def _is_store(path: Path) -> bool:
+    """Return whether a path is a folder that should be a store, and not one of BRAT's files."""
+    from gliner_distill.corpus.exports.brat import is_brat
+
+    return path.is_dir() and not is_brat(path)
 
 
 def _verify(folder: Path) -> list[str]:

@@ -11,9 +11,9 @@ from gliner_distill.training.settings import TrainingSettings
 MAX_SEED = 2**31 - 1
 
 LABEL_LINES = (
-    "Each line is `label`, `label: description`, a list of labels with commas, or a comment that "
-    "begins with #; a JSON list of labels, or a JSON object from labels to descriptions, is read, "
-    "too."
+    "Each line is `label`, `label: description`, several labels separated by commas, or a comment "
+    "that begins with #. Instead of lines, the file may hold a JSON list of labels, or a JSON "
+    "object that maps labels to descriptions."
 )
 
 
@@ -44,7 +44,9 @@ def _check_folder(file: Path | None) -> Path | None:
 CorpusArgument = Annotated[
     str,
     typer.Argument(
-        metavar="CORPUS", help="The corpus: the path of a file, or the hub id of a data set."
+        metavar="CORPUS",
+        help="The corpus: the path of a file, a folder with the .txt and .ann files of BRAT, or "
+        "the hub id of a data set.",
     ),
 ]
 

@@ -142,7 +142,7 @@ class JsonLines:
         answer: dict[str, Any] = {"text": document.text, "entities": rounded}
         taken = [key for key in (*answer, "input") if key in document.fields]
         rest = {key: value for key, value in document.fields.items() if key not in taken}
-        # A field named `input` alone is in nobody's way.
+        # A field named `input` stays in its place if no other field has to move there.
         if taken:
             own = {key: document.fields[key] for key in taken}
             rest["input"] = own if taken != ["input"] else own["input"]

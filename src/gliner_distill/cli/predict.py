@@ -72,16 +72,16 @@ def predict(
     Answers appear while the input is read; the input is never held in memory as a whole.
 
     Prints the text with its entities in color if standard output is a terminal. Otherwise it prints
-    one JSON object per document, on one line: {"text": ..., "entities": [...]}, where each entity
-    has "start", "end", "text", "label" and "score", and "source": "pattern" if a pattern has found
-    it; the other fields of the document's own object follow, and those that are named "text" or
-    "entities" are kept in "input". Start and end are character positions,
-    and the end is exclusive. An empty line is a document without entities, so line N of the output
-    belongs to line N of the input. With --output csv there is one row per entity, with the number
-    of its document, counted from 0; a text that a spreadsheet would take for a formula begins with
-    a single quote (').
-    Writes no files. If the reader of the output stops early, as head does, the exit code is
-    141.
+    one JSON object per document, on one line: {"text": ..., "entities": [...]}. Each entity has
+    "start", "end", "text", "label" and "score", and "source": "pattern" if a pattern has found it.
+    Start and end are character positions, and the end is exclusive. The other fields of the
+    document's own object follow; those named "text" or "entities" are kept in "input". An empty
+    line is a document without entities, so line N of the output belongs to line N of the input.
+
+    With --output csv there is one row per entity, with the number of its document, counted from 0.
+    A text that a spreadsheet would take for a formula begins with a single quote (').
+
+    Writes no files. If the reader of the output stops early, as head does, the exit code is 141.
     """
     if not label and labels is None:
         raise typer.BadParameter("labels are missing; give --label LABEL or --labels FILE")

@@ -25,7 +25,7 @@ class Document:
     Attributes:
         text: The text.
         fields: The other fields of its JSON object, or the other columns of its row.
-        n_bytes: The length of its line, or about that.
+        n_bytes: The length of its line in bytes, or an estimate of it.
         is_record: Whether it comes from a JSON value or from a row, and not from a line of text.
     """
 
@@ -62,11 +62,11 @@ class BadRecords:
             self.listed.append(reason)
 
     def lines(self) -> list[str]:
-        """Return what to tell the user in the end; nothing if there was no bad record."""
+        """Return what to tell the user at the end: nothing if there was no bad record."""
         if not self.n_bad:
             return []
-        records = "record" if self.n_bad == 1 else "records"
-        head = f"{self.n_bad:,} bad {records} of {self.n_records:,} got an empty answer:"
+        verb = "is" if self.n_bad == 1 else "are"
+        head = f"{self.n_bad:,} of {self.n_records:,} records {verb} bad and got an empty answer:"
         n_more = self.n_bad - len(self.listed)
         return [head, *self.listed, *([f"and {n_more:,} more"] if n_more else [])]
 
@@ -85,11 +85,11 @@ def parse_line(line: str, text_field: str, n_bytes: int) -> Document:
     try:
         value = json.loads(line, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
-        raise RecordError("is nested too deep") from None
+        raise RecordError("is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise RecordError(f"is not JSON: {error.msg} at character {error.pos + 1}") from None
     except ValueError as error:
-        raise RecordError(f"is JSON that cannot be copied to the output: {error}") from None
+        raise RecordError(f"cannot be copied to the output as JSON: {error}") from None
     return _as_document(value, text_field, n_bytes)
 
 
@@ -116,7 +116,7 @@ def list_documents(
         except RecordError as error:
             yield record.place, error
         except (RecursionError, ValueError) as error:
-            yield record.place, RecordError(f"is JSON that cannot be copied to the output: {error}")
+            yield record.place, RecordError(f"cannot be copied to the output as JSON: {error}")
         else:
             yield record.place, document
 

@@ -117,11 +117,11 @@ def redact(
     cards, accounts and documents, user names, passwords and network addresses. A model misses some
     of them: read the output before you publish it.
 
-    Prints one line per document: the redacted text, or for JSON and CSV the document's object with
-    the redacted text in its field and with "entities", in place of its own. Each of these has
-    "start" and "end" in the original text, "redacted_start" and "redacted_end" in the redacted
-    text, "label", "score", and "source": "pattern" if a pattern has found it, but not the original
-    characters. The other fields of an object are copied as they are.
+    Prints one line per document. For a line of text, it is the redacted text. For JSON and CSV, it
+    is the document's object, with the redacted text in its field and with what was replaced in the
+    field "entities". Each entity has "start" and "end" in the original text, "redacted_start" and
+    "redacted_end" in the redacted text, "label", "score", and "source": "pattern" if a pattern has
+    found it, but not the original characters. The other fields of an object are copied as they are.
 
     Writes only the file of --mapping. It holds every value that was replaced, and is written before
     the lines that need it are printed. If the reader of the output stops early, as head does, the
@@ -250,7 +250,7 @@ def _restore_documents(
 class _Lines:
     """The form of the output: the text alone, or a JSON object with the text in a field.
 
-    Without a form, it is that of the input.
+    If `form` is None, each document has the form that it has in the input.
     """
 
     form: Literal["lines", "jsonl"] | None

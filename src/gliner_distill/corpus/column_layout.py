@@ -52,17 +52,17 @@ class ColumnLayout:
 
 
 class _LayoutError(Exception):
-    """The reason why the columns cannot be read in one way."""
+    """The columns cannot be read, or can be read in several ways; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """The first rows of a file that have its most frequent number of columns.
+    """The first rows of a file, without those that have an unusual number of columns.
 
     Attributes:
         blocks: The rows between blank lines, each as its columns.
         first_line: The line number of the first row.
-        n_rows: The number of all rows, with those that have other numbers of columns.
+        n_rows: The number of rows, including those with an unusual number of columns.
     """
 
     blocks: list[list[list[str]]]
@@ -85,7 +85,7 @@ class _Sample:
 
 
 def split_columns(line: str) -> list[str]:
-    """Return the columns of a line, which tabs separate, or spaces in a line without a tab."""
+    """Return the columns of a line, split at tabs or, if it has no tab, at spaces."""
     line = line.rstrip("\t\r ")
     if "\t" in line:
         return [column.strip(" ") for column in line.split("\t")]
@@ -203,7 +203,7 @@ def _are_positions(numbers: Sequence[int | None]) -> bool:
 
 
 def _are_sentence_numbers(blocks: Sequence[Sequence[int | None]]) -> bool:
-    """Return whether all words of a block have the same number, or the number rises with time."""
+    """Return whether all words of each block have the same number, or the numbers rise by one."""
     numbers = [number for block in blocks for number in block]
     filled = [number for number in numbers if number is not None]
     pairs = pairwise(filled)
@@ -227,14 +227,14 @@ def _find_tags(sample: _Sample, first: int) -> tuple[int, tuple[int, ...]]:
     for column in range(first, last + 1):
         if _is_bare(sample.values(column)) and column in (first, last):
             raise _LayoutError(
-                "the tags are B, I and O without a type; write the type behind them, such as "
+                "the tags are B, I and O without a type; add the type to each tag, such as "
                 "B-disease and I-disease"
             )
     tagged = [c for c in range(first, last + 1) if sample.n_tags(c) > n_rows / 2]
     if first in tagged and last not in tagged:
         if last - first > 1 or len(tagged) > 1:
             raise _LayoutError(
-                f"column {first + 1} holds tags, and any of the {last - first} columns behind it "
+                f"column {first + 1} holds tags, and any of the {last - first} columns after it "
                 "may hold the word; keep two columns, the word first and its tag last"
             )
         return last, (first,)
@@ -273,7 +273,7 @@ def _check_nesting(sample: _Sample, columns: Sequence[int]) -> None:
 def find_crossing(
     layers: Sequence[Sequence[tuple[int, int, str]]], columns: Sequence[int]
 ) -> str | None:
-    """Return a sentence if an entity of a later column of tags is not inside one before it.
+    """Return what is wrong if an entity is not inside one of an earlier column; None if all are.
 
     Args:
         layers: The entities of each column of tags.
@@ -287,8 +287,8 @@ def find_crossing(
                 shown = " and ".join(str(place + 1) for place in columns)
                 return (
                     f"columns {shown} hold tags, and the entity {label!r} of column {column + 1} "
-                    "is not inside another one of an earlier column, so they are not nested "
-                    "entities; keep one column of tags"
+                    "does not lie inside an entity of an earlier column, so the entities are not "
+                    "nested; keep one column of tags"
                 )
         outer += layer
     return None

@@ -64,7 +64,7 @@ class _Row:
 
 @dataclass(slots=True)
 class _ColumnStyle:
-    """The layout of a file, and what its first rows decide: the columns per row, the prefixes."""
+    """The layout of a file, with what its first rows decide: number of columns and prefixes."""
 
     layout: ColumnLayout
     n_columns: int | None = None
@@ -123,7 +123,7 @@ def _is_comment(line: str, style: _ColumnStyle) -> bool:
 
 
 def _sentences(rows: list[_Row], style: _ColumnStyle) -> Iterator[list[_Row]]:
-    """Yield the rows of each sentence, which the numbers before the words may separate.
+    """Yield the rows of each sentence; numbers before the words may show where one begins.
 
     Raises:
         _RowError: A number is missing, or does not follow the one before it.
@@ -153,7 +153,8 @@ def _begins_sentence(
         elif not new.isdecimal() or not old.isdecimal() or int(new) != int(old) + 1:
             raise _RowError(
                 row.line_number,
-                f"the number {new!r} follows {old!r}, but the numbers before the words count them",
+                f"the number {new!r} follows {old!r}; expected the number of the word in its "
+                "sentence, without gaps",
             )
     return begins
 

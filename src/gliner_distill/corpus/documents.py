@@ -90,8 +90,8 @@ def read_documents(
     form = open_and_recognize(path) if path.is_file() else None
     if column is None and form == "table":
         raise CorpusError(
-            f"{source}: a CSV file has several columns; name the one that holds the text: "
-            "--column NAME"
+            f"{source}: a CSV file may have several columns; name the one that holds the text with "
+            "--column"
         )
     if column is None or (form in ("parquet", "spacy") and column == "text"):
         return read_passages(source, skip_bad=skip_bad, notes=notes)

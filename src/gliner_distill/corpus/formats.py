@@ -107,9 +107,8 @@ def read_records(
         return read_docbin(stream, name=name, notes=notes)
     if form == "table":
         raise CorpusError(
-            f"{name}: the columns of this table hold no annotated words; expected a CSV file with "
-            "the columns 'sentence_id', 'word' and 'tag', or another format; only texts to distill "
-            "or to predict may be a column of any table (--column NAME)"
+            f"{name}: this CSV file holds no annotated words; expected the columns 'sentence_id', "
+            "'word' and 'tag', or a file in another format with annotation"
         )
     return _read_text(stream, notes=notes)
 

@@ -33,8 +33,8 @@ def format_prompt(label: str, description: str = "") -> str:
 def split_labels(text: str) -> list[str]:
     """Return the labels of a list with commas or of a JSON list of strings.
 
-    In a list with commas, a label that has a comma itself must be in quotes. If a label looks as
-    though the list was written in another way, it is read as it is, and the log has a warning.
+    In a list with commas, a label that contains a comma must be in quotes. A label that looks as if
+    the list has other separators is read as it is, with a warning in the log.
 
     >>> split_labels('person, "date, time",City'), split_labels('["person", "date, time"]')
     (['person', 'date, time', 'City'], ['person', 'date, time'])
@@ -45,7 +45,7 @@ def split_labels(text: str) -> list[str]:
     labels = [label for label in map(strip_label, fields) if label]
     for label in filter(_ODD.search, labels):
         _logger.warning(
-            "%s is read as one label; put commas or line ends between labels, and no other marks",
+            "%s is read as one label; separate labels by commas or line ends, not by other marks",
             shorten(label),
         )
     return labels
@@ -66,8 +66,9 @@ def read_labels(path: str | Path) -> dict[str, str]:
     """Return the labels of a file with their descriptions; a missing description is empty.
 
     Each line is `label`, `label: description` or a list of labels with commas (see `split_labels`);
-    blank lines and lines that begin with `#` are skipped. Or the file is a JSON list of labels, or
-    a JSON object from labels to descriptions. Labels keep their spelling.
+    blank lines and lines that begin with `#` are skipped. Instead of lines, the file may hold a
+    JSON list of labels, or a JSON object that maps labels to descriptions. Labels keep their
+    spelling.
 
     Raises:
         CorpusError: The file cannot be read, holds no label, or holds the same label twice, in
@@ -119,9 +120,9 @@ def _read_lines(path: str | Path, text: str) -> Iterator[tuple[str, str, str]]:
             raise CorpusError(f"{path}: line {number}: cannot be read: {error}") from error
         if description.strip() and len(labels) > 1:
             raise CorpusError(
-                f"{path}: line {number}: {len(labels)} labels share the description "
-                f"{shorten(description.strip())}; write each on a line of its own, or put quotes "
-                "around a label that has a comma in it"
+                f"{path}: line {number}: the description {shorten(description.strip())} follows "
+                f"{len(labels)} labels; write each label on a line of its own, or put quotes "
+                "around a label that contains a comma"
             )
         # A description without a label is an error, but a line without either is blank.
         for label in labels or ([""] if description.strip() else []):
@@ -135,8 +136,8 @@ def _read_json(path: str | Path, text: str) -> Iterator[tuple[str, str, str]]:
         value = json.loads(text, object_pairs_hook=list)
     except (ValueError, RecursionError) as error:
         raise CorpusError(
-            f"{path}: the file begins like JSON, but it is not valid: {reason_of(error)}; expected "
-            "a list of labels, or an object from labels to descriptions"
+            f"{path}: the file begins like JSON, but is not valid JSON: {reason_of(error)}; "
+            "expected a list of labels, or an object that maps labels to descriptions"
         ) from error
     is_list = text.lstrip().startswith("[")
     for number, item in enumerate(value, start=1):

@@ -115,8 +115,8 @@ def _find_source(source: str | Path) -> Path:
     else:
         if is_folder and not is_brat(path):
             raise CorpusError(
-                f"{source}: this is a folder without the .ann files of BRAT; give the path of one "
-                "corpus file in it"
+                f"{source}: this folder has no .ann files of BRAT; expected such a folder, or the "
+                "path of a corpus file"
             )
         return path
     try:
@@ -184,7 +184,8 @@ def _no_passages(path: Path, notes: CorpusNotes) -> str:
             f"{path}: none of the {notes.bad_records} records can be used; the first problem: "
             f"{notes.bad_messages[0]}"
         )
-    return f"{path}: the file holds no passage; expected at least one"
+    reasons = "".join(f"; {line}" for line in notes.skipped_lines())
+    return f"{path}: the file holds no passage; expected at least one{reasons}"
 
 
 def write_passages(path: str | Path, passages: Iterable[Passage]) -> None:

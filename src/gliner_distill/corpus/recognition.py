@@ -23,7 +23,7 @@ HEAD_BYTES = 1 << 16
 _COLUMN_SUFFIXES = {".conll", ".conllu", ".bio", ".iob", ".iob2", ".bioes"}
 _JSON_STRING = r'"(?:[^"\\]|\\.)*+"'
 
-# A checkbox such as "[ ]" or a pair of braces begins many notes, so that brackets are not enough.
+# Many notes begin with a checkbox such as "[ ]" or with braces, so a bracket alone is not enough.
 _JSON_OBJECT = re.compile(rf"\{{\s*{_JSON_STRING}\s*:", re.DOTALL)
 _FIRST_VALUES = (
     rf"\{{\s*{_JSON_STRING}\s*:",
@@ -97,5 +97,5 @@ def refuse_utf16(head: bytes, name: str) -> None:
     if head.startswith(_UTF16_MARKS) or (len(head) > 1 and 0 in head[:2] and any(head[:2])):
         raise CorpusError(
             f"{name}: the file is UTF-16 or UTF-32; expected UTF-8; save it as UTF-8, or convert "
-            "it: iconv -f UTF-16 -t UTF-8"
+            "it with `iconv -f UTF-16 -t UTF-8 FILE > NEW_FILE`"
         )

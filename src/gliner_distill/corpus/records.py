@@ -151,7 +151,7 @@ def checked_text(value: object, field: str) -> str:
         RecordError: It is not, or it holds half of a surrogate pair.
     """
     if not isinstance(value, str):
-        raise RecordError(f"{field}: {shorten(value)} is {name_kind(value)}; expected a string")
+        raise RecordError(f"{field}: found {shorten(value)}; expected a string")
     if not value.strip():
         raise RecordError(f"{field}: the string is empty or only white space; expected text")
     try:

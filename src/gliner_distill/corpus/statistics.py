@@ -44,7 +44,7 @@ class CorpusNotes:
         comment_lines: The comment and -DOCSTART- lines of a column file (skipped).
         ignored_keys: For each key of JSON records that is not read, the number of records with it.
         left_out: For each reason for which entities were left out, their number and the first one.
-        skipped: For each reason for which records or lines were left out though they are not bad,
+        skipped: For each kind of records or lines that were left out although they are not bad,
             their number.
         files: A line for each folder that was read, with the numbers of its files.
     """
@@ -112,8 +112,17 @@ class CorpusNotes:
         for key, count in self.ignored_keys.most_common(_N_KEPT_MESSAGES):
             counts[f"records with the key {key!r}, which is not read"] = count
         lines = [f"{finding}: {count:,}" for finding, count in counts.items() if count]
-        lines += [f"left out because {why}: {count:,}" for why, count in self.skipped.items()]
-        return [*self.files, *lines, *self.left_out_lines(), *self._bad_lines()]
+        return [
+            *self.files,
+            *lines,
+            *self.skipped_lines(),
+            *self.left_out_lines(),
+            *self._bad_lines(),
+        ]
+
+    def skipped_lines(self) -> list[str]:
+        """Return a readable line per kind of records or lines that were left out."""
+        return [f"{kind} (left out): {count:,}" for kind, count in self.skipped.items()]
 
     def left_out_lines(self) -> list[str]:
         """Return a readable line per reason for which entities were left out."""

@@ -39,7 +39,7 @@ def tag_kind(tag: str) -> Literal["outside", "prefixed", "other"]:
 
 
 def read_tag(tag: str, style: TagStyle) -> tuple[str, str]:
-    """Return the prefix and the type of a tag; a bare type gets I, so that its runs join.
+    """Return the prefix and the type of a tag; a type without a prefix gets I.
 
     Raises:
         RecordError: The tag is not valid, or it does not match the earlier tags of its column.

@@ -38,10 +38,9 @@ def folder_texts(folder: Path, notes: CorpusNotes) -> Iterator[tuple[str, str | 
     """
     paths, n_hidden, others = _list_folder(folder)
     if not paths:
-        found = f" ({_describe_others(n_hidden, others)})" if n_hidden or others else ""
+        found = f", only {_describe_others(n_hidden, others)}" if n_hidden or others else ""
         raise CorpusError(
-            f"{folder}: the folder has no *.txt file{found}; expected one document in each such "
-            "file"
+            f"{folder}: the folder has no .txt files{found}; expected one document per .txt file"
         )
     left_out = _describe_others(n_hidden, others)
     notes.files.append(f"{folder}: .txt files read: {len(paths):,}; files left out: {left_out}")
@@ -137,8 +136,8 @@ def _check_column(path: Path, column: str, names: Sequence[str]) -> None:
     if column not in names:
         has = ", ".join(map(repr, names)) or "none"
         raise CorpusError(
-            f"{path}: the column {column!r} is missing; name the column that holds the text: "
-            f"--column NAME; the columns: {has}"
+            f"{path}: the column {column!r} is missing (columns: {has}); name the column that "
+            "holds the text with --column"
         )
 
 

@@ -232,8 +232,8 @@ class Measurements:
         n_passages, n_entities = self._n_judged
         if n_passages < _FEW_PASSAGES or n_entities < _FEW_ENTITIES:
             return (
-                f"test the student on at least {_FEW_ENTITIES} entities in {_FEW_PASSAGES} passages "
-                "before you rely on it."
+                f"test the student on at least {_FEW_ENTITIES} entities in {_FEW_PASSAGES} "
+                "passages before you rely on it."
             )
         if share < limits[0]:
             return "use the student where a few misses do no harm."

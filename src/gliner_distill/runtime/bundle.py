@@ -233,7 +233,7 @@ def _find_graph(folder: Path, raw: Mapping[str, Any]) -> Path:
         if not names_file(folder, TORCH_WEIGHTS_FILE, raw):
             raise
         raise StudentError(
-            f"{error}; or write it with `gliner-distill export {folder} --out FOLDER`"
+            f"{error}, or write the file again with `gliner-distill export {folder} --out FOLDER`"
         ) from error
 
 

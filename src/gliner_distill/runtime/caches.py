@@ -1,11 +1,11 @@
-"""A cache that is bounded by the bytes of what it keeps, and not by the number of its entries."""
+"""A cache with a limit for the bytes of its entries instead of one for their number."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Generic, TypeVar
 
-# The table, the links of the order and the pair of value and size.
+# What an entry takes beside its key and value: its place in the table, its links, and a tuple.
 _ENTRY_BYTES = 300
 
 Key = TypeVar("Key", bound=Hashable)

@@ -1,7 +1,7 @@
 """The architecture of a student, its file names, and `student_config.json`, without torch.
 
 The configuration names the SHA-256 of each file of the student, and of itself. A file with another
-content is refused, because a changed weight would give other entities without a word.
+content is refused, because a changed weight would give other entities without any warning.
 """
 
 import hashlib
@@ -112,8 +112,9 @@ def read_student_config(folder: Path) -> tuple[StudentConfig, dict[str, Any]]:
     # A boolean equals a number in Python.
     if type(version) is not int or version not in (FORMAT_VERSION, _VERSION_WITHOUT_CHECKSUMS):
         raise StudentError(
-            f"{path}: the format version is {shorten(version)}; this release reads version "
-            f"{FORMAT_VERSION}; make the student again, or read it with the release that wrote it"
+            f"{path}: the format version is {shorten(version)}; this release reads versions "
+            f"{_VERSION_WITHOUT_CHECKSUMS} and {FORMAT_VERSION}; make the student again, or read "
+            "it with the release that wrote it"
         )
     if version == FORMAT_VERSION:
         _check_config(path, raw)
@@ -121,10 +122,7 @@ def read_student_config(folder: Path) -> tuple[StudentConfig, dict[str, Any]]:
 
 
 def has_checksums(raw: Mapping[str, Any]) -> bool:
-    """Return whether a configuration names the checksums of the student's files.
-
-    One that an earlier release wrote does not.
-    """
+    """Return whether a configuration holds checksums; earlier releases did not write any."""
     return bool(raw["format_version"] == FORMAT_VERSION)
 
 
@@ -132,8 +130,8 @@ def warn_without_checksums(folder: Path, raw: Mapping[str, Any]) -> None:
     """Log a warning if the files of a student cannot be compared with checksums."""
     if not has_checksums(raw):
         _logger.warning(
-            "%s: an earlier release wrote this student, without checksums, so a damaged file may "
-            "go unnoticed; write it again with `gliner-distill export`",
+            "%s: this student has no checksums, because an earlier release wrote it, so a damaged "
+            "file may go unnoticed; write the student again with `gliner-distill export`",
             folder,
         )
 
@@ -160,16 +158,18 @@ def find_student_file(
             return path
         if name not in raw[_CHECKSUMS]:
             raise StudentError(
-                f"{folder}: {name} is missing, or it was put beside a student without it: "
-                f"{CONFIG_FILE} does not name it"
+                f"{folder}: {CONFIG_FILE} does not list {name}, so the student has no such file; "
+                "copy or export the student again"
             )
         found = find_content(path, raw[_CHECKSUMS][name], max_bytes=max_bytes)
     except OSError as error:
-        raise StudentError(f"{path}: cannot be read: {reason_of(error)}") from error
+        raise StudentError(
+            f"{path}: cannot be read: {reason_of(error)}; copy or export the student again"
+        ) from error
     if found is None:
         raise StudentError(
-            f"{path}: the content has another SHA-256 than {CONFIG_FILE} says; the file was "
-            "changed, damaged or mixed up, so copy or export the student again"
+            f"{path}: is not the file that the student was written with (its SHA-256 is not the "
+            f"one in {CONFIG_FILE}); copy or export the student again"
         )
     return found
 
@@ -201,8 +201,8 @@ def _check_config(path: Path, raw: dict[str, Any]) -> None:
         raise StudentError(f"{path}: cannot be read: it is nested too deeply") from None
     if not is_whole:
         raise StudentError(
-            f"{path}: the other fields have another SHA-256 than field '{_CHECKSUMS}' says; the "
-            "file was changed or damaged, so copy or export the student again"
+            f"{path}: has changed since it was written (its content does not have the SHA-256 in "
+            f"field '{_CHECKSUMS}'); copy or export the student again"
         )
 
 

@@ -1,6 +1,6 @@
 """Check that `words.onnx` is the graph that an export has, before onnxruntime reads it.
 
-A graph of ONNX can name other files, repeat a computation forever or take any memory. A student
+A graph of ONNX can read other files, repeat a computation forever or fill the memory. A student
 needs one graph for each architecture and precision, so any other is refused, node by node. Only the
 numbers of the weights may differ, and they must be finite. This module reads the few messages of
 ONNX that occur in such a graph; the package onnx is not needed.
@@ -171,13 +171,13 @@ def _read_graph(content: bytes) -> _Fields:
 
 
 def _read_shapes(tensors: Iterable[memoryview]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of weights by name, after a look at their numbers."""
+    """Return the shapes of weights by name, after checking their types and numbers."""
     shapes: dict[str, tuple[int, ...]] = {}
     for tensor in tensors:
         fields = _read_fields(tensor, *_TENSOR)
         [name] = _texts(fields[8])
         if name in shapes:
-            raise ValueError(f"weight {name!r} stands there twice")
+            raise ValueError(f"weight {name!r} occurs twice")
         _check_tensor(name, fields)
         shapes[name] = tuple(fields[1])
     return shapes
@@ -255,4 +255,4 @@ def _read_number(message: memoryview, place: int) -> tuple[int, int]:
         number |= (byte & 0x7F) << shift
         if byte < 0x80:
             return number, place
-    raise ValueError("a number in it has no end")
+    raise ValueError("a number in it is too long")

@@ -50,8 +50,9 @@ class InferenceOptions:
                 raise InputError(f"thresholds holds the label {shorten(label)}; expected a string")
             if spellings.setdefault(clean_label(label), label) != label:
                 raise InputError(
-                    f"thresholds holds {shorten(spellings[clean_label(label)])} and "
-                    f"{shorten(label)}, which are the same label; leave one of them out"
+                    f"thresholds: {shorten(spellings[clean_label(label)])} and {shorten(label)} "
+                    "are the same label, because upper case, underscores and white space make no "
+                    "difference; leave one of them out"
                 )
         # A bool is an integer in Python, but not a size.
         if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, Integral):

@@ -73,9 +73,9 @@ def read_label_set(labels: object, *, where: str = "labels") -> Prompts:
         spelling = spellings.setdefault(clean_label(name), name)
         if spelling != name:
             raise InputError(
-                f"{where} holds {shorten(spelling)} and {shorten(name)}, which a model reads as "
-                "the same label, since upper case, underscores and white space make no "
-                "difference; leave one of them out"
+                f"{where}: {shorten(spelling)} and {shorten(name)} are the same label to a model, "
+                "because upper case, underscores and white space make no difference; leave one of "
+                "them out"
             )
         if len(prompts) > MAX_LABELS:
             raise InputError(

@@ -1,4 +1,4 @@
-"""The memory that a student may take, and the arithmetic that divides it.
+"""The memory that a student may take, and how it is divided.
 
 A process with a student takes about 256 MB in any case: the interpreter, numpy, onnxruntime, the
 graph with its buffers for one batch, and the pieces of words (32 MB). The rest of the limit is
@@ -20,10 +20,10 @@ numbers, their order, and its Python object). With the default of 2 GB these are
 and 817,500 candidates. However small the limit is, there is room for 100,000 of either, because
 that many candidates may compete in one place (`crowds.MAX_SPANS`).
 
-The batches of the graph are always the same, at most 4,096 words: an 8-bit graph chooses its scales
-by what stands in a batch, so other batches would give other answers. A limit therefore changes how
-much is kept and compared at once, but no answer. It is a goal and not a guarantee: a single text,
-its words and its entities must fit into memory in any case.
+The batches of the graph, of at most 4,096 words, do not depend on the limit: an 8-bit graph rounds
+on a scale that is chosen for the whole batch, so other batches would give other answers. A limit
+therefore changes how much is cached and compared at once, but no answer. It is a goal and not a
+guarantee: a text, its words and its entities must fit into memory in any case.
 """
 
 import re
@@ -46,7 +46,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]i?b)?", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """The division of a limit of memory; see the module for its arithmetic.
+    """The division of a limit of memory; the docstring of the module explains it.
 
     Attributes:
         word_bytes: The most bytes of the cached vectors of words.

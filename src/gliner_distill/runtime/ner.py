@@ -211,8 +211,7 @@ class StudentNER:
 
         An entity is a dictionary of `start` and `end` (character offsets, end exclusive), `text`,
         `label` and `score`. With a `boundary` head, the scores of a label do not depend on the
-        other labels. In 8-bit precision, the texts of a batch share the scales of the graph, so a
-        text may have other scores in other company.
+        other labels. In 8-bit precision, they may depend on the other texts in the batch.
 
         Args:
             texts: One text; a list or another collection of texts; or any other iterable, such as
@@ -323,8 +322,10 @@ class StudentNER:
         threads use the student.
 
         With `min_recall`, each label gets the highest threshold at which this share of its entities
-        is found, alone or by its pattern. A warning is logged if a label cannot reach it, or if an
-        entity does not begin and end where words do, which then counts as missed.
+        is found, alone or by its pattern. A warning is logged if a label cannot reach it.
+
+        An entity that does not begin and end where words do counts as missed. A warning gives the
+        number of such entities.
 
         Args:
             texts: Texts, preferably not those that the student was trained on.
@@ -337,8 +338,8 @@ class StudentNER:
             For each label, the student's own probability that is reported as 0.5 from now on.
 
         Raises:
-            InputError: There are no entities, none of them fits words, there is not one list of
-                them per text, or `min_recall` is out of range.
+            InputError: There are no entities, none of them begins and ends where words do, there
+                is not one list of them per text, or `min_recall` is out of range.
             StudentError: The student has no `boundary` head.
         """
         gold = read_gold(texts, entities)

@@ -22,7 +22,7 @@ WINDOW_WORDS: Final = 384
 SECTION_WINDOWS: Final = 40
 """The windows of a section, about 14,000 words. A passage with more is read by itself.
 
-The number is fixed, because an 8-bit graph answers by what stands together in a batch.
+The number is fixed, because the answers of an 8-bit graph depend on what is in a batch together.
 """
 
 _BATCH_WORDS = 4_096

@@ -169,17 +169,18 @@ class Vocabulary:
 
 
 def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Of two fields of one name, the library reads another one than Python does.
+    # If a field occurs twice, the library and Python read different ones.
     read = dict(pairs)
     if len(read) < len(pairs):
-        raise ValueError("a field or a piece of it stands there twice")
+        raise ValueError("a field or a piece of it occurs twice")
     return read
 
 
 def _check_settings(settings: Any) -> None:
-    """Check that the JSON of a tokenizer has the parts that are ever written, and no others.
+    """Check that a tokenizer has only those parts that this package writes.
 
-    Other parts may need any time and any memory for one word, such as a replacement by a long text.
+    Another part may take very much time and memory for one word; it may, for example, replace the
+    word by a very long text.
 
     Raises:
         ValueError: It has other parts, or the model lacks something.

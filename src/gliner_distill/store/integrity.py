@@ -94,7 +94,7 @@ def find_problem(folder: Path, stored: StoredFile, manifest: Manifest) -> str | 
 
 
 def check_other_files(folder: Path, manifest: Manifest, names: Iterable[str]) -> None:
-    """Check that some files of a store that are not shards are as they were written.
+    """Check that some files of a store, which are not shards, have not changed.
 
     A file may be missing if the manifest does not list it.
 

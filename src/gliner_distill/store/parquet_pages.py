@@ -1,8 +1,8 @@
-"""Read the footer and the page headers of a Parquet file, which say what its content takes.
+"""Read the footer and the page headers of a Parquet file, which give the size of its content.
 
-pyarrow ends the process when it is asked about a footer that is broken, and believes what a footer
-says about sizes. The headers of the pages are what it decompresses by. Both are structures of
-Thrift's compact protocol
+This cannot be left to pyarrow, because a broken footer may end the whole process, and the sizes in
+a footer may be wrong: when pyarrow decompresses a page, it goes by the header of the page. The
+footer and the headers are structures of Thrift's compact protocol
 (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md), and are
 described in https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift.
 """
@@ -30,7 +30,8 @@ class Page:
         column: The path of the column, such as `words.list.element`.
         n_bytes: The size when it is decompressed.
         n_values: The number of values.
-        encoding: The encoding of the values; other than plain ones and dictionaries, its number.
+        encoding: The encoding of the values: its name if it is plain or a dictionary, or else its
+            number.
     """
 
     column: str

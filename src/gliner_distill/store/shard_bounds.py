@@ -1,4 +1,4 @@
-"""Check what a shard takes before its content is read.
+"""Check how much memory a shard would take before its content is read.
 
 A few kilobytes of Parquet may stand for gigabytes: Zstandard shrinks zeros by a factor of 25,000,
 and a dictionary repeats a long value at no cost. Only files with the columns, the encodings and

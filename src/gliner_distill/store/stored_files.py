@@ -43,5 +43,5 @@ def locate_stored(folder: Path, name: str, *, max_bytes: int = MAX_FILE_BYTES) -
     # In the cache of the hub, the files of a snapshot are links into the folder of its contents.
     contents = root.parent.parent / "blobs" if root.parent.name == "snapshots" else root
     if not target.is_relative_to(root) and not target.is_relative_to(contents):
-        raise OSError(f"this is a link out of the store, to {target}")
+        raise OSError(f"this is a link to {target}, which lies outside the store")
     return path

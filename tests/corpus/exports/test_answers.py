@@ -17,7 +17,7 @@ def test_read_answer_reads_what_predict_prints(tmp_path: Path) -> None:
     )
     assert passages[0] == PASSAGE
     assert [passage.entities for passage in passages[1:]] == [()]
-    assert notes.skipped == {"their text is blank": 2}
+    assert notes.skipped == {"records with a blank text": 2}
 
 
 def test_read_answer_reads_lists_in_place_of_objects(tmp_path: Path) -> None:

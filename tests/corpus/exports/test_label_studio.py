@@ -33,7 +33,7 @@ def test_read_label_studio_reads_tasks(tmp_path: Path) -> None:
     cancelled = make_task(make_annotation(was_cancelled=True), make_annotation(*REGIONS))
     passages, notes = read_as(tmp_path / "a", task, named, cancelled, make_task())
     assert passages == [PASSAGE] * 3
-    assert notes.skipped == {"nobody has annotated them": 1}
+    assert notes.skipped == {"tasks that nobody has annotated": 1}
 
 
 @pytest.mark.parametrize("key", ["label", "ner"])

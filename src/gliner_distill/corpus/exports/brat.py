@@ -42,7 +42,7 @@ def read_brat(path: Path, notes: CorpusNotes) -> Iterator[RawRecord]:
     if path.is_dir():
         n_texts = sum(not text.with_suffix(".ann").exists() for text in path.rglob("*.txt"))
         if n_texts:
-            notes.skipped["they are .txt files without an .ann file"] += n_texts
+            notes.skipped[".txt files without an .ann file"] += n_texts
     for file in files:
         place = str(file.relative_to(path)) if path.is_dir() else "record 1"
         try:
@@ -78,7 +78,7 @@ def _read_pair(file: Path, place: str, notes: CorpusNotes) -> AnnotatedText:
     for example in left_out:
         notes.add_left_out("they consist of several parts", example)
     if n_others:
-        notes.skipped["they are lines of an .ann file that do not mark an entity"] += n_others
+        notes.skipped["lines of .ann files that do not mark an entity"] += n_others
     return AnnotatedText(text, spans)
 
 

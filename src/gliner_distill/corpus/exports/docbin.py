@@ -68,7 +68,7 @@ def read_docbin(
 
 
 def _checked_data(stream: BufferedReader, name: str, max_bytes: int) -> bytes:
-    """Return the bytes of a file that is not too large, neither as it is nor decompressed."""
+    """Return the bytes of a file, after checking its size and that of its decompressed content."""
     data = stream.read(max_bytes + 1)
     try:
         unpacker = zlib.decompressobj()
@@ -84,6 +84,6 @@ def _checked_data(stream: BufferedReader, name: str, max_bytes: int) -> bytes:
         ) from error
     if n_bytes > max_bytes:
         raise CorpusError(
-            f"{name}: the documents take more than {max_bytes:,} bytes; split the file"
+            f"{name}: the decompressed documents take more than {max_bytes:,} bytes; split the file"
         )
     return data

@@ -28,11 +28,11 @@ def read_doccano(content: Content) -> AnnotatedText:
 
 
 def _list_key(content: Content) -> str | None:
-    """Return the key of the labels; class names of a whole text are not labels of entities."""
+    """Return the key of the entities; a list of class names for the whole text does not count."""
     for key in _KEYS:
         labels = content.get(key)
         is_list = isinstance(labels, list) and all(isinstance(label, list) for label in labels)
-        # An empty list does not say that the entities are here if there are others.
+        # If the list is empty, the entities may be in the other field.
         if is_list and (labels or "entities" not in content):
             return key
     return None

@@ -1,9 +1,9 @@
-"""Read the training records of GLiNER2, which name the characters of entities but not their places.
+"""Read the training records of GLiNER2, which list the words of entities without their places.
 
 Source: GLiNER2 (https://github.com/fastino-ai/GLiNER2). A record is `{"input": text, "output":
 {"entities": {label: [mention, ...]}}}`. As in GLiNER2, every place where the words of a mention
-stand in the text is an entity, whatever their case. A label without a mention was asked for and not
-found.
+stand in the text is an entity, in upper or lower case. A label with an empty list was asked for and
+not found.
 """
 
 from gliner_distill.corpus.exports.spans import Content
@@ -51,7 +51,7 @@ def read_gliner2(content: Content, place: str, notes: CorpusNotes) -> dict[str, 
             if not starts:
                 missing.append(f"{place}: {shorten(mention)}, label {label!r}")
     for example in missing:
-        notes.add_left_out("their words do not stand in the text", example)
+        notes.add_left_out("their words are not in the text", example)
     return {"tokenized_text": words, "ner": found, "ner_labels": list(entities)}
 
 

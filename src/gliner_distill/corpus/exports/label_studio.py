@@ -23,15 +23,15 @@ def read_label_studio(content: Content, notes: CorpusNotes) -> AnnotatedText | N
     """Return the text of a task and its entities, or None if nobody has annotated it.
 
     Raises:
-        RecordError: The task has several annotations, no text that can be told from its other
-            fields, or regions in another form.
+        RecordError: The task has several annotations, no field that is clearly its text, or regions
+            in another form.
     """
     if not _is_task(content):
         key = _region_key(content)
         return _checked_offsets(content["text"], "text", list(_spans(content[key or ""], f"{key}")))
     annotations = [item for item in content["annotations"] if not item.get("was_cancelled")]
     if not annotations:
-        notes.skipped["nobody has annotated them"] += 1
+        notes.skipped["tasks that nobody has annotated"] += 1
         return None
     if len(annotations) > 1:
         raise RecordError(
@@ -96,11 +96,12 @@ def _spans(regions: list[Any], field: str) -> Iterator[CharSpan]:
 
 
 def _checked_offsets(text: object, field: str, spans: list[CharSpan]) -> AnnotatedText:
-    """Refuse offsets that may count UTF-16 code units or characters, with nothing to tell them."""
+    """Refuse offsets if it is not clear whether they count characters or UTF-16 code units."""
     is_unclear = isinstance(text, str) and any(char > "\uffff" for char in text)
     if is_unclear and spans and all(span.surface is None for span in spans):
         raise RecordError(
             f"{field}: the text has characters beyond U+FFFF, such as emoji, and no region repeats "
-            "its 'text', so it is not clear what 'start' and 'end' count; export with the text"
+            "its 'text', so it is not clear what 'start' and 'end' count; export the regions with "
+            "their text"
         )
     return AnnotatedText(text, spans, field)

@@ -22,6 +22,6 @@ def read_prodigy(content: Content, notes: CorpusNotes) -> AnnotatedText | None:
     """
     answer = content.get("answer", "accept")
     if answer != "accept":
-        notes.skipped[f"the answer to them is {answer!r}"] += 1
+        notes.skipped[f"tasks with the answer {answer!r}"] += 1
         return None
     return AnnotatedText(content["text"], list(object_spans(content["spans"], "spans")))

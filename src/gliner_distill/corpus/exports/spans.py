@@ -26,7 +26,7 @@ NO_WORDS = "they do not begin and end where words do"
 
 @dataclass(frozen=True, slots=True)
 class CharSpan:
-    """An entity of a text, as a file gives it and not checked yet.
+    """An entity of a text as it stands in a file, not checked yet.
 
     Attributes:
         field: The place of the entity in its record, for messages.
@@ -45,7 +45,7 @@ class CharSpan:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedText:
-    """A text and its entities, as a file gives them.
+    """A text and its entities as they stand in a file.
 
     Attributes:
         text: The text.
@@ -86,7 +86,7 @@ def word_record(
         RecordError: An entity is not valid, lies outside the text or has other characters there.
     """
     if isinstance(annotated.text, str) and not annotated.text.strip() and not annotated.spans:
-        notes.skipped["their text is blank"] += 1
+        notes.skipped["records with a blank text"] += 1
         return None
     text = checked_text(annotated.text, annotated.text_field)
     checked = [_check(span) for span in annotated.spans]
@@ -164,8 +164,8 @@ def _as_characters(text: str, spans: Sequence[_Checked]) -> list[_Checked]:
     """Return the spans with offsets that count characters.
 
     Raises:
-        RecordError: A span lies outside the text or has other characters there, in every way of
-            counting.
+        RecordError: Whatever the offsets count, a span lies outside the text or has other
+            characters there.
     """
     problem: RecordError | None = None
     for convert in _ways_of_counting(text, can_choose=any(span.surface for span in spans)):
@@ -212,7 +212,7 @@ def _convert(text: str, span: _Checked, convert: Callable[[int], int]) -> _Check
 
 
 def _squeeze(text: str) -> str:
-    """Return a text without white space, also where Label Studio wrote it as an escape."""
+    """Return a text without white space and the escapes that Label Studio writes for line ends."""
     return "".join(text.replace("\\n", " ").split())
 
 

@@ -2,7 +2,7 @@
 
 Source: the "Annotated Corpus for Named Entity Recognition" on Kaggle (`ner_dataset.csv`), with the
 columns "Sentence #", "Word", "POS" and "Tag", and `ner.csv` beside it, with "sentence_idx", "word",
-"tag" and others. The number of the sentence may stand in its first row alone.
+"tag" and others. The number of a sentence may stand only in its first row.
 """
 
 import csv
@@ -84,8 +84,8 @@ def _split_row(line: bytes, delimiter: str, n_columns: int) -> list[str]:
         raise RecordError(f"the row is not valid CSV: {error}") from None
     if len(fields) != n_columns:
         raise RecordError(
-            f"the row has {len(fields)} fields, but the header has {n_columns}; put a word with "
-            "a delimiter in it between quotes"
+            f"the row has {len(fields)} fields, but the header has {n_columns}; put quotes "
+            "around a word that contains a delimiter"
         )
     return fields
 
