@@ -153,7 +153,7 @@ class TestGold:
         ("item", "part"),
         [
             (3, r"gold\[1\]: found 3"),
-            ({"text": 3, "entities": []}, r"gold\[1\]: text: 3 is a whole number"),
+            ({"text": 3, "entities": []}, r"gold\[1\]: text: found 3"),
             ({"text": TEXT, "entities": None}, r"gold\[1\]: entities: found None"),
             ({"text": TEXT, "entities": [entity(0, 4), (0, 90, "x")]}, r"entities\[1\]: end 90"),
             ({"text": TEXT, "entities": [entity(5, 4)]}, r"entities\[0\]: start 5 .* end 4"),

@@ -84,8 +84,8 @@ def _split_row(line: bytes, delimiter: str, n_columns: int) -> list[str]:
         raise RecordError(f"the row is not valid CSV: {error}") from None
     if len(fields) != n_columns:
         raise RecordError(
-            f"the row has {len(fields)} fields, but the header has {n_columns}; put quotes "
-            "around a word that contains a delimiter"
+            f"the row has {len(fields)} fields, but the header has {n_columns}; correct the "
+            "delimiters, and put quotes around a word that contains one"
         )
     return fields
 
