@@ -22,7 +22,7 @@ test: .venv/dev ## Install, then run all tests
 	$(BIN)/python -m pytest -n $(JOBS)
 
 # FUZZ_SEED=N repeats a run, and FUZZ_ONLY=KIND/NUMBER with it a single case.
-fuzz: .venv/dev ## Install, then read harmed files and random texts, FUZZ_SECONDS=600 long
+fuzz: .venv/dev ## Install, then test damaged files and random texts for FUZZ_SECONDS=600
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -n 0 -m fuzz tests/fuzz
 
 # The plugin skips the tests that need more than the base install.

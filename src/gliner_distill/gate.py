@@ -33,7 +33,7 @@ _ENCODER_FIELDS = ("model_name", "labels_encoder", "labels_decoder")
 _CODE_FIELDS = ("auto_map", "custom_pipelines")
 _CONFIGS = (GLINER_CONFIG, "config.json")
 _TOKENIZER = "tokenizer.json"
-# A library keeps a place for each number up to the largest one.
+# A library reserves memory for each number up to the largest one.
 _MAX_PIECES = 2**24
 # gliner has one encoder of its own, and transformers knows all others.
 _GLINER_ENCODER = "rnn"

@@ -228,7 +228,7 @@ def _check_template(template: object) -> None:
         raise ValueError(f"its post_processor repeats each text {n_texts} times; expected once")
     if len(items) > _MAX_TEMPLATE_ITEMS:
         raise ValueError(
-            f"its post_processor adds {len(items) - 1:,} pieces to each text; expected less than "
+            f"its post_processor adds {len(items) - 1:,} pieces to each text; expected fewer than "
             f"{_MAX_TEMPLATE_ITEMS}"
         )
 

@@ -317,7 +317,7 @@ class GLiNERTeacher:
 
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Turn errors of libraries, to which a model gives what it should not, into a TeacherError."""
+    """Turn the errors that libraries raise for a broken model into a TeacherError."""
     try:
         yield
     except Exception as error:  # torch, transformers and gliner raise errors of many classes

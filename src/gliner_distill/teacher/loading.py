@@ -114,7 +114,7 @@ def check_architecture(model: Any) -> None:
 
 
 def check_settings(model: Any) -> None:
-    """Make sure that the sizes in a model's settings are sizes.
+    """Make sure that the sizes in a model's settings are whole numbers in a sensible range.
 
     Raises:
         TeacherError: One of them has another type, or is too small or too large.
