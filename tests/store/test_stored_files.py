@@ -31,7 +31,7 @@ def test_locate_stored_follows_links_inside_the_folder(folder):
 @pytest.mark.parametrize("target", ["../../secret", "/etc/hostname"])
 def test_locate_stored_refuses_a_link_out_of_the_folder(folder, target):
     (folder / "data" / "a").symlink_to(target)
-    with pytest.raises(OSError, match="link to /.* outside the store"):
+    with pytest.raises(OSError, match=r"link to /.* outside the store"):
         locate_stored(folder, "data/a")
 
 
@@ -39,7 +39,7 @@ def test_locate_stored_refuses_a_folder_that_is_a_link(folder, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "a").write_bytes(b"a")
     (folder / "more").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="link to .* outside the store"):
+    with pytest.raises(OSError, match=r"link to .* outside the store"):
         locate_stored(folder, "more/a")
 
 
@@ -53,7 +53,7 @@ def test_locate_stored_follows_the_links_of_the_cache_of_the_hub(tmp_path):
     assert locate_stored(snapshot, "a").read_bytes() == b"content"
     (snapshot / "b").symlink_to("../../other")
     (snapshot.parent.parent / "other").write_bytes(b"other")
-    with pytest.raises(OSError, match="link to .* outside the store"):
+    with pytest.raises(OSError, match=r"link to .* outside the store"):
         locate_stored(snapshot, "b")
 
 
