@@ -53,7 +53,10 @@ class StoreWriter:
     manifest: Manifest
     seconds_between_manifests: float = 1.0
     _written_at: float = field(default=0.0, init=False)
-    _counted_to: float = field(default_factory=time.monotonic, init=False)
+    _counted_to: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._counted_to = time.monotonic()
 
     def add(self, shard: Shard, content: bytes) -> None:
         """Write a shard and list it in the manifest.
