@@ -182,6 +182,17 @@ class TestSecrets:
         assert "'pa'" not in message
         assert "ann:" not in message
 
+    @pytest.mark.parametrize("address", ["ann:s3cret@{}", "http://{}/?token=s3cret"])
+    def test_hub_error_hides_the_secrets_of_an_unusual_endpoint(
+        self, client: Client, address: str
+    ) -> None:
+        host = client.unreachable().endpoint.removeprefix("http://")
+        message = replace(client, endpoint=address.format(host)).call(
+            "hub.download_dataset_file('me/passages')"
+        )
+        assert message.startswith("HubError: ")
+        assert "s3cret" not in message
+
     def test_hub_error_hides_the_password_of_a_proxy_and_the_token(self, client: Client) -> None:
         nowhere = client.unreachable().endpoint.removeprefix("http://")
         token = "hf_" + "a" * 30

@@ -204,10 +204,13 @@ def hide_secrets(text: str) -> str:
 
 
 def _passwords(url: str) -> list[str]:
-    """Return the password of a URL as it is written there and as it is sent."""
-    found = _USER_INFO.search(url)
-    password = found[1].partition(":")[2] if found else ""
-    return [password, unquote(password)]
+    """Return the secrets of a URL as they are written there and as they are sent.
+
+    These are the password, also in a URL without a scheme, and the query, which may be a token.
+    """
+    before, _, address = url.rpartition("@")
+    password = before.removeprefix("http://").removeprefix("https://").partition(":")[2]
+    return [password, unquote(password), address.partition("?")[2]]
 
 
 def _list_files(repo_id: str, repo_type: _RepoType) -> dict[str, int | None] | HubError:

@@ -31,6 +31,21 @@ def test_read_prodigy_reads_tasks_without_an_answer(tmp_path: Path) -> None:
     assert read_as(tmp_path / "a", task)[0] == [PASSAGE]
 
 
+def test_read_prodigy_leaves_out_ignored_tasks_without_spans(tmp_path: Path) -> None:
+    ignored = {"text": "Nobody read this.", "answer": "ignore"}
+    passages, notes = read_as(tmp_path / "a", make_task(), ignored)
+    assert passages == [PASSAGE]
+    assert list(notes.skipped.values()) == [1]
+
+
+def test_read_prodigy_reads_an_accepted_task_without_spans_as_one_without_entities(
+    tmp_path: Path,
+) -> None:
+    [passage], _ = read_as(tmp_path / "a", {"text": "Nobody left.", "answer": "accept"})
+    assert passage.words == ("Nobody", "left", ".")
+    assert passage.entities == ()
+
+
 def test_read_prodigy_names_a_span_without_a_label(tmp_path: Path) -> None:
     path = write_json(tmp_path / "a.json", make_task(spans=[{"start": 0, "end": 3}]))
     message = error_of(path)

@@ -8,10 +8,13 @@ that the annotator rejected or ignored are left out and counted.
 from gliner_distill.corpus.exports.spans import AnnotatedText, Content, object_spans
 from gliner_distill.corpus.statistics import CorpusNotes
 
+_ANSWERS = ("accept", "reject", "ignore")
+
 
 def is_prodigy(content: Content) -> bool:
-    """Return whether a record is a task with spans."""
-    return "text" in content and isinstance(content.get("spans"), list)
+    """Return whether a record is a task, which has spans, an answer of an annotator, or both."""
+    has_spans = isinstance(content.get("spans"), list)
+    return "text" in content and (has_spans or content.get("answer") in _ANSWERS)
 
 
 def read_prodigy(content: Content, notes: CorpusNotes) -> AnnotatedText | None:
@@ -24,4 +27,4 @@ def read_prodigy(content: Content, notes: CorpusNotes) -> AnnotatedText | None:
     if answer != "accept":
         notes.skipped[f"tasks with the answer {answer!r}"] += 1
         return None
-    return AnnotatedText(content["text"], list(object_spans(content["spans"], "spans")))
+    return AnnotatedText(content["text"], list(object_spans(content.get("spans", []), "spans")))
