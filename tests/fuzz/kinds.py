@@ -2,7 +2,8 @@
 
 In a kind that must agree, the files carry checksums: the answers are those of the unharmed files,
 or the harm is told. In a kind with `signed` in its name, the checksums are written anew, as by an
-author who means harm: there, other answers are right. So they are for files that users write.
+author who means harm, and other answers are right. The same holds for files that users write and
+for a GLiNER.
 """
 
 import hashlib
@@ -151,7 +152,12 @@ _STARTS = (
     "out/work/run-*/*.safetensors",
     "out/work/run-*/gold/tuned/*/*",
 )
-_GLINER_FILES = ("gliner_config.json", "tokenizer_config.json", "tokenizer.json")
+_GLINER_FILES = (
+    "gliner_config.json",
+    "tokenizer_config.json",
+    "tokenizer.json",
+    "model.safetensors",
+)
 
 
 def _make_kinds() -> list[Kind]:
