@@ -83,7 +83,7 @@ def _check_entities(text: str, entities: list[dict[str, Any]], labels: Any, opti
 
 
 def _draw_text(rng: Random) -> str:
-    n_parts = rng.choice((0, 1, 3, 12, 40, 40, 150))
+    n_parts = rng.choice((0, 1, 3, 12, 40, 80))
     return rng.choice(("", " ", " ", "\n")).join(_draw_part(rng) for _ in range(n_parts))
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import os
 import resource
 import shutil
 import sys
@@ -22,6 +23,7 @@ MAX_SECONDS = 20.0
 """The time after which a case counts as one that never ends."""
 
 _START_SECONDS = 300.0
+_MOST_WAITS = 20
 
 MEMORY_BYTES = 3 << 29
 """The memory that a case may take on top of what its process has before."""
@@ -55,7 +57,7 @@ class Worker:
 
     def __init__(self, samples: Path, scratch: Path, *, seed: str, max_seconds: float) -> None:
         self._arguments = (samples, scratch, seed)
-        self.max_seconds = max_seconds
+        self._max_seconds = max_seconds
         self._process: Any = None
         self._pipe: Any = None
 
@@ -65,8 +67,8 @@ class Worker:
         self._pipe.send((kind, number))
         harm = "(the file was not harmed yet)"
         # Reading the unharmed files for the first time imports packages.
-        for step, seconds in enumerate((_START_SECONDS, self.max_seconds, self.max_seconds)):
-            if not self._pipe.poll(seconds):
+        for step, seconds in enumerate((_START_SECONDS, self._max_seconds, self.max_seconds)):
+            if not self._waits_for_message(seconds):
                 self.close()
                 return Outcome(kind, number, harm, "never ends")
             try:
@@ -79,6 +81,18 @@ class Worker:
             if step == 1:
                 harm = message
         return Outcome(kind, number, harm, *message)
+
+    def _waits_for_message(self, seconds: float) -> bool:
+        """Say whether a message comes in time; more time is given on a machine that is busy."""
+        before = _computing_seconds(self._process.pid)
+        for _ in range(_MOST_WAITS):
+            if self._pipe.poll(seconds):
+                return True
+            used = _computing_seconds(self._process.pid) - before
+            # One that waits uses no processor, and one in a loop uses all that it gets.
+            if not 0.02 * seconds < used < 0.8 * seconds:
+                return False
+        return False
 
     def close(self) -> None:
         if self._process is not None:
@@ -143,6 +157,16 @@ def _copy(sample: Path, scratch: Path) -> Path:
     folder = scratch / f"case-{time.monotonic_ns()}"
     shutil.copytree(sample, folder)
     return folder
+
+
+def _computing_seconds(pid: int) -> float:
+    """Return the time for which a process has computed; 0 on systems that do not say so."""
+    path = Path(f"/proc/{pid}/stat")
+    if not path.is_file():
+        return 0.0
+    # The name of the program comes before, and may hold spaces.
+    fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
