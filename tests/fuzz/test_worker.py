@@ -51,7 +51,7 @@ def test_worker_names_a_process_that_ends_and_starts_another_one(tmp_path: Path)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     worker = Worker(tmp_path / "samples", scratch, seed="0", max_seconds=20)
-    assert worker.run("mapping", 0).result == "ends the process with 1"  # there is no sample
+    assert worker.run("mapping", 0).result == "ends the process with 1"  # the sample is missing
     sample = tmp_path / "samples" / "mapping" / "mapping.json"
     sample.parent.mkdir(parents=True)
     sample.write_text('{"[PERSON_1]": "Ada"}', encoding="utf-8")

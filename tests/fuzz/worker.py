@@ -67,7 +67,7 @@ class Worker:
         self._pipe.send((kind, number))
         harm = "(the file was not harmed yet)"
         # Reading the unharmed files for the first time imports packages.
-        for step, seconds in enumerate((_START_SECONDS, self._max_seconds, self.max_seconds)):
+        for step, seconds in enumerate((_START_SECONDS, self._max_seconds, self._max_seconds)):
             if not self._waits_for_message(seconds):
                 self.close()
                 return Outcome(kind, number, harm, "never ends")
