@@ -23,6 +23,7 @@ from calibration import (
     check_score_map,
     fit_calibration,
     fit_score_map,
+    match_count,
     mean_f1,
 )
 from label_relations import fit_relations, labels_apart, make_pairs
@@ -88,9 +89,10 @@ def finish(
     student, relations = fit_relations(student, vocabulary, pairs, apart=apart, seed=seed)
     groups = [score_set(student, vocabulary, corpora, name, n_passages) for name in HELD_OUT]
     wanted = [count_answers(teacher, corpora, name, n_passages, answers) for name in HELD_OUT]
-    fitted, raw = fit_calibration(groups), Calibration((0.0, 0.0, 0.0))
-    calibrate_student(student, shift=fitted.shift)
     totals = {threshold: sum(count[threshold] for count in wanted) for threshold in THRESHOLDS}
+    raw = Calibration((0.0, 0.0, 0.0))
+    fitted = match_count(groups, fit_calibration(groups), totals[0.5])
+    calibrate_student(student, shift=fitted.shift)
     score_map = fit_score_map(groups, fitted, totals)
     metadata: dict[str, Any] = {
         "relations": asdict(relations),

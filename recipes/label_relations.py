@@ -35,6 +35,8 @@ WIDTH = 32
 EPOCHS, BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY = 5, 2048, 3e-3, 0.02
 N_UNRELATED, N_PER_CATCH_ALL, N_BESIDE = 150_000, 1_500, 6
 N_LABELS_APART = 1_500
+MARGIN = 2.0
+"""The logit that a pair must exceed: a label that yields to an unrelated one does more harm."""
 _ENCODED_AT_ONCE = 512
 
 
@@ -123,7 +125,7 @@ def fit_relations(
     standard = (hidden - mean) / spread
     _train(layer, standard, rows[~is_apart], holds[~is_apart], weights[~is_apart])
     with torch.no_grad():
-        said = _score(layer, standard, rows[is_apart]) > 0
+        said = _score(layer, standard, rows[is_apart]) > MARGIN
         is_broader = holds[is_apart] > 0
         relations = Relations(
             found=_share(said[is_broader]),
@@ -136,6 +138,7 @@ def fit_relations(
         scale[:WIDTH] = WIDTH**-0.5
         weight = layer.weight / spread * scale[:, None]
         bias = scale * layer.bias - weight @ mean
+        bias[-1] -= MARGIN
     related = Student(replace(student.config, relation_width=WIDTH))
     kind = {"label_kind.weight": weight, "label_kind.bias": bias}
     related.load_state_dict(student.weights_without_projections() | kind)

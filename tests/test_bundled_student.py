@@ -17,7 +17,7 @@ from gliner_distill.student.predictor import StudentPredictor
 
 TEXT = "Marie Curie was born in Warsaw in 1867 and won the Nobel Prize in Physics in 1903."
 LABELS = ("person", "city", "year", "award", "disease")
-MAX_BYTES = 13_000_000
+MAX_BYTES = 13_500_000
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def find_entities(predictor, text, labels):
 
 
 class TestFiles:
-    def test_bundled_files_take_at_most_13_megabytes_and_hold_no_pickle(self):
+    def test_bundled_files_take_at_most_13_and_a_half_megabytes_and_hold_no_pickle(self):
         files = sorted(bundled_student_path().iterdir())
         assert {file.suffix for file in files} <= {".json", ".md", ".onnx", ".safetensors"}
         assert sum(file.stat().st_size for file in files) <= MAX_BYTES

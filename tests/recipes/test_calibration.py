@@ -33,6 +33,7 @@ with pytest.MonkeyPatch.context() as patch:
         count_entities,
         fit_calibration,
         fit_score_map,
+        match_count,
         mean_f1,
     )
 
@@ -163,6 +164,31 @@ class TestShift:
         )
         assert fit_calibration([large, small]).shift == (-1.8, -1.8, -1.8)
         assert fit_calibration([large]).shift == fit_calibration([together]).shift == (0, 0, 0)
+
+
+class TestMatchCount:
+    # From 0.05 downward a right entity and a wrong one take turns, so F1 hardly changes.
+    ANSWERS = tuple((-0.05 - 0.1 * row, row % 2 == 0) for row in range(12))
+
+    @pytest.fixture
+    def groups(self):
+        return [one_word_group([*self.ANSWERS, *[(2.0, True)] * 300, *[(1.5, False)] * 300])]
+
+    def test_match_count_finds_as_many_entities_as_the_teacher(self, groups):
+        found = match_count(groups, UNCHANGED, 607)
+        assert found.shift == pytest.approx((-0.7, -0.7, -0.7))
+        assert count_entities(groups, found, 0.5) == 607
+
+    def test_match_count_takes_the_smallest_of_equally_close_shifts(self, groups):
+        assert match_count(groups, UNCHANGED, 600) == UNCHANGED
+
+    def test_match_count_gives_up_little_f1(self):
+        groups = [one_word_group([(1.0, True)] * 20 + [(-0.55, False)] * 20)]
+        assert match_count(groups, UNCHANGED, 40) == UNCHANGED
+
+    def test_match_count_keeps_the_differences_between_tags(self, groups):
+        found = match_count(groups, Calibration((0.5, -0.25, 0.0)), 600)
+        assert np.ptp(np.array(found.shift) - (0.5, -0.25, 0.0)) < 1e-9
 
 
 class TestMeanF1:

@@ -155,7 +155,7 @@ def test_write_card_has_tables_in_one_piece(model_card, folders):
 @pytest.mark.parametrize(
     "words",
     [
-        "`great-gliner`, whose weights have the SHA-256 fedcba987654.",
+        "`great-gliner`, a GLiNER of 25.6M parameters with the fingerprint fedcba987654,",
         "recognizes 87.6% of 1,234 broader labels, and takes 2.1% of 5,678 other labels",
         "On 3 passages of each held-out set, the shifts -0.5, 0.25, 0.0 were subtracted",
         "The mean F1 at 0.5 was 41.1 before and 43.3 after.",

@@ -1113,7 +1113,7 @@ class TestFromPretrained:
 
     def test_repr_tells_name_head_parameters_and_precision(self, bundled, folder, bundle, student):
         assert repr(bundled) == (
-            "StudentNER('bundled_student', boundary head, 5,598,595 parameters, int8)"
+            "StudentNER('bundled_student', boundary head, 5,711,172 parameters, int8)"
         )
         facts = f"{student.config.head} head, {student.n_parameters:,} parameters, fp32)"
         assert repr(StudentNER(bundle, num_threads=1)) == f"StudentNER({facts}"
