@@ -170,6 +170,9 @@ def test_check_readable_gives_the_reason_of_the_system(tmp_path: Path) -> None:
         check_readable(path)
     with pytest.raises(FileNotFoundError):
         check_readable(tmp_path / "none")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not a regular file"):  # and does not wait for a writer
+        check_readable(tmp_path / "pipe")
 
 
 def test_exclusive_lock_keeps_a_second_process_out_until_the_first_one_ends(

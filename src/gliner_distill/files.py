@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -207,8 +208,10 @@ def check_readable(path: Path) -> None:
     """Open and close a file, because some libraries call every file missing that they cannot open.
 
     Raises:
-        OSError: The file cannot be opened, with the reason that the system gives.
+        OSError: The file cannot be opened, with the reason that the system gives, or it is not a
+            regular file.
     """
+    check_regular_file(path, max_bytes=sys.maxsize)
     with path.open("rb"):
         pass
 

@@ -1,6 +1,7 @@
 """The working folder: refusals, the lock, and which folders count."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,15 @@ class TestPassageFolders:
             path.write_text(content)
             with pytest.raises(CorpusError, match=rf"^{path}: .*another --out"):
                 work.passage_folders("text")
+
+    def test_check_passages_does_not_wait_for_a_pipe(self, open_work):
+        with open_work() as work:
+            work.add_passages("text", corpus_of("a b"))
+            [folder] = work.passage_folders("text")
+            folder.passages_file("train").unlink()
+            os.mkfifo(folder.passages_file("train"))
+            with pytest.raises(CorpusError, match=r"train\.json: .*not a regular file"):
+                folder.check_passages("train")
 
     def test_files_of_a_folder_tell_a_changed_byte(self, open_work):
         def check_train():

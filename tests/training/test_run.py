@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import warnings
 
 import numpy as np
@@ -115,6 +116,16 @@ class TestReadMetrics:
             read_metrics(tmp_path)
         (tmp_path / METRICS_FILE).write_text('{"epoch": 1}\n{"epoch"\n')
         with pytest.raises(StudentError, match=r"metrics\.jsonl: cannot be read: "):
+            read_metrics(tmp_path)
+
+    def test_read_metrics_does_not_wait_for_a_pipe_and_refuses_deep_rows(self, tmp_path):
+        path = tmp_path / METRICS_FILE
+        os.mkfifo(path)
+        with pytest.raises(StudentError, match=r"metrics\.jsonl: .*not a regular file"):
+            read_metrics(tmp_path)
+        path.unlink()
+        path.write_text("[" * 100_000 + "]" * 100_000 + "\n", encoding="utf-8")
+        with pytest.raises(StudentError, match=r"metrics\.jsonl: cannot be read"):
             read_metrics(tmp_path)
 
     def test_read_metrics_ignores_an_incomplete_last_row(self, tmp_path):

@@ -17,7 +17,7 @@ more documents can build on the one before:
   (`labels-train`, `labels-dev`) and the weight of these answers (`weight.json`).
 """
 
-import hashlib
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -30,6 +30,7 @@ from gliner_distill.corpus.reader import write_passages
 from gliner_distill.distillation.job import DistillJob, DistillSettings, TeacherSource
 from gliner_distill.errors import CorpusError, DistillError, SettingsError
 from gliner_distill.files import (
+    digest_file,
     exclusive_lock,
     is_leftover,
     reason_of,
@@ -329,8 +330,7 @@ def _is_same_teacher(saved: Mapping[str, Any], teacher: TeacherSource) -> bool:
 
 
 def _hash_file(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return digest_file(path, max_bytes=sys.maxsize)
 
 
 _JOB_KINDS = {

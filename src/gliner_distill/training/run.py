@@ -20,7 +20,13 @@ from torch.utils.tensorboard import SummaryWriter
 
 from gliner_distill.entities import LabeledPassage
 from gliner_distill.errors import StudentError
-from gliner_distill.files import exclusive_lock, reason_of, write_file, write_json
+from gliner_distill.files import (
+    check_regular_file,
+    exclusive_lock,
+    reason_of,
+    write_file,
+    write_json,
+)
 from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.student.model import Student
 from gliner_distill.teacher.gliner import GLiNERTeacher
@@ -34,6 +40,8 @@ LOCK_FILE: Final = ".lock"
 METRICS_FILE: Final = "metrics.jsonl"
 STUDENT_FOLDER: Final = "student"
 BOARD_FOLDER: Final = "tensorboard"
+
+_MAX_METRICS_BYTES: Final = 2**30
 
 DEV: Final = "dev"
 """The name of the split that decides which epoch is best."""
@@ -61,10 +69,11 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / METRICS_FILE
     try:
+        check_regular_file(path, max_bytes=_MAX_METRICS_BYTES)
         # Only lines that end with a line break are complete.
         complete = path.read_bytes().rpartition(b"\n")[0].decode("utf-8")
         return [json.loads(line) for line in complete.split("\n") if line]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StudentError(f"{path}: cannot be read: {reason_of(error)}") from error
 
 
