@@ -24,6 +24,7 @@ COMMANDS = (
     "train",
 )
 README = ROOT / "README.md"
+MAX_RESOURCE_BYTES = 25_000_000
 DOCS = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
 
 
@@ -91,3 +92,18 @@ def test_contributing_lists_every_module_of_every_package():
 
 def test_readme_has_at_most_150_lines():
     assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_results_have_the_size_of_every_file_that_the_package_ships():
+    root = Path(gliner_distill.__file__).parent / "resources"
+    sizes = {
+        path.relative_to(root).as_posix(): path.stat().st_size
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    section = text.split("## Files in the package")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `?([^`|]+?)`? \| ([\d,]+) \|$", section, flags=re.MULTILINE)
+    listed = {name: int(n_bytes.replace(",", "")) for name, n_bytes in rows}
+    assert listed == sizes | {"total": sum(sizes.values())}
+    assert listed["total"] <= MAX_RESOURCE_BYTES

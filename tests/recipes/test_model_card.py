@@ -155,13 +155,13 @@ def test_write_card_has_tables_in_one_piece(model_card, folders):
 @pytest.mark.parametrize(
     "words",
     [
-        "`great-gliner`, a GLiNER of 25.6M parameters with the fingerprint fedcba987654,",
+        "`great-gliner`, a GLiNER of 25.6M parameters with the fingerprint fedcba987654.",
         "recognizes 87.6% of 1,234 broader labels, and takes 2.1% of 5,678 other labels",
         "On 3 passages of each held-out set, the shifts -0.5, 0.25, 0.0 were subtracted",
         "The mean F1 at 0.5 was 41.1 before and 43.3 after.",
         "0.111; without them it was 0.222.",
         "is 0.321 in the first half and 0.432 in the second.",
-        "finds nothing of 2 of 2, and the teacher of 1 of 2.",
+        "finds nothing for 2 of 2, and the teacher nothing for 1 of 2.",
         "invents 3.2 entities per 1,000 words with the first wordings, and 6.4 with the second",
         "Labeling took 1.2 hours and training 2.0 hours",
     ],
