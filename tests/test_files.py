@@ -18,6 +18,7 @@ from gliner_distill.files import (
     exclusive_lock,
     find_content,
     is_leftover,
+    lock_folder,
     reason_of,
     replace_file,
     replace_together,
@@ -351,3 +352,25 @@ def test_exclusive_lock_deletes_what_killed_processes_left(tmp_path: Path) -> No
         (tmp_path / name).write_bytes(b"kept")
     with exclusive_lock(tmp_path / ".lock", busy="busy"):
         assert names_in(tmp_path) == [".lock", "a.0a1b2c3d", "film.part", "words.onnx.part"]
+
+
+class TestLockFolder:
+    def test_lock_folder_leaves_nothing_if_nothing_is_written(self, tmp_path):
+        folder = tmp_path / "new"
+        with pytest.raises(ValueError, match="refused"), lock_folder(folder, busy="busy"):
+            assert folder.is_dir()
+            raise ValueError("refused")
+        assert not folder.exists()
+
+    def test_lock_folder_leaves_only_what_was_written(self, tmp_path):
+        with lock_folder(tmp_path, busy="busy"):
+            (tmp_path / "result").touch()
+        assert [path.name for path in tmp_path.iterdir()] == ["result"]
+
+    def test_lock_folder_keeps_a_second_one_out(self, tmp_path):
+        with (
+            lock_folder(tmp_path, busy="busy"),
+            pytest.raises(StoreError, match="busy"),
+            lock_folder(tmp_path, busy="busy", error=StoreError),
+        ):
+            pass

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from gliner_distill.errors import DistillError, MissingExtraError
 
+_LOCK_FILE = ".lock"
 _LEFTOVER = re.compile(r".+\.[0-9a-f]{8}\.part")
 
 PART_SUFFIX = ".part"
@@ -262,3 +263,31 @@ def exclusive_lock(
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def lock_folder(
+    folder: Path, *, busy: str, error: type[DistillError] = DistillError
+) -> Iterator[None]:
+    """Keep other processes out of a folder, and leave nothing there if the block writes nothing.
+
+    Args:
+        folder: The folder; it is created if necessary.
+        busy: The message for the case that another process holds the lock.
+        error: The class of the error to raise.
+
+    Raises:
+        DistillError: See `exclusive_lock`.
+    """
+    lock = folder / _LOCK_FILE
+    try:
+        with exclusive_lock(lock, busy=busy, error=error):
+            try:
+                yield
+            finally:
+                # The lock is still held here, so the file cannot be that of another process.
+                with suppress(OSError):
+                    lock.unlink()
+    finally:
+        with suppress(OSError):  # the folder holds something, or is in use
+            folder.rmdir()

@@ -129,7 +129,7 @@ def test_reproduce_refuses_a_folder_that_cannot_be_written(run_cli):
     Path("file").touch()
     finished = run_cli("reproduce", *TINY, "--out", "file/out")
     assert finished.code == 1
-    assert_one_line(finished.err, "file/out/runs/student_hard/seed-0", "Not a directory")
+    assert_one_line(finished.err, "file/out", "Not a directory")
 
 
 def test_reproduce_says_how_to_continue_after_ctrl_c(run_cli, monkeypatch):

@@ -1,7 +1,5 @@
 """The command `export`: write a student with only the files that `predict` needs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +9,7 @@ from gliner_distill.cli.command import Command
 from gliner_distill.cli.options import option
 from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 from gliner_distill.errors import ExportError, StudentError
-from gliner_distill.files import exclusive_lock
+from gliner_distill.files import lock_folder
 
 Student = Annotated[
     str, typer.Argument(metavar="STUDENT", help="The folder of a student or of a run.")
@@ -69,7 +67,8 @@ def export(
         quiet_libraries()
         loaded = load_student(folder)
         passages = read_annotated(check if check is not None else str(sample_path("dev")))
-        with _export_lock(out):
+        busy = f"{out}: another process exports into it; wait for it, or choose another --out"
+        with lock_folder(out, busy=busy, error=ExportError):
             measured = export_student(
                 *loaded,
                 out,
@@ -91,28 +90,6 @@ def export(
         f"{100 * measured.f1:.1f} (student {100 * measured.torch_f1:.1f}), agreement "
         f"{100 * measured.agreement_f1:.1f}, threshold {measured.threshold:.2f}"
     )
-
-
-@contextmanager
-def _export_lock(out: Path) -> Iterator[None]:
-    """Keep other processes out of a folder, and leave nothing there if nothing is exported.
-
-    Raises:
-        ExportError: Another process exports into it, or it cannot be written.
-    """
-    lock = out / ".lock"
-    busy = f"{out}: another process exports into it; wait for it, or choose another --out"
-    try:
-        with exclusive_lock(lock, busy=busy, error=ExportError):
-            try:
-                yield
-            finally:
-                # The lock is still held here, so the file cannot be that of another process.
-                with suppress(OSError):
-                    lock.unlink()
-    finally:
-        with suppress(OSError):  # the folder holds the export, or is in use
-            out.rmdir()
 
 
 def _find_original(student: str, out: Path) -> Path:

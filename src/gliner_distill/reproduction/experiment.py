@@ -19,7 +19,7 @@ from gliner_distill.entities import LabeledPassage, Passage, count_words
 from gliner_distill.errors import CorpusError, SettingsError, StudentError
 from gliner_distill.evaluation.evaluate import measure_speed, score_entities
 from gliner_distill.evaluation.models import TeacherNER
-from gliner_distill.files import exclusive_lock, write_json
+from gliner_distill.files import lock_folder, write_json
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.metrics import mean_and_spread
@@ -48,7 +48,6 @@ THRESHOLDS = {"student_hard": 0.6, "student_distilled": 0.4}
 
 _GAP_MEASURES = ("accuracy_vs_teacher", "recall_vs_teacher", "f1_vs_teacher", "span_f1_vs_gold")
 
-_LOCK_FILE = ".lock"
 
 MetricRows = Sequence[dict[str, Any]]
 """The rows of one run's `metrics.jsonl`."""
@@ -106,7 +105,7 @@ def reproduce(plan: Reproduction, out: Path, *, progress: Progress = no_progress
             other runs, another process works in it, or it cannot be written.
     """
     busy = f"{out}: another process works in it; wait for it, or choose another --out"
-    with exclusive_lock(out / _LOCK_FILE, busy=busy):
+    with lock_folder(out, busy=busy):
         return _run_experiment(plan, out, progress)
 
 
