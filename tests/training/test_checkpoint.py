@@ -83,6 +83,7 @@ class TestBrokenFile:
             {"run": "{}"},
             {"epoch": "one", "run": "{}"},
             {"epoch": "1", "run": "{"},
+            {"epoch": "1", "run": "{}", "metrics": ""},  # without a checksum
         ],
     )
     def test_read_checkpoint_refuses_a_file_of_weights_alone(self, path, metadata):

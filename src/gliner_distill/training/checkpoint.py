@@ -106,20 +106,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        # A checkpoint of an earlier version has no checksums.
-        expected = metadata.pop("sha256", None)
+        expected = metadata.pop("sha256")
         checkpoint = Checkpoint(
             tensors,
             int(metadata["epoch"]),
             json.loads(metadata["run"]),
-            metadata.get("metrics", ""),
+            metadata["metrics"],
         )
     except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise StudentError(
             f"{path}: cannot be read as a checkpoint: {reason_of(error)}; to start over, use "
             "another --out"
         ) from error
-    if expected is not None and _digest(tensors, metadata) != expected:
+    if _digest(tensors, metadata) != expected:
         raise StudentError(
             f"{path}: has changed since it was written (its SHA-256 differs), so the run cannot "
             "continue; to start over, use another --out"
