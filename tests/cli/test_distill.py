@@ -116,6 +116,8 @@ def test_distill_names_a_missing_teacher_on_one_line(run_cli):
     assert finished.code == 1
     assert finished.err.startswith("gliner-distill: none: ")
     assert finished.err.count("\n") == 1
+    # The texts are not kept for another job in the same folder.
+    assert not list(Path("my student").glob("work/text-*"))
 
 
 @pytest.mark.slow

@@ -33,7 +33,8 @@ def collect(work: Workspace) -> Collected:
         CorpusError: There is too little text, or it cannot be read, or no annotated passage has
             one of the labels.
         SettingsError: The time is too short.
-        DistillError: The folder cannot be written.
+        DistillError: The folder cannot be written, or there are new passages and the teacher cannot
+            be loaded.
     """
     texts, gold = locate_texts(work), locate_gold(work)
     plan = Plan() if work.job.minutes is None else make_plan(work, texts.path)
@@ -52,6 +53,9 @@ def collect(work: Workspace) -> Collected:
     is_stopped = bool(folders["text"]) and not work.is_finished(_run_number(folders))
     if plan.max_words is None or not is_stopped:
         read["text"] = _read_text(work, texts, annotated, folders["text"], max_words)
+    if any(new.corpus.documents for new in read.values()):
+        # If the teacher cannot be loaded, its texts must not stay in the folder for another job.
+        work.teacher.load()
     for kind, new in read.items():
         warnings += new.warnings
         if new.corpus.documents:
