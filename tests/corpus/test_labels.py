@@ -38,6 +38,7 @@ def test_split_labels_reads_a_list_with_commas(text: str, labels: list[str]) -> 
     ("text", "label"),
     [
         ("person;city", "person;city"),
+        ("org: a company", "org: a company"),
         ("person\tcity", "person\tcity"),
         ("person|city", "person|city"),
         ("- person", "- person"),

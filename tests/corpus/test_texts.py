@@ -72,6 +72,11 @@ def test_read_documents_keeps_the_entities_of_conll_columns_and_json(
         assert first == Passage(("Mary", "left"), (Entity(0, 1, label),))
 
 
+def test_read_documents_says_that_a_table_needs_commas(write_file: WriteFile) -> None:
+    with pytest.raises(CorpusError, match=r"a\.csv: .*'id;body'.*commas"):
+        read_texts(write_file("a.csv", "id;body\n1;x\n"), column="body")
+
+
 def test_read_documents_reads_each_text_file_below_a_folder(
     write_file: WriteFile, tmp_path: Path
 ) -> None:

@@ -381,7 +381,8 @@ def _is_file(text: str) -> bool:
     looks_like_file = len(text.split()) == 1 and path.suffix.lower() in _TEXT_SUFFIXES
     if is_folder:
         raise CorpusError(
-            f"{text}: this is a folder, not a file of documents; name a model with --model"
+            f"{text}: this is a folder; name its files instead, such as {path / '*.txt'} (the "
+            "folder of a model follows --model)"
         )
     if looks_like_file and not is_file:
         raise CorpusError(

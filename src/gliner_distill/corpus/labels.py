@@ -13,8 +13,8 @@ from gliner_distill.labels import clean_label, strip_label
 
 _DESCRIPTION_MARK = ": "
 _COMMENT_MARK = "#"
-# Other separators, marks of lists, quotes and comments, which hardly belong to a label.
-_ODD = re.compile(r"[;|\t\[\]{}]|^(?:[-*\u2022]|\d+[.)])\s|^'.*'$|\s#\s")
+# Other separators, descriptions, marks of lists, quotes and comments; labels hardly have these.
+_ODD = re.compile(r"[;|\t\[\]{}]|:\s|^(?:[-*\u2022]|\d+[.)])\s|^'.*'$|\s#\s")
 _logger = logging.getLogger(__name__)
 
 
@@ -45,7 +45,8 @@ def split_labels(text: str) -> list[str]:
     labels = [label for label in map(strip_label, fields) if label]
     for label in filter(_ODD.search, labels):
         _logger.warning(
-            "%s is read as one label; separate labels by commas or line ends, not by other marks",
+            "%s is read as one label; separate labels by commas or line ends, not by other marks, "
+            "and give descriptions in a file (--labels)",
             shorten(label),
         )
     return labels

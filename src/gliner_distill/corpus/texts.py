@@ -135,9 +135,10 @@ def table_rows(
 def _check_column(path: Path, column: str, names: Sequence[str]) -> None:
     if column not in names:
         has = ", ".join(map(repr, names)) or "none"
+        separated = " and write the file with commas" if ";" in "".join(names) else ""
         raise CorpusError(
             f"{path}: the column {column!r} is missing (columns: {has}); name the column that "
-            "holds the text with --column"
+            f"holds the text with --column{separated}"
         )
 
 
