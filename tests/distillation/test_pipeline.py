@@ -206,7 +206,7 @@ class TestRefine:
         write_passages("gold.json", make_gold(20, label=str))
         made, _ = make_trained(gold="gold.json", settings=half)
         [warning] = made.warnings
-        assert "counts 50%" in warning
+        assert "50% of the weight" in warning
         assert make_trained(gold="gold.json", settings=half)[0].warnings == made.warnings
 
     def test_refine_with_few_passages_leaves_text_to_the_teacher(self, make_trained, texts):

@@ -100,10 +100,10 @@ class EnsembleWeight:
     def describe(self) -> str:
         """Return the measurements and the weight as a sentence for the user."""
         return (
-            f"on {self.n_passages} annotated passages the teacher reaches an F1 of "
-            f"{100 * self.teacher_f1:.1f}, and students tuned on the other annotated passages "
-            f"reach {100 * self.tuned_f1:.1f}; in the targets of the other text, a tuned student "
-            f"therefore counts {100 * self.share:.0f}% and the teacher the rest"
+            f"on the {self.n_passages} annotated passages, the teacher has an F1 of "
+            f"{100 * self.teacher_f1:.1f}, and students that were tuned on the rest of them have "
+            f"{100 * self.tuned_f1:.1f}; so the other texts are learned from a mean of both, in "
+            f"which a tuned student has {100 * self.share:.0f}% of the weight"
         )
 
 
