@@ -7,15 +7,12 @@ Each function returns what it has read, for kinds whose harm must be noticed. It
 import hashlib
 import io
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
-
-os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
 
 import torch
 

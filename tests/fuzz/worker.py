@@ -112,6 +112,7 @@ class Worker:
 
 
 def _serve(pipe: Connection, samples: Path, scratch: Path, seed: str) -> None:
+    os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
     import fuzz.readers  # noqa: F401
 
     warnings.simplefilter("ignore")
