@@ -8,7 +8,7 @@ bits.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from gliner_distill.entities import Passage
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.runtime.bundle import write_bundle
+from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.specificity import LabelKinds
 from gliner_distill.store.quantization import UNIFORM
@@ -89,23 +90,13 @@ def finish(
     student, relations = fit_relations(student, vocabulary, pairs, apart=apart, seed=seed)
     groups = [score_set(student, vocabulary, corpora, name, n_passages) for name in HELD_OUT]
     wanted = [count_answers(teacher, corpora, name, n_passages, answers) for name in HELD_OUT]
-    totals = {threshold: sum(count[threshold] for count in wanted) for threshold in THRESHOLDS}
-    raw = Calibration((0.0, 0.0, 0.0))
-    fitted = match_count(groups, fit_calibration(groups), totals[0.5])
-    calibrate_student(student, shift=fitted.shift)
-    score_map = fit_score_map(groups, fitted, totals)
-    metadata: dict[str, Any] = {
+    score_map, calibration = calibrate(student, groups, wanted)
+    metadata = {
         "relations": asdict(relations),
         "calibration": {
             "sets": list(HELD_OUT),
             "passages per set": n_passages,
-            "shift": fitted.shift,
-            "mean F1 at 0.5": {"before": mean_f1(groups, raw), "after": mean_f1(groups, fitted)},
-            "expected calibration error": {
-                "before": calibration_error(groups, raw),
-                "after": calibration_error(groups, fitted, score_map),
-            },
-            "half of the sets, fitted on the other half": check_score_map(groups, fitted, wanted),
+            **calibration,
         },
     }
     student.half().float()  # rounds the weights as the file will, before the comparison with torch
@@ -116,6 +107,32 @@ def finish(
     # One folder for both: torch loads the weights, and the runtime the graph and some weights.
     write_bundle(folder, bundle, torch_weights=student_weights(student, half=True))
     print(json.dumps(metadata | {"runtime": asdict(measurements)}, indent=1))
+
+
+def calibrate(
+    student: Student, groups: Sequence[ScoredGroup], wanted: Sequence[Mapping[float, int]]
+) -> tuple[ScoreMap, dict[str, Any]]:
+    """Shift the logits of a student, and return its map of scores and the measurements of both.
+
+    Args:
+        student: The student, changed in place.
+        groups: Its answers before the shift.
+        wanted: For each group, the number of entities that the teacher finds, by threshold.
+    """
+    totals = {threshold: sum(count[threshold] for count in wanted) for threshold in THRESHOLDS}
+    raw = Calibration((0.0, 0.0, 0.0))
+    fitted = match_count(groups, fit_calibration(groups), totals[0.5])
+    calibrate_student(student, shift=fitted.shift)
+    score_map = fit_score_map(groups, fitted, totals)
+    return score_map, {
+        "shift": fitted.shift,
+        "mean F1 at 0.5": {"before": mean_f1(groups, raw), "after": mean_f1(groups, fitted)},
+        "expected calibration error": {
+            "before": calibration_error(groups, raw),
+            "after": calibration_error(groups, fitted, score_map),
+        },
+        "half of the sets, fitted on the other half": check_score_map(groups, fitted, wanted),
+    }
 
 
 def choose_passages(corpora: Path, name: str, n_passages: int) -> list[Passage]:

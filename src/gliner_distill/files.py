@@ -19,8 +19,10 @@ from typing import Any, BinaryIO
 
 from gliner_distill.errors import DistillError, MissingExtraError
 
-_LOCK_FILE = ".lock"
 _LEFTOVER = re.compile(r".+\.[0-9a-f]{8}\.part")
+
+LOCK_FILE = ".lock"
+"""The file that is locked while a process works in a folder."""
 
 PART_SUFFIX = ".part"
 """The suffix of a file that is being written; a killed process may leave such a file behind."""
@@ -279,7 +281,7 @@ def lock_folder(
     Raises:
         DistillError: See `exclusive_lock`.
     """
-    lock = folder / _LOCK_FILE
+    lock = folder / LOCK_FILE
     try:
         with exclusive_lock(lock, busy=busy, error=error):
             try:

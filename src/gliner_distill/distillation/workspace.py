@@ -30,6 +30,7 @@ from gliner_distill.corpus.reader import write_passages
 from gliner_distill.distillation.job import DistillJob, DistillSettings, TeacherSource
 from gliner_distill.errors import CorpusError, DistillError, SettingsError
 from gliner_distill.files import (
+    LOCK_FILE,
     digest_file,
     exclusive_lock,
     is_leftover,
@@ -58,13 +59,12 @@ TEXTS_FILE: Final = "texts.jsonl"
 GOLD_FILE: Final = "gold.json"
 
 _JOB_FILE: Final = "job.json"
-_LOCK_FILE: Final = ".lock"
 _DOCUMENTS_FILE: Final = "documents.json"
 _FINISHED_FILE: Final = "finished"
 
 _ADVICE: Final = "put the original file back, or choose another --out"
 
-_EARLY_FILES: Final = frozenset((_JOB_FILE, _LOCK_FILE, TEXTS_FILE, GOLD_FILE))
+_EARLY_FILES: Final = frozenset((_JOB_FILE, LOCK_FILE, TEXTS_FILE, GOLD_FILE))
 """The files that a run may leave in the folder if it is killed before it has written its job."""
 
 
@@ -241,7 +241,7 @@ def open_workspace(
     busy = f"{out}: another process distills into it; wait for it, or choose another --out"
     is_locked = False
     try:
-        with exclusive_lock(work.folder / _LOCK_FILE, busy=busy):
+        with exclusive_lock(work.folder / LOCK_FILE, busy=busy):
             is_locked = True
             try:
                 work.update_teacher()
@@ -256,14 +256,14 @@ def open_workspace(
 def _discard_texts(folder: Path) -> None:
     """Delete copies of texts if no passages were made from them."""
     if not (folder / _JOB_FILE).is_file():
-        for name in _EARLY_FILES - {_LOCK_FILE}:
+        for name in _EARLY_FILES - {LOCK_FILE}:
             (folder / name).unlink(missing_ok=True)
 
 
 def _remove_unused(folder: Path) -> None:
     """Remove a working folder that holds the lock file alone, and the empty folder around it."""
-    if {path.name for path in folder.iterdir()} <= {_LOCK_FILE}:
-        (folder / _LOCK_FILE).unlink(missing_ok=True)
+    if {path.name for path in folder.iterdir()} <= {LOCK_FILE}:
+        (folder / LOCK_FILE).unlink(missing_ok=True)
         folder.rmdir()
         with suppress(OSError):  # the folder holds what was there before
             folder.parent.rmdir()

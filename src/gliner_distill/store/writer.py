@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gliner_distill.errors import FormatVersionError, StoreError
-from gliner_distill.files import exclusive_lock, is_leftover, reason_of, remove_leftovers
+from gliner_distill.files import LOCK_FILE, exclusive_lock, is_leftover, reason_of, remove_leftovers
 from gliner_distill.store.integrity import (
     find_other_origin,
     find_problem,
@@ -32,8 +32,6 @@ from gliner_distill.store.manifest import (
     write_manifest,
     write_stored_file,
 )
-
-LOCK_FILE = ".lock"
 
 _logger = logging.getLogger(__name__)
 

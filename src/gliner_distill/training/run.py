@@ -21,6 +21,7 @@ from torch.utils.tensorboard import SummaryWriter
 from gliner_distill.entities import LabeledPassage
 from gliner_distill.errors import StudentError
 from gliner_distill.files import (
+    LOCK_FILE,
     check_regular_file,
     exclusive_lock,
     reason_of,
@@ -36,7 +37,6 @@ from gliner_distill.training.settings import TrainingSettings
 
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
 RUN_CONFIG_FILE: Final = "config.json"
-LOCK_FILE: Final = ".lock"
 METRICS_FILE: Final = "metrics.jsonl"
 STUDENT_FOLDER: Final = "student"
 BOARD_FOLDER: Final = "tensorboard"
