@@ -7,7 +7,7 @@ JOBS ?= 2
 # Seconds for which `make fuzz` runs.
 FUZZ_SECONDS ?= 600
 
-.PHONY: help demo quick test fuzz lowest lint format clean
+.PHONY: help demo quick test integrations fuzz lowest lint format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,10 @@ quick: .venv/dev ## Install, then run the unit tests, which take about a minute
 
 test: .venv/dev ## Install, then run all tests
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# There, a missing package is an error; `make test` skips the tests that need it.
+integrations: .venv-integrations/test ## Install what the integrations need, then test them
+	INTEGRATIONS=required .venv-integrations/bin/python -m pytest -n $(JOBS) tests/integrations
 
 # FUZZ_SEED=N repeats a run, and FUZZ_ONLY=KIND/NUMBER with it a single case.
 fuzz: .venv/dev ## Install, then test damaged files and random texts for FUZZ_SECONDS=600
@@ -40,7 +44,7 @@ format: .venv/dev ## Fix the format and the style
 	$(BIN)/ruff check --fix .
 
 clean: ## Remove the virtual environments and the caches
-	rm -rf .venv .venv-lowest .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lowest .venv-integrations .mypy_cache .pytest_cache .ruff_cache
 
 .venv/pip:
 	$(PYTHON) -m venv .venv
@@ -59,4 +63,11 @@ clean: ## Remove the virtual environments and the caches
 .venv-lowest/test: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --quiet --constraint constraints-lowest.txt --editable '.[test]'
+	touch $@
+
+.venv-integrations/test: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-integrations
+	.venv-integrations/bin/pip install --quiet --constraint constraints.txt torch
+	.venv-integrations/bin/pip install --quiet --constraint constraints.txt \
+	  --editable '.[integrations]'
 	touch $@

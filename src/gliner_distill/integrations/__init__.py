@@ -1,0 +1,1 @@
+"""Adapters for the programs of other people; each is imported by itself and needs its extra."""

@@ -1,0 +1,30 @@
+"""Packages of other people: a test that needs a missing one is skipped, or fails where all must be.
+
+`make integrations` sets INTEGRATIONS=required: only Spark and Dask may be missing there.
+"""
+
+import importlib
+import os
+
+import pytest
+
+MAY_BE_MISSING = ("pyspark", "dask")
+
+
+@pytest.fixture(scope="session")
+def needs():
+    """Return a function that imports a package, or skips the test that calls it."""
+
+    def import_package(name):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if is_required() and name.partition(".")[0] not in MAY_BE_MISSING:
+                raise
+            pytest.skip(f"{error.name} is not installed")
+
+    return import_package
+
+
+def is_required():
+    return os.environ.get("INTEGRATIONS") == "required"
