@@ -11,6 +11,7 @@ holds a password or a token.
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
@@ -43,6 +44,25 @@ _RepoType = Literal["dataset", "model"]
 _logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class HubOptions:
+    """How a model is taken from the hub; the names are those of `huggingface_hub`.
+
+    Attributes:
+        revision: A branch, a tag or a commit; None for the main branch.
+        token: The token to ask with; None for the one of your login, and False for no token.
+        cache_dir: The folder of the cache; None for the usual one.
+        local_files_only: Whether only the cache is used.
+        force_download: Whether files are downloaded again although the cache has them.
+    """
+
+    revision: str | None = None
+    token: str | bool | None = None
+    cache_dir: str | Path | None = None
+    local_files_only: bool = False
+    force_download: bool = False
+
+
 def looks_like_hub_id(text: str) -> bool:
     """Return whether a text has the form owner/name and does not look like the path of a data file.
 
@@ -68,10 +88,10 @@ def download_dataset_file(repo_id: str) -> Path:
         HubError: The hub and its cache cannot provide the data set, or it has several JSON files
             or none.
     """
-    names = _list_files(repo_id, "dataset")
+    names = _list_files(repo_id, "dataset", HubOptions())
     if isinstance(names, HubError):
         # Without the hub, the cache may still have a complete copy.
-        folder = _cached_snapshot(repo_id, "dataset", [_DATA_FILE], why_no_hub=names)
+        folder = _cached_snapshot(repo_id, "dataset", [_DATA_FILE], names, HubOptions())
         cached_names = [
             path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
         ]
@@ -86,25 +106,28 @@ def download_dataset_file(repo_id: str) -> Path:
     return _fetch(repo_id, "dataset", download)
 
 
-def download_model(repo_id: str, *, approve: Callable[[Path], None]) -> Path:
+def download_model(
+    repo_id: str, *, approve: Callable[[Path], None], options: HubOptions | None = None
+) -> Path:
     """Download the weights, tokenizer and settings of a model, and return their folder.
 
     Args:
         repo_id: The model.
         approve: Called with the folder when it holds the JSON files, before other files are
             downloaded. It raises an error if the model is not wanted.
+        options: Where the model is looked up; None for the usual places.
 
     Raises:
         HubError: The hub and its cache cannot provide the model, its weights are not in the
             safetensors format, or a file of settings is too large.
     """
-    sizes = _list_files(repo_id, "model")
+    options = options or HubOptions()
+    sizes = _list_files(repo_id, "model", options)
     if isinstance(sizes, HubError):
-        folder = _cached_snapshot(repo_id, "model", _MODEL_PATTERNS, why_no_hub=sizes)
-        _check_weights(repo_id, [path.name for path in folder.rglob("*")])
+        folder = _cached_snapshot(repo_id, "model", _MODEL_PATTERNS, sizes, options)
         approve(folder)
+        _check_weights(repo_id, [path.name for path in folder.rglob("*")])
         return folder
-    _check_weights(repo_id, sizes)
     _check_sizes(repo_id, sizes)
 
     def download(patterns: list[str]) -> Path:
@@ -113,10 +136,19 @@ def download_model(repo_id: str, *, approve: Callable[[Path], None]) -> Path:
         return _fetch(
             repo_id,
             "model",
-            lambda: snapshot_download(repo_id, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT_S),
+            lambda: snapshot_download(
+                repo_id,
+                allow_patterns=patterns,
+                etag_timeout=HUB_TIMEOUT_S,
+                revision=options.revision,
+                token=options.token,
+                cache_dir=options.cache_dir,
+                force_download=options.force_download,
+            ),
         )
 
     approve(download(["*.json"]))
+    _check_weights(repo_id, sizes)
     return download(_MODEL_PATTERNS)
 
 
@@ -151,9 +183,9 @@ def download_store(repo_id: str, patterns: Sequence[str], *, manifest: str) -> P
         HubError: The hub and its cache cannot provide the data set, or it is not a soft-label
             store.
     """
-    names = _list_files(repo_id, "dataset")
+    names = _list_files(repo_id, "dataset", HubOptions())
     if isinstance(names, HubError):
-        folder = _cached_snapshot(repo_id, "dataset", patterns, why_no_hub=names)
+        folder = _cached_snapshot(repo_id, "dataset", patterns, names, HubOptions())
         if not (folder / manifest).is_file():
             raise names
         return folder
@@ -213,7 +245,9 @@ def _passwords(url: str) -> list[str]:
     return [password, unquote(password), address.partition("?")[2]]
 
 
-def _list_files(repo_id: str, repo_type: _RepoType) -> dict[str, int | None] | HubError:
+def _list_files(
+    repo_id: str, repo_type: _RepoType, options: HubOptions
+) -> dict[str, int | None] | HubError:
     """Return the names of a repository's files on the hub, or the error that the hub caused.
 
     Returns:
@@ -221,17 +255,28 @@ def _list_files(repo_id: str, repo_type: _RepoType) -> dict[str, int | None] | H
     """
     from huggingface_hub import HfApi
 
+    if options.local_files_only:
+        return HubError(
+            f"model {repo_id} is not completely in the cache, and local_files_only=True forbids "
+            "asking the hub; give a local path, or leave local_files_only out once"
+        )
     try:
-        hub = HfApi()
+        hub = HfApi(token=options.token)
         ask = hub.dataset_info if repo_type == "dataset" else hub.model_info
-        siblings = ask(repo_id, timeout=HUB_TIMEOUT_S, files_metadata=True).siblings
+        siblings = ask(
+            repo_id, revision=options.revision, timeout=HUB_TIMEOUT_S, files_metadata=True
+        ).siblings
     except Exception as error:  # from httpx or requests, depending on huggingface_hub's version
         return HubError(_explain(repo_id, repo_type, error))
     return {sibling.rfilename: sibling.size for sibling in siblings or []}
 
 
 def _cached_snapshot(
-    repo_id: str, repo_type: _RepoType, patterns: Sequence[str], *, why_no_hub: HubError
+    repo_id: str,
+    repo_type: _RepoType,
+    patterns: Sequence[str],
+    why_no_hub: HubError,
+    options: HubOptions,
 ) -> Path:
     """Return the folder in the cache that holds the files of a repository.
 
@@ -244,7 +289,12 @@ def _cached_snapshot(
 
     try:
         folder = snapshot_download(
-            repo_id, repo_type=repo_type, allow_patterns=list(patterns), local_files_only=True
+            repo_id,
+            repo_type=repo_type,
+            allow_patterns=list(patterns),
+            local_files_only=True,
+            revision=options.revision,
+            cache_dir=options.cache_dir,
         )
     except LocalEntryNotFoundError as error:
         raise why_no_hub from error

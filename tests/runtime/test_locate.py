@@ -94,7 +94,7 @@ def test_locate_model_refuses_a_file(student_folder):
 @pytest.mark.parametrize(("file", "kind"), [(CONFIG_FILE, "student"), (GLINER_CONFIG, "gliner")])
 def test_locate_model_downloads_a_hub_id(file, kind, tmp_path, monkeypatch):
     (tmp_path / file).write_text("{}")
-    monkeypatch.setattr(locate, "download_model", lambda name, approve: tmp_path)
+    monkeypatch.setattr(locate, "download_model", lambda name, **keywords: tmp_path)
     assert locate_model("me/model") == LocatedModel(tmp_path, kind)
 
 
@@ -107,13 +107,13 @@ def test_locate_model_prefers_a_folder_to_a_hub_id(tmp_path, monkeypatch):
 
 def test_locate_model_names_the_hub_id_of_a_model_of_another_kind(tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text("{}")
-    monkeypatch.setattr(locate, "download_model", lambda name, approve: tmp_path)
+    monkeypatch.setattr(locate, "download_model", lambda name, **keywords: tmp_path)
     with pytest.raises(StudentError, match=f"me/other: .*{CONFIG_FILE}"):
         locate_model("me/other")
 
 
 def test_locate_model_names_the_hub_id_that_cannot_be_downloaded(monkeypatch):
-    def refuse(name, approve):
+    def refuse(name, **keywords):
         raise HubError("the hub is closed")
 
     monkeypatch.setattr(locate, "download_model", refuse)

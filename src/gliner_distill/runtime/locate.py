@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from gliner_distill.errors import HubError, StudentError
 from gliner_distill.gate import GLINER_CONFIG, check_gliner_settings
-from gliner_distill.hub import download_model, looks_like_hub_id
+from gliner_distill.hub import HubOptions, download_model, looks_like_hub_id
 from gliner_distill.runtime.config import CONFIG_FILE
 
 _EXPECTED: Final = (
@@ -62,35 +62,44 @@ def locate_model(name: str | Path | None) -> LocatedModel:
     return _locate(name, approve=_approve_gliner)
 
 
-def locate_student(name: str | Path | None) -> Path:
+def locate_student(name: str | Path | None, *, options: HubOptions | None = None) -> Path:
     """Return the folder of the student that a name stands for.
 
     Args:
         name: See `locate_model`.
+        options: Where a hub id is looked up; None for the usual places.
 
     Raises:
-        StudentError: The name does not lead to a student.
+        StudentError: The name does not lead to a student. A GLiNER of the hub is refused before
+            its weights are downloaded.
         HubError: See `locate_model`.
     """
-    located = _locate(name, approve=_refuse_gliner)
+    located = _locate(name, approve=_refuse_gliner, options=options)
     if located.kind == "gliner":
         _refuse_gliner(str(name), located.folder)
     return located.folder
 
 
-def _locate(name: str | Path | None, *, approve: Callable[[str, Path], None]) -> LocatedModel:
+def _locate(
+    name: str | Path | None,
+    *,
+    approve: Callable[[str, Path], None],
+    options: HubOptions | None = None,
+) -> LocatedModel:
     """Return the folder of a model; `approve` sees a GLiNER of the hub before its weights come."""
     if name is None:
         return LocatedModel(bundled_student_path(), "student")
     if name == "":  # as a path it would be the current folder
         raise StudentError(f"the name of the model is empty; {_EXPECTED}")
     try:
-        return _identify(name, _local_folder(name, approve))
+        return _identify(name, _local_folder(name, approve, options))
     except OSError as error:  # the name is too long, or a folder may not be read
         raise StudentError(f"{name}: cannot be read: {error.strerror or error}") from error
 
 
-def _local_folder(name: str | Path, approve: Callable[[str, Path], None]) -> Path:
+def _local_folder(
+    name: str | Path, approve: Callable[[str, Path], None], options: HubOptions | None
+) -> Path:
     path = Path(name)
     if path.is_dir():
         return path
@@ -104,7 +113,7 @@ def _local_folder(name: str | Path, approve: Callable[[str, Path], None]) -> Pat
             approve(str(name), folder)
 
     try:
-        return download_model(str(name), approve=approve_model)
+        return download_model(str(name), approve=approve_model, options=options)
     except HubError as error:
         raise HubError(
             f"{name}: this folder does not exist, and it is not a usable hub id: {error}"
@@ -119,8 +128,10 @@ def _approve_gliner(name: str, folder: Path) -> None:
 
 def _refuse_gliner(name: str, folder: Path) -> None:
     raise StudentError(
-        f"{name}: this is a GLiNER, not a student; distill a student from it "
-        f"(`gliner-distill distill`), or use `gliner_distill.load_model`"
+        f"{name}: this is a GLiNER, not a student; make a student from it with `distill(texts, "
+        f"labels, teacher={name!r})`, use the student that is installed with this package "
+        "(`StudentNER.from_pretrained()`), or run the GLiNER itself (`load_model`, which needs "
+        "torch)"
     )
 
 

@@ -18,16 +18,15 @@ from numpy.typing import NDArray
 
 from gliner_distill.entities import Entity, EntityDict, word_texts
 from gliner_distill.errors import InputError, StudentError, shorten
+from gliner_distill.hub import HubOptions
 from gliner_distill.redaction.labels import PERSONAL_LABELS
 from gliner_distill.redaction.redactor import Redaction, RedactionMode, Redactor
 from gliner_distill.runtime.answers import answer_stream, answer_texts
 from gliner_distill.runtime.bundle import Bundle, read_bundle, write_bundle
 from gliner_distill.runtime.finder import EntityFinder
+from gliner_distill.runtime.gliner_api.keywords import check_loading_keywords, warn_unless_cpu
 from gliner_distill.runtime.gold import match_words, read_gold
-from gliner_distill.runtime.inputs import (
-    InferenceOptions,
-    OnLong,
-)
+from gliner_distill.runtime.inputs import InferenceOptions, OnLong
 from gliner_distill.runtime.labels import (
     EncodedLabels,
     Labels,
@@ -86,6 +85,13 @@ class StudentNER:
         *,
         num_threads: int | None = None,
         max_memory: str | int = DEFAULT_MEMORY,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        force_download: bool = False,
+        map_location: object = "cpu",
+        **gliner_keywords: Any,
     ) -> "StudentNER":
         """Load the student that a name stands for.
 
@@ -94,12 +100,24 @@ class StudentNER:
                 for the open-label student that is installed with the package.
             num_threads: See `StudentNER`.
             max_memory: See `StudentNER`.
+            revision: The branch, the tag or the commit of a hub id; None for the main branch.
+            token: The token for the hub; None for the one that you are logged in with.
+            cache_dir: The folder of the hub's cache; None for the usual one.
+            local_files_only: Whether the hub is not asked, but only the cache.
+            force_download: Whether files of the hub that are in the cache are downloaded again.
+            map_location: A student runs on the CPU; another device gives a warning.
+            gliner_keywords: GLiNER's others, such as `load_onnx_model`, which have no effect.
 
         Raises:
-            StudentError: The name does not lead to a student, or its files are broken.
+            StudentError: The name leads to no student but a GLiNER, say, or its files are broken.
             HubError: The hub id cannot be downloaded and is not in the cache.
+            InputError: A keyword of GLiNER asks for something that a student cannot do.
+            TypeError: GLiNER has no such keyword.
         """
-        folder = locate_student(model)
+        check_loading_keywords(gliner_keywords, cls.from_pretrained)
+        warn_unless_cpu(map_location, f"map_location={str(map_location)!r}")
+        options = HubOptions(revision, token, cache_dir, local_files_only, force_download)
+        folder = locate_student(model, options=options)
         # The bundled student lies in a long path of the installation.
         name = folder.name if model is None else str(model)
         bundle = read_bundle(folder)
@@ -110,13 +128,9 @@ class StudentNER:
 
     def __repr__(self) -> str:
         bundle = self._finder.bundle
-        facts = [
-            *([] if self._name is None else [repr(self._name)]),
-            f"{bundle.config.head} head",
-            f"{bundle.n_parameters:,} parameters",
-            bundle.precision,
-        ]
-        return f"StudentNER({', '.join(facts)})"
+        name = "" if self._name is None else f"{self._name!r}, "
+        head, n_parameters = bundle.config.head, bundle.n_parameters
+        return f"StudentNER({name}{head} head, {n_parameters:,} parameters, {bundle.precision})"
 
     @property
     def n_cached_bytes(self) -> int:

@@ -1,0 +1,144 @@
+"""GLiNER's keywords that a student does not have as parameters of its own.
+
+Those that choose how a GLiNER is loaded by torch or onnxruntime have no effect. Those that ask for
+something that a student cannot do are refused, unless their value asks for nothing, such as None,
+False or an empty list. A word that GLiNER does not know, either, is an error.
+"""
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sized
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Final
+
+from gliner_distill.errors import InputError, shorten
+
+LOADING_WITHOUT_EFFECT: Final = frozenset(
+    {
+        "load_onnx_model",
+        "onnx_model_file",
+        "load_tokenizer",
+        "resize_token_embeddings",
+        "strict",
+        "compile_torch_model",
+        "quantize",
+        "dtype",
+        "variant",
+        "low_cpu_mem_usage",
+        "runtime",
+        "runtime_model_file",
+        "max_length",
+        "max_width",
+        "post_fusion_schema",
+        "_attn_implementation",
+        "resume_download",
+    }
+)
+"""Keywords of GLiNER's `from_pretrained` that mean nothing to a student."""
+
+LOADING_REFUSED: Final = {
+    "proxies": "set the environment variables HTTP_PROXY and HTTPS_PROXY instead",
+    "model_dir": "give the folder as the first argument instead",
+    "session_options": "set the number of threads by num_threads instead",
+    "runtime_options": "set the number of threads by num_threads instead",
+}
+"""Keywords of GLiNER's `from_pretrained` that must be empty, with the advice for the others."""
+
+CALL_WITHOUT_EFFECT: Final = frozenset({"adjacency_threshold", "relation_threshold"})
+"""Keywords of GLiNER's predictions that only matter to a GLiNER that finds relations."""
+
+_NO_RELATIONS = "a student finds no relations; leave it out, and ask a GLiNER for relations"
+_NO_GENERATION = "a student makes up no labels; leave it out, and give all labels to choose from"
+_NO_VECTORS = "the entities of a student have no vectors; leave it out"
+_NO_SESSIONS = "a student keeps no sessions; leave it out, and give the whole text"
+_EMBEDDINGS = "give them to predict_with_embeds or batch_predict_with_embeds instead"
+
+CALL_REFUSED: Final = {
+    "packing_config": "a student puts texts together by itself; leave it out",
+    "input_spans": "a student chooses the spans itself; leave it out, and pick from its entities",
+    "relations": _NO_RELATIONS,
+    "return_relations": _NO_RELATIONS,
+    "return_vectors": _NO_VECTORS,
+    "return_label_vectors": f"{_NO_VECTORS}; encode_labels returns the vectors of labels",
+    "gen_constraints": _NO_GENERATION,
+    "num_gen_sequences": _NO_GENERATION,
+    "session_id": _NO_SESSIONS,
+    "recompute": _NO_SESSIONS,
+    "labels_embeds": _EMBEDDINGS,
+    "labels_embeddings": _EMBEDDINGS,
+}
+"""Keywords of GLiNER's predictions that must be empty, with the advice for the others."""
+
+_DEFAULTS = {"num_gen_sequences": 1}
+_logger = logging.getLogger(__name__)
+
+
+def check_loading_keywords(keywords: Mapping[str, Any], method: Callable[..., Any]) -> None:
+    """Check the keywords of `from_pretrained` that are no parameters of a student.
+
+    Args:
+        keywords: The keywords with their values.
+        method: The student's method, whose own parameters are suggested, too.
+
+    Raises:
+        InputError: A keyword cannot be honored.
+        TypeError: GLiNER has no such keyword.
+    """
+    _check(keywords, method, LOADING_WITHOUT_EFFECT, LOADING_REFUSED)
+
+
+def check_call_keywords(keywords: Mapping[str, Any], method: Callable[..., Any]) -> None:
+    """Check the keywords of a prediction that are no parameters of a student.
+
+    Args:
+        keywords: The keywords with their values.
+        method: The student's method, whose own parameters are suggested, too.
+
+    Raises:
+        InputError: A keyword asks for something that a student cannot do.
+        TypeError: GLiNER has no such keyword.
+    """
+    _check(keywords, method, CALL_WITHOUT_EFFECT, CALL_REFUSED)
+
+
+def warn_unless_cpu(device: object, where: str) -> None:
+    """Log a warning, once in this process, if a device is not the CPU.
+
+    Args:
+        device: A name such as `cuda:0`, a device of torch, or None.
+        where: The argument or the call, for the message.
+    """
+    if device is not None and str(device).partition(":")[0] != "cpu":
+        warn_once(f"{where} has no effect: a student always runs on the CPU")
+
+
+@cache
+def warn_once(message: str) -> None:
+    """Log a warning, unless this process has logged the same one before."""
+    _logger.warning("%s", message)
+
+
+def _check(
+    keywords: Mapping[str, Any],
+    method: Callable[..., Any],
+    without_effect: frozenset[str],
+    refused: Mapping[str, str],
+) -> None:
+    for name, value in keywords.items():
+        if name in refused:
+            if not _asks_for_nothing(name, value):
+                raise InputError(f"{name} is {shorten(value)}; {refused[name]}")
+        elif name not in without_effect:
+            parameters = inspect.signature(method).parameters.values()
+            own = {item.name for item in parameters if item.kind is not item.VAR_KEYWORD}
+            known = sorted((own | without_effect | set(refused)) - {"self", "cls"})
+            close = get_close_matches(name, known, n=1)
+            advice = f"did you mean {close[0]}?" if close else "neither a student nor GLiNER has it"
+            raise TypeError(f"{method.__name__}() got the unknown argument {name}; {advice}")
+
+
+def _asks_for_nothing(name: str, value: object) -> bool:
+    if value is None or value is False or (isinstance(value, Sized) and len(value) == 0):
+        return True
+    return name in _DEFAULTS and value == _DEFAULTS[name]
