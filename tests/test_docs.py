@@ -25,7 +25,7 @@ COMMANDS = (
 )
 README = ROOT / "README.md"
 MAX_RESOURCE_BYTES = 25_000_000
-DOCS = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
+DOCS = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 
 def python_blocks(path):
@@ -48,7 +48,7 @@ def test_python_examples_import_public_names_alone(path):
             if isinstance(node, ast.ImportFrom) and node.module == "gliner_distill"
             for alias in node.names
         }
-        assert imported
+        assert imported or path.parent.name == "integrations"
         assert imported <= set(gliner_distill.__all__)
 
 

@@ -1,0 +1,52 @@
+"""Find the entities of documents, for the frameworks that hold texts in documents of their own."""
+
+from collections.abc import Mapping, Sequence
+
+from gliner_distill.entities import EntityDict
+from gliner_distill.errors import InputError
+from gliner_distill.runtime.inputs import InferenceOptions
+from gliner_distill.runtime.labels import LabelSet, read_label_set
+from gliner_distill.runtime.ner import StudentNER
+
+
+def check_settings(
+    labels: LabelSet, threshold: float, thresholds: Mapping[str, float] | None
+) -> None:
+    """Check settings when a component is made, and not only when its first document arrives.
+
+    Args:
+        labels: The labels, as `StudentNER.inference` takes them.
+        threshold: The score that an entity must exceed.
+        thresholds: Other thresholds for some labels.
+
+    Raises:
+        InputError: There are no labels, or a setting has a wrong type or value.
+    """
+    if not read_label_set(labels):
+        raise InputError("labels is empty; expected at least one label, such as ['person']")
+    InferenceOptions(threshold=threshold, thresholds=thresholds).check()
+
+
+def find_entities(
+    student: StudentNER,
+    texts: Sequence[str | None],
+    labels: LabelSet,
+    threshold: float,
+    thresholds: Mapping[str, float] | None,
+) -> list[list[EntityDict]]:
+    """Return the entities of each text, all texts together; a document without text has none.
+
+    Raises:
+        InputError: See `StudentNER.inference`.
+    """
+    found: list[list[EntityDict]] = [[] for _ in texts]
+    places = [place for place, text in enumerate(texts) if text is not None]
+    answers = student.inference(
+        [text for text in texts if text is not None],
+        labels,
+        threshold=threshold,
+        thresholds=thresholds,
+    )
+    for place, entities in zip(places, answers, strict=True):
+        found[place] = entities
+    return found
