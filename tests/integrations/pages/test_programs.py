@@ -8,6 +8,7 @@ import pytest
 pytestmark = pytest.mark.slow
 PAGES = Path(__file__).resolve().parents[3] / "docs" / "integrations"
 PACKAGES = {
+    "spacy": "spacy",
     "langchain": "langchain_core",
     "haystack": "haystack",
     "llama_index": "llama_index.core",
