@@ -17,6 +17,7 @@ COMMANDS = (
         "export",
         "inspect",
         "label",
+        "label_studio",
         "predict",
         "redact",
         "reproduce",

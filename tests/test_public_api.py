@@ -13,7 +13,7 @@ from test_layout import WITHOUT_HEAVY_PACKAGES
 
 COMMANDS = (
     *("distill", "predict", "label", "train", "evaluate", "export", "bench", "inspect"),
-    *("redact", "reproduce"),
+    *("redact", "reproduce", "label-studio"),
 )
 LIGHT_NAMES = (
     *("CorpusFile", "DistillError", "EncodedLabels", "Entity", "LabelPolicy", "LabeledPassage"),

@@ -10,11 +10,14 @@ from gliner_distill.cli.output import (
     ColoredText,
     CsvRows,
     JsonLines,
+    ProdigyTasks,
     json_line,
     make_writer,
     text_line,
 )
 from gliner_distill.cli.records import Document
+from gliner_distill.corpus.reader import read_passages
+from gliner_distill.entities import Entity
 from gliner_distill.errors import CorpusError
 
 
@@ -23,7 +26,8 @@ def entity(start, end, label, text, score=0.123456):
 
 
 @pytest.mark.parametrize(
-    ("form", "kind"), [("jsonl", JsonLines), ("csv", CsvRows), ("color", ColoredText)]
+    ("form", "kind"),
+    [("jsonl", JsonLines), ("csv", CsvRows), ("color", ColoredText), ("prodigy", ProdigyTasks)],
 )
 def test_make_writer_gives_the_writer_of_each_form(form, kind):
     assert isinstance(make_writer(form, ["city"]), kind)
@@ -68,6 +72,54 @@ class TestJsonLines:
         documents = [Document("fine"), Document("a", {"b": nested})]
         with pytest.raises(CorpusError, match="document 5"):
             JsonLines().answers(4, documents, [[], []])
+
+
+class TestProdigyTasks:
+    def test_prodigy_tasks_have_words_as_tokens_and_inclusive_last_tokens(self):
+        text = "Ann left New York."
+        found = [entity(0, 3, "person", text, 0.95), entity(9, 17, "city", text, 0.61234)]
+        [line] = ProdigyTasks().answers(0, [Document(text)], [found]).splitlines()
+        task = json.loads(line)
+        assert task == {
+            "text": text,
+            "tokens": [
+                {"text": "Ann", "start": 0, "end": 3, "id": 0, "ws": True},
+                {"text": "left", "start": 4, "end": 8, "id": 1, "ws": True},
+                {"text": "New", "start": 9, "end": 12, "id": 2, "ws": True},
+                {"text": "York", "start": 13, "end": 17, "id": 3, "ws": False},
+                {"text": ".", "start": 17, "end": 18, "id": 4, "ws": False},
+            ],
+            "spans": [
+                {"start": 0, "end": 3, "token_start": 0, "token_end": 0, "label": "person"},
+                {"start": 9, "end": 17, "token_start": 2, "token_end": 3, "label": "city"},
+            ],
+            "meta": {"score": 0.6123},
+        }
+
+    def test_prodigy_tasks_keep_other_fields_and_drop_old_answers(self):
+        fields = {"id": 7, "meta": {"source": "mail"}, "answer": "reject", "spans": [], "_hash": 1}
+        line = ProdigyTasks().answers(0, [Document("Hi", fields)], [[]])
+        task = json.loads(line)
+        assert task.pop("tokens")
+        assert task == {"text": "Hi", "spans": [], "meta": {"source": "mail"}, "id": 7}
+
+    def test_prodigy_tasks_widen_an_entity_to_whole_words(self):
+        text = "see a-b/c now"
+        line = ProdigyTasks().answers(0, [Document(text)], [[entity(6, 8, "part", text)]])
+        [span] = json.loads(line)["spans"]
+        assert (span["start"], span["end"]) == (4, 8)
+        assert (span["token_start"], span["token_end"]) == (1, 2)
+
+    def test_prodigy_tasks_with_an_answer_are_read_as_gold(self, tmp_path):
+        text = "Ann left New York."
+        found = [[entity(0, 3, "person", text), entity(9, 17, "city", text)], []]
+        lines = ProdigyTasks().answers(0, [Document(text), Document("Nobody.")], found)
+        tasks = [json.loads(line) | {"answer": "accept"} for line in lines.splitlines()]
+        path = tmp_path / "annotated.jsonl"
+        path.write_text("\n".join(map(json.dumps, tasks)), encoding="utf-8")
+        first, second = read_passages(path)
+        assert first.entities == (Entity(0, 1, "person"), Entity(2, 4, "city"))
+        assert second.entities == ()
 
 
 class TestCsvRows:

@@ -174,7 +174,7 @@ def test_predict_colors_text_and_lets_nothing_steer_the_terminal(run_cli, world,
     assert "\x1b[1mparis\x1b[0m" in run_cli(*args, *labels).out
 
 
-@pytest.mark.parametrize("form", ["jsonl", "csv", "color"])
+@pytest.mark.parametrize("form", ["jsonl", "csv", "color", "prodigy"])
 def test_predict_escapes_half_of_a_surrogate_pair(run_cli, world, form):
     line = b'"in \\ud800 paris"\n"in london"\n'
     args = ("predict", "-m", world / "run", "-l", "city", "--input", "jsonl", "--output", form)
@@ -343,3 +343,22 @@ def test_predict_takes_a_limit_of_memory(run_cli, world):
     assert run_cli(*args, "--max-memory", "400MB").out == expected.out
     assert_fails(run_cli(*args, "--max-memory", "2XB"), "2XB", "512MB", code=2)
     assert_fails(run_cli(*args, "--max-memory", "1MB"), "1MB", "320 MB", code=2)
+
+
+@pytest.mark.slow
+def test_predict_runs_as_the_page_on_prodigy_says(run_cli):
+    root = Path(__file__).resolve().parents[2]
+    page = (root / "docs" / "integrations" / "prodigy.md").read_text(encoding="utf-8")
+    [command] = [line for line in page.splitlines() if line.startswith("gliner-distill predict")]
+    words, _, _ = command.partition(" > ")
+    for name in ("letters.txt", "labels.txt"):
+        text = (root / "examples" / "workshop" / name).read_text(encoding="utf-8")
+        Path(name).write_text("\n".join(text.splitlines()[:20]), encoding="utf-8")
+    finished = run_cli(*words.split()[1:])
+    tasks = [json.loads(line) for line in finished.out.splitlines()]
+    assert len(tasks) == 20
+    spans = [(task, span) for task in tasks for span in task["spans"]]
+    assert spans
+    for task, span in spans:
+        assert task["tokens"][span["token_start"]]["start"] == span["start"]
+        assert task["tokens"][span["token_end"]]["end"] == span["end"]

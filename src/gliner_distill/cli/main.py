@@ -18,6 +18,7 @@ from gliner_distill.cli.evaluate import EVALUATE
 from gliner_distill.cli.export import EXPORT
 from gliner_distill.cli.inspect import INSPECT
 from gliner_distill.cli.label import LABEL
+from gliner_distill.cli.label_studio import LABEL_STUDIO
 from gliner_distill.cli.options import option
 from gliner_distill.cli.predict import PREDICT
 from gliner_distill.cli.redact import REDACT
@@ -34,6 +35,7 @@ EXAMPLES: Final = """\
 
 COMMANDS: Final = (
     *(DISTILL, PREDICT, REDACT, EVALUATE, BENCH, LABEL, TRAIN, EXPORT, INSPECT, REPRODUCE),
+    LABEL_STUDIO,
 )
 """All commands, in the order in which the overview lists them."""
 

@@ -9,6 +9,7 @@ import io
 import json
 import re
 import sys
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, final
 
@@ -17,10 +18,10 @@ from rich.text import Text
 
 from gliner_distill.cli.records import Document
 from gliner_distill.cli.terminal import show_controls
-from gliner_distill.entities import EntityDict
+from gliner_distill.entities import EntityDict, WordSpan, split_words
 from gliner_distill.errors import CorpusError
 
-OutputFormat = Literal["jsonl", "csv", "color"]
+OutputFormat = Literal["jsonl", "csv", "color", "prodigy"]
 
 _COLORS = ("cyan", "green", "magenta", "yellow", "blue", "red")
 _CSV_COLUMNS = ("document", "start", "end", "text", "label", "score")
@@ -66,6 +67,8 @@ def make_writer(form: OutputFormat, labels: Sequence[str]) -> AnswerWriter:
     """
     if form == "color":
         return ColoredText(labels)
+    if form == "prodigy":
+        return ProdigyTasks()
     return CsvRows() if form == "csv" else JsonLines()
 
 
@@ -147,6 +150,74 @@ class JsonLines:
             own = {key: document.fields[key] for key in taken}
             rest["input"] = own if taken != ["input"] else own["input"]
         return json_line(number, answer | rest)
+
+
+@final
+class ProdigyTasks:
+    """One task of Prodigy per document, with `text`, `tokens`, `spans` and `meta`.
+
+    Source: Prodigy (https://prodi.gy/docs/api-interfaces#ner_manual). A token is a word, so that
+    people can mark what a student can learn. In a span, `token_end` is inclusive. Prodigy shows
+    `meta`, whose `score` is the lowest score of the entities. The other fields of the document
+    follow, except for what would make Prodigy take the task for an answered one.
+    """
+
+    def head(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def answers(
+        self,
+        first: int,
+        documents: Sequence[Document],
+        entities: Sequence[Sequence[EntityDict]],
+    ) -> bytes:
+        """Return one line per document; see `JsonLines.answers`."""
+        pairs = zip(documents, entities, strict=True)
+        return b"".join(
+            json_line(number, _prodigy_task(document, found))
+            for number, (document, found) in enumerate(pairs, start=first)
+        )
+
+
+def _prodigy_task(document: Document, entities: Sequence[EntityDict]) -> dict[str, Any]:
+    text, fields = document.text, document.fields
+    words = split_words(text)
+    tokens = [
+        {
+            "text": word.text,
+            "start": word.start_char,
+            "end": word.end_char,
+            "id": place,
+            "ws": text[word.end_char : word.end_char + 1].isspace(),
+        }
+        for place, word in enumerate(words)
+    ]
+    spans = [_prodigy_span(entity, words) for entity in entities]
+    meta = dict(fields["meta"]) if isinstance(fields.get("meta"), dict) else {}
+    if entities:
+        meta["score"] = round(min(entity["score"] for entity in entities), 4)
+    task = {"text": text, "tokens": tokens, "spans": spans, "meta": meta}
+    dropped = {*task, "answer"}
+    rest = {
+        key: value
+        for key, value in fields.items()
+        if key not in dropped and not key.startswith("_")
+    }
+    return task | rest
+
+
+def _prodigy_span(entity: EntityDict, words: Sequence[WordSpan]) -> dict[str, Any]:
+    """Return an entity as a span of whole words, because Prodigy shows no others."""
+    first = bisect_right(words, entity["start"], key=lambda word: word.end_char)
+    last = bisect_left(words, entity["end"], key=lambda word: word.start_char) - 1
+    return {
+        "start": words[first].start_char,
+        "end": words[last].end_char,
+        "token_start": first,
+        "token_end": last,
+        "label": entity["label"],
+    }
 
 
 @final

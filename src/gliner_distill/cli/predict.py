@@ -31,12 +31,13 @@ from gliner_distill.cli.terminal import (
 )
 
 OutputFormat = Annotated[
-    Literal["jsonl", "csv", "color"] | None,
+    Literal["jsonl", "csv", "color", "prodigy"] | None,
     option(
         "--output",
         metavar="FORM",
         text="The format of the output: jsonl prints one object per document, csv one row per "
-        "entity, and color the text with its entities in color.",
+        "entity, color the text with its entities in color, and prodigy one task per document for "
+        "annotators who use Prodigy.",
         show_default="color in a terminal, otherwise jsonl",
     ),
 ]
@@ -80,6 +81,9 @@ def predict(
 
     With --output csv there is one row per entity, with the number of its document, counted from 0.
     A text that a spreadsheet would take for a formula begins with a single quote (').
+
+    With --output prodigy, each line is a task for Prodigy's interface ner_manual, with "text",
+    "tokens", "spans" and "meta". The answers that Prodigy exports are gold for `distill`.
 
     Writes no files. If the reader of the output stops early, as head does, the exit code is 141.
     """

@@ -1,0 +1,1 @@
+"""The machine learning backend of Label Studio: `app.create_app` makes it."""

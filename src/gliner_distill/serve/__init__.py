@@ -1,0 +1,1 @@
+"""Parts that every HTTP server of this package needs; no web framework is imported here."""
