@@ -10,7 +10,7 @@ import pytest
 
 from fuzz.kinds import KINDS
 from fuzz.worker import MAX_SECONDS, Outcome, Worker
-from gliner_distill.runtime.scorer import count_processors
+from gliner_distill.processors import count_processors
 
 pytestmark = pytest.mark.fuzz
 

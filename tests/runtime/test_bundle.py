@@ -18,8 +18,10 @@ import torch
 from gliner_distill.errors import StudentError
 from gliner_distill.runtime.bundle import (
     EXPORT_FILES,
+    pack_bundle,
     read_bundle,
     read_score_map,
+    unpack_bundle,
     write_bundle,
 )
 from gliner_distill.runtime.config import (
@@ -548,3 +550,16 @@ def test_read_bundle_works_after_a_move(folder, tmp_path, draw_words):
     expected = load(folder).predict_entities(text, ["city", "person"])
     shutil.move(folder, tmp_path / "moved here")
     assert load(tmp_path / "moved here").predict_entities(text, ["city", "person"]) == expected
+
+
+def test_unpack_bundle_gives_the_student_that_was_packed(bundle, folder):
+    files = pack_bundle(bundle)
+    assert files == {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert pack_bundle(unpack_bundle(files)) == files
+
+
+def test_unpack_bundle_refuses_the_format_of_another_release(bundle):
+    files = pack_bundle(bundle)
+    config = json.loads(files[CONFIG_FILE]) | {"format_version": 99}
+    with pytest.raises(StudentError, match="format version is 99"):
+        unpack_bundle(files | {CONFIG_FILE: json.dumps(config).encode()})

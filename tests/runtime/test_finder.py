@@ -1,5 +1,8 @@
 """The entities of students that compare labels, or that map scores."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import chain
 
@@ -249,3 +252,79 @@ class TestCaches:
         assert min(sizes) > 0
         finder.encode(read_label_set([f"kind {place}" for place in range(500)]))
         assert finder.n_label_set_bytes <= 30_000
+
+
+# Three threads use a student while the process is forked. Each child continues an answer that its
+# parent began, asks for another one, and ends as usual.
+FORK_WHILE_THREADS_PREDICT = """
+import os, random, sys, threading
+from gliner_distill import StudentNER
+
+LABELS = ["person", "city"]
+TEXT = "Ada Lovelace lived in London."
+student = StudentNER.from_pretrained(num_threads=2)
+expected = student.predict_entities(TEXT, LABELS)
+words = [f"Word{number}" for number in range(100_000)]
+is_done = threading.Event()
+
+def predict(seed):
+    draws = random.Random(seed)
+    while not is_done.is_set():
+        student.inference([" ".join(draws.sample(words, 80)) for _ in range(4)], LABELS)
+
+threads = [threading.Thread(target=predict, args=(seed,)) for seed in range(3)]
+for thread in threads:
+    thread.start()
+try:
+    for _ in range(4):
+        answers = student.inference(iter([TEXT] * 1000), LABELS)
+        next(answers)
+        child = os.fork()
+        if child == 0:
+            *_, last = answers
+            is_same = last == expected and student.predict_entities(TEXT, LABELS) == expected
+            sys.exit(0 if is_same else 3)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+finally:
+    if child:
+        is_done.set()
+        for thread in threads:
+            thread.join()
+"""
+
+COUNT_THREADS = """
+import os
+from gliner_distill import StudentNER
+student = StudentNER.from_pretrained()
+student.predict_entities("Ada", ["person"])
+print(len(os.listdir("/proc/self/task")))
+"""
+
+
+def run_python(script, **environment):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_forked_process_answers_and_ends_while_threads_of_its_parent_predict():
+    assert run_python(FORK_WHILE_THREADS_PREDICT) == ["0"] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the threads of a process")
+def test_graph_has_as_many_threads_as_omp_num_threads():
+    counts = [
+        int(run_python(COUNT_THREADS, OMP_NUM_THREADS=number, OPENBLAS_NUM_THREADS="1")[0])
+        for number in ("1", "4")
+    ]
+    assert counts[1] - counts[0] == 3

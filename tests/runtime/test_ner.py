@@ -1,13 +1,18 @@
 """`StudentNER`: GLiNER's methods, torch's answers, and independence of everything else."""
 
+import copy
+import hashlib
 import inspect
 import json
+import multiprocessing
 import os
+import pickle
 import shutil
+import subprocess
 import sys
 import weakref
 from bisect import bisect
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain, islice, pairwise
 
@@ -27,6 +32,7 @@ from gliner_distill.redaction.redactor import Redactor
 from gliner_distill.runtime import sections
 from gliner_distill.runtime.config import CONFIG_FILE, GRAPH_FILE, TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.labels import EncodedLabels
+from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.sections import WINDOW_WORDS
 from gliner_distill.student.bundling import make_bundle
@@ -1177,3 +1183,93 @@ def test_student_ner_moves_the_thresholds_of_its_bundle_to_one_half(bundle, ner,
     ]
     expected = ner.inference(texts, "river")
     assert all_nearly(one_label.inference(texts, "river")) == expected
+
+
+class TestPickle:
+    @pytest.fixture
+    def own(self, bundle):
+        return StudentNER(bundle, num_threads=1, name="own", max_memory="1GB")
+
+    def test_pickle_gives_the_same_student_without_its_folder(self, own, texts, tmp_path):
+        own.save_pretrained(tmp_path / "student")
+        loaded = StudentNER.from_pretrained(tmp_path / "student", num_threads=1)
+        content = pickle.dumps(loaded)
+        shutil.rmtree(tmp_path / "student")
+        restored = pickle.loads(content)
+        assert restored.inference(texts, LABELS) == own.inference(texts, LABELS)
+        assert repr(restored) == repr(loaded)
+
+    def test_pickle_keeps_tuned_thresholds_and_the_path_of_the_report(
+        self, build_finder, small_vocabulary, texts, tmp_path
+    ):
+        bundle = make_bundle(build_finder(head="boundary"), small_vocabulary)
+        tuned = StudentNER(bundle, num_threads=1)
+        tuned.tune_thresholds(texts, tuned.inference(texts, LABELS, threshold=0.7))
+        tuned.report = tmp_path / "report.html"
+        restored = pickle.loads(pickle.dumps(tuned))
+        restored.save_pretrained(tmp_path / "restored")
+        tuned.save_pretrained(tmp_path / "tuned")
+        for path in (tmp_path / "tuned").iterdir():
+            assert (tmp_path / "restored" / path.name).read_bytes() == path.read_bytes()
+        assert restored.report == tmp_path / "report.html"
+        assert b"label_thresholds" in pickle.dumps(tuned)
+        assert pickle.dumps(tuned) != pickle.dumps(StudentNER(bundle, num_threads=1))
+
+    def test_pickle_holds_no_caches(self, own, texts):
+        before = pickle.dumps(own)
+        own.inference(texts, LABELS)
+        assert own.n_cached_bytes > 0
+        assert pickle.dumps(own) == before
+
+    def test_pickle_of_the_bundled_student_is_little_larger_than_its_files(self, bundled):
+        n_bytes = sum(path.stat().st_size for path in bundled_student_path().iterdir())
+        assert len(pickle.dumps(bundled)) < n_bytes + 10_000
+
+    @pytest.mark.slow
+    def test_pickle_is_the_same_in_every_process(self):
+        script = (
+            "import hashlib, pickle; from gliner_distill import StudentNER; "
+            "content = pickle.dumps(StudentNER.from_pretrained()); "
+            "print(hashlib.sha256(content).hexdigest())"
+        )
+        digests = [
+            subprocess.run(
+                [sys.executable, "-c", script],
+                env=os.environ | {"PYTHONHASHSEED": seed},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=True,
+            ).stdout.strip()
+            for seed in ("1", "2")
+        ]
+        own = hashlib.sha256(pickle.dumps(StudentNER.from_pretrained())).hexdigest()
+        assert digests == [own, own]
+
+    def test_deep_copy_has_thresholds_of_its_own(self, build_finder, small_vocabulary, texts):
+        bundle = make_bundle(build_finder(head="boundary"), small_vocabulary)
+        original = StudentNER(bundle, num_threads=1)
+        found = original.inference(texts, LABELS)
+        copied = copy.deepcopy(original)
+        assert copied.inference(texts, LABELS) == found
+        copied.tune_thresholds(texts, original.inference(texts, LABELS, threshold=0.9))
+        assert copied.inference(texts, LABELS) != found
+        assert original.inference(texts, LABELS) == found
+
+    def test_pickle_of_a_subclass_keeps_the_class(self, bundle):
+        assert type(pickle.loads(pickle.dumps(LoudNER(bundle, num_threads=1)))) is LoudNER
+
+    @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+    @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+    def test_process_pool_of_every_start_method_gives_the_same_answers(self, bundled, method):
+        texts = [TEXT, "Ada Lovelace lived in London.", "Bo left Rome in 1990."]
+        context = multiprocessing.get_context(method)
+        with ProcessPoolExecutor(2, mp_context=context) as pool:
+            answers = list(pool.map(bundled.predict_entities, texts, [NOUNS] * len(texts)))
+        assert any(answers)
+        assert answers == [bundled.predict_entities(text, NOUNS) for text in texts]
+
+
+class LoudNER(StudentNER):
+    """A subclass, as the stand-in for gliner has one."""

@@ -41,12 +41,12 @@ def bench(
     with when_stopped("nothing was written"):
         from gliner_distill.evaluation.speed import SpeedSettings, compare_speed, describe_speed
         from gliner_distill.files import write_json
-        from gliner_distill.runtime.scorer import count_processors
+        from gliner_distill.processors import default_threads
 
         quiet_libraries()
         comparison = compare_speed(
             models or [None],
-            num_threads=threads or count_processors(),
+            num_threads=threads or default_threads(),
             settings=SpeedSettings(rounds=rounds),
             progress=_show_step,
         )

@@ -89,7 +89,7 @@ ThreadCount = Annotated[
         text="The number of threads that the model computes with.",
         min=1,
         max=1024,
-        show_default="one per processor",
+        show_default="OMP_NUM_THREADS, or one per processor",
     ),
 ]
 

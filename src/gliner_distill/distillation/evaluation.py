@@ -25,8 +25,8 @@ from gliner_distill.evaluation.models import NERModel, TeacherNER
 from gliner_distill.evaluation.speed import describe_machine, measure_rates
 from gliner_distill.labels import spellings_by_label
 from gliner_distill.metrics import score_spans, score_spans_by_label
+from gliner_distill.processors import default_threads
 from gliner_distill.runtime.ner import StudentNER
-from gliner_distill.runtime.scorer import count_processors
 from gliner_distill.teacher.base import Teacher
 from gliner_distill.training.run import read_metrics
 
@@ -76,7 +76,7 @@ def evaluate_student(
         gold=_compare_with_gold(students[STUDENT], gold["test"]),
         speed=_compare_speed(students, teacher, test or train, labels, settings),
         machine=describe_machine(),
-        threads=count_processors(),
+        threads=default_threads(),
         size_bytes={**exported.n_bytes, TEACHER: teacher_bytes},
         curve=_read_curve(trained.run),
         disagreements=student_teacher_disagreements(

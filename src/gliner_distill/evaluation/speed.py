@@ -25,7 +25,7 @@ from gliner_distill.evaluation.startup import (
     inference_of,
     measure_start,
 )
-from gliner_distill.runtime.scorer import count_processors
+from gliner_distill.processors import count_processors
 
 _WARM_UP_TEXTS = 4
 _PROBED_TEXTS = 16

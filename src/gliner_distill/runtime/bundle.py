@@ -11,6 +11,7 @@
 - `tokenizer.json` holds the vocabulary.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from gliner_distill.runtime.config import (
     RUNTIME_WEIGHTS_FILE,
     TORCH_WEIGHTS_FILE,
     StudentConfig,
+    check_student_config,
     find_student_file,
     has_checksums,
     names_file,
@@ -100,27 +102,26 @@ def read_bundle(folder: Path) -> Bundle:
     except SettingsError as error:
         raise StudentError(f"{path}: field 'architecture': {error}") from error
     vocabulary = read_vocabulary(folder, config, raw)
-    runtime = _runtime_fields(path, raw)
-    label_thresholds = runtime.get("label_thresholds", {})
-    if not isinstance(label_thresholds, dict):
-        raise StudentError(
-            f"{path}: field 'label_thresholds' is {shorten(label_thresholds)}; expected an object "
-            "that maps labels to probabilities"
-        )
-    return Bundle(
-        config=config,
-        vocabulary=vocabulary,
-        weights=read_weights(_find_weights(folder, raw), weight_shapes(config)),
-        graph=_read_graph(_find_graph(folder, raw)),
-        precision=_check_precision(path, runtime.get("precision", FP32)),
-        threshold=_check_threshold(path, "threshold", runtime.get("threshold", config.threshold)),
-        label_thresholds={
-            label: _check_threshold(path, f"threshold of {shorten(label)}", value)
-            for label, value in label_thresholds.items()
-        },
-        score_map=read_score_map(folder),
-        metadata=other_metadata(raw),
-    )
+    weights = read_weights(_find_weights(folder, raw), weight_shapes(config))
+    graph = _read_graph(_find_graph(folder, raw))
+    return _make_bundle(path, config, raw, vocabulary, weights, graph)
+
+
+def unpack_bundle(files: Mapping[str, bytes]) -> Bundle:
+    """Return the student that `pack_bundle` has packed.
+
+    Args:
+        files: The content of each file by name, with the weights in `weights.safetensors`.
+
+    Raises:
+        StudentError: Another release has packed it, in a format that this one does not read.
+    """
+    path = Path(CONFIG_FILE)
+    raw = json.loads(files[CONFIG_FILE])
+    config = check_student_config(path, raw)
+    vocabulary = Vocabulary.from_json(files[TOKENIZER_FILE].decode())
+    weights = safetensors.numpy.load(files[RUNTIME_WEIGHTS_FILE])
+    return _make_bundle(path, config, raw, vocabulary, weights, files[GRAPH_FILE])
 
 
 def read_vocabulary(folder: Path, config: StudentConfig, raw: Mapping[str, Any]) -> Vocabulary:
@@ -147,14 +148,37 @@ def read_score_map(folder: Path) -> ScoreMap | None:
         StudentError: The configuration cannot be read, or the map is wrong or has no use.
     """
     config, raw = read_student_config(folder)
-    path = folder / CONFIG_FILE
-    score_map = parse_score_map(path, _runtime_fields(path, raw).get("score_map"))
-    if score_map is not None and config.head != BOUNDARY:
-        raise StudentError(
-            f"{path}: field 'score_map' needs a {BOUNDARY} head; this student has a {config.head} "
-            "head"
-        )
-    return score_map
+    return _parse_score_map(folder / CONFIG_FILE, config, raw)
+
+
+def pack_bundle(
+    bundle: Bundle, *, torch_weights: Mapping[str, NDArray[Any]] | None = None
+) -> dict[str, bytes]:
+    """Return the content of the files of a student by name; equal students have equal files.
+
+    Args:
+        bundle: The student.
+        torch_weights: See `write_bundle`.
+    """
+    stored = bundle.weights if torch_weights is None else torch_weights
+    weights_file = RUNTIME_WEIGHTS_FILE if torch_weights is None else TORCH_WEIGHTS_FILE
+    weights = {name: np.ascontiguousarray(value) for name, value in stored.items()}
+    fields = {
+        "architecture": asdict(bundle.config),
+        "runtime": {
+            "precision": bundle.precision,
+            "threshold": bundle.threshold,
+            "label_thresholds": dict(bundle.label_thresholds),
+            **({} if bundle.score_map is None else {"score_map": bundle.score_map.as_json()}),
+        },
+        **bundle.metadata,
+    }
+    contents = {
+        TOKENIZER_FILE: bundle.vocabulary.to_json().encode(),
+        weights_file: safetensors.numpy.save(weights),
+        GRAPH_FILE: bundle.graph,
+    }
+    return {CONFIG_FILE: pack_student_config(fields, contents)} | contents
 
 
 def write_bundle(
@@ -176,33 +200,56 @@ def write_bundle(
     Raises:
         StudentError: The folder cannot be written.
     """
-    stored = bundle.weights if torch_weights is None else torch_weights
-    weights_file = RUNTIME_WEIGHTS_FILE if torch_weights is None else TORCH_WEIGHTS_FILE
-    weights = {name: np.ascontiguousarray(value) for name, value in stored.items()}
-    fields = {
-        "architecture": asdict(bundle.config),
-        "runtime": {
-            "precision": bundle.precision,
-            "threshold": bundle.threshold,
-            "label_thresholds": dict(bundle.label_thresholds),
-            **({} if bundle.score_map is None else {"score_map": bundle.score_map.as_json()}),
-        },
-        **bundle.metadata,
-    }
-    contents = {
-        TOKENIZER_FILE: bundle.vocabulary.to_json().encode(),
-        weights_file: safetensors.numpy.save(weights),
-        GRAPH_FILE: bundle.graph,
-    }
-    config = {CONFIG_FILE: pack_student_config(fields, contents)}
+    files = pack_bundle(bundle, torch_weights=torch_weights)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _finish_earlier_write(folder)
-        replace_together(folder, config | contents)
+        replace_together(folder, files)
         if torch_weights is not None:  # weights of an earlier export, which the student lacks
             (folder / RUNTIME_WEIGHTS_FILE).unlink(missing_ok=True)
     except OSError as error:
         raise StudentError(f"{folder}: cannot be written: {reason_of(error)}") from error
+
+
+def _make_bundle(
+    path: Path,
+    config: StudentConfig,
+    raw: dict[str, Any],
+    vocabulary: Vocabulary,
+    weights: Mapping[str, NDArray[Any]],
+    graph: bytes,
+) -> Bundle:
+    runtime = _runtime_fields(path, raw)
+    label_thresholds = runtime.get("label_thresholds", {})
+    if not isinstance(label_thresholds, dict):
+        raise StudentError(
+            f"{path}: field 'label_thresholds' is {shorten(label_thresholds)}; expected an object "
+            "that maps labels to probabilities"
+        )
+    return Bundle(
+        config=config,
+        vocabulary=vocabulary,
+        weights=weights,
+        graph=graph,
+        precision=_check_precision(path, runtime.get("precision", FP32)),
+        threshold=_check_threshold(path, "threshold", runtime.get("threshold", config.threshold)),
+        label_thresholds={
+            label: _check_threshold(path, f"threshold of {shorten(label)}", value)
+            for label, value in label_thresholds.items()
+        },
+        score_map=_parse_score_map(path, config, raw),
+        metadata=other_metadata(raw),
+    )
+
+
+def _parse_score_map(path: Path, config: StudentConfig, raw: Mapping[str, Any]) -> ScoreMap | None:
+    score_map = parse_score_map(path, _runtime_fields(path, raw).get("score_map"))
+    if score_map is not None and config.head != BOUNDARY:
+        raise StudentError(
+            f"{path}: field 'score_map' needs a {BOUNDARY} head; this student has a {config.head} "
+            "head"
+        )
+    return score_map
 
 
 def _check_threshold(path: Path, name: str, value: object) -> float:

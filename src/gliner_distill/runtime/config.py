@@ -108,6 +108,19 @@ def read_student_config(folder: Path) -> tuple[StudentConfig, dict[str, Any]]:
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise StudentError(f"{path}: cannot be read: {reason_of(error)}") from error
+    return check_student_config(path, raw), raw
+
+
+def check_student_config(path: Path, raw: Any) -> StudentConfig:
+    """Return the architecture of the student that a configuration describes.
+
+    Args:
+        path: The place of the configuration in messages.
+        raw: The configuration.
+
+    Raises:
+        StudentError: It was changed, or it is not a student's configuration.
+    """
     version = raw.get("format_version") if isinstance(raw, dict) else None
     # A boolean equals a number in Python.
     if type(version) is not int or version not in (FORMAT_VERSION, _VERSION_WITHOUT_CHECKSUMS):
@@ -118,7 +131,7 @@ def read_student_config(folder: Path) -> tuple[StudentConfig, dict[str, Any]]:
         )
     if version == FORMAT_VERSION:
         _check_config(path, raw)
-    return _parse_architecture(path, raw.get("architecture")), raw
+    return _parse_architecture(path, raw.get("architecture"))
 
 
 def has_checksums(raw: Mapping[str, Any]) -> bool:

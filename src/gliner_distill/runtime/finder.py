@@ -3,9 +3,11 @@
 `StudentNER` checks its arguments and splits texts into words; this module does the rest.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,8 @@ from gliner_distill.decoding import decode_scores
 from gliner_distill.entities import Entity
 from gliner_distill.errors import InputError, StudentError
 from gliner_distill.labels import by_clean_label, clean_label, spellings_by_label
-from gliner_distill.runtime.bundle import Bundle
+from gliner_distill.processors import default_threads
+from gliner_distill.runtime.bundle import Bundle, pack_bundle, unpack_bundle
 from gliner_distill.runtime.caches import SizedCache
 from gliner_distill.runtime.head_scoring import Array, LabelColumns, Mask
 from gliner_distill.runtime.heads import head_named
@@ -39,9 +42,13 @@ _TOP_LABELS = 5
 class EntityFinder:
     """A student that finds entities in words; several threads may share one.
 
+    A forked process makes its own graph, caches and locks when it first uses the finder, because
+    the threads of the parent process do not exist there, and may have held a lock during the fork.
+    A pickle or a copy holds the student's files and the settings, but no caches.
+
     Args:
         bundle: The student.
-        num_threads: The number of threads of the graph.
+        num_threads: The number of threads of the graph; None for `default_threads`.
         plan: The division of the memory.
 
     Attributes:
@@ -52,31 +59,40 @@ class EntityFinder:
         InputError: `num_threads` is below 1.
     """
 
-    def __init__(self, bundle: Bundle, *, num_threads: int, plan: MemoryPlan | None = None) -> None:
-        plan = plan or MemoryPlan.of()
+    def __init__(
+        self, bundle: Bundle, *, num_threads: int | None = None, plan: MemoryPlan | None = None
+    ) -> None:
         self.bundle = bundle
-        self._spans_at_once = plan.n_spans
-        self._scorer = StudentScorer(bundle, num_threads=num_threads, plan=plan)
-        self._label_sets = SizedCache[Prompts, _Columns](plan.label_set_bytes, _set_size)
+        self._num_threads = num_threads
+        self._plan = plan or MemoryPlan.of()
+        self._engine = self._make_engine()
+
+    def __getstate__(self) -> dict[str, Any]:
+        files = pack_bundle(self.bundle)
+        return {"files": files, "num_threads": self._num_threads, "plan": self._plan}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        files, num_threads, plan = state["files"], state["num_threads"], state["plan"]
+        EntityFinder.__init__(self, unpack_bundle(files), num_threads=num_threads, plan=plan)
 
     @property
     def n_cached_bytes(self) -> int:
         """The bytes of all caches: words and labels with their vectors, and sets of labels."""
         n_pieces = self.bundle.vocabulary.n_cached_bytes
-        return self.n_label_set_bytes + n_pieces + self._scorer.n_cached_bytes
+        return self.n_label_set_bytes + n_pieces + self._own_engine().scorer.n_cached_bytes
 
     @property
     def n_label_set_bytes(self) -> int:
         """The bytes of the cached sets of labels."""
-        return self._label_sets.n_bytes
+        return self._own_engine().label_sets.n_bytes
 
     def encode(self, prompts: Prompts) -> EncodedLabels:
         """Return labels with their vectors, which are cached."""
-        return self._columns(prompts)[0] if prompts else self._scorer.encode(prompts)
+        return self._columns(prompts)[0] if prompts else self._own_engine().scorer.encode(prompts)
 
     def logits(self, passages: Sequence[Sequence[str]], prompts: Prompts) -> list[Array]:
         """Return the logits of each passage, shape as in `Head.logits_shape`."""
-        return self._scorer.logits(passages, self._scorer.encode(prompts))
+        return self._own_engine().scorer.logits(passages, self._own_engine().scorer.encode(prompts))
 
     def find(
         self,
@@ -100,7 +116,7 @@ class EntityFinder:
         # The entities are chosen by the student's own scores; only those found are mapped.
         thresholds = score_map.restore(asked_thresholds) if score_map else asked_thresholds
         kept = WordVectorsKept() if options.return_class_probs else None
-        parts = self._scorer.score(
+        parts = self._own_engine().scorer.score(
             passages,
             columns,
             thresholds,
@@ -119,7 +135,7 @@ class EntityFinder:
                 flat_ner=options.flat_ner,
                 multi_label=options.multi_label,
                 kinds=labels.kinds,
-                at_once=self._spans_at_once,
+                at_once=self._plan.n_spans,
             )
             for number, entities in enumerate(_report_scores(new, score_map)):
                 found[number] += entities
@@ -142,7 +158,7 @@ class EntityFinder:
         """Return the scores of the likeliest labels for an entity's span, best first."""
         words = range(entity.start_word, entity.end_word)
         states = np.stack([kept.by_word[passage, word] for word in words])
-        probs = self._scorer.label_probs(states, labels, columns.shifts)
+        probs = self._own_engine().scorer.label_probs(states, labels, columns.shifts)
         if self.bundle.score_map:
             probs = self.bundle.score_map.report(probs)
         asked = np.arange(len(probs)) if mask is None else np.flatnonzero(mask[passage])
@@ -202,7 +218,7 @@ class EntityFinder:
         }
         self.bundle = replace(self.bundle, label_thresholds=label_thresholds)
         # The cached columns contain the old thresholds.
-        self._label_sets.clear()
+        self._own_engine().label_sets.clear()
         return fitted
 
     def _candidates(
@@ -211,27 +227,43 @@ class EntityFinder:
         """Return the entities of each label above a low score, regardless of its threshold."""
         candidates: list[list[Entity]] = [[] for _ in passages]
         for part in plan_tuning([len(words) for words in passages], len(prompts)):
-            labels = self._scorer.encode(prompts[part.labels])
+            labels = self._own_engine().scorer.encode(prompts[part.labels])
             # Candidates need unshifted scores, so every label gets the neutral threshold 0.5.
-            columns = self._scorer.columns(labels, dict.fromkeys(labels.names, 0.5))
+            columns = self._own_engine().scorer.columns(labels, dict.fromkeys(labels.names, 0.5))
             minima = np.full(len(labels.names), MIN_SCORE, dtype=np.float32)
             chunk = passages[part.passages]
-            for scores in self._scorer.score(chunk, columns, minima):
+            for scores in self._own_engine().scorer.score(chunk, columns, minima):
                 found = gather_candidates(scores, labels.names, len(chunk))
                 for own, entities in zip(candidates[part.passages], found, strict=True):
                     own += entities
         return candidates
 
+    def _make_engine(self) -> "_Engine":
+        n_threads = default_threads() if self._num_threads is None else self._num_threads
+        scorer = StudentScorer(self.bundle, num_threads=n_threads, plan=self._plan)
+        label_sets = SizedCache[Prompts, _Columns](self._plan.label_set_bytes, _set_size)
+        return _Engine(os.getpid(), scorer, label_sets)
+
+    def _own_engine(self) -> "_Engine":
+        """Return the engine of this process, which is made anew after a fork."""
+        if self._engine.process_id != os.getpid():
+            # The graph of the parent process is kept, because its end would wait for its threads.
+            _ENGINES_OF_PARENTS.append(self._engine)
+            self.bundle = replace(self.bundle, vocabulary=self.bundle.vocabulary.copy())
+            self._engine = self._make_engine()
+        return self._engine
+
     def _columns(self, prompts: Prompts) -> "_Columns":
-        columns = self._label_sets.get(prompts)
+        label_sets = self._own_engine().label_sets
+        columns = label_sets.get(prompts)
         if columns is None:
             columns = self._compute_columns(prompts)
-            self._label_sets.put(prompts, columns)
+            label_sets.put(prompts, columns)
         return columns
 
     def _compute_columns(self, prompts: Prompts) -> "_Columns":
-        labels = self._scorer.encode(prompts)
-        return labels, self._scorer.columns(labels, self._thresholds_of(labels.names))
+        labels = self._own_engine().scorer.encode(prompts)
+        return labels, self._own_engine().scorer.columns(labels, self._thresholds_of(labels.names))
 
     def _thresholds_of(self, labels: Iterable[str]) -> dict[str, float]:
         """Return the student's own threshold of each label; its spelling makes no difference."""
@@ -240,6 +272,18 @@ class EntityFinder:
 
 
 _Columns = tuple[EncodedLabels, LabelColumns]
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """The parts of a finder that have threads or locks, which do not survive a fork."""
+
+    process_id: int
+    scorer: StudentScorer
+    label_sets: SizedCache[Prompts, _Columns]
+
+
+_ENGINES_OF_PARENTS: list[_Engine] = []
 
 
 def _set_size(prompts: Prompts, columns: _Columns) -> int:

@@ -37,7 +37,6 @@ from gliner_distill.runtime.labels import (
 )
 from gliner_distill.runtime.locate import locate_student
 from gliner_distill.runtime.memory import DEFAULT_MEMORY, MemoryPlan
-from gliner_distill.runtime.scorer import count_processors
 from gliner_distill.runtime.thresholds import GoldPassage, labels_of
 
 
@@ -49,8 +48,8 @@ class StudentNER:
 
     Args:
         bundle: The files of a student, as `from_pretrained` reads them.
-        num_threads: The number of threads of the graph; None for one per processor that this
-            process may use.
+        num_threads: The number of threads of the graph; None for `OMP_NUM_THREADS` if that is set,
+            and otherwise for one per processor that this process may use.
         name: The student's name in its `repr`, such as its folder.
         max_memory: The memory that the process may take, in bytes or as a size such as `2GB`. It
             bounds what is cached and compared at once, and changes no answer; see `memory`.
@@ -74,9 +73,8 @@ class StudentNER:
     ) -> None:
         self.report: Path | None = None
         self._name = name
-        n_threads = num_threads if num_threads is not None else count_processors()
         plan = MemoryPlan.of(max_memory)
-        self._finder = EntityFinder(bundle, num_threads=n_threads, plan=plan)
+        self._finder = EntityFinder(bundle, num_threads=num_threads, plan=plan)
 
     @classmethod
     def from_pretrained(

@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 
 from gliner_distill.decoding import sigmoid
 from gliner_distill.errors import InputError, StudentError
@@ -33,6 +33,9 @@ from gliner_distill.runtime.sections import (
 )
 from gliner_distill.runtime.weights import count_states
 from gliner_distill.spans import TagScores
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 _BATCH_WINDOWS = 64
 
@@ -216,17 +219,14 @@ class StudentScorer:
         return TagScores(passage, hits.label, word, hits.start, hits.end, hits.inside)
 
 
-def count_processors() -> int:
-    """Return the number of processors that this process may use."""
-    # A container may allow fewer processors than the machine has.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _load_graph(graph: bytes, num_threads: int) -> onnxruntime.InferenceSession:
+def _load_graph(graph: bytes, num_threads: int) -> "InferenceSession":
     if not isinstance(num_threads, int) or num_threads < 1:
         raise InputError(f"num_threads is {num_threads!r}; expected a whole number, at least 1")
+    # The telemetry of onnxruntime starts a thread at its import. A forked process, which lacks that
+    # thread, would wait for it at its end.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.inter_op_num_threads = 1
@@ -262,7 +262,7 @@ def _check_results(words: Array, scores: Array, sizes: tuple[int, ...]) -> None:
         )
 
 
-def _check_shapes(session: onnxruntime.InferenceSession, config: StudentConfig) -> None:
+def _check_shapes(session: "InferenceSession", config: StudentConfig) -> None:
     n_states = count_states(config)
     expected = {
         "embedded": ("tensor(float)", [None, None, config.embedding_width]),

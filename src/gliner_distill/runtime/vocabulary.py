@@ -113,6 +113,10 @@ class Vocabulary:
         """Return the tokenizer's JSON, with sorted keys, without line breaks."""
         return json.dumps(json.loads(self._tokenizer.to_str()), ensure_ascii=False, sort_keys=True)
 
+    def copy(self) -> "Vocabulary":
+        """Return a vocabulary with the same pieces and an empty cache."""
+        return Vocabulary(Tokenizer.from_str(self._tokenizer.to_str()))
+
     def __len__(self) -> int:
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
 
