@@ -94,6 +94,7 @@ def test_gold_file_keeps_lines_of_others(gold):
     foreign = [
         '{"tokenized_text": ["Bo"], "ner": []}',
         '{"text": "Bo", "entities": [], "project": 1, "task": 7, "to_name": "text"}',
+        '{"text": "Bo", "entities": [], "project": [1], "task": 7, "to_name": "text", "older": []}',
         '{"broken',
     ]
     gold.path.write_text("\n".join(foreign), encoding="utf-8")
@@ -109,6 +110,16 @@ def test_gold_file_goes_on_with_a_file_of_its_own(gold):
     again.put({OTHER: make_answer(3, 1)})
     again.remove(1, {2})
     assert labels_in(again) == [["person"], []]
+
+
+def test_gold_file_sees_what_others_write_meanwhile(gold):
+    gold.put({KEY: make_answer(1, 1, "person")})
+    other = GoldFile(gold.path)
+    other.put({OTHER: make_answer(2, 1, "city")})
+    gold.put({KEY: make_answer(1, 2)})
+    gold.path.write_bytes(gold.path.read_bytes() + b'{"text": "Bo", "entities": []}\n')
+    other.put({OTHER: make_answer(2, 2, "person")})
+    assert labels_in(gold) == [[], ["person"], []]
 
 
 @pytest.mark.parametrize("content", ["[\n{}]", "Ada left London.\n", "id,text\n"])
@@ -134,6 +145,8 @@ def test_put_that_fails_leaves_the_file_as_it_was(gold):
     with pytest.raises(UnicodeEncodeError):
         gold.put({OTHER: bad})
     assert gold.path.read_bytes() == before
+    gold.put({KEY: make_answer(1, 2, "person")})
+    assert len(records_of(gold)) == 1
     assert sorted(path.name for path in gold.path.parent.iterdir()) == [
         ".gold.jsonl.lock",
         "gold.jsonl",

@@ -77,6 +77,8 @@ def test_predict_gives_the_regions_of_label_studio(predictor, model):
         ({"data": {}}, "data.text: is missing"),
         ({"data": {"text": None}}, "data.text: found null"),
         ({"data": {"text": ["Ada"]}}, "data.text: found a list"),
+        # Such a text would make the whole answer one that cannot be sent.
+        ({"data": {"text": "Ada \ud800"}}, "data.text: it holds half of a surrogate pair"),
     ],
 )
 def test_predict_says_why_a_task_has_no_regions_and_answers_the_others(predictor, task, fact):

@@ -182,7 +182,7 @@ def region_with(**changes):
         ({"annotation__result": region_with(end=99)}, "annotation.result"),
         ({"annotation__result": region_with(start=4, end=8)}, "annotation.result"),
         ({"annotation__result": region_with(labels=[" "])}, "annotation.result"),
-        ({"task__data": {"text": "half \ud800"}, "annotation__result": []}, "annotation.result"),
+        ({"task__data": {"text": "half \ud800"}, "annotation__result": []}, "task.data.text"),
         ({"annotation__updated_at": "yesterday"}, "annotation.updated_at"),
         ({"annotation__updated_at": "2026-11-29T03:00:00"}, "annotation.updated_at"),
         ({"annotation": [], "task": [{"id": 1}]}, "task"),

@@ -12,6 +12,7 @@ file beside it keeps other servers from writing at the same time.
 """
 
 import json
+import operator
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -58,7 +59,10 @@ class Answer:
 
 @dataclass(slots=True)
 class _Line:
-    """A line of the file: that of a text, with its answers from old to new, or a foreign one."""
+    """A line of the file: that of a text, with its answers from old to new, or a foreign one.
+
+    `raw` holds the bytes of the line, and is empty if the answers have changed.
+    """
 
     key: TextKey | None = None
     answers: list[Answer] = field(default_factory=list)
@@ -69,14 +73,23 @@ class _Line:
         if all(own.age_key <= answer.age_key for own in earlier):
             self.answers = [own for own in self.answers if own not in earlier] + [answer]
             self.answers.sort(key=lambda own: own.age_key)
+            self.raw = b""
+
+    def drop(self, annotations: Collection[int]) -> int:
+        kept = [own for own in self.answers if own.annotation not in annotations]
+        n_dropped = len(self.answers) - len(kept)
+        if n_dropped:
+            self.answers, self.raw = kept, b""
+        return n_dropped
 
     def content(self) -> bytes:
-        if self.key is None:
+        if self.raw or self.key is None:
             return self.raw
         newest, *older = [asdict(answer) for answer in reversed(self.answers)]
         record = {"text": newest.pop("text"), "entities": newest.pop("entities")}
         record |= {**self.key._asdict(), **newest, "older": older}
-        return json.dumps(record, ensure_ascii=False).encode()
+        self.raw = json.dumps(record, ensure_ascii=False).encode()
+        return self.raw
 
 
 @final
@@ -93,6 +106,9 @@ class GoldFile:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        # Reading thousands of lines takes long, so they are kept until another program writes.
+        self._lines: list[_Line] = []
+        self._stamp: tuple[int, ...] | None = None
         _lock_class()
         self._read()
 
@@ -129,9 +145,7 @@ class GoldFile:
             nonlocal n_removed
             for line in lines:
                 if line.key is not None and line.key.project == project:
-                    kept = [own for own in line.answers if own.annotation not in annotations]
-                    n_removed += len(line.answers) - len(kept)
-                    line.answers = kept
+                    n_removed += line.drop(annotations)
             lines[:] = [line for line in lines if line.key is None or line.answers]
             return n_removed > 0
 
@@ -141,9 +155,11 @@ class GoldFile:
     def _change(self, change: Callable[[list[_Line]], bool]) -> None:
         with self._lock():
             lines = self._read()
+            self._stamp = None  # if anything fails, the file is read again
             if change(lines):
                 content = b"".join(line.content() + b"\n" for line in lines)
                 write_file(self.path, content, error=CorpusError)
+            self._stamp = self._current_stamp()
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -159,7 +175,21 @@ class GoldFile:
         finally:
             lock.release()
 
+    def _current_stamp(self) -> tuple[int, ...]:
+        try:
+            info = self.path.stat()
+        except OSError:  # `_parse` says what is wrong
+            return ()
+        return info.st_ino, info.st_mtime_ns, info.st_size
+
     def _read(self) -> list[_Line]:
+        stamp = self._current_stamp()
+        if self._stamp is None or stamp != self._stamp:
+            self._lines = self._parse()
+            self._stamp = stamp
+        return self._lines
+
+    def _parse(self) -> list[_Line]:
         try:
             check_regular_file(self.path, max_bytes=_MAX_BYTES)
             content = self.path.read_bytes()
@@ -167,28 +197,30 @@ class GoldFile:
             return []
         except OSError as error:
             raise CorpusError(f"{self.path}: cannot be read: {reason_of(error)}") from error
-        lines = content.splitlines()
-        if any(line.lstrip()[:1] != b"{" for line in lines if line.strip()):
+        lines = [line for line in content.splitlines() if line.strip()]
+        if any(line.lstrip()[:1] != b"{" for line in lines):
             raise CorpusError(
                 f"{self.path}: a line is not a JSON object; new answers are added as JSON lines, "
                 "so give another file, and give `distill` both"
             )
-        return [_parse_line(line) for line in lines if line.strip()]
+        return [_parse_line(line) for line in lines]
 
 
 def _parse_line(raw: bytes) -> _Line:
     """Return a line of the file; one that another program has written is kept as it is."""
     try:
         record = json.loads(raw)
-        key = TextKey(record["project"], record["task"], record["to_name"])
+        project, task = operator.index(record["project"]), operator.index(record["task"])
+        key = TextKey(project, task, str(record["to_name"]))
         answers = [_answer(part) for part in (*reversed(record["older"]), record)]
     except (ValueError, KeyError, TypeError, RecursionError):
         return _Line(raw=raw)
-    return _Line(key, answers)
+    return _Line(key, answers, raw)
 
 
 def _answer(part: dict[str, Any]) -> Answer:
-    answer = Answer(part["annotation"], part["updated_at"], part["text"], part["entities"])
+    entities = list(part["entities"])
+    answer = Answer(operator.index(part["annotation"]), part["updated_at"], part["text"], entities)
     if answer.age_key[0].tzinfo is None:
         raise ValueError("the time has no zone")
     return answer

@@ -99,7 +99,8 @@ def task_text(task: dict[str, Any], labels: TextLabels, *, where: str = "") -> s
         where: The field of the task in its request, for messages; empty for the task itself.
 
     Raises:
-        PayloadError: The field is missing, is not a string, or holds the address of a text.
+        PayloadError: The field is missing, is not a string that UTF-8 can encode, or holds the
+            address of a text.
     """
     data = member(task, "data", dict, where=where)
     field = f"{where}.data" if where else "data"
@@ -110,6 +111,13 @@ def task_text(task: dict[str, Any], labels: TextLabels, *, where: str = "") -> s
             'it holds the address of a text (valueType="url"), which this backend does not '
             "download; import the text itself",
         )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise PayloadError(
+            f"{field}.{labels.data_field}",
+            "it holds half of a surrogate pair, which is not a character",
+        ) from None
     return text
 
 
