@@ -46,7 +46,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class HubOptions:
-    """How a model is taken from the hub; the names are those of `huggingface_hub`.
+    """The place and the manner of a download; the names are those of `huggingface_hub`.
 
     Attributes:
         revision: A branch, a tag or a commit; None for the main branch.

@@ -23,6 +23,7 @@ from gliner_distill.runtime.sections import WINDOW_WORDS
 _CHUNK_CHARS = 1_000_000
 
 OnLong = Literal["window", "truncate", "error"]
+OnBad = Literal["skip", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class InferenceOptions:
     return_class_probs: bool = False
     on_long: OnLong = "window"
     patterns: bool = True
+    on_bad: OnBad = "skip"
 
     def check(self) -> None:
         """Raise an `InputError` for an option that is out of its range."""
@@ -63,6 +65,8 @@ class InferenceOptions:
             raise InputError(
                 f"on_long is {self.on_long!r}; expected 'window', 'truncate' or 'error'"
             )
+        if self.on_bad not in ("skip", "error"):
+            raise InputError(f"on_bad is {self.on_bad!r}; expected 'skip' or 'error'")
 
     def structured_labels(self, prompts: Prompts) -> dict[str, PatternKind]:
         """Return the labels that patterns are to find, with the kind of pattern of each."""

@@ -58,6 +58,7 @@ CALL_REFUSED: Final = {
     "packing_config": "a student puts texts together by itself; leave it out",
     "input_spans": "a student chooses the spans itself; leave it out, and pick from its entities",
     "relations": _NO_RELATIONS,
+    "relation_types": _NO_RELATIONS,
     "return_relations": _NO_RELATIONS,
     "return_vectors": _NO_VECTORS,
     "return_label_vectors": f"{_NO_VECTORS}; encode_labels returns the vectors of labels",
