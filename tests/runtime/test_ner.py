@@ -573,6 +573,8 @@ class TestRefusals:
             ({"threshold": 1.1}, r"threshold is 1\.1"),
             ({"threshold": "0.5"}, "threshold is '0.5'"),
             ({"threshold": None}, "threshold is None"),
+            ({"flat_ner": ["knows"]}, r"flat_ner is \['knows'\]; expected True or False"),
+            ({"multi_label": "no"}, "multi_label is 'no'; expected True or False"),
             ({"threshold": True}, "threshold is True"),
             ({"threshold": float("nan")}, "threshold is nan"),
             ({"thresholds": {7: 0.5}}, r"thresholds holds the label 7"),

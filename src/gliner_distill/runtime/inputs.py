@@ -4,7 +4,7 @@ Everything that a caller can get wrong is checked here, and each message says wh
 wrong and what was expected.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Literal
@@ -42,6 +42,9 @@ class InferenceOptions:
 
     def check(self) -> None:
         """Raise an `InputError` for an option that is out of its range."""
+        for name, flag in (("flat_ner", self.flat_ner), ("multi_label", self.multi_label)):
+            if isinstance(flag, Sized):  # such as GLiNER's relations, given by position
+                raise InputError(f"{name} is {shorten(flag)}; expected True or False")
         _check_probability("threshold", self.threshold)
         if self.thresholds is not None and not isinstance(self.thresholds, Mapping):
             raise InputError(f"thresholds is {self.thresholds!r}; expected {{label: probability}}")

@@ -27,6 +27,7 @@ from gliner_distill.runtime.finder import EntityFinder
 from gliner_distill.runtime.gliner_api.keywords import (
     check_call_keywords,
     check_loading_keywords,
+    pop_model,
     warn_unless_cpu,
 )
 from gliner_distill.runtime.gliner_api.methods import GLiNERMethods
@@ -108,7 +109,8 @@ class StudentNER(GLiNERMethods, ThresholdTuning):
             local_files_only: Whether the hub is not asked, but only the cache.
             force_download: Whether files of the hub that are in the cache are downloaded again.
             map_location: A student runs on the CPU; another device gives a warning.
-            gliner_keywords: GLiNER's others, such as `load_onnx_model`, which have no effect.
+            gliner_keywords: GLiNER's others, such as `load_onnx_model`, which have no effect;
+                docs/gliner_api.md lists all of them.
 
         Raises:
             StudentError: The name leads to no student but a GLiNER, say, or its files are broken.
@@ -116,6 +118,7 @@ class StudentNER(GLiNERMethods, ThresholdTuning):
             InputError: A keyword of GLiNER asks for something that a student cannot do.
             TypeError: GLiNER has no such keyword.
         """
+        model = pop_model(model, gliner_keywords)
         check_loading_keywords(gliner_keywords, cls.from_pretrained)
         warn_unless_cpu(map_location, f"map_location={str(map_location)!r}")
         options = HubOptions(revision, token, cache_dir, local_files_only, force_download)
