@@ -66,7 +66,7 @@ MEMBERS: Final = {
     "float": "not here: the precision is that of the folder (`precision`)",
     "forward": _STEPS,
     "freeze_component": _DISTILL,
-    "from_config": "not here: there is no student without weights",
+    "from_config": "not here: a student always has weights; `distill` makes one",
     "from_pretrained": "loads a student, by default the bundled one; a GLiNER is refused before "
     "its weights are downloaded",
     "generate_labels": "not here: a student makes up no labels",
@@ -74,7 +74,7 @@ MEMBERS: Final = {
     "half": "not here: the precision is that of the folder (`precision`)",
     "inference": "as in GLiNER, for texts of any length; see [what differs](#what-differs)",
     "is_runtime_model": "not here: every student runs in onnxruntime",
-    "load_from_config": "not here: there is no student without weights",
+    "load_from_config": "not here: a student always has weights; `distill` makes one",
     "map_entities_to_text": _STEPS,
     "map_relations_to_text": _RELATIONS,
     "model_class": _TORCH,
@@ -108,7 +108,7 @@ ATTRIBUTES: Final = {
     "data_processor": "`words_splitter`, and a `transformer_tokenizer` whose tokens are words",
     "run": "the name of `inference` in older versions",
 }
-"""What instances and older versions have besides the members, and what it does here."""
+"""Attributes that instances and older versions have besides the members."""
 
 KEYWORDS: Final = {
     "batch_size": "the most texts that go through the student at once; without effect in "
