@@ -73,7 +73,7 @@ def recording(ours):
 
 @pytest.fixture
 def asked(recording):
-    """What the recording recognizer was asked for during the test."""
+    """A list of the questions that the recording recognizer was asked during the test."""
     recording.asked.clear()
     return recording.asked
 
@@ -578,16 +578,15 @@ def test_columns_can_be_anonymized(needs, batch_analyzer):
 
 
 @pytest.mark.skipif(not PAGE.is_file(), reason="the docs are in the repository alone")
-def test_program_of_the_page_prints_what_its_comments_say(
-    needs, presidio, tmp_path, monkeypatch, capsys
-):
+def test_programs_of_the_page_print_what_it_says(needs, presidio, tmp_path, monkeypatch, capsys):
     needs("presidio_anonymizer")
     text = PAGE.read_text(encoding="utf-8")
-    blocks = re.findall(r"```(?:python|yaml)\n(.*?)```", text, flags=re.DOTALL)
-    program, registry, from_file = blocks
+    blocks = re.findall(r"```(python|yaml)\n(.*?)```", text, flags=re.DOTALL)
+    assert [language for language, _ in blocks] == ["python", "yaml", "python"]
+    (_, program), (_, registry), (_, from_file) = blocks
     monkeypatch.chdir(tmp_path)
     Path("recognizers.yaml").write_text(registry)
-    expected = re.findall(r"^# (.*)$", program + from_file, flags=re.MULTILINE)
     exec(compile(program + from_file, PAGE.name, "exec"), {})
+    expected = re.findall(r"^# (.*)$", program + from_file, flags=re.MULTILINE)
     assert len(expected) > 2
     assert capsys.readouterr().out.splitlines() == expected

@@ -160,10 +160,7 @@ class GLiNERDistillRecognizer(LocalRecognizer):
         if not labels or text in _EMPTY_CELLS:
             return []
         batch = _batch_of(text, nlp_artifacts)
-        if batch is None:
-            found = self.find([text], labels)[0]
-        else:
-            found = batch.ask(self, labels)[text]
+        found = self.find([text], labels)[0] if batch is None else batch.ask(self, labels)[text]
         return [self._result_of(entity) for entity in found]
 
     def find(self, texts: Sequence[str], labels: Sequence[str]) -> list[list[EntityDict]]:
