@@ -5,19 +5,25 @@ The results are `metrics.json` and `README.md` beside the weights. `licenses.py`
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
 from label_wordings import DESCRIBED, PLAIN, PLURAL, RENAMED
-from licenses import TaughtSet, read_licenses, taught_sets
+from licenses import OWN_TEXT, SetLicense, TaughtSet, read_licenses, taught_sets
 from training_set import ASKED_SHARE, MAX_READ, N_ASKED, SETS_SHARE
 
 from gliner_distill.files import write_file, write_json
+from gliner_distill.hub.cards import CARD_FILE, Card, SpanResult, student_metadata
 from gliner_distill.student.files import load_student
 
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
+NAME = "gliner-distill-open-label"
+"""The name of the student in the metadata of its card."""
+SPLITS = {"held out": "validation", "in domain": "test"}
+"""The split that each group of results is of: the held-out sets chose the recipe."""
 PUBLISHED = "published"
 """The name of the student in the results of the benchmark of unseen passages."""
 MIN_RECALL, MIN_PRECISION = 0.9, 0.8
@@ -52,11 +58,36 @@ def write_card(data: Path, out: Path) -> None:
         "hours": read_json(out / "hours.json"),
     }
     folder = out / "student"
+    licenses = read_licenses(data / "corpora")
+    sets = taught_sets(read_json(out / "sets.json"), licenses, read_json(data / "permissive.json"))
+    card = Card(card_metadata(metrics, sets), render(out, metrics, sets, licenses))
     write_json(folder / "metrics.json", metrics)
-    write_file(folder / "README.md", render(data, out, metrics))
+    write_file(folder / CARD_FILE, card.render())
 
 
-def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
+def card_metadata(metrics: dict[str, Any], sets: Iterable[TaughtSet]) -> dict[str, Any]:
+    """Return the metadata of the card, with the F1 of the student on each measured set."""
+    results = [
+        SpanResult(name, split, {"f1": f1}, kind=name)
+        for group, split in SPLITS.items()
+        for name, f1 in metrics[group]["student"]["at 0.5"].items()
+        if name not in ("macro", "micro")
+    ]
+    return student_metadata(
+        NAME,
+        datasets=[item.name for item in sets if item.name not in OWN_TEXT],
+        results=results,
+        license="apache-2.0",
+        language="en",
+    )
+
+
+def render(
+    out: Path,
+    metrics: dict[str, Any],
+    sets: list[TaughtSet],
+    licenses: dict[str, SetLicense],
+) -> str:
     """Return the text of the card."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["mean_share"] = mean_share
@@ -70,8 +101,6 @@ def render(data: Path, out: Path, metrics: dict[str, Any]) -> str:
         change: (float(np.mean(row["gold"])), float(np.mean(row["own"])))
         for change, row in metrics["robustness"]["student"].items()
     }
-    licenses = read_licenses(data / "corpora")
-    sets = taught_sets(read_json(out / "sets.json"), licenses, read_json(data / "permissive.json"))
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         config=config,
         recipe=RECIPE,

@@ -1,27 +1,51 @@
 """A server that stands in for the Hugging Face Hub, and processes that use it.
 
-It answers the requests of downloads and uploads, and keeps uploaded files for later downloads. It
-knows two tokens: one has write permission, the other one may only read.
+It answers the requests of downloads and uploads, and keeps uploaded files for later downloads, with
+branches, tags and commits. It knows two tokens: one has write permission, the other one may only
+read. It can be told to answer requests with an error, late, or with half of a file.
 """
 
 import base64
 import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
 WRITER, READER = "hf_writer", "hf_reader"
+
+
+@dataclass
+class Fault:
+    """A fault of the hub for requests such as `GET /api/models/me/model` that match a pattern.
+
+    Attributes:
+        pattern: The pattern, which is searched for.
+        status: The status to answer with; None for the right answer.
+        error_code: The header by which the hub names the kind of the error.
+        delay_s: The seconds before the answer.
+        is_cut_off: Whether the connection ends after half of the body.
+        n_left: The number of requests that it meets.
+    """
+
+    pattern: str
+    status: int | None = None
+    error_code: str | None = None
+    delay_s: float = 0.0
+    is_cut_off: bool = False
+    n_left: int = 1_000
 
 
 class StandInHub(ThreadingHTTPServer):
@@ -41,15 +65,35 @@ class StandInHub(ThreadingHTTPServer):
         self.accepts_large_files = True
         self.claimed_sizes: dict[str, int] = {}
         self.requests: list[str] = []
+        self.faults: list[Fault] = []
+        self.messages: list[str] = []
+        self._refs: dict[tuple[str, str], dict[str, bytes]] = {}
 
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def commit(self, repo: str) -> str:
-        """Return a hash of the present content of a repository."""
-        held = [(name, _blob_id(data)) for name, data in sorted(self.repos[repo].items())]
-        return hashlib.sha1(json.dumps([repo, held]).encode()).hexdigest()
+    def commit(self, repo: str, revision: str = "main") -> str:
+        """Return the hash of a revision of a repository, by which it is found from then on."""
+        files = self.files(repo, revision) or {}
+        held = [(name, _blob_id(data)) for name, data in sorted(files.items())]
+        commit = hashlib.sha1(json.dumps([repo, held]).encode()).hexdigest()
+        self._refs[repo, commit] = dict(files)
+        return commit
+
+    def files(self, repo: str, revision: str = "main") -> dict[str, bytes] | None:
+        """Return the files of a repository at a branch, a tag or a commit; None if it has none."""
+        return self.repos.get(repo) if revision == "main" else self._refs.get((repo, revision))
+
+    def point(self, repo: str, name: str, files: Mapping[str, bytes] | None = None) -> None:
+        """Make a branch or a tag point to files, or to the present content of the main branch."""
+        if name == "main":
+            self.repos[repo] = dict(files or {})
+        else:
+            self._refs[repo, name] = dict(self.repos[repo] if files is None else files)
+
+    def n_pull_requests(self, repo: str) -> int:
+        return sum(held == repo and name.startswith("refs/pr/") for held, name in self._refs)
 
     def oid(self, name: str, data: bytes) -> str:
         """Return the hash by which the hub identifies the content of a file."""
@@ -72,26 +116,34 @@ def running_hub(repos: Mapping[str, Mapping[str, bytes]]) -> Iterator[StandInHub
 
 class _Handler(BaseHTTPRequestHandler):
     server: StandInHub
+    is_cut_off = False
 
     def do_HEAD(self) -> None:
         self.do_GET()
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
-        parts = url.path.strip("/").split("/")
+        parts = [unquote(part) for part in url.path.strip("/").split("/")]
         self.server.requests.append(f"{self.command} {url.path}")
+        if self.fails():
+            return
         if self.token() not in (None, WRITER, READER):
             self.refuse()
+        elif parts[:2] == ["api", "whoami-v2"]:
+            self.answer_json({"type": "user", "name": "me"}) if self.token() else self.refuse()
         elif parts[0] == "api":
             self.answer_api("/".join(parts[1:4]), parts[4:], "recursive" in parse_qs(url.query))
         elif parts[0] == "datasets":
-            self.answer_file("/".join(parts[:3]), "/".join(parts[5:]))
+            self.answer_file("/".join(parts[:3]), parts[4], "/".join(parts[5:]))
         else:
-            self.answer_file("/".join(["models", *parts[:2]]), "/".join(parts[4:]))
+            self.answer_file("/".join(["models", *parts[:2]]), parts[3], "/".join(parts[4:]))
 
     def do_PUT(self) -> None:
         content = self.body()
+        self.server.requests.append(f"PUT {self.path}")
         oid = self.path.rsplit("/", 1)[1]
+        if self.fails():
+            return
         if not self.server.accepts_large_files:
             self.answer(507)
         elif hashlib.sha256(content).hexdigest() == oid:
@@ -102,14 +154,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.body()
-        path = urlsplit(self.path).path
-        parts = path.strip("/").split("/")
+        url = urlsplit(self.path)
+        path = url.path
+        parts = [unquote(part) for part in path.strip("/").split("/")]
         self.server.requests.append(f"POST {path}")
+        if self.fails():
+            return
         if path == "/api/validate-yaml":
             self.validate_yaml(json.loads(body)["content"])
         elif parts[4:5] == ["paths-info"]:
             paths = parse_qs(body.decode()).get("paths", []) or json.loads(body)["paths"]
-            entries = self.entries("/".join(parts[1:4]))
+            entries = self.entries("/".join(parts[1:4]), parts[5])
             self.answer_json([entry for entry in entries if entry["path"] in paths])
         elif self.token() != WRITER:
             self.refuse()
@@ -121,50 +176,75 @@ class _Handler(BaseHTTPRequestHandler):
             asked = json.loads(body)
             known = len(self.server.large_files.get(asked["oid"], b"")) == asked["size"]
             self.answer(200 if known else 404)
+        elif parts[4] == "branch":
+            self.make_branch("/".join(parts[1:4]), parts[5])
+        elif self.server.files("/".join(parts[1:4]), parts[5]) is None:
+            self.answer(404, headers={"X-Error-Code": "RevisionNotFound"})
         elif parts[4] == "preupload":
             self.answer_modes("/".join(parts[1:4]), json.loads(body)["files"])
         else:
-            self.take_commit("/".join(parts[1:4]), body.splitlines())
+            is_request = "create_pr" in parse_qs(url.query)
+            self.take_commit("/".join(parts[1:4]), parts[5], body.splitlines(), is_request)
+
+    def fails(self) -> bool:
+        """Wait as a fault says, and answer with its error; say whether there is one."""
+        asked = f"{self.command} {urlsplit(self.path).path}"
+        for fault in self.server.faults:
+            if fault.n_left and re.search(fault.pattern, asked):
+                fault.n_left -= 1
+                time.sleep(fault.delay_s)
+                self.is_cut_off = fault.is_cut_off
+                if fault.status is not None:
+                    code = fault.error_code
+                    self.answer(fault.status, headers={"X-Error-Code": code} if code else {})
+                    return True
+        return False
 
     def answer_api(self, repo: str, rest: list[str], recursive: bool) -> None:
+        revision = rest[1] if len(rest) > 1 else "main"
         if repo not in self.server.repos or (repo in self.server.private and not self.token()):
             self.answer(401, headers={"X-Error-Code": "RepoNotFound"})
+        elif self.server.files(repo, revision) is None:
+            self.answer(404, headers={"X-Error-Code": "RevisionNotFound"})
         elif rest[:1] == ["tree"]:
             folder = "".join(f"{part}/" for part in rest[2:])
-            below = [e for e in self.entries(repo) if e["path"].startswith(folder)]
+            below = [e for e in self.entries(repo, revision) if e["path"].startswith(folder)]
             direct = [e for e in below if "/" not in e["path"].removeprefix(folder)]
             self.answer_json(below if recursive else direct)
         else:
             info = {
                 "_id": "1",
                 "id": repo.split("/", 1)[1],
-                "sha": self.server.commit(repo),
+                "sha": self.server.commit(repo, revision),
                 "private": repo in self.server.private,
                 "siblings": [
                     {"rfilename": name, "size": self.server.claimed_sizes.get(name, len(data))}
-                    for name, data in self.server.repos[repo].items()
+                    for name, data in self.server.files(repo, revision).items()
                 ],
                 "tags": [],
             }
             self.answer_json(info)
 
-    def answer_file(self, repo: str, name: str) -> None:
+    def answer_file(self, repo: str, revision: str, name: str) -> None:
+        files = self.server.files(repo, revision)
         if repo.endswith("/gated"):
             self.answer(401, headers={"X-Error-Code": "GatedRepo"})
-        elif name not in self.server.repos.get(repo, {}):
+        elif repo in self.server.repos and files is None:
+            self.answer(404, headers={"X-Error-Code": "RevisionNotFound"})
+        elif name not in (files or {}):
             self.answer(404, headers={"X-Error-Code": "EntryNotFound"})
         else:
-            data = self.server.repos[repo][name]
+            data = files[name]
             headers = {
                 "ETag": f'"{self.server.oid(name, data)}"',
-                "X-Repo-Commit": self.server.commit(repo),
+                "X-Repo-Commit": self.server.commit(repo, revision),
             }
             self.answer(200, data, headers)
 
-    def entries(self, repo: str) -> list[dict[str, object]]:
+    def entries(self, repo: str, revision: str) -> list[dict[str, object]]:
         """Return the files and folders of a repository as the hub lists its tree."""
         entries: dict[str, dict[str, object]] = {}
-        for name, data in self.server.repos[repo].items():
+        for name, data in (self.server.files(repo, revision) or {}).items():
             for folder in list(Path(name).parents)[:-1]:
                 path = folder.as_posix()
                 entries[path] = {"type": "directory", "path": path, "size": 0, "oid": "0" * 40}
@@ -187,7 +267,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer_json({"warnings": [], "errors": []})
 
     def create(self, asked: dict[str, str]) -> None:
-        repo = f"{asked['type']}s/{asked['organization']}/{asked['name']}"
+        repo = f"{asked.get('type', 'model')}s/{asked['organization']}/{asked['name']}"
         exists = repo in self.server.repos
         if not exists:
             self.server.repos[repo] = {".gitattributes": b""}
@@ -220,20 +300,35 @@ class _Handler(BaseHTTPRequestHandler):
         ]
         self.answer_json({"transfer": "basic", "objects": answer})
 
-    def take_commit(self, repo: str, lines: list[bytes]) -> None:
-        held = dict(self.server.repos[repo])
+    def make_branch(self, repo: str, name: str) -> None:
+        exists = self.server.files(repo, name) is not None
+        if not exists:
+            self.server.point(repo, name)
+        self.answer(409 if exists else 200)
+
+    def take_commit(
+        self, repo: str, revision: str, lines: list[bytes], is_pull_request: bool
+    ) -> None:
+        held = dict(self.server.files(repo, revision) or {})
         for line in map(json.loads, lines):
             kind, value = line["key"], line["value"]
-            if kind == "file":
+            if kind == "header":
+                self.server.messages.append(value["summary"])
+            elif kind == "file":
                 held[value["path"]] = base64.b64decode(value["content"])
             elif kind == "lfsFile":
                 held[value["path"]] = self.server.large_files[value["oid"]]
             elif kind == "deletedFile":
                 del held[value["path"]]
-        self.server.repos[repo] = held
-        oid = self.server.commit(repo)
+        answer = {}
+        if is_pull_request:
+            number = self.server.n_pull_requests(repo) + 1
+            revision = f"refs/pr/{number}"
+            answer["pullRequestUrl"] = f"{self.server.endpoint}/{repo}/discussions/{number}"
+        self.server.point(repo, revision, held)
+        oid = self.server.commit(repo, revision)
         url = f"{self.server.endpoint}/{repo}/commit/{oid}"
-        self.answer_json({"commitOid": oid, "commitUrl": url})
+        self.answer_json({"commitOid": oid, "commitUrl": url} | answer)
 
     def token(self) -> str | None:
         header = self.headers.get("Authorization")
@@ -260,7 +355,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(body[: len(body) // 2] if self.is_cut_off else body)
+        self.close_connection = self.is_cut_off
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -287,16 +383,9 @@ class Client:
             f"try: print({expression})\n"
             "except HubError as error: print('HubError:', error)"
         )
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING"))}
-        ours = {
-            "HF_ENDPOINT": self.endpoint,
-            "HF_HOME": str(self.home),
-            "HF_HUB_DISABLE_XET": "1",
-            "NO_PROXY": "127.0.0.1",
-        }
         process = subprocess.run(
             [sys.executable, "-c", code],
-            env=inherited | ours | self.settings,
+            env=self.environment(),
             capture_output=True,
             text=True,
             timeout=120,
@@ -305,6 +394,21 @@ class Client:
         assert process.returncode == 0, process.stderr
         assert process.stdout.count("\n") == n_lines
         return process.stdout.strip()
+
+    def worker(self) -> "Worker":
+        """Return a process that evaluates many expressions with the same settings."""
+        return Worker(self.imports, self.environment())
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables of this machine's processes."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING"))}
+        ours = {
+            "HF_ENDPOINT": self.endpoint,
+            "HF_HOME": str(self.home),
+            "HF_HUB_DISABLE_XET": "1",
+            "NO_PROXY": "127.0.0.1",
+        }
+        return inherited | ours | self.settings
 
     def with_settings(self, **settings: str) -> "Client":
         return replace(self, settings=self.settings | settings)
@@ -315,3 +419,55 @@ class Client:
             probe.bind(("127.0.0.1", 0))
             nowhere = f"http://127.0.0.1:{probe.getsockname()[1]}"
         return replace(self, endpoint=nowhere)
+
+
+_WORK = """
+import json, logging, sys
+out, sys.stdout = sys.stdout, sys.stderr
+from gliner_distill.errors import DistillError
+
+class Kept(logging.Handler):
+    def emit(self, record):
+        logged.append(f"{record.levelname}: {record.getMessage()}")
+
+logging.getLogger("gliner_distill").addHandler(Kept())
+logging.getLogger("gliner_distill").setLevel(logging.INFO)
+for line in sys.stdin:
+    logged = []
+    try:
+        answer = str(eval(json.loads(line)))
+    except (DistillError, TypeError) as error:
+        answer = f"{type(error).__name__}: {error}"
+    print(json.dumps([answer, logged]), file=out, flush=True)
+"""
+
+
+class Worker:
+    """A process of a machine that evaluates expressions one after the other.
+
+    Attributes:
+        logged: What the last expression logged, each line with its level.
+    """
+
+    def __init__(self, imports: str, environment: Mapping[str, str]) -> None:
+        self.logged: list[str] = []
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", f"{imports}\n{_WORK}"],
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.communicate(timeout=60)
+
+    def call(self, expression: str) -> str:
+        """Return the value of an expression as text, or the class and message of its error."""
+        self._process.stdin.write(json.dumps(expression) + "\n")
+        self._process.stdin.flush()
+        answer, self.logged = json.loads(self._process.stdout.readline())
+        return answer

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from gliner_distill.entities import split_words
+from gliner_distill.hub.cards import CARD_FILE, Card
 from gliner_distill.runtime.config import CONFIG_FILE, MAX_PARAMETERS, TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.heads import BOUNDARY
 from gliner_distill.runtime.locate import bundled_student_path
@@ -69,6 +70,19 @@ class TestFiles:
             for model in ("teacher", "student"):
                 for set_name, f1 in metrics[group][model]["at 0.5"].items():
                     assert re.search(rf"\| {set_name} \|.*\b{100 * f1:.1f}\b", card), set_name
+
+    def test_bundled_card_is_as_it_was_written_and_has_the_measured_results(self):
+        metrics = json.loads((bundled_student_path() / "metrics.json").read_text(encoding="utf-8"))
+        card = Card.parse((bundled_student_path() / CARD_FILE).read_text(encoding="utf-8"))
+        assert not card.is_edited_text
+        assert not card.is_edited_metadata
+        [index] = card.metadata["model-index"]
+        for result in index["results"]:
+            data_set, [metric] = result["dataset"], result["metrics"]
+            group = {"validation": "held out", "test": "in domain"}[data_set["split"]]
+            f1 = metrics[group]["student"]["at 0.5"][data_set["name"]]
+            assert metric["value"] == round(f1, 4)
+        assert len(index["results"]) == 18
 
 
 class TestAnswers:

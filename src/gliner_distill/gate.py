@@ -18,10 +18,15 @@ from typing import Any, Final, NoReturn
 
 from gliner_distill.errors import TeacherError, name_kind, shorten
 from gliner_distill.files import check_regular_file, reason_of
-from gliner_distill.hub import MAX_TEXT_BYTES, TEXT_SUFFIXES, cached_model
 
 GLINER_CONFIG: Final = "gliner_config.json"
 """The file by which the folder of a GLiNER is recognized."""
+
+MAX_TEXT_BYTES: Final = 64_000_000
+"""The largest file of settings or of a vocabulary that is read; that of Gemma has 34 MB."""
+
+TEXT_SUFFIXES: Final = (".json", ".txt", ".model", ".jinja")
+"""The suffixes of the files of a model that hold settings or a vocabulary."""
 
 CONVERSION: Final = (
     "GLiNER.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER, safe_serialization=True)"
@@ -152,7 +157,27 @@ def _find_encoder(name: str) -> Path | None:
             return Path(name)
     except OSError:  # too long for a path
         return None
-    return cached_model(name)
+    return _cached_model(name)
+
+
+def _cached_model(name: str) -> Path | None:
+    """Return the folder of a model in the cache of the hub; None if its settings are not there.
+
+    Args:
+        name: The model: owner/name, or the old form without an owner.
+    """
+    from huggingface_hub.errors import HFValidationError
+
+    for file in ("config.json", "tokenizer_config.json"):
+        try:
+            from huggingface_hub import try_to_load_from_cache
+
+            path = try_to_load_from_cache(name, file)
+        except (HFValidationError, OSError, ValueError):  # not the name of a model
+            return None
+        if isinstance(path, str):
+            return Path(path).parent
+    return None
 
 
 def _check_text_file(path: Path, folder: Path, *, name: str, is_encoder: bool = False) -> Any:

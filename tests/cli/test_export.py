@@ -6,7 +6,7 @@ from pathlib import Path
 from command_line import assert_fails, make_passages, write_corpus
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.files import exclusive_lock
-from gliner_distill.runtime.bundle import read_bundle
+from gliner_distill.runtime.bundle import EXPORT_FILES, read_bundle
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.student.files import save_student
 
@@ -19,10 +19,11 @@ def test_export_writes_a_student_that_predict_and_evaluate_take(run_cli, world):
         finished = run_cli(*args, "--out", precision)
         assert (finished.code, finished.err) == (0, "")
         names = {path.name for path in Path(precision).iterdir()}
-        assert names == {
-            *("words.onnx", "weights.safetensors", "student_config.json", "tokenizer.json")
-        }
-        n_bytes = sum(path.stat().st_size for path in Path(precision).iterdir())
+        assert names == {*EXPORT_FILES, "README.md", "config.json"}
+        n_bytes = sum((Path(precision) / name).stat().st_size for name in EXPORT_FILES)
+        card = Path(precision, "README.md").read_text()
+        assert f"was exported from `student` in {precision}" in card
+        assert "model-index" not in card
         assert finished.out.startswith(f"{precision}: {n_bytes:,} bytes, {precision}; on 10 ")
         assert finished.out.count("\n") == 1
         asked = ("in mary saw the paris on 7", "-l", "person", "-l", "city")

@@ -65,6 +65,7 @@ def evaluate(lexicon_teacher, tmp_path, settings):
             trained,
             folders={STUDENT: Path("out"), STUDENT_FP32: Path("out/fp32")},
             n_bytes={STUDENT: 6_000_000, STUDENT_FP32: 12_000_000},
+            precision="int8",
             warnings=tuple(warnings),
         )
         return evaluate_student(

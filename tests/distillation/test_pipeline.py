@@ -49,7 +49,8 @@ from gliner_distill.training.run import read_metrics
 STUDENT_FILES = {
     *("words.onnx", "weights.safetensors", "student_config.json", "tokenizer.json"),
 }
-FOLDER_FILES = STUDENT_FILES | {"README.md", "report.html", "results.json", "fp32", "work"}
+CARD_FILES = {"README.md", "config.json"}
+FOLDER_FILES = STUDENT_FILES | CARD_FILES | {"report.html", "results.json", "fp32", "work"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_folder")]
 

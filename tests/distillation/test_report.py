@@ -17,7 +17,7 @@ from gliner_distill.distillation.measurements import (
     ReadingSpeed,
     SpanFigures,
 )
-from gliner_distill.distillation.report import render_card, render_page
+from gliner_distill.distillation.report import as_other_precision, make_card, render_page
 
 LABELS = ("person", "a|b", "<c>")
 NASTY = '<script>alert("x")</script>'
@@ -92,6 +92,10 @@ class TestPage:
         assert "<h2>Against gold</h2>" not in page
 
 
+def render_card(measured, title):
+    return make_card(measured, "mine", title, precision="int8").render()
+
+
 def test_a_label_that_the_teacher_never_gives_has_no_scores(measured):
     unknown = SpanFigures(precision=0, recall=0, f1=0, n_found=7, n_reference=0)
     measured = replace(measured, agreement_by_label={"fault": unknown})
@@ -125,3 +129,28 @@ class TestCard:
         card = render_card(measured, "title")
         assert card.startswith("---\nlibrary_name: gliner-distill\n")
         assert f"# title\n\n- {measured.verdict[0]}\n- " in card
+
+    def test_make_card_has_the_results_as_metadata(self, measured):
+        measured = replace(measured, teacher="me/gliner + folder", datasets=["me/passages"])
+        metadata = make_card(measured, "mine", "title", precision="int8").metadata
+        assert metadata["base_model"] == "me/gliner"
+        assert metadata["datasets"] == ["me/passages"]
+        [index] = metadata["model-index"]
+        assert index["name"] == "mine"
+        figures = {
+            result["dataset"]["type"]: {item["type"]: item["value"] for item in result["metrics"]}
+            for result in index["results"]
+        }
+        for kind, scores in (("gold", measured.gold.student), ("soft-labels", measured.agreement)):
+            assert figures[kind]["f1"] == round(scores.f1, 4)
+
+    def test_make_card_of_a_local_teacher_invents_no_metadata(self, measured):
+        nothing = replace(measured.agreement, n_reference=0)
+        measured = replace(measured, teacher="folder", gold=None, agreement=nothing)
+        metadata = make_card(measured, "mine", "title", precision="int8").metadata
+        assert metadata.keys() == {"library_name", "pipeline_tag", "tags"}
+
+    def test_as_other_precision_has_no_results(self, measured):
+        card = as_other_precision(make_card(measured, "mine", "title", precision="int8"), "fp32")
+        assert "model-index" not in card.metadata
+        assert "fp32" in card.text.splitlines()[-1]

@@ -173,6 +173,7 @@ def _make_kinds() -> list[Kind]:
         Kind(f"signed student: {name}", "student", _and_sign(_harm(name), _sign_student), reader)
         for name, reader in _STUDENT_FILES.items()
     ]
+    kinds.append(Kind("card", "card", _harm("README.md", "config.json"), "save_again"))
     kinds += [
         Kind(f"store: {name}", "store", _harm(*files), "read_store", must_agree=True)
         for name, files in _STORE_FILES.items()

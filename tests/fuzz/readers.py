@@ -69,6 +69,13 @@ def ask_both_students(folder: Path) -> object:
     return ask_student(folder), _digest(student)
 
 
+def save_again(folder: Path) -> None:
+    """Save the student of a folder in place and elsewhere, with its card."""
+    student = StudentNER.from_pretrained(folder, num_threads=1)
+    student.save_pretrained(folder / "copy")
+    student.save_pretrained(folder)
+
+
 def read_store(folder: Path) -> object:
     """Return the passages of a store, read in order and one by one, after describing it."""
     find_faults(folder)

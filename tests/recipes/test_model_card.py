@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gliner_distill.errors import CorpusError
+from gliner_distill.hub.cards import Card
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
@@ -225,3 +226,19 @@ def test_mean_share_counts_no_share_above_1(model_card):
     teacher = {"one": 0.6, "two": 0.4, "three": 0.0, "macro": 0.1}
     metrics = {"student": {"at 0.5": student}, "teacher": {"at 0.5": teacher}}
     assert model_card.mean_share(metrics) == "75.0%"
+
+
+def test_write_card_has_metadata_with_every_measured_set(model_card, folders):
+    metadata = Card.parse(write(model_card, folders)).metadata
+    assert (metadata["license"], metadata["language"]) == ("apache-2.0", "en")
+    assert set(metadata["datasets"]) == {"known", "shared"}
+    [index] = metadata["model-index"]
+    measured = {
+        (result["dataset"]["name"], result["dataset"]["split"]): result["metrics"][0]["value"]
+        for result in index["results"]
+    }
+    assert measured == {
+        (name, split): f1
+        for split in ("validation", "test")
+        for name, f1 in (("one", 0.6), ("two", 0.3))
+    }

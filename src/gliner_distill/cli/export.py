@@ -53,7 +53,7 @@ def export(
 
     Prints one line: the size, the largest difference of the logits, the F1 of both against gold,
     the F1 of the export against the entities of the original, and the threshold. Writes the
-    student into OUT, for `predict --model OUT`.
+    student and its card into OUT, for `predict --model OUT`.
     """
     with when_stopped("nothing was written"):
         folder = _find_original(student, out)
@@ -61,6 +61,7 @@ def export(
         from gliner_distill.corpus.reader import sample_path
         from gliner_distill.runtime.bundle import read_score_map
         from gliner_distill.runtime.config import other_metadata, read_student_config
+        from gliner_distill.student.cards import write_export_card
         from gliner_distill.student.export import export_student
         from gliner_distill.student.files import load_student
 
@@ -77,6 +78,10 @@ def export(
                 score_map=read_score_map(folder),
                 metadata=other_metadata(read_student_config(folder)[1]),
             )
+            corpus = (
+                "the dev split of gliner-distill's sample" if check is None else Path(check).name
+            )
+            write_export_card(out, folder, measured, corpus=corpus)
     if not measured.torch_f1:
         say(
             f"{student}: the student finds none of the annotated entities (F1 0), so its agreement "

@@ -21,7 +21,8 @@ from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError, HubError
 from gliner_distill.files import reason_of, replacing
-from gliner_distill.hub import download_dataset_file, looks_like_hub_id
+from gliner_distill.hub.downloads import download_dataset_file
+from gliner_distill.hub.ids import looks_like_hub_id
 
 _logger = logging.getLogger(__name__)
 

@@ -43,6 +43,7 @@ def evaluate_student(
     *,
     teacher_name: str,
     teacher_bytes: int | None,
+    datasets: Sequence[str] = (),
 ) -> Measurements:
     """Return all measurements that the report of a student needs.
 
@@ -54,6 +55,7 @@ def evaluate_student(
         settings: The settings of the distillation.
         teacher_name: The name of the teacher in the report.
         teacher_bytes: The size of the teacher; None if it is not known.
+        datasets: See `Measurements`.
     """
     trained = exported.trained
     text, gold = (
@@ -87,6 +89,7 @@ def evaluate_student(
         date=time.strftime("%Y-%m-%d"),
         teacher=teacher_name,
         version=__version__,
+        datasets=list(datasets),
     )
 
 

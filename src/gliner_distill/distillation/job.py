@@ -13,6 +13,7 @@ from typing import Any, Literal
 from gliner_distill.distillation.measurements import Measurements
 from gliner_distill.entities import Passage
 from gliner_distill.errors import InputError, SettingsError, shorten
+from gliner_distill.hub.ids import looks_like_hub_id
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.labels import clean_label
 from gliner_distill.runtime.locate import bundled_student_path
@@ -69,6 +70,13 @@ class DistillJob:
         # Without a description, the teacher is asked for the label alone.
         described = {label: text for label, text in self.labels.items() if text}
         return LabelPolicy(fixed=tuple(self.labels), descriptions=described)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The hub ids among the sources of the texts and the annotated passages."""
+        named = [str(item) for item in (self.texts, self.gold) if isinstance(item, str | Path)]
+        found = (name for name in named if looks_like_hub_id(name) and not Path(name).exists())
+        return tuple(dict.fromkeys(found))
 
 
 def describe_labels(labels: Iterable[str] | Mapping[str, str]) -> dict[str, str]:

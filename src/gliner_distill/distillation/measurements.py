@@ -149,6 +149,7 @@ class Measurements:
         date: The day of the measurement.
         teacher: The teacher's hub id or the name of its folder.
         version: The version of the package.
+        datasets: The hub ids of the data sets that the texts and the annotated passages are from.
     """
 
     labels: Sequence[str]
@@ -169,6 +170,7 @@ class Measurements:
     date: str
     teacher: str
     version: str
+    datasets: Sequence[str] = ()
 
     @property
     def n_test_passages(self) -> int:

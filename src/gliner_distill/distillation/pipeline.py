@@ -28,7 +28,7 @@ from gliner_distill.distillation.job import (
 )
 from gliner_distill.distillation.label import label
 from gliner_distill.distillation.measurements import STUDENT, STUDENT_FP32
-from gliner_distill.distillation.report import render_card, render_page
+from gliner_distill.distillation.report import as_other_precision, make_card, render_page
 from gliner_distill.distillation.stages import Evaluated, Exported, Labeled, Refined, Trained
 from gliner_distill.distillation.train import (
     epoch_passages,
@@ -39,6 +39,7 @@ from gliner_distill.distillation.train import (
 from gliner_distill.distillation.workspace import Workspace, open_workspace
 from gliner_distill.entities import LabeledPassage, Passage, count_words
 from gliner_distill.files import write_file, write_json
+from gliner_distill.hub.card_files import write_card
 from gliner_distill.runtime.config import FP32
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.student.export import export_smallest, export_student
@@ -49,7 +50,6 @@ from gliner_distill.training.run import STUDENT_FOLDER
 FP32_FOLDER: Final = FP32
 RESULTS_FILE: Final = "results.json"
 REPORT_FILE: Final = "report.html"
-CARD_FILE: Final = "README.md"
 
 _logger = logging.getLogger(__name__)
 
@@ -259,6 +259,7 @@ def export(work: Workspace, trained: Trained) -> Exported:
         trained=trained,
         folders={STUDENT: work.out, STUDENT_FP32: work.out / FP32_FOLDER},
         n_bytes={STUDENT: smallest.n_bytes, STUDENT_FP32: full.n_bytes},
+        precision=smallest.precision,
         warnings=(*trained.warnings, *warnings),
     )
 
@@ -283,6 +284,7 @@ def evaluate(work: Workspace, exported: Exported) -> Evaluated:
         work.settings,
         teacher_name=work.teacher.public_name,
         teacher_bytes=work.teacher.n_bytes,
+        datasets=work.job.datasets,
     )
     work.progress("measuring", n_words, n_words)
     return Evaluated(exported, measurements)
@@ -295,10 +297,15 @@ def report(work: Workspace, evaluated: Evaluated) -> Distilled:
         DistillError: The folder cannot be written.
     """
     measurements = evaluated.measurements
-    title = f"{work.out.resolve().name}: a student for {len(measurements.labels)} labels"
+    name = work.out.resolve().name
+    title = f"{name}: a student for {len(measurements.labels)} labels"
     write_json(work.out / RESULTS_FILE, measurements.as_json())
     write_file(work.out / REPORT_FILE, render_page(measurements, title))
-    write_file(work.out / CARD_FILE, render_card(measurements, title))
+    card = make_card(measurements, name, title, precision=evaluated.exported.precision)
+    write_card(work.out, card)
+    if evaluated.exported.precision != FP32:
+        card = as_other_precision(card, FP32)
+    write_card(work.out / FP32_FOLDER, card)
     return Distilled(
         student=work.out,
         report=work.out / REPORT_FILE,

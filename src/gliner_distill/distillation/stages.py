@@ -103,12 +103,14 @@ class Exported:
         trained: The trained student.
         folders: The folder of each export, by the name that the report gives it.
         n_bytes: The size of each export's files.
+        precision: The precision of the smallest export, `fp32` or `int8`.
         warnings: What a user should know.
     """
 
     trained: Trained
     folders: Mapping[str, Path]
     n_bytes: Mapping[str, int]
+    precision: str
     warnings: tuple[str, ...]
 
 

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from gliner_distill.errors import SettingsError, StudentError, shorten
 from gliner_distill.files import reason_of, replace_together
+from gliner_distill.hub.card_files import read_card
+from gliner_distill.hub.cards import CARD_FILE
 from gliner_distill.runtime.config import (
     CONFIG_FILE,
     FP32,
@@ -51,7 +53,7 @@ from gliner_distill.runtime.weights import (
 )
 
 EXPORT_FILES: Final = (GRAPH_FILE, RUNTIME_WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE)
-"""The files of an export."""
+"""The files of an export, apart from its card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Bundle:
         score_map: The map from scores whose threshold lies at 0.5 to those that are reported; None
             to report them as they are. Only for a boundary head.
         metadata: The other fields of the configuration file.
+        card: The content of the model card; empty if there is none.
     """
 
     config: StudentConfig
@@ -80,6 +83,7 @@ class Bundle:
     label_thresholds: Mapping[str, float] = field(default_factory=dict)
     score_map: ScoreMap | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    card: str = ""
 
     @property
     def n_parameters(self) -> int:
@@ -104,14 +108,15 @@ def read_bundle(folder: Path) -> Bundle:
     vocabulary = read_vocabulary(folder, config, raw)
     weights = read_weights(_find_weights(folder, raw), weight_shapes(config))
     graph = _read_graph(_find_graph(folder, raw))
-    return _make_bundle(path, config, raw, vocabulary, weights, graph)
+    return _make_bundle(path, config, raw, vocabulary, weights, graph, read_card(folder))
 
 
 def unpack_bundle(files: Mapping[str, bytes]) -> Bundle:
     """Return the student that `pack_bundle` has packed.
 
     Args:
-        files: The content of each file by name, with the weights in `weights.safetensors`.
+        files: The content of each file by name, with the weights in `weights.safetensors`, and
+            the card if there is one.
 
     Raises:
         StudentError: Another release has packed it, in a format that this one does not read.
@@ -121,7 +126,8 @@ def unpack_bundle(files: Mapping[str, bytes]) -> Bundle:
     config = check_student_config(path, raw)
     vocabulary = Vocabulary.from_json(files[TOKENIZER_FILE].decode())
     weights = safetensors.numpy.load(files[RUNTIME_WEIGHTS_FILE])
-    return _make_bundle(path, config, raw, vocabulary, weights, files[GRAPH_FILE])
+    graph, card = files[GRAPH_FILE], files.get(CARD_FILE, b"").decode()
+    return _make_bundle(path, config, raw, vocabulary, weights, graph, card)
 
 
 def read_vocabulary(folder: Path, config: StudentConfig, raw: Mapping[str, Any]) -> Vocabulary:
@@ -154,7 +160,9 @@ def read_score_map(folder: Path) -> ScoreMap | None:
 def pack_bundle(
     bundle: Bundle, *, torch_weights: Mapping[str, NDArray[Any]] | None = None
 ) -> dict[str, bytes]:
-    """Return the content of the files of a student by name; equal students have equal files.
+    """Return the content of the files of a student by name, without its card.
+
+    Equal students have equal files.
 
     Args:
         bundle: The student.
@@ -184,7 +192,7 @@ def pack_bundle(
 def write_bundle(
     folder: Path, bundle: Bundle, *, torch_weights: Mapping[str, NDArray[Any]] | None = None
 ) -> None:
-    """Write the files of a student; other files in the folder stay.
+    """Write the files of a student except its card; other files in the folder stay.
 
     All of them are on the disk under temporary names before the configuration, which names their
     checksums, is renamed. A full disk or a killed process therefore leaves either the earlier
@@ -218,6 +226,7 @@ def _make_bundle(
     vocabulary: Vocabulary,
     weights: Mapping[str, NDArray[Any]],
     graph: bytes,
+    card: str,
 ) -> Bundle:
     runtime = _runtime_fields(path, raw)
     label_thresholds = runtime.get("label_thresholds", {})
@@ -239,6 +248,7 @@ def _make_bundle(
         },
         score_map=_parse_score_map(path, config, raw),
         metadata=other_metadata(raw),
+        card=card,
     )
 
 

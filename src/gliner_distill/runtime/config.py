@@ -187,6 +187,19 @@ def find_student_file(
     return found
 
 
+def missing_student_files(folder: Path) -> list[str]:
+    """Return the names of the files that a student should have but that are not in its folder.
+
+    Without a readable configuration, none is known.
+    """
+    try:
+        _, raw = read_student_config(folder)
+    except StudentError:
+        return []
+    names = raw[_CHECKSUMS] if has_checksums(raw) else ()
+    return sorted(name for name in names if not (folder / name).exists())
+
+
 def names_file(folder: Path, name: str, raw: Mapping[str, Any]) -> bool:
     """Return whether a student has a file of this name."""
     return name in raw[_CHECKSUMS] if has_checksums(raw) else (folder / name).is_file()

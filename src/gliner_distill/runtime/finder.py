@@ -14,6 +14,7 @@ import numpy as np
 from gliner_distill.decoding import decode_scores
 from gliner_distill.entities import Entity
 from gliner_distill.errors import InputError, StudentError
+from gliner_distill.hub.cards import CARD_FILE
 from gliner_distill.labels import by_clean_label, clean_label, spellings_by_label
 from gliner_distill.processors import default_threads
 from gliner_distill.runtime.bundle import Bundle, pack_bundle, unpack_bundle
@@ -25,6 +26,7 @@ from gliner_distill.runtime.labels import EncodedLabels, Prompts, read_label_set
 from gliner_distill.runtime.memory import MemoryPlan
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.scorer import StudentScorer, WordVectorsKept
+from gliner_distill.runtime.sharing.cards import tuned_card
 from gliner_distill.runtime.thresholds import (
     MIN_SCORE,
     GoldPassage,
@@ -68,7 +70,7 @@ class EntityFinder:
         self._engine = self._make_engine()
 
     def __getstate__(self) -> dict[str, Any]:
-        files = pack_bundle(self.bundle)
+        files = pack_bundle(self.bundle) | {CARD_FILE: self.bundle.card.encode()}
         return {"files": files, "num_threads": self._num_threads, "plan": self._plan}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -216,7 +218,9 @@ class EntityFinder:
             **by_clean_label(self.bundle.label_thresholds),
             **by_clean_label(fitted),
         }
-        self.bundle = replace(self.bundle, label_thresholds=label_thresholds)
+        self.bundle = replace(
+            self.bundle, label_thresholds=label_thresholds, card=tuned_card(self.bundle.card)
+        )
         # The cached columns contain the old thresholds.
         self._own_engine().label_sets.clear()
         return fitted

@@ -13,8 +13,10 @@ from typing import Final, Literal
 
 from gliner_distill.errors import HubError, StudentError
 from gliner_distill.gate import GLINER_CONFIG, check_gliner_settings
-from gliner_distill.hub import HubOptions, download_model, looks_like_hub_id
-from gliner_distill.runtime.config import CONFIG_FILE
+from gliner_distill.hub.downloads import download_model
+from gliner_distill.hub.ids import looks_like_hub_id
+from gliner_distill.hub.options import HubOptions
+from gliner_distill.runtime.config import CONFIG_FILE, missing_student_files
 
 _EXPECTED: Final = (
     "expected the folder of a student, of a training run, of an export or of a GLiNER, or a hub "
@@ -113,7 +115,13 @@ def _local_folder(
             approve(str(name), folder)
 
     try:
-        return download_model(str(name), approve=approve_model, options=options)
+        folder = download_model(str(name), approve=approve_model, options=options)
+        if missing := missing_student_files(find_student(folder) or folder):
+            raise HubError(
+                f"{folder} lacks {', '.join(missing)}; if an earlier download was cut off, run "
+                "once with a network, and otherwise its owner must publish it again"
+            )
+        return folder
     except HubError as error:
         raise HubError(
             f"{name}: this folder does not exist, and it is not a usable hub id: {error}"

@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from gliner_distill.errors import HubError
-from gliner_distill.hub import (
-    HUB_TIMEOUT_S,
-    describe_cause,
-    download_store,
-    hide_secrets,
-    looks_like_hub_id,
-)
+from gliner_distill.hub.downloads import HUB_TIMEOUT_S, download_store
+from gliner_distill.hub.ids import looks_like_hub_id, public_name
+from gliner_distill.hub.messages import explain_upload
+from gliner_distill.hub.secrets import hide_secrets
 from gliner_distill.store.manifest import DATA_FOLDER, MANIFEST, Manifest, write_stored_file
 
 _FILES = (MANIFEST, f"{DATA_FOLDER}/*.parquet", "*.safetensors", "tokenizer.json", "README.md")
@@ -48,7 +45,7 @@ def data_set_card(manifest: Manifest) -> str:
     template = files("gliner_distill").joinpath("resources", "templates", "data_set_card.md")
     return template.read_text(encoding="utf-8").format(
         data_folder=DATA_FOLDER,
-        teacher=_public_name(manifest.teacher),
+        teacher=public_name(manifest.teacher),
         fingerprint=manifest.teacher_fingerprint[:12],
         n_passages=manifest.n_passages,
         n_words=manifest.n_words,
@@ -56,16 +53,6 @@ def data_set_card(manifest: Manifest) -> str:
         format_version=manifest.format_version,
         quantization=manifest.quantization,
     )
-
-
-def _public_name(teacher: str) -> str:
-    """Return the name of a teacher without the folders of this machine.
-
-    >>> _public_name("/home/ann/models/my-gliner + urchade/gliner_small-v2.1")
-    'my-gliner + urchade/gliner_small-v2.1'
-    """
-    names = teacher.split(" + ")
-    return " + ".join(name if looks_like_hub_id(name) else PurePath(name).name for name in names)
 
 
 def _upload(
@@ -117,7 +104,7 @@ def _upload(
             commit_message="Upload a soft-label store",
         )
     except Exception as error:  # see _list_files; hf_xet raises its own as well
-        raise HubError(_explain_upload(repo_id, error)) from error
+        raise HubError(explain_upload(repo_id, "dataset", error)) from error
     return hide_secrets(str(url))
 
 
@@ -128,15 +115,16 @@ def _check_target(repo_id: str, *, manifest: str, private: bool) -> None:
         HubError: The data set exists and holds other data, or it is public although it should be
             private, or the hub cannot be reached.
     """
-    from huggingface_hub import HfApi
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
+        from huggingface_hub import HfApi
+
         info = HfApi().dataset_info(repo_id, timeout=HUB_TIMEOUT_S)
     except RepositoryNotFoundError:
         return
     except Exception as error:  # see _list_files
-        raise HubError(_explain_upload(repo_id, error)) from error
+        raise HubError(explain_upload(repo_id, "dataset", error)) from error
     names = [sibling.rfilename for sibling in info.siblings or []]
     if manifest not in names and any(name.endswith(".parquet") for name in names):
         raise HubError(
@@ -148,30 +136,3 @@ def _check_target(repo_id: str, *, manifest: str, private: bool) -> None:
             f"data set {repo_id} already exists and is public; make it private in its settings on "
             "the hub, or choose another name"
         )
-
-
-def _explain_upload(repo_id: str, error: BaseException) -> str:
-    """Return one line on why the hub did not accept a data set and what to do."""
-    from huggingface_hub import constants
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    if isinstance(error, RuntimeError) and error.__cause__ is not None:
-        error = error.__cause__  # the RuntimeError itself only names the file
-    problem = f"data set {repo_id} cannot be uploaded to {hide_secrets(constants.ENDPOINT)}"
-    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
-    if isinstance(error, OfflineModeIsEnabled):
-        return f"{problem}: HF_HUB_OFFLINE forbids asking the hub; push again without it"
-    if status == 401:
-        return (
-            f"{problem}: you are not logged in, or your token is no longer valid (HTTP 401); log "
-            "in (`hf auth login` or HF_TOKEN) with a token that has write permission"
-        )
-    if status == 403:
-        return (
-            f"{problem}: your token may not write there (HTTP 403); check the name of the owner, "
-            "and log in (`hf auth login` or HF_TOKEN) with a token that has write permission"
-        )
-    return (
-        f"{problem} ({describe_cause(error)}); correct that and push again: files that have "
-        "arrived are not sent twice"
-    )

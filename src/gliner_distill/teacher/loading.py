@@ -22,7 +22,8 @@ from gliner_distill.gate import (
     check_gliner_settings,
     no_foreign_code,
 )
-from gliner_distill.hub import download_model, looks_like_hub_id
+from gliner_distill.hub.downloads import download_model
+from gliner_distill.hub.ids import looks_like_hub_id
 
 _ARCHITECTURES = (
     "UniEncoderSpanGLiNER",

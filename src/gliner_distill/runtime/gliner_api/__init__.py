@@ -1,1 +1,1 @@
-"""The rest of GLiNER's interface: a student has it beside its predictions."""
+"""What callers of a GLiNER find in a student besides its predictions, under GLiNER's names."""

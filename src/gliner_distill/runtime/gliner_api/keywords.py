@@ -14,9 +14,6 @@ from typing import Any, Final
 
 from gliner_distill.errors import InputError, shorten
 
-MODEL_NAMES: Final = ("model_id", "pretrained_model_name_or_path")
-"""GLiNER's names for the first argument of `from_pretrained`, and those of its older versions."""
-
 LOADING_WITHOUT_EFFECT: Final = frozenset(
     {
         "load_onnx_model",
@@ -61,7 +58,6 @@ CALL_REFUSED: Final = {
     "packing_config": "a student puts texts together by itself; leave it out",
     "input_spans": "a student chooses the spans itself; leave it out, and pick from its entities",
     "relations": _NO_RELATIONS,
-    "relation_types": _NO_RELATIONS,
     "return_relations": _NO_RELATIONS,
     "return_vectors": _NO_VECTORS,
     "return_label_vectors": f"{_NO_VECTORS}; encode_labels returns the vectors of labels",
@@ -73,6 +69,19 @@ CALL_REFUSED: Final = {
     "labels_embeddings": _EMBEDDINGS,
 }
 """Keywords of GLiNER's predictions that must be empty, with the advice for the others."""
+
+PUBLISHING_WITHOUT_EFFECT: Final = frozenset({"config"})
+"""Keywords of GLiNER's `push_to_hub` that mean nothing to a student."""
+
+_ALL_FILES = "a student is published with all its files and no others; leave it out"
+
+PUBLISHING_REFUSED: Final = {
+    "allow_patterns": _ALL_FILES,
+    "ignore_patterns": _ALL_FILES,
+    "delete_patterns": _ALL_FILES,
+    "model_card_kwargs": "edit README.md in the folder or on the hub; what you edit stays",
+}
+"""Keywords of GLiNER's `push_to_hub` that must be empty, with the advice for the others."""
 
 _DEFAULTS = {"num_gen_sequences": 1}
 _logger = logging.getLogger(__name__)
@@ -106,22 +115,20 @@ def check_call_keywords(keywords: Mapping[str, Any], method: Callable[..., Any])
     _check(keywords, method, CALL_WITHOUT_EFFECT, CALL_REFUSED)
 
 
-def pop_model(model: Any, keywords: dict[str, Any]) -> Any:
-    """Return the model to load, which callers of GLiNER may give under other names.
+def check_publishing_keywords(keywords: Mapping[str, Any], method: Callable[..., Any]) -> None:
+    """Check the keywords of `push_to_hub`, which may be parameters of a student, too.
 
     Args:
-        model: The first argument of `from_pretrained`.
-        keywords: The other keywords; those that name the model are taken out.
+        keywords: The keywords with their values.
+        method: The student's method.
 
     Raises:
-        TypeError: The model is given twice.
+        InputError: A keyword asks for something that a student cannot do.
+        TypeError: GLiNER has no such keyword.
     """
-    for name in MODEL_NAMES:
-        if name in keywords:
-            if model is not None:
-                raise TypeError(f"from_pretrained() got the model twice, also as {name}")
-            model = keywords.pop(name)
-    return model
+    own = _own_keywords(method)
+    others = {name: value for name, value in keywords.items() if name not in own}
+    _check(others, method, PUBLISHING_WITHOUT_EFFECT, PUBLISHING_REFUSED)
 
 
 def warn_unless_cpu(device: object, where: str) -> None:
@@ -152,12 +159,17 @@ def _check(
             if not _asks_for_nothing(name, value):
                 raise InputError(f"{name} is {shorten(value)}; {refused[name]}")
         elif name not in without_effect:
-            parameters = inspect.signature(method).parameters.values()
-            own = {item.name for item in parameters if item.kind is not item.VAR_KEYWORD}
-            known = sorted((own | without_effect | set(refused)) - {"self", "cls"})
+            known = sorted(
+                (_own_keywords(method) | without_effect | set(refused)) - {"self", "cls"}
+            )
             close = get_close_matches(name, known, n=1)
             advice = f"did you mean {close[0]}?" if close else "neither a student nor GLiNER has it"
             raise TypeError(f"{method.__name__}() got the unknown argument {name}; {advice}")
+
+
+def _own_keywords(method: Callable[..., Any]) -> set[str]:
+    parameters = inspect.signature(method).parameters.values()
+    return {item.name for item in parameters if item.kind is not item.VAR_KEYWORD}
 
 
 def _asks_for_nothing(name: str, value: object) -> bool:

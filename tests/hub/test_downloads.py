@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from gliner_distill.hub import looks_like_hub_id
 from stand_in_hub import Client, running_hub
 
 pytestmark = pytest.mark.slow
@@ -35,11 +34,14 @@ REPOS = {
 
 IMPORTS = """
 from gliner_distill.corpus.reader import read_passages
-from gliner_distill import hub
-from gliner_distill.hub import download_dataset_file
+from gliner_distill.hub import downloads
+from gliner_distill.hub.downloads import download_dataset_file
+from gliner_distill.hub.options import HubOptions
 
-def download_model(name):
-    return hub.download_model(name, approve=lambda folder: None)
+def download_model(name, **options):
+    return downloads.download_model(
+        name, approve=lambda folder: None, options=HubOptions(**options)
+    )
 """
 
 
@@ -52,31 +54,6 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture
 def client(endpoint: str, tmp_path: Path) -> Client:
     return Client(tmp_path / "home", endpoint, IMPORTS)
-
-
-@pytest.mark.parametrize(
-    ("text", "is_id"),
-    [
-        ("urchade/pile-mistral-v0.1", True),
-        ("a/b", True),
-        ("data/train.json", False),
-        ("data/train.JSONL", False),
-        ("dataset/passages.parquet", False),
-        ("./data/train", False),
-        ("/data/train", False),
-        ("a/b/c", False),
-        ("train", False),
-        ("a/b..c", False),
-        ("ä/b", False),
-        ("a/b c", False),
-        ("a/" + "b" * 100, False),
-        ("a/b.git", False),
-        ("a/b-", False),
-        ("a--b/c", False),
-    ],
-)
-def test_looks_like_hub_id_accepts_owner_and_name_but_no_data_file(text: str, is_id: bool) -> None:
-    assert looks_like_hub_id(text) is is_id
 
 
 def test_download_dataset_file_uses_the_cache_offline_and_without_a_network(
@@ -163,51 +140,3 @@ def test_download_from_a_hub_that_never_answers_fails_within_seconds(client: Cli
         message = mute.call("download_dataset_file('me/passages')")
     assert time.monotonic() - started < 25
     assert "Timeout" in message
-
-
-class TestSecrets:
-    """The endpoint, the proxies and the token hold secrets; no message repeats them."""
-
-    @pytest.mark.parametrize("password", ["s3cret", "pa%2Fss", "p@ss", "pa/ss"])
-    @pytest.mark.parametrize(
-        "call", ["download_dataset_file('me/nothing')", "download_model('me/gated')"]
-    )
-    def test_hub_error_hides_the_password_of_the_endpoint(
-        self, client: Client, call: str, password: str
-    ) -> None:
-        host = client.endpoint.removeprefix("http://")
-        message = replace(client, endpoint=f"http://ann:{password}@{host}").call(call)
-        assert message.startswith("HubError: ")
-        assert password not in message
-        assert "'pa'" not in message
-        assert "ann:" not in message
-
-    @pytest.mark.parametrize("address", ["ann:s3cret@{}", "http://{}/?token=s3cret"])
-    def test_hub_error_hides_the_secrets_of_an_unusual_endpoint(
-        self, client: Client, address: str
-    ) -> None:
-        host = client.unreachable().endpoint.removeprefix("http://")
-        message = replace(client, endpoint=address.format(host)).call(
-            "hub.download_dataset_file('me/passages')"
-        )
-        assert message.startswith("HubError: ")
-        assert "s3cret" not in message
-
-    def test_hub_error_hides_the_password_of_a_proxy_and_the_token(self, client: Client) -> None:
-        nowhere = client.unreachable().endpoint.removeprefix("http://")
-        token = "hf_" + "a" * 30
-        secret = client.with_settings(
-            HTTP_PROXY=f"http://ann:s3cret@{nowhere}", NO_PROXY="", HF_TOKEN=token
-        )
-        message = secret.call("download_model('me/model')")
-        assert message.startswith("HubError: ")
-        assert "s3cret" not in message
-        assert token not in message
-
-    def test_hide_secrets_hides_passwords_and_tokens_anywhere(self, client: Client) -> None:
-        text = "Header 'Bearer hf_abcdefghij' for http://ann:s3cret@hub:80/a, password pa/ss of x"
-        told = replace(client, endpoint="http://ann:pa%2Fss@hub.example.org")
-        shown = told.call(f"hub.hide_secrets({text!r})")
-        assert shown == (
-            "Header 'Bearer [hidden]' for http://[hidden]@hub:80/a, password [hidden] of x"
-        )

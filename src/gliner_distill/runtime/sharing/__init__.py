@@ -1,0 +1,1 @@
+"""Save a student with its card, and publish it on the hub."""
