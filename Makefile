@@ -2,12 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= reproduction
+# Versions of huggingface_hub that the base install allows, and `train` in part.
+HUB_VERSIONS := 0.36.2 1.33.0 2.4.0
 # Test processes that run side by side.
 JOBS ?= 2
 # Seconds for which `make fuzz` runs.
 FUZZ_SECONDS ?= 600
 
-.PHONY: help demo quick test integrations fuzz lowest lint format clean
+.PHONY: help demo quick test integrations hub fuzz lowest lint format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +26,13 @@ test: .venv/dev ## Install, then run all tests
 # There, a missing package is an error; `make test` skips the tests that need it.
 integrations: .venv-integrations/test ## Install what the integrations need, then test them
 	INTEGRATIONS=required .venv-integrations/bin/python -m pytest -n $(JOBS) tests/integrations
+
+# The plugin skips the tests that need more than the base install.
+hub: $(HUB_VERSIONS:%=.venv-hub-%/test) ## Test the hub with three versions of huggingface_hub
+	for version in $(HUB_VERSIONS); do \
+	  PYTHONPATH=tests .venv-hub-$$version/bin/python -m pytest -p base_install -n $(JOBS) \
+	    --dist loadfile tests/hub tests/runtime/sharing || exit 1; \
+	done
 
 # FUZZ_SEED=N repeats a run, and FUZZ_ONLY=KIND/NUMBER with it a single case.
 fuzz: .venv/dev ## Install, then test damaged files and random texts for FUZZ_SECONDS=600
@@ -44,7 +53,7 @@ format: .venv/dev ## Fix the format and the style
 	$(BIN)/ruff check --fix .
 
 clean: ## Remove the virtual environments and the caches
-	rm -rf .venv .venv-lowest .venv-integrations .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lowest .venv-integrations .venv-hub-* .mypy_cache .pytest_cache .ruff_cache
 
 .venv/pip:
 	$(PYTHON) -m venv .venv
@@ -63,6 +72,13 @@ clean: ## Remove the virtual environments and the caches
 .venv-lowest/test: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --quiet --constraint constraints-lowest.txt --editable '.[test]'
+	touch $@
+
+.venv-hub-%/test: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-hub-$*
+	grep -v '^huggingface_hub==' constraints.txt > .venv-hub-$*/constraints.txt
+	.venv-hub-$*/bin/pip install --quiet --constraint .venv-hub-$*/constraints.txt \
+	  --editable '.[test]' huggingface_hub==$*
 	touch $@
 
 .venv-integrations/test: pyproject.toml constraints.txt
