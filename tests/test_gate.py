@@ -249,6 +249,7 @@ class TestHub:
             "models/me/evil": GOOD | EVIL,
             "models/me/large": GOOD | {"vocab.json": b"{}"},
             "models/me/encoder": EVIL,
+            "models/me/pickled": {GLINER_CONFIG: GOOD[GLINER_CONFIG], "pytorch_model.bin": b"x"},
         }
         with running_hub(repos) as hub:
             hub.claimed_sizes["vocab.json"] = MAX_TEXT_BYTES + 1
@@ -275,10 +276,14 @@ class TestHub:
             assert fact in said
         assert all("/resolve/" not in request for request in hub.requests)
 
-    def test_hub_gliner_is_told_and_refused_where_only_a_student_will_do(self, hub, client):
-        said = client.call("message(StudentNER.from_pretrained, 'me/good')")
-        assert said.startswith("StudentError: me/good: this is a GLiNER, not a student")
-        assert not any("model.safetensors" in request for request in hub.requests)
+    @pytest.mark.parametrize("name", ["me/good", "me/pickled"])
+    def test_hub_gliner_is_told_and_refused_where_only_a_student_will_do(self, hub, client, name):
+        said = client.call(f"message(StudentNER.from_pretrained, {name!r})")
+        assert said.startswith(f"StudentError: {name}: this is a GLiNER, not a student")
+        assert f"distill(texts, labels, teacher='{name}')" in said
+        assert "StudentNER.from_pretrained()" in said
+        weights = ("model.safetensors", "pytorch_model.bin")
+        assert not any(request.endswith(weights) for request in hub.requests)
 
     def test_hub_gliner_is_told_where_a_student_may_be_expected(self, client):
         told = "(logging.basicConfig(stream=__import__('sys').stdout), locate_model('me/good'))[1]"

@@ -20,7 +20,7 @@ FACADE = {SOURCE / "__init__.py", SOURCE / "__main__.py"}
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path not in FACADE)
 LIGHT_PACKAGES = ("base", "corpus", "runtime", "patterns", "redaction", "hub", "evaluation", "cli")
 MOST_LINES = 400
-MOST_MODULES = defaultdict(lambda: 13, {".": 16}, cli=20, runtime=22)
+MOST_MODULES = defaultdict(lambda: 13, {".": 16}, cli=20, runtime=23)
 
 # Runs in a fresh process, in which importing any of the heavy packages fails.
 WITHOUT_HEAVY_PACKAGES = """

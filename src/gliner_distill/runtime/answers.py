@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gliner_distill.entities import EntityDict
 from gliner_distill.runtime.finder import EntityFinder
+from gliner_distill.runtime.gliner_api.missing_texts import MissingTexts
 from gliner_distill.runtime.inputs import (
     InferenceOptions,
     add_matches,
@@ -29,6 +30,8 @@ def answer_stream(
 ) -> Iterator[list[EntityDict]]:
     """Yield the entities of each text, while the texts are read.
 
+    A warning at the end counts the texts that are missing.
+
     Args:
         finder: The student.
         texts: The texts.
@@ -39,8 +42,14 @@ def answer_stream(
         InputError: A text is not a string or too long, or there is not one set of labels per text.
     """
     n_texts = _CHUNK_BATCHES * options.batch_size
-    for first, chunk, chunk_labels in chunk_texts_and_labels(texts, asked, n_texts):
-        yield from answer_texts(finder, chunk, chunk_labels, options, first=first)
+    missing = MissingTexts()
+    if options.on_bad == "skip":
+        texts = missing.fill(texts)
+    try:
+        for first, chunk, chunk_labels in chunk_texts_and_labels(texts, asked, n_texts):
+            yield from answer_texts(finder, chunk, chunk_labels, options, first=first)
+    finally:
+        missing.warn()
 
 
 def answer_texts(

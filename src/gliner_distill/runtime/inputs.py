@@ -4,7 +4,7 @@ Everything that a caller can get wrong is checked here, and each message says wh
 wrong and what was expected.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Literal
@@ -23,6 +23,7 @@ from gliner_distill.runtime.sections import WINDOW_WORDS
 _CHUNK_CHARS = 1_000_000
 
 OnLong = Literal["window", "truncate", "error"]
+OnBad = Literal["skip", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,13 @@ class InferenceOptions:
     return_class_probs: bool = False
     on_long: OnLong = "window"
     patterns: bool = True
+    on_bad: OnBad = "skip"
 
     def check(self) -> None:
         """Raise an `InputError` for an option that is out of its range."""
+        for name, flag in (("flat_ner", self.flat_ner), ("multi_label", self.multi_label)):
+            if isinstance(flag, Sized):  # such as GLiNER's relations, given by position
+                raise InputError(f"{name} is {shorten(flag)}; expected True or False")
         _check_probability("threshold", self.threshold)
         if self.thresholds is not None and not isinstance(self.thresholds, Mapping):
             raise InputError(f"thresholds is {self.thresholds!r}; expected {{label: probability}}")
@@ -63,6 +68,8 @@ class InferenceOptions:
             raise InputError(
                 f"on_long is {self.on_long!r}; expected 'window', 'truncate' or 'error'"
             )
+        if self.on_bad not in ("skip", "error"):
+            raise InputError(f"on_bad is {self.on_bad!r}; expected 'skip' or 'error'")
 
     def structured_labels(self, prompts: Prompts) -> dict[str, PatternKind]:
         """Return the labels that patterns are to find, with the kind of pattern of each."""

@@ -124,3 +124,26 @@ def read_per_text(labels: Sequence[object]) -> list[Prompts]:
                 "for the other texts"
             )
     return [read_label_set(item, where=f"labels[{row}]") for row, item in enumerate(labels)]
+
+
+def rename_labels(encoded: object, labels: Sequence[str]) -> dict[str, str]:
+    """Return labels with the texts that the student reads, for labels that were encoded before.
+
+    Args:
+        encoded: The labels as `StudentNER.encode_labels` has returned them.
+        labels: Their names in the answers, in the same order.
+
+    Raises:
+        InputError: `encoded` is something else, or it has another number of labels.
+    """
+    if not isinstance(encoded, EncodedLabels):
+        raise InputError(
+            f"labels_embeddings is {shorten(encoded)}; expected the result of encode_labels"
+        )
+    names = [labels] if isinstance(labels, str) else list(labels)
+    if len(names) != len(encoded.prompts):
+        raise InputError(
+            f"labels holds {len(names)} labels, and labels_embeddings {len(encoded.prompts)}; "
+            "expected one label for each"
+        )
+    return dict(zip(names, encoded.prompts, strict=True))

@@ -16,17 +16,22 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from gliner_distill.entities import Entity, EntityDict, word_texts
+from gliner_distill.entities import Entity, EntityDict
 from gliner_distill.errors import InputError, StudentError, shorten
 from gliner_distill.hub.options import HubOptions
 from gliner_distill.redaction.labels import PERSONAL_LABELS
 from gliner_distill.redaction.redactor import Redaction, RedactionMode, Redactor
-from gliner_distill.runtime.answers import answer_stream, answer_texts
+from gliner_distill.runtime.answers import answer_stream
 from gliner_distill.runtime.bundle import Bundle, read_bundle
 from gliner_distill.runtime.finder import EntityFinder
-from gliner_distill.runtime.gliner_api.keywords import check_loading_keywords, warn_unless_cpu
-from gliner_distill.runtime.gold import match_words, read_gold
-from gliner_distill.runtime.inputs import InferenceOptions, OnLong
+from gliner_distill.runtime.gliner_api.keywords import (
+    check_call_keywords,
+    check_loading_keywords,
+    pop_model,
+    warn_unless_cpu,
+)
+from gliner_distill.runtime.gliner_api.methods import GLiNERMethods
+from gliner_distill.runtime.inputs import InferenceOptions, OnBad, OnLong
 from gliner_distill.runtime.labels import (
     EncodedLabels,
     Labels,
@@ -38,10 +43,10 @@ from gliner_distill.runtime.labels import (
 from gliner_distill.runtime.locate import locate_student
 from gliner_distill.runtime.memory import DEFAULT_MEMORY, MemoryPlan
 from gliner_distill.runtime.sharing.student import SharedStudent
-from gliner_distill.runtime.thresholds import GoldPassage, labels_of
+from gliner_distill.runtime.tuning import ThresholdTuning
 
 
-class StudentNER(SharedStudent):
+class StudentNER(GLiNERMethods, ThresholdTuning, SharedStudent):
     """A student that finds entities of any label; several threads may share one.
 
     `StudentNER.from_pretrained()` loads the student that is installed with the package, and
@@ -105,7 +110,8 @@ class StudentNER(SharedStudent):
             local_files_only: Whether the hub is not asked, but only the cache.
             force_download: Whether files of the hub that are in the cache are downloaded again.
             map_location: A student runs on the CPU; another device gives a warning.
-            gliner_keywords: GLiNER's others, such as `load_onnx_model`, which have no effect.
+            gliner_keywords: GLiNER's others, such as `load_onnx_model`, which have no effect;
+                docs/gliner_api.md lists all of them.
 
         Raises:
             StudentError: The name leads to no student but a GLiNER, say, or its files are broken.
@@ -113,6 +119,7 @@ class StudentNER(SharedStudent):
             InputError: A keyword of GLiNER asks for something that a student cannot do.
             TypeError: GLiNER has no such keyword.
         """
+        model = pop_model(model, gliner_keywords)
         check_loading_keywords(gliner_keywords, cls.from_pretrained)
         warn_unless_cpu(map_location, f"map_location={str(map_location)!r}")
         options = HubOptions(revision, token, cache_dir, local_files_only, force_download)
@@ -143,23 +150,30 @@ class StudentNER(SharedStudent):
 
     def predict_entities(
         self,
-        text: str,
+        text: str | None,
         labels: LabelSet,
         flat_ner: bool = True,
         threshold: float = 0.5,
         multi_label: bool = False,
         return_class_probs: bool = False,
         *,
-        thresholds: Mapping[str, float] | None = None,
-        on_long: OnLong = "window",
-        patterns: bool = True,
+        batch_size: int = 1,
+        **keywords: Any,
     ) -> list[EntityDict]:
-        """Return the entities of one text, in order of position; see `inference`."""
-        options = InferenceOptions(
-            flat_ner, multi_label, threshold, thresholds, 1, return_class_probs, on_long, patterns
-        )
-        options.check()
-        return answer_texts(self._finder, [text], read_labels(labels, 1), options)[0]
+        """Return the entities of one text, in order of position.
+
+        See `inference`, which explains the parameters and takes the other keywords.
+        """
+        return self.inference(
+            [text],
+            labels,
+            flat_ner,
+            threshold,
+            multi_label,
+            batch_size,
+            return_class_probs=return_class_probs,
+            **keywords,
+        )[0]
 
     def redact(
         self,
@@ -192,33 +206,46 @@ class StudentNER(SharedStudent):
         """
         redactor = Redactor(mode, key=key, mapping=mapping)
         entities = self.predict_entities(
-            text, labels, threshold=threshold, thresholds=thresholds, patterns=patterns
+            text,
+            labels,
+            threshold=threshold,
+            thresholds=thresholds,
+            patterns=patterns,
+            on_bad="error",
         )
         return redactor.redact(text, entities)
 
     @overload
     def inference(
-        self, texts: str | list[str] | tuple[str, ...], labels: Labels, *args: Any, **kwargs: Any
+        self,
+        texts: str | list[Any] | tuple[Any, ...],
+        labels: Labels,
+        *args: Any,
+        **kwargs: Any,
     ) -> list[list[EntityDict]]: ...
 
     @overload
     def inference(
-        self, texts: Iterable[str], labels: Labels, *args: Any, **kwargs: Any
+        self, texts: Iterable[Any], labels: Labels, *args: Any, **kwargs: Any
     ) -> Iterator[list[EntityDict]]: ...
 
     def inference(
         self,
-        texts: str | Iterable[str],
+        texts: str | Iterable[Any],
         labels: Labels,
         flat_ner: bool = True,
         threshold: float = 0.5,
         multi_label: bool = False,
         batch_size: int = 64,
+        packing_config: None = None,
+        input_spans: None = None,
         return_class_probs: bool = False,
         *,
         thresholds: Mapping[str, float] | None = None,
         on_long: OnLong = "window",
+        on_bad: OnBad = "skip",
         patterns: bool = True,
+        **gliner_keywords: Any,
     ) -> list[list[EntityDict]] | Iterator[list[EntityDict]]:
         """Return the entities of several texts: one list per text, in order of position.
 
@@ -229,7 +256,7 @@ class StudentNER(SharedStudent):
         Args:
             texts: One text; a list or another collection of texts; or any other iterable, such as
                 a generator. In the last case the result is an iterator, which reads a few hundred
-                texts ahead and does not keep them.
+                texts ahead and does not keep them. See `on_bad` for texts that are missing.
             labels: The labels to find in all texts, as strings or as a mapping from each label to
                 a description that the student reads in its place; or a list with one such list or
                 mapping per text. A label that is given twice counts once. Answers have the
@@ -242,19 +269,27 @@ class StudentNER(SharedStudent):
                 are shifted so that the fitted threshold lies there.
             multi_label: Whether a span may have several labels.
             batch_size: The most texts that go through the student at once.
+            packing_config: GLiNER's; it must be None, because a student needs no packing.
+            input_spans: GLiNER's; it must be None, because a student chooses the spans itself.
             return_class_probs: Whether each entity has `class_probs`, the scores of the five
                 labels that are likeliest for its span.
             thresholds: Other thresholds for some labels. Labels that are not asked are ignored.
             on_long: The treatment of a text of more than 384 words: `window` reads all of it, in
                 overlapping windows; `truncate` drops the rest, as a GLiNER does; `error` raises.
+            on_bad: The treatment of a text that is None or NaN: `skip` returns no entities for it,
+                and logs one warning per call that counts such texts; `error` raises.
             patterns: Whether e-mail addresses, URLs, IP and MAC addresses, IBANs and card numbers
                 are also found by checked patterns where a label asks for them. Such an entity has
                 the score 1 and `"source": "pattern"`, and replaces those that it overlaps.
+            gliner_keywords: GLiNER's other keywords, such as `relations`, which must be empty.
 
         Raises:
             InputError: A text, a label or an option has a wrong type or value; the message says
                 which one.
+            TypeError: GLiNER has no such keyword.
         """
+        foreign = {"packing_config": packing_config, "input_spans": input_spans, **gliner_keywords}
+        check_call_keywords(foreign, self.inference)
         options = InferenceOptions(
             flat_ner,
             multi_label,
@@ -264,6 +299,7 @@ class StudentNER(SharedStudent):
             return_class_probs,
             on_long,
             patterns,
+            on_bad,
         )
         options.check()
         if isinstance(texts, str):
@@ -296,11 +332,12 @@ class StudentNER(SharedStudent):
         asked = read_per_text([list(passage_labels) for passage_labels in labels])
         return self._finder.find(passages, asked, options)[0]
 
-    def encode_labels(self, labels: LabelSet) -> EncodedLabels:
+    def encode_labels(self, labels: LabelSet, batch_size: int = 8) -> EncodedLabels:
         """Return labels with their vectors, for use as `labels` of the other methods.
 
         The student caches the vectors of thousands of labels anyway, so this method is only needed
-        to look at the vectors, or to compute them before the first text arrives.
+        to look at the vectors, or to compute them before the first text arrives. GLiNER's
+        `batch_size` has no effect.
 
         Raises:
             InputError: See `inference`.
@@ -319,73 +356,3 @@ class StudentNER(SharedStudent):
             labels: The labels to ask of all passages.
         """
         return self._finder.logits(passages, read_label_set(labels))
-
-    def tune_thresholds(
-        self,
-        texts: Sequence[str],
-        entities: Sequence[Sequence[Mapping[str, Any]]],
-        labels: Sequence[str] | None = None,
-        *,
-        min_recall: float | None = None,
-    ) -> dict[str, float]:
-        """Fit the threshold of each label to annotated texts, so that its F1 is best at 0.5.
-
-        A label with fewer than five annotated entities gets the threshold that is best for all
-        labels together. `save_pretrained` keeps the thresholds. Do not call this while other
-        threads use the student.
-
-        With `min_recall`, each label gets the highest threshold at which this share of its entities
-        is found, alone or by its pattern. A warning is logged if a label cannot reach it.
-
-        An entity that does not begin and end where words do counts as missed. A warning gives the
-        number of such entities.
-
-        Args:
-            texts: Texts, preferably not those that the student was trained on.
-            entities: The entities of each text, with `start`, `end` and `label` as `inference`
-                returns them.
-            labels: The labels to tune; None for those of the entities.
-            min_recall: The recall to reach, above 0 and at most 1; None for the best F1.
-
-        Returns:
-            For each label, the student's own probability that is reported as 0.5 from now on.
-
-        Raises:
-            InputError: There are no entities, none of them begins and ends where words do, there
-                is not one list of them per text, or `min_recall` is out of range.
-            StudentError: The student has no `boundary` head.
-        """
-        gold = read_gold(texts, entities)
-        words = [word_texts(text) for text in texts]
-        asked = read_label_set(labels_of(gold) if labels is None else labels)
-        certain = [match_words(text, asked) for text in texts] if min_recall else None
-        return self._finder.tune(words, gold, labels, min_recall=min_recall, certain=certain)
-
-    def tune_word_thresholds(
-        self,
-        passages: Sequence[Sequence[str]],
-        entities: Sequence[Sequence[Entity]],
-        labels: Sequence[str] | None = None,
-        *,
-        min_gain: float = 0.0,
-    ) -> dict[str, float]:
-        """Do the same as `tune_thresholds` with passages that are already split into words.
-
-        Args:
-            passages: The words of each passage.
-            entities: The entities of each passage.
-            labels: See `tune_thresholds`.
-            min_gain: The F1 that a label must gain before its threshold is changed; with 0, which
-                `tune_thresholds` uses, every label gets a new one.
-
-        Raises:
-            InputError: See `tune_thresholds`.
-            StudentError: The student has no `boundary` head.
-        """
-        if len(passages) != len(entities):
-            raise InputError(
-                f"there are {len(passages)} passages, but {len(entities)} lists of entities; give "
-                "one list per passage"
-            )
-        gold = [GoldPassage.from_entities(annotated) for annotated in entities]
-        return self._finder.tune(passages, gold, labels, min_gain=min_gain)

@@ -16,6 +16,7 @@ from gliner_distill.runtime.gliner_api.keywords import (
     warn_once,
     warn_unless_cpu,
 )
+from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.runtime.ner import StudentNER
 
 
@@ -59,8 +60,20 @@ def test_check_call_keywords_suggests_nothing_for_a_word_unlike_all_others():
 def test_from_pretrained_takes_all_of_gliners_keywords_with_their_defaults(method):
     parameters = inspect.signature(method).parameters.values()
     keywords = {item.name: item.default for item in parameters if item.kind is not item.VAR_KEYWORD}
-    del keywords["model_id"]
-    StudentNER.from_pretrained(**keywords, num_threads=1)
+    keywords["model_id"] = str(bundled_student_path())
+    student = StudentNER.from_pretrained(**keywords, num_threads=1)
+    assert keywords["model_id"] in repr(student)
+
+
+def test_from_pretrained_takes_the_model_under_its_older_name():
+    folder = str(bundled_student_path())
+    student = StudentNER.from_pretrained(pretrained_model_name_or_path=folder, num_threads=1)
+    assert folder in repr(student)
+
+
+def test_from_pretrained_refuses_two_models():
+    with pytest.raises(TypeError, match="twice, also as model_id"):
+        StudentNER.from_pretrained("a", model_id="b")
 
 
 @pytest.mark.parametrize("name", ["proxies", "model_dir", "session_options", "runtime_options"])

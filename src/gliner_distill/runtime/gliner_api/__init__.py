@@ -1,1 +1,1 @@
-"""What callers of a GLiNER find in a student besides its predictions, under GLiNER's names."""
+"""The rest of GLiNER's interface: a student has it beside its predictions."""

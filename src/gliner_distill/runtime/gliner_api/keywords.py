@@ -14,6 +14,9 @@ from typing import Any, Final
 
 from gliner_distill.errors import InputError, shorten
 
+MODEL_NAMES: Final = ("model_id", "pretrained_model_name_or_path")
+"""GLiNER's names for the first argument of `from_pretrained`, and those of its older versions."""
+
 LOADING_WITHOUT_EFFECT: Final = frozenset(
     {
         "load_onnx_model",
@@ -58,6 +61,7 @@ CALL_REFUSED: Final = {
     "packing_config": "a student puts texts together by itself; leave it out",
     "input_spans": "a student chooses the spans itself; leave it out, and pick from its entities",
     "relations": _NO_RELATIONS,
+    "relation_types": _NO_RELATIONS,
     "return_relations": _NO_RELATIONS,
     "return_vectors": _NO_VECTORS,
     "return_label_vectors": f"{_NO_VECTORS}; encode_labels returns the vectors of labels",
@@ -113,6 +117,24 @@ def check_call_keywords(keywords: Mapping[str, Any], method: Callable[..., Any])
         TypeError: GLiNER has no such keyword.
     """
     _check(keywords, method, CALL_WITHOUT_EFFECT, CALL_REFUSED)
+
+
+def pop_model(model: Any, keywords: dict[str, Any]) -> Any:
+    """Return the model to load, which callers of GLiNER may give under other names.
+
+    Args:
+        model: The first argument of `from_pretrained`.
+        keywords: The other keywords; those that name the model are taken out.
+
+    Raises:
+        TypeError: The model is given twice.
+    """
+    for name in MODEL_NAMES:
+        if name in keywords:
+            if model is not None:
+                raise TypeError(f"from_pretrained() got the model twice, also as {name}")
+            model = keywords.pop(name)
+    return model
 
 
 def check_publishing_keywords(keywords: Mapping[str, Any], method: Callable[..., Any]) -> None:

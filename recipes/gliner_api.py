@@ -1,0 +1,259 @@
+"""Write docs/gliner_api.md: GLiNER's public names, and what each of them does in a student.
+
+    python recipes/gliner_api.py docs/gliner_api.md
+
+The names come from the installed `gliner`, and whether a student has them from `StudentNER`. Only
+the explanations stand here, and a name without one is an error.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import gliner
+import gliner.model
+import jinja2
+
+from gliner_distill.files import replace_file
+from gliner_distill.runtime.gliner_api.keywords import (
+    CALL_REFUSED,
+    CALL_WITHOUT_EFFECT,
+    LOADING_REFUSED,
+    LOADING_WITHOUT_EFFECT,
+)
+from gliner_distill.runtime.ner import StudentNER
+from gliner_distill.runtime.sections import WINDOW_WORDS
+
+INHERITED: Final = ("to", "cpu", "cuda", "eval", "train", "half", "float", "push_to_hub")
+"""Methods that callers use and that GLiNER has from torch and huggingface_hub."""
+
+_DISTILL = "not here: a student is trained by [`distill`](distillation.md)"
+_GRAPH = "not here: `gliner-distill export` writes a student's graph"
+_STEPS = "not here: a step of GLiNER's prediction; call `inference`"
+_STREAMS = "not here: give `inference` a generator of texts"
+_TORCH = "not here: a part of GLiNER's own network"
+_RELATIONS = "not here: a student finds no relations"
+
+MEMBERS: Final = {
+    "batch_predict_entities": "the same as `inference`; here without a warning that it is old",
+    "batch_predict_with_embeds": "`labels_embeddings` is the result of `encode_labels`",
+    "clear_session": _STREAMS,
+    "clear_sessions": _STREAMS,
+    "collate_batch": _STEPS,
+    "compile": "does nothing",
+    "compress_prompt_embeddings": "not here: the vectors of labels are cached anyway",
+    "config_class": _TORCH,
+    "configure_inference_packing": "takes None only",
+    "cpu": "returns the student",
+    "create_async_streaming_engine": _STREAMS,
+    "create_collator": _STEPS,
+    "create_streaming_batch": _STREAMS,
+    "create_training_args": _DISTILL,
+    "cuda": "returns the student, and warns once that it runs on the CPU",
+    "data_collator_class": _TORCH,
+    "data_processor_class": _TORCH,
+    "decode_batch": _STEPS,
+    "decoder_class": _TORCH,
+    "device": '`"cpu"`, a string that has `type`, too',
+    "encode_labels": "returns `EncodedLabels`, whose `vectors` are an array of numpy",
+    "eval": "returns the student",
+    "evaluate": "the same line of text and F1; without `entity_types` and `ner_labels`, it asks "
+    "all labels of `test_data`, where GLiNER draws some at random",
+    "export_to_onnx": _GRAPH,
+    "export_to_openvino": _GRAPH,
+    "float": "not here: the precision is that of the folder (`precision`)",
+    "forward": _STEPS,
+    "freeze_component": _DISTILL,
+    "from_config": "not here: a student always has weights; `distill` makes one",
+    "from_pretrained": "loads a student, by default the bundled one; a GLiNER is refused before "
+    "its weights are downloaded",
+    "generate_labels": "not here: a student makes up no labels",
+    "get_model_type": "not here: `repr(student)` tells the kind of a student",
+    "half": "not here: the precision is that of the folder (`precision`)",
+    "inference": "as in GLiNER, for texts of any length; see [what differs](#what-differs)",
+    "is_runtime_model": "not here: every student runs in onnxruntime",
+    "load_from_config": "not here: a student always has weights; `distill` makes one",
+    "map_entities_to_text": _STEPS,
+    "map_relations_to_text": _RELATIONS,
+    "model_class": _TORCH,
+    "model_map": "not here: there is only one class of students",
+    "predict_entities": "the same answer as `inference` for one text",
+    "predict_relations": _RELATIONS,
+    "predict_with_embeds": "the same as `batch_predict_with_embeds` for one text",
+    "prepare_base_input": _STEPS,
+    "prepare_batch": _STEPS,
+    "prepare_inputs": _STEPS,
+    "prepare_state_dict": _TORCH,
+    "push_to_hub": "uploads the files of the student",
+    "quantize": "does nothing; `gliner-distill export` chooses the precision",
+    "resize_embeddings": _TORCH,
+    "run_batch": _STEPS,
+    "save_pretrained": "writes the files of the student, with the thresholds that were tuned",
+    "session_count": _STREAMS,
+    "set_class_indices": _TORCH,
+    "set_labels_trie": "not here: a student makes up no labels",
+    "to": "returns the student; another device than the CPU gives one warning",
+    "train": "not here: `eval` is, and `distill` trains",
+    "train_model": _DISTILL,
+    "unfreeze_component": _DISTILL,
+    "validate_special_token_config": _TORCH,
+}
+"""The members of GLiNER's classes, and what they do here."""
+
+ATTRIBUTES: Final = {
+    "config": "`max_len`, `max_width`, `max_types`, `model_name`, `words_splitter_type` and "
+    "`labels_encoder`; changes have no effect",
+    "data_processor": "`words_splitter`, and a `transformer_tokenizer` whose tokens are words",
+    "run": "the name of `inference` in older versions",
+}
+"""Attributes that instances and older versions have besides the members."""
+
+KEYWORDS: Final = {
+    "batch_size": "the most texts that go through the student at once; without effect in "
+    "`encode_labels`",
+    "cache_dir": "as in GLiNER",
+    "config": "None, or anything that is empty",
+    "dtype": "has no effect",
+    "entity_types": "as in GLiNER",
+    "flat_ner": "as in GLiNER",
+    "force_download": "as in GLiNER",
+    "labels": "as in GLiNER; upper case, underscores and white space make no difference",
+    "labels_embeddings": "the result of `encode_labels`",
+    "local_files_only": "as in GLiNER",
+    "map_location": "another device than the CPU gives one warning",
+    "model_id": "another name of the first argument, `model`",
+    "multi_label": "as in GLiNER",
+    "repo_id": "as in GLiNER",
+    "push_to_hub": "as in GLiNER",
+    "return_class_probs": "as in GLiNER",
+    "revision": "as in GLiNER",
+    "safe_serialization": "has no effect: only safetensors files are written",
+    "save_directory": "the first argument, by position",
+    "test_data": "as in GLiNER",
+    "text": "as in GLiNER; None and NaN have no entities, and a warning counts them",
+    "texts": "as in GLiNER; also any iterable, which is answered by a generator",
+    "threshold": "as in GLiNER; scores are shifted so that 0.5 is the best threshold",
+    "token": "as in GLiNER",
+}
+"""The keywords that a student has, and what they do here."""
+
+RENAMED: Final = ("model_id", "save_directory")
+"""The arguments that callers give by position, and that have another name here."""
+
+PACKAGE: Final = {
+    "AsyncStreamingEngine": _STREAMS,
+    "GLiNER": "`gliner_distill.StudentNER`",
+    "GLiNERConfig": "not here: `student_config.json` describes a student",
+    "InferencePackingConfig": "not here: a student puts texts together by itself",
+    "PackedBatch": _STEPS,
+    "StreamingBatch": _STREAMS,
+    "StreamingSpanConfig": _STREAMS,
+    "pack_requests": _STEPS,
+    "unpack_spans": _STEPS,
+}
+"""The names that `gliner` exports, and what stands for them here."""
+
+TEMPLATE: Final = Path(__file__).with_name("gliner_api.md.jinja")
+
+
+def gliner_classes() -> list[type]:
+    """Return `GLiNER` and the classes that its instances may have."""
+    return [
+        value
+        for value in vars(gliner.model).values()
+        if isinstance(value, type) and value.__module__ == gliner.model.__name__
+    ]
+
+
+def member_names() -> list[str]:
+    """Return the public names that GLiNER's classes define, and those of `INHERITED`."""
+    defined = {name for kind in gliner_classes() for name in vars(kind) if not name.startswith("_")}
+    return sorted(defined | set(INHERITED))
+
+
+def keywords_by_member() -> dict[str, list[str]]:
+    """Return the keywords of each method that a student has, in all of GLiNER's classes."""
+    found: dict[str, dict[str, None]] = {}
+    for kind in gliner_classes():
+        for name, value in vars(kind).items():
+            if not name.startswith("_") and hasattr(StudentNER, name):
+                own = found.setdefault(name, {})
+                own.update(dict.fromkeys(_parameters(getattr(value, "__func__", value))))
+    return {name: list(keywords) for name, keywords in found.items() if keywords}
+
+
+def render() -> str:
+    """Return the page.
+
+    Raises:
+        KeyError: A name has no explanation.
+    """
+    members = {name: explain_member(name) for name in member_names()} | ATTRIBUTES
+    environment = jinja2.Environment(
+        trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        version=gliner.__version__,
+        window=WINDOW_WORDS,
+        members=sorted(members.items()),
+        keywords=explain_keywords(),
+        package=[(name, PACKAGE[name]) for name in sorted(gliner.__all__)],
+    )
+
+
+def explain_member(name: str) -> str:
+    """Return what a member of GLiNER's classes does in a student.
+
+    Raises:
+        KeyError: It has no explanation, or the explanation contradicts `StudentNER`.
+    """
+    text = MEMBERS[name]
+    if hasattr(StudentNER, name):
+        if text.startswith("not here"):
+            raise KeyError(f"StudentNER has {name}, but its explanation says that it has not")
+        return text
+    return text if text.startswith("not here") else "not here"
+
+
+def explain_keyword(member: str, name: str) -> str:
+    """Return what a keyword of a method does in a student.
+
+    Raises:
+        KeyError: It has no explanation.
+    """
+    refused: Mapping[str, str] = LOADING_REFUSED if member == "from_pretrained" else CALL_REFUSED
+    without_effect = LOADING_WITHOUT_EFFECT if member == "from_pretrained" else CALL_WITHOUT_EFFECT
+    own = _parameters(getattr(StudentNER, member))
+    # `labels_embeddings` is a parameter of some methods, and the others refuse it.
+    is_own = name in own or name in RENAMED
+    if name in refused and not (is_own and name in KEYWORDS):
+        return f"None, False or empty only: {refused[name]}"
+    if is_own:
+        return KEYWORDS[name]
+    return "has no effect" if name in without_effect else "not here"
+
+
+def explain_keywords() -> list[tuple[str, list[str], str]]:
+    """Return each keyword, the methods that have it, and what it does there, by name."""
+    methods: dict[tuple[str, str], list[str]] = {}
+    for member, keywords in keywords_by_member().items():
+        for name in keywords:
+            methods.setdefault((name, explain_keyword(member, name)), []).append(member)
+    return [(name, members, text) for (name, text), members in sorted(methods.items())]
+
+
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    if not callable(function):
+        return []
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in ("self", "cls") and parameter.kind not in several
+    ]
+
+
+if __name__ == "__main__":
+    replace_file(Path(sys.argv[1]), render().encode("utf-8"))
