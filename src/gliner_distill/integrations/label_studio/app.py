@@ -62,9 +62,7 @@ def create_app(
     app.add_api_route("/versions", lambda: versions, methods=["GET"])
 
     def setup(body: Body) -> Body:
-        # Some versions name the configuration `schema` here.
-        config = member(body, "schema" if "schema" in body else "label_config", str)
-        read_labeling_config(config, field="schema")
+        read_labeling_config(member(body, "schema", str), field="schema")
         return {"model_version": predictor.version, "status": "ok"}
 
     def predict(body: Body) -> Body:
