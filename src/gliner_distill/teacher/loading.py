@@ -62,8 +62,14 @@ def load_gliner(source: str | Path, *, device: str = "cpu") -> Any:
             settings that would run code (see `gate`), or does not load.
         HubError: The model cannot be downloaded from the hub.
     """
-    if find_spec("gliner") is None:
+    spec = find_spec("gliner")
+    if spec is None:
         raise MissingExtraError("gliner", "train")
+    if spec.name != "gliner":
+        raise TeacherError(
+            f"{source}: a GLiNER cannot be loaded while {spec.name} takes the place of gliner; "
+            "call gliner_distill.compat.uninstall() first"
+        )
     folder = Path(source)
     if not folder.exists() and looks_like_hub_id(str(source)):
         folder = download_model(str(source), approve=partial(_approve, name=str(source)))
