@@ -7,7 +7,8 @@ import pytest
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:.*is in beta"),  # LangChain says so of both classes
+    pytest.mark.filterwarnings("ignore:The class .* is in beta"),
+    pytest.mark.filterwarnings("ignore:`langchain-.*` is being sunset:DeprecationWarning"),
 ]
 
 TEXTS = ["Marie Curie was born in Warsaw.", "Ada Lovelace lived in London."]
@@ -22,6 +23,44 @@ def links(client):
 @pytest.fixture
 def documents(needs):
     return [needs("langchain_core.documents").Document(page_content=text) for text in TEXTS]
+
+
+@pytest.fixture(scope="module")
+def graphs(client, needs):
+    """The module of the transformer.
+
+    The weights of GLiREL, which finds relations, cannot be fetched here. A component of the same
+    name gives each pair of neighboring entities one relation.
+    """
+    language, doc = needs("spacy.language").Language, needs("spacy.tokens").Doc
+    client("gliner_spacy.pipeline", modules=("gliner_spacy",))
+
+    def relate(doc):
+        doc._.relations = [
+            {
+                **{"head_pos": [first.start, first.end], "head_text": [first.text]},
+                **{"tail_pos": [second.start, second.end], "tail_text": [second.text]},
+                **{"label": "born in", "score": 0.9},
+            }
+            for first, second in zip(doc.ents[:-1], doc.ents[1:], strict=True)
+        ]
+        return doc
+
+    doc.set_extension("relations", default=None, force=True)
+    language.factory(
+        "glirel",
+        default_config={"model": "", "device": ""},
+        func=lambda nlp, name, model, device: relate,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "glirel", ModuleType("glirel"))
+        name = "langchain_experimental.graph_transformers"
+        yield client(name, modules=(f"{name}.gliner",))
+
+
+@pytest.fixture(scope="module")
+def transformer(graphs):
+    return graphs.GlinerGraphTransformer(["person", "city"], ["born in"])
 
 
 def tags_of(links):
@@ -59,42 +98,6 @@ class TestGLiNERLinkExtractor:
 
 
 class TestGlinerGraphTransformer:
-    """The weights of GLiREL, which finds relations, cannot be fetched here.
-
-    A component of the same name gives each pair of neighboring entities one relation.
-    """
-
-    @pytest.fixture(scope="class")
-    def graphs(self, client, needs):
-        language, doc = needs("spacy.language").Language, needs("spacy.tokens").Doc
-        client("gliner_spacy.pipeline", modules=("gliner_spacy",))
-
-        def relate(doc):
-            doc._.relations = [
-                {
-                    **{"head_pos": [first.start, first.end], "head_text": [first.text]},
-                    **{"tail_pos": [second.start, second.end], "tail_text": [second.text]},
-                    **{"label": "born in", "score": 0.9},
-                }
-                for first, second in zip(doc.ents[:-1], doc.ents[1:], strict=True)
-            ]
-            return doc
-
-        doc.set_extension("relations", default=None, force=True)
-        language.factory(
-            "glirel",
-            default_config={"model": "", "device": ""},
-            func=lambda nlp, name, model, device: relate,
-        )
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(sys.modules, "glirel", ModuleType("glirel"))
-            name = "langchain_experimental.graph_transformers"
-            yield client(name, modules=(f"{name}.gliner",))
-
-    @pytest.fixture(scope="class")
-    def transformer(self, graphs):
-        return graphs.GlinerGraphTransformer(["person", "city"], ["born in"])
-
     def test_graph_has_the_entities_as_nodes(self, transformer, documents):
         graph = transformer.convert_to_graph_documents(documents[:1])[0]
         assert {("Marie Curie", "person"), ("Warsaw", "city")} <= {
