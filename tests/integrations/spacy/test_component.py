@@ -1,6 +1,7 @@
 """The component in blank English pipelines: what spaCy's documentation promises of one."""
 
 import logging
+import pickle
 
 import pytest
 
@@ -303,3 +304,10 @@ def test_score_that_is_a_function_of_the_user_is_reported(make_nlp, score_extens
         nlp = make_nlp()
     assert "score" in caplog.text
     assert [ent._.score for ent in nlp(TEXT).ents] == [7, 7]
+
+
+def test_component_pickles_with_its_student(shared_nlp):
+    nlp = shared_nlp()
+    nlp(TEXT)  # loads the student
+    copy = pickle.loads(pickle.dumps(nlp.get_pipe("gliner_distill")))
+    assert ents_of(copy(nlp.make_doc(TEXT))) == FOUND
