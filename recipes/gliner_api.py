@@ -8,9 +8,10 @@ the explanations stand here, and a name without one is an error.
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import gliner
 import gliner.model
@@ -22,6 +23,8 @@ from gliner_distill.runtime.gliner_api.keywords import (
     CALL_WITHOUT_EFFECT,
     LOADING_REFUSED,
     LOADING_WITHOUT_EFFECT,
+    PUBLISHING_REFUSED,
+    PUBLISHING_WITHOUT_EFFECT,
 )
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.sections import WINDOW_WORDS
@@ -86,11 +89,11 @@ MEMBERS: Final = {
     "prepare_batch": _STEPS,
     "prepare_inputs": _STEPS,
     "prepare_state_dict": _TORCH,
-    "push_to_hub": "uploads the files of the student",
+    "push_to_hub": "uploads the files and the card of the student",
     "quantize": "does nothing; `gliner-distill export` chooses the precision",
     "resize_embeddings": _TORCH,
     "run_batch": _STEPS,
-    "save_pretrained": "writes the files of the student, with the thresholds that were tuned",
+    "save_pretrained": "writes the files and the card of the student, with its tuned thresholds",
     "session_count": _STREAMS,
     "set_class_indices": _TORCH,
     "set_labels_trie": "not here: a student makes up no labels",
@@ -114,7 +117,11 @@ KEYWORDS: Final = {
     "batch_size": "the most texts that go through the student at once; without effect in "
     "`encode_labels`",
     "cache_dir": "as in GLiNER",
-    "config": "None, or anything that is empty",
+    "branch": "as in GLiNER",
+    "commit_message": "as in GLiNER",
+    "config": "has no effect; in `configure_inference_packing`, it must be empty",
+    "create_pr": "as in GLiNER",
+    "device": "another device than the CPU gives one warning",
     "dtype": "has no effect",
     "entity_types": "as in GLiNER",
     "flat_ner": "as in GLiNER",
@@ -127,10 +134,11 @@ KEYWORDS: Final = {
     "multi_label": "as in GLiNER",
     "repo_id": "as in GLiNER",
     "push_to_hub": "as in GLiNER",
+    "private": "as in GLiNER",
     "return_class_probs": "as in GLiNER",
     "revision": "as in GLiNER",
     "safe_serialization": "has no effect: only safetensors files are written",
-    "save_directory": "the first argument, by position",
+    "save_directory": "as in GLiNER",
     "test_data": "as in GLiNER",
     "text": "as in GLiNER; None and NaN have no entities, and a warning counts them",
     "texts": "as in GLiNER; also any iterable, which is answered by a generator",
@@ -139,8 +147,15 @@ KEYWORDS: Final = {
 }
 """The keywords that a student has, and what they do here."""
 
-RENAMED: Final = ("model_id", "save_directory")
-"""The arguments that callers give by position, and that have another name here."""
+RENAMED: Final = ("model_id",)
+"""The arguments that have another name here, and that are taken under GLiNER's name, too."""
+
+TABLES: Final[dict[str, tuple[Mapping[str, str], frozenset[str]]]] = {
+    "from_pretrained": (LOADING_REFUSED, LOADING_WITHOUT_EFFECT),
+    "push_to_hub": (PUBLISHING_REFUSED, PUBLISHING_WITHOUT_EFFECT),
+    "save_pretrained": (PUBLISHING_REFUSED, PUBLISHING_WITHOUT_EFFECT),
+}
+"""The keywords of a method that are no parameters here: the refused ones, and the others."""
 
 PACKAGE: Final = {
     "AsyncStreamingEngine": _STREAMS,
@@ -176,12 +191,11 @@ def member_names() -> list[str]:
 def keywords_by_member() -> dict[str, list[str]]:
     """Return the keywords of each method that a student has, in all of GLiNER's classes."""
     found: dict[str, dict[str, None]] = {}
-    for kind in gliner_classes():
-        for name, value in vars(kind).items():
-            if not name.startswith("_") and hasattr(StudentNER, name):
-                own = found.setdefault(name, {})
-                own.update(dict.fromkeys(_parameters(getattr(value, "__func__", value))))
-    return {name: list(keywords) for name, keywords in found.items() if keywords}
+    for name in filter(partial(hasattr, StudentNER), member_names()):
+        for kind in gliner_classes():
+            parameters = _parameters(getattr(kind, name, None))
+            found.setdefault(name, {}).update(dict.fromkeys(parameters))
+    return {name: list(keywords) for name, keywords in found.items()}
 
 
 def render() -> str:
@@ -223,8 +237,7 @@ def explain_keyword(member: str, name: str) -> str:
     Raises:
         KeyError: It has no explanation.
     """
-    refused: Mapping[str, str] = LOADING_REFUSED if member == "from_pretrained" else CALL_REFUSED
-    without_effect = LOADING_WITHOUT_EFFECT if member == "from_pretrained" else CALL_WITHOUT_EFFECT
+    refused, without_effect = TABLES.get(member, (CALL_REFUSED, CALL_WITHOUT_EFFECT))
     own = _parameters(getattr(StudentNER, member))
     # `labels_embeddings` is a parameter of some methods, and the others refuse it.
     is_own = name in own or name in RENAMED
@@ -244,7 +257,7 @@ def explain_keywords() -> list[tuple[str, list[str], str]]:
     return [(name, members, text) for (name, text), members in sorted(methods.items())]
 
 
-def _parameters(function: Callable[..., Any]) -> list[str]:
+def _parameters(function: object) -> list[str]:
     if not callable(function):
         return []
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
