@@ -160,7 +160,7 @@ TABLES: Final[dict[str, tuple[Mapping[str, str], frozenset[str]]]] = {
 PACKAGE: Final = {
     "AsyncStreamingEngine": _STREAMS,
     "GLiNER": "`gliner_distill.StudentNER`",
-    "GLiNERConfig": "not here: `student_config.json` describes a student",
+    "GLiNERConfig": "only in the [stand-in for the package](integrations/gliner_clients.md)",
     "InferencePackingConfig": "not here: a student puts texts together by itself",
     "PackedBatch": _STEPS,
     "StreamingBatch": _STREAMS,
