@@ -14,7 +14,9 @@ distill` trains them, from the bundled student: on the first 1,000, the first 3,
 with the teacher's answers alone, and on all passages, with gold for the first 100. The export is
 measured on test, in 8-bit precision if that loses little F1. The scores count exact spans against
 the teacher's answers ("agreement") and against gold; the table also has the teacher's own F1 and
-that of the bundled student before training.
+that of the bundled student before training. A second table has the number of entities that each
+student finds at thresholds from 0.1 to 0.9, divided by the number that the teacher finds, and the
+F1 against the teacher's answers that is lost at 0.5 compared with the best of these thresholds.
 
 Prints Markdown and writes OUT/domain.json after each run. A run that is in that file is not
 repeated.
@@ -44,6 +46,7 @@ from gliner_distill.progress import StageProgress
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.student.export import export_smallest
 from gliner_distill.student.files import load_student
+from gliner_distill.student.score_fitting import count_by_threshold
 from gliner_distill.teacher.gliner import GLiNERTeacher
 from gliner_distill.training.run import STUDENT_FOLDER
 
@@ -52,6 +55,7 @@ SETS = (
     *("dnrti", "tasteset", "indian_legal"),
 )
 N_TEST, N_DEV = 600, 300
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 DEFAULTS = DistillSettings()
 
 
@@ -93,7 +97,8 @@ def main(settings: DistillSettings = DEFAULTS) -> None:
             runs[gold_key] = run(options.out / name, data, len(data.train), options.gold, settings)
             print(name, gold_key, runs[gold_key], flush=True)
         write_json(path, rows)
-    for line in table({name: rows[name] for name in options.sets}):
+    chosen = {name: rows[name] for name in options.sets}
+    for line in [*table(chosen), "", *threshold_table(chosen)]:
         print(line)
 
 
@@ -165,6 +170,13 @@ def describe(data: DomainSet) -> dict[str, Any]:
         "n_test": len(data.test),
         "n_labels": len(data.test[0].labels),
         "teacher": score_spans(expected, gold_of(data.test)).f1,
+        "teacher by threshold": [
+            sum(
+                len(decode_entities(item.probs, item.labels, threshold=threshold))
+                for item in data.test
+            )
+            for threshold in THRESHOLDS
+        ],
         "bundled": score(bundled, data.test),
     }
 
@@ -199,6 +211,7 @@ def run(
         run_folder / "export",
         passages=[as_reference(item) for item in targets["dev"]],
         min_gain=settings.min_threshold_gain,
+        teacher_counts=count_by_threshold(targets["dev"]),
     )
     student = StudentNER.from_pretrained(run_folder / "export")
     return {
@@ -206,7 +219,17 @@ def run(
         "precision": exported.precision,
         "tuned_share": weight.share if weight is not None else 0.0,
         **score(answer(student, data.test), data.test),
+        "by threshold": by_threshold(student, data.test),
     }
+
+
+def by_threshold(student: StudentNER, items: Sequence[LabeledPassage]) -> list[dict[str, float]]:
+    """Return the number of entities and the F1 against the teacher at each threshold."""
+    answers = [answer(student, items, threshold) for threshold in THRESHOLDS]
+    return [
+        {"found": sum(map(len, found)), "agreement": score(found, items)["agreement"]}
+        for found in answers
+    ]
 
 
 def as_reference(item: LabeledPassage) -> Passage:
@@ -215,11 +238,12 @@ def as_reference(item: LabeledPassage) -> Passage:
     return replace(item.passage, entities=entities, labels=item.labels)
 
 
-def answer(student: StudentNER, items: Sequence[LabeledPassage]) -> list[list[Entity]]:
+def answer(
+    student: StudentNER, items: Sequence[LabeledPassage], threshold: float = 0.5
+) -> list[list[Entity]]:
     """Return the entities that a student finds."""
-    return student.predict_words(
-        [item.passage.words for item in items], [item.labels for item in items]
-    )
+    words, labels = [item.passage.words for item in items], [item.labels for item in items]
+    return student.predict_words(words, labels, threshold=threshold)
 
 
 def score(
@@ -251,6 +275,22 @@ def table(rows: dict[str, Any]) -> list[str]:
         cells += [cell(row, row["runs"][key]) if key in row["runs"] else "" for key in runs]
         lines.append("| " + " | ".join(cells) + " |")
     lines.append("| mean | | " + " | ".join(mean_cells(rows, runs)) + " |")
+    return lines
+
+
+def threshold_table(rows: dict[str, Any]) -> list[str]:
+    """Return a Markdown table: the entities of each student by threshold, as a share of theirs."""
+    heads = ["set", "run", *map(str, THRESHOLDS), "F1 lost at 0.5"]
+    lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
+    for name, row in rows.items():
+        theirs = row["teacher by threshold"]
+        for key, result in row["runs"].items():
+            own = result["by threshold"]
+            ratios = [each["found"] / max(n, 1) for each, n in zip(own, theirs, strict=True)]
+            scores = [each["agreement"] for each in own]
+            lost = max(scores) - scores[THRESHOLDS.index(0.5)]
+            cells = [name, key, *(f"{ratio:.2f}" for ratio in ratios), percent(lost)]
+            lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 

@@ -7,7 +7,6 @@ and a `ScoreMap`, with which the student finds about as many entities at a thres
 `calibrate_student` builds the calibration into the weights of a student.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from gliner_distill.runtime.heads import BOUNDARY
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.specificity import LabelKinds
 from gliner_distill.student.model import Student
+from gliner_distill.student.score_fitting import fit_score_map as fit_counts
 
 # In order of size, so that the smallest of several equally good shifts is chosen.
 _SHIFTS = sorted(np.arange(-3.0, 1.51, 0.1).tolist(), key=abs)
@@ -37,7 +37,6 @@ THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """The thresholds at which the entities of the teacher are counted."""
 # Each of these logits needs all groups decoded; the counts in between are interpolated.
 _LOGITS = np.arange(-20, 21) / 5
-_SLOPES = np.geomspace(0.05, 5.0, 100).round(3).tolist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +145,7 @@ def fit_score_map(
 ) -> ScoreMap:
     """Return the map with which a student finds as many entities at a threshold as its teacher.
 
-    The map is a straight line below 0.5 and another one above it. Its two slopes minimize the mean
-    squared logarithm of the ratio between the two numbers of entities. A map with a knot per
-    threshold follows the fitted sets more closely, but other sets less closely.
+    See `gliner_distill.student.score_fitting.fit_score_map`.
 
     Args:
         groups: The answers of the student.
@@ -156,16 +153,8 @@ def fit_score_map(
         wanted: The number of entities that the teacher finds in all groups, by threshold; at least
             one threshold must lie below 0.5 and one above it.
     """
-    found = [count_entities(groups, calibration, prob) for prob in sigmoid(_LOGITS).tolist()]
-    theirs = {math.log(prob / (1 - prob)): n for prob, n in wanted.items() if prob != 0.5}
-
-    def distance(slope: float, sign: int) -> float:
-        side = {logit: n for logit, n in theirs.items() if logit * sign > 0}
-        own = np.interp([slope * logit for logit in side], _LOGITS, np.log1p(found))
-        return float(np.mean((own - np.log1p(list(side.values()))) ** 2))
-
-    below, above = (min(_SLOPES, key=lambda slope: distance(slope, sign)) for sign in (-1, 1))
-    return ScoreMap((-below, 0.0, above), (-1.0, 0.0, 1.0))
+    found = {prob: count_entities(groups, calibration, prob) for prob in sigmoid(_LOGITS).tolist()}
+    return fit_counts(found, wanted)
 
 
 def check_score_map(

@@ -65,7 +65,8 @@ def test_domain_runs_once_and_prints_a_row_per_set(
     domain, two_sets, quick_settings, run, gliner_folder, monkeypatch
 ):
     args = ("data", gliner_folder, "out", "--sets", "one", "--amounts", "10,all", "--gold", 12)
-    rows = table_rows(run(domain, *args, settings=quick_settings))
+    printed = run(domain, *args, settings=quick_settings)
+    rows = table_rows(printed.partition("\n\n")[0])
     kept = json.loads((two_sets / "out/domain.json").read_text())
     runs = kept["one"]["runs"]
     assert rows["set"] == ["passages", "teacher", "bundled", "10", "all", "gold 12"]
@@ -76,8 +77,9 @@ def test_domain_runs_once_and_prints_a_row_per_set(
     assert (weight["share"], weight["n_passages"]) == (0.5, 12)
     assert rows["one"][0] == "42"
     assert rows["one"][3] == domain.cell(kept["one"], runs["10"])
+    assert all(len(row["by threshold"]) == len(domain.THRESHOLDS) for row in runs.values())
     monkeypatch.setattr(domain, "train_on_targets", None)  # nothing is done again
-    assert table_rows(run(domain, *args, settings=quick_settings)) == rows
+    assert run(domain, *args, settings=quick_settings).endswith(printed[-200:])
 
 
 def test_score_compares_with_teacher_and_gold(domain):
@@ -106,6 +108,15 @@ def test_table_has_means_over_the_sets_that_have_a_run(domain):
         "| one | 1,000 | 50.0 | 20.0 / 10.0 (20.0%) | 60.0 / 30.0 (60.0%) |  |",
         "| two | 9 | 80.0 | 40.0 / 20.0 (25.0%) | 100.0 / 50.0 (62.5%) | 80.0 / 40.0 (50.0%) |",
         "| mean | | 65.0 | 30.0 / 15.0 (23.1%) | 80.0 / 40.0 (61.5%) | 80.0 / 40.0 (50.0%) |",
+    ]
+
+
+def test_threshold_table_divides_by_the_teachers_entities(domain):
+    n = len(domain.THRESHOLDS)
+    found = [{"found": 3 * step, "agreement": step / 100} for step in range(1, n + 1)]
+    row = {"teacher by threshold": [6] * (n - 1) + [0], "runs": {"all": {"by threshold": found}}}
+    assert domain.threshold_table({"one": row})[2:] == [
+        "| one | all | 0.50 | 1.00 | 1.50 | 2.00 | 2.50 | 3.00 | 3.50 | 4.00 | 27.00 | 4.0 |"
     ]
 
 

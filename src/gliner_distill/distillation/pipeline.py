@@ -44,6 +44,7 @@ from gliner_distill.runtime.config import FP32
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.student.export import export_smallest, export_student
 from gliner_distill.student.files import load_student
+from gliner_distill.student.score_fitting import count_by_threshold
 from gliner_distill.teacher.base import Teacher
 from gliner_distill.training.run import STUDENT_FOLDER
 
@@ -221,8 +222,8 @@ def train(work: Workspace, refined: Refined) -> Trained:
 def export(work: Workspace, trained: Trained) -> Exported:
     """Write the student into its folder, in 8-bit and in single precision.
 
-    Thresholds are fitted on dev. If 8-bit precision loses too much F1 on dev, both students are in
-    single precision.
+    Thresholds and the map of scores are fitted on dev. If 8-bit precision loses too much F1 on dev,
+    both students are in single precision.
 
     Raises:
         ExportError: The export does not answer as the student does.
@@ -237,6 +238,7 @@ def export(work: Workspace, trained: Trained) -> Exported:
     passages += [passage.passage for passage in gold_dev]
     metadata = {"labels": list(work.job.labels)}
     min_gain = work.settings.min_threshold_gain
+    teacher_counts = count_by_threshold([*trained.dev, *gold_dev])
     full = export_student(
         student,
         vocabulary,
@@ -245,9 +247,16 @@ def export(work: Workspace, trained: Trained) -> Exported:
         passages=passages,
         metadata=metadata,
         min_gain=min_gain,
+        teacher_counts=teacher_counts,
     )
     smallest = export_smallest(
-        student, vocabulary, work.out, passages=passages, metadata=metadata, min_gain=min_gain
+        student,
+        vocabulary,
+        work.out,
+        passages=passages,
+        metadata=metadata,
+        min_gain=min_gain,
+        teacher_counts=teacher_counts,
     )
     work.progress("exporting", n_words, n_words)
     warnings = []

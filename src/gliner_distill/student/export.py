@@ -23,6 +23,7 @@ from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.student.bundling import make_bundle, quantize_graph, quantize_weights
 from gliner_distill.student.model import Student
 from gliner_distill.student.predictor import StudentPredictor
+from gliner_distill.student.score_fitting import fit_bundle_scores
 
 MAX_LOGIT_DIFFERENCE: Final = 1e-4
 MAX_F1_LOSS: Final = 0.005
@@ -69,6 +70,7 @@ def export_student(
     metadata: Mapping[str, Any] | None = None,
     min_gain: float | None = None,
     max_f1_loss: float | None = None,
+    teacher_counts: Mapping[float, int] | None = None,
 ) -> ExportMeasurements:
     """Write a student as an export, after checking that its answers match those of torch.
 
@@ -83,6 +85,9 @@ def export_student(
         min_gain: The F1 that a label must gain on the passages before it gets a threshold of its
             own; None to leave all thresholds unchanged.
         max_f1_loss: The F1 that the export may lose against the student; None for half a point.
+        teacher_counts: The number of entities that the teacher finds in the passages, by threshold
+            (`count_by_threshold`); thresholds and a map of scores are fitted to them. None to leave
+            the scores as they are.
 
     Raises:
         ExportError: The export does not answer as the student does, or the folder holds a student
@@ -103,6 +108,8 @@ def export_student(
     )
     if min_gain is not None:
         bundle = fit_bundle_thresholds(bundle, passages, min_gain=min_gain)
+    if teacher_counts is not None:
+        bundle = fit_bundle_scores(bundle, passages, teacher_counts)
     write_bundle(folder, bundle)
     n_bytes = sum((folder / name).stat().st_size for name in EXPORT_FILES)
     return replace(measurements, n_bytes=n_bytes)
@@ -116,6 +123,7 @@ def export_smallest(
     passages: Sequence[Passage],
     metadata: Mapping[str, Any] | None = None,
     min_gain: float | None = None,
+    teacher_counts: Mapping[float, int] | None = None,
 ) -> ExportMeasurements:
     """Write a student in 8 bits, or in single precision if 8 bits lose too much F1.
 
@@ -139,6 +147,7 @@ def export_smallest(
             metadata=metadata,
             min_gain=min_gain,
             max_f1_loss=max_f1_loss,
+            teacher_counts=teacher_counts,
         )
 
     try:
