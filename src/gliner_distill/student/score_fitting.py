@@ -27,7 +27,7 @@ COUNTED_THRESHOLDS: Final = (0.125, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _FEWEST_ENTITIES = 30
 
 # The loss of F1 that is allowed for a number of entities that is closer to the teacher's.
-_MOST_F1_LOST = 0.005
+_MOST_F1_LOST = 0.01
 
 _TRIED_SHIFTS = np.arange(-10, 11) / 10
 _TRIED_LOGITS = np.arange(-8, 9) / 2
@@ -67,7 +67,7 @@ def fit_bundle_scores(
 ) -> Bundle:
     """Return a bundle with thresholds and a map of scores that fit the teacher.
 
-    Among the shifts of all thresholds that cost at most half a point of F1, the one is taken whose
+    Among the shifts of all thresholds that cost at most one point of F1, the one is taken whose
     number of entities is closest to the teacher's. Thresholds at which the teacher finds fewer than
     30 entities are left out. If it never finds more, the bundle is returned unchanged.
 
