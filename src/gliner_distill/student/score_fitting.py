@@ -121,8 +121,8 @@ def _shift_thresholds(bundle: Bundle, shift: float) -> Bundle:
     """Return a bundle all thresholds of which are higher by so many logits."""
 
     def shifted(threshold: float) -> float:
-        probability: float = sigmoid(np.array(_logit(threshold) + shift)).item()
-        return round(probability, 4)
+        moved = _logit(threshold) + shift
+        return round(1 / (1 + math.exp(-moved)), 4)
 
     by_label = {label: shifted(own) for label, own in bundle.label_thresholds.items()}
     return replace(bundle, threshold=shifted(bundle.threshold), label_thresholds=by_label)
