@@ -29,7 +29,7 @@ _FEWEST_ENTITIES = 30
 # The loss of F1 that is allowed for a number of entities that is closer to the teacher's.
 _MOST_F1_LOST = 0.01
 
-_TRIED_SHIFTS = np.arange(-10, 11) / 10
+_TRIED_SHIFTS = tuple(step / 10 for step in range(-10, 11))
 _TRIED_LOGITS = np.arange(-8, 9) / 2
 _SLOPES = np.geomspace(0.05, 5.0, 100).round(3).tolist()
 
@@ -104,8 +104,7 @@ def _best_shift(bundle: Bundle, passages: Sequence[Passage], n_wanted: int) -> f
     """Return the logit at which F1 is nearly best and about so many entities are found."""
     expected = [list(passage.entities) for passage in passages]
     found = {
-        shift: _find(bundle, passages, float(sigmoid(np.array(shift))))
-        for shift in _TRIED_SHIFTS.tolist()
+        shift: _find(bundle, passages, float(sigmoid(np.array(shift)))) for shift in _TRIED_SHIFTS
     }
     f1 = {shift: score_spans(entities, expected).f1 for shift, entities in found.items()}
     least = max(f1.values()) - _MOST_F1_LOST
