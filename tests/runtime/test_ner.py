@@ -1220,6 +1220,8 @@ class TestPickle:
 
     def test_pickle_holds_no_caches(self, own, texts):
         before = pickle.dumps(own)
+        assert own.config.max_len
+        assert own.data_processor
         own.inference(texts, LABELS)
         assert own.n_cached_bytes > 0
         assert pickle.dumps(own) == before

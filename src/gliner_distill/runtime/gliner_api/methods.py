@@ -3,7 +3,6 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import Any, Self
 
 from gliner_distill.entities import EntityDict
@@ -163,12 +162,12 @@ class GLiNERMethods(ABC):
         """The device `cpu`, as a string that also has the attribute `type`."""
         return Device("cpu")
 
-    @cached_property
+    @property
     def config(self) -> CallerConfig:
         """The limits of this student under GLiNER's names; changes have no effect."""
         return CallerConfig(model_name=self._name or "student")
 
-    @cached_property
+    @property
     def data_processor(self) -> DataProcessor:
         """The splitter of words, and a tokenizer whose tokens are words."""
         return DataProcessor()
