@@ -18,6 +18,7 @@ complete, because scores in 8 bits depend on the other texts in a batch.
 """
 
 import argparse
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -31,7 +32,7 @@ from spacy.tokens import Doc
 from speed import read_material
 from speed_report import describe_machine
 
-from gliner_distill import StudentNER
+from gliner_distill import compat
 from gliner_distill.corpus.reader import sample_path
 from gliner_distill.files import write_json
 
@@ -73,13 +74,16 @@ def main() -> None:
 
 
 def make_contenders(model: str | None, labels: Sequence[str], n_threads: int) -> dict[str, Run]:
+    """Return the contenders; gliner-spacy gets the student, because it imports our stand-in."""
+    os.environ["OMP_NUM_THREADS"] = str(n_threads)  # gliner-spacy has no setting for it
+    compat.install(model)
     ours = spacy.blank("en")
     ours.add_pipe(
         "gliner_distill", config={"labels": labels, "model": model, "num_threads": n_threads}
     )
     tokenizer = spacy.blank("en")
     theirs = {
-        name: make_gliner_spacy(model, labels, n_threads, piece_chars=n_chars)
+        name: make_gliner_spacy(labels, piece_chars=n_chars)
         for name, n_chars in PIECE_CHARS.items()
     }
     return {
@@ -94,18 +98,8 @@ def run_pipe(nlp: Language, texts: Sequence[str]) -> list[Doc]:
     return list(nlp.pipe(texts))
 
 
-def make_gliner_spacy(
-    model: str | None, labels: Sequence[str], n_threads: int, *, piece_chars: int
-) -> Language:
-    """Return a pipeline with gliner-spacy, whose GLiNER is the student."""
-    import gliner_spacy.pipeline
-
-    class StandIn:
-        @staticmethod
-        def from_pretrained(name: str, **_: Any) -> StudentNER:
-            return StudentNER.from_pretrained(model, num_threads=n_threads)
-
-    gliner_spacy.pipeline.GLiNER = StandIn
+def make_gliner_spacy(labels: Sequence[str], *, piece_chars: int) -> Language:
+    """Return a pipeline with gliner-spacy."""
     nlp = spacy.blank("en")
     settings = {"labels": labels, "threshold": 0.5, "style": "ent", "chunk_size": piece_chars}
     nlp.add_pipe("gliner_spacy", config=settings)

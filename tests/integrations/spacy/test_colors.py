@@ -14,6 +14,7 @@ def colors_in(html):
 
 
 def test_pick_color_gives_different_colors():
+    assert (pick_color(0), pick_color(1)) == ("#f2a6a6", "#a6bcf2")
     assert len({pick_color(number) for number in range(50)}) == 50
 
 

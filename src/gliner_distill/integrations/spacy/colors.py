@@ -37,7 +37,7 @@ def pick_color(number: int) -> str:
     """Return the color with a number, as CSS writes it; its hue is far from those before it.
 
     >>> pick_color(0), pick_color(1)
-    ('#f2a6a6', '#a6bbf2')
+    ('#f2a6a6', '#a6bcf2')
     """
     hue = number * _GOLDEN_RATIO % 1
     channels = colorsys.hls_to_rgb(hue, _LIGHTNESS, _SATURATION)
