@@ -3,6 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Self
 
 from gliner_distill.entities import EntityDict
@@ -157,17 +158,22 @@ class GLiNERMethods(ABC):
         found, _ = self._finder.find(passages.words, passages.asked, options)
         return report_scores(score_spans(found, passages.gold))
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A pickle must not depend on whether these two were asked for.
+        made_on_demand = ("config", "data_processor")
+        return {name: value for name, value in vars(self).items() if name not in made_on_demand}
+
     @property
     def device(self) -> Device:
         """The device `cpu`, as a string that also has the attribute `type`."""
         return Device("cpu")
 
-    @property
+    @cached_property
     def config(self) -> CallerConfig:
         """The limits of this student under GLiNER's names; changes have no effect."""
         return CallerConfig(model_name=self._name or "student")
 
-    @property
+    @cached_property
     def data_processor(self) -> DataProcessor:
         """The splitter of words, and a tokenizer whose tokens are words."""
         return DataProcessor()
