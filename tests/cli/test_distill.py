@@ -72,6 +72,35 @@ def test_distill_prints_a_verdict_and_the_report_and_continues_later(run_cli, gl
     assert run_cli("predict", "-m", "my student", "mary left", "-l", "person").code == 0
 
 
+@pytest.mark.ray
+@pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.data\.context")
+def test_distill_with_ray_continues_a_run_and_makes_the_same_student(run_cli, gliner, monkeypatch):
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    args = ("distill", "texts.txt", "--labels", "labels.txt", "--teacher", gliner)
+    assert run_cli(*args, "--out", "alone").code == 0
+    score, calls = GLiNERTeacher.score_passages, count()
+
+    def stop(self, passages, labels):
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return score(self, passages, labels)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GLiNERTeacher, "score_passages", stop)
+        assert run_cli(*args, "--out", "together").code == 1
+    try:
+        done = run_cli(*args, "--out", "together", "--ray", "--workers", "1")
+    finally:
+        ray.shutdown()
+    assert done.code == 0, done.err
+    made = sorted(Path("alone").rglob("*.parquet")) + sorted(Path("alone").glob("*.onnx"))
+    assert len(made) > 3
+    for path in made:
+        same = Path("together") / path.relative_to("alone")
+        assert same.read_bytes() == path.read_bytes(), path
+
+
 @pytest.mark.slow
 def test_distill_shows_no_path_of_the_teacher_in_card_and_report(run_cli, gliner, tmp_path):
     assert run_cli(*ARGS, "--teacher", tmp_path / gliner).code == 0
@@ -135,6 +164,8 @@ def test_distill_refuses_other_labels_on_one_line(run_cli, gliner):
         (("distill", "a", "--labels", "l", "--out", "o"), "Missing option '--teacher'"),
         (("distill", "a", "--labels", "l", "--teacher", "t"), "Missing option '--out'"),
         ((*ARGS, "--teacher", "t", "--minutes", "0"), "'--minutes'"),
+        ((*ARGS, "--teacher", "t", "--minutes", "5", "--ray"), "--minutes"),
+        ((*ARGS, "--teacher", "t", "--workers", "5"), "without --ray"),
     ],
 )
 def test_distill_names_wrong_usage_on_one_line(run_cli, args, part):

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from gliner_distill.corpus.reader import write_passages
 from gliner_distill.entities import Entity, Passage
-from gliner_distill.errors import CorpusError, DistillError, SettingsError, TeacherError
+from gliner_distill.errors import CorpusError, DistillError, TeacherError
 from gliner_distill.labeling.jobs import ShardJob, ShardLimits
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
@@ -33,6 +33,7 @@ from gliner_distill.teacher.ensemble import load_teachers
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 ray = pytest.importorskip("ray", reason="ray is not installed")
+from gliner_distill.labeling.cluster import Cluster  # noqa: E402
 from gliner_distill.labeling.ray import RayWorkers, job_from_json, job_to_json  # noqa: E402
 
 pytestmark = [
@@ -192,7 +193,7 @@ def label_with_ray(cluster):
     ):
         corpus = make_corpus() if corpus is None else corpus
         teacher = LetterTeacher() if teacher is None else teacher
-        workers = RayWorkers(make_teacher, n_workers, **options)
+        workers = RayWorkers(make_teacher, Cluster(n_workers, **options))
         return label_in_shards(corpus, teacher, folder, policy=POLICY, workers=workers)
 
     return run
@@ -312,7 +313,7 @@ class TestErrors:
     @pytest.mark.parametrize("scheme", ["", "ray://"])
     def test_ray_workers_name_an_address_where_nothing_listens(self, tmp_path, monkeypatch, scheme):
         monkeypatch.setattr(ray, "is_initialized", lambda: False)
-        workers = RayWorkers(LetterTeacher, 1, f"{scheme}127.0.0.1:1")
+        workers = RayWorkers(LetterTeacher, Cluster(1, f"{scheme}127.0.0.1:1"))
         message = rf"^Ray cluster '{scheme}127\.0\.0\.1:1' cannot be reached: .*refused; "
         with pytest.raises(DistillError, match=message) as raised:
             label_in_shards(
@@ -320,17 +321,6 @@ class TestErrors:
             )
         assert "\n" not in str(raised.value)
         assert read_manifest(tmp_path / "store").shards == []
-
-
-class TestSettings:
-    @pytest.mark.parametrize("n_workers", [0, -1])
-    def test_ray_workers_refuse_a_number_of_workers_below_one(self, n_workers):
-        with pytest.raises(SettingsError, match=rf"^workers must be 1 or more; got {n_workers}$"):
-            RayWorkers(LetterTeacher, n_workers)
-
-    def test_ray_workers_refuse_a_negative_share_of_a_gpu(self):
-        with pytest.raises(SettingsError, match=r"^GPUs per worker must be 0 or more; got -0\.5$"):
-            RayWorkers(LetterTeacher, 1, gpus_per_worker=-0.5)
 
 
 class TestCommandLine:
@@ -373,7 +363,8 @@ class TestCommandLine:
     ):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setitem(sys.modules, "ray", None)
-        monkeypatch.delitem(sys.modules, "gliner_distill.labeling.ray")
+        for name in ("ray", "cluster"):
+            monkeypatch.delitem(sys.modules, f"gliner_distill.labeling.{name}")
         write_passages("corpus.json", make_corpus(2))
         finished = run_cli(
             "label", "corpus.json", "--teacher", gliner_folder, "--out", "store", "--ray"

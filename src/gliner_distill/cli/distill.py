@@ -1,13 +1,26 @@
 """The command `distill`: make a student from texts and label names."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gliner_distill.cli.command import Command
-from gliner_distill.cli.options import LABEL_LINES, SkipBad, option
+from gliner_distill.cli.options import (
+    DEFAULT_WORKERS,
+    LABEL_LINES,
+    GpusPerWorker,
+    RayAddress,
+    RayAddressParser,
+    SkipBad,
+    WorkerCount,
+    check_ray_options,
+    option,
+)
 from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
+
+if TYPE_CHECKING:
+    from gliner_distill.labeling.ray import RayWorkers
 
 Texts = Annotated[
     str,
@@ -84,6 +97,9 @@ def distill(
     gold: GoldCorpus = None,
     column: TextColumn = None,
     minutes: Minutes = None,
+    ray: RayAddress = None,
+    workers: WorkerCount = None,
+    gpus_per_worker: GpusPerWorker = 0.0,
     skip_bad: SkipBad = False,
 ) -> None:
     """Make a student for your labels from your documents, in one command.
@@ -99,7 +115,15 @@ def distill(
 
     If the same command runs again, it continues where it was stopped. If there are more documents
     by then, it adds them.
+
+    With --ray, the teacher labels the passages on a Ray cluster; everything else is done by this
+    machine. The labels are the same, and a run may be continued with or without --ray.
     """
+    check_ray_options(ray, workers, gpus_per_worker)
+    if ray is not None and minutes is not None:
+        raise typer.BadParameter(
+            "--minutes is planned with the speed of this machine alone; leave it or --ray out"
+        )
     with when_stopped(f"{out} keeps the finished work; run the same command again to continue"):
         from gliner_distill.corpus.labels import read_labels
         from gliner_distill.distillation.job import DistillJob
@@ -107,6 +131,9 @@ def distill(
         from gliner_distill.progress import StageProgress
 
         quiet_libraries()
+        cluster = None
+        if ray is not None:
+            cluster = _load_workers(teacher, ray, workers, gpus_per_worker)
         job = DistillJob(
             texts=texts,
             labels=read_labels(labels),
@@ -117,11 +144,25 @@ def distill(
         )
         # Without a terminal this writes plain lines, so that a log shows the progress.
         with StageProgress() as progress:
-            distilled = distill_from(job, teacher, out, progress=progress.update)
+            distilled = distill_from(job, teacher, out, workers=cluster, progress=progress.update)
     for warning in distilled.warnings:
         say(warning, err=True)
     say("\n".join(distilled.measurements.verdict))
     say(f"report: {distilled.report}")
+
+
+def _load_workers(
+    teacher: str, address: str, n_workers: int | None, gpus_per_worker: float
+) -> "RayWorkers":
+    from functools import partial
+
+    from gliner_distill.labeling.cluster import Cluster, absolute_name
+    from gliner_distill.labeling.ray import RayWorkers
+    from gliner_distill.teacher.ensemble import load_teachers
+
+    device = "cuda" if gpus_per_worker else "cpu"
+    cluster = Cluster(n_workers or DEFAULT_WORKERS, address, gpus_per_worker=gpus_per_worker)
+    return RayWorkers(partial(load_teachers, [absolute_name(teacher)], device=device), cluster)
 
 
 DISTILL = Command(
@@ -132,7 +173,10 @@ DISTILL = Command(
     --teacher urchade/gliner_small-v2.1 --out my-student
   gliner-distill distill mails.csv --column body --labels labels.txt \\
     --teacher models/gliner --gold annotated.jsonl --minutes 30 \\
-    --out my-student""",
+    --out my-student
+  gliner-distill distill notes.txt --labels labels.txt \\
+    --teacher models/gliner --ray --workers 4 --out my-student""",
     work="distilling; finished work is kept",
     less_memory="give fewer texts, cut long ones, or use a smaller teacher",
+    parser=RayAddressParser,
 )

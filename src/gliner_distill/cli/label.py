@@ -1,13 +1,24 @@
 """The command `label`: ask teachers about a corpus and keep their answers."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from typer.core import TyperCommand
 
 from gliner_distill.cli.command import Command
-from gliner_distill.cli.options import LABEL_LINES, MAX_SEED, CorpusArgument, SkipBad, option
+from gliner_distill.cli.options import (
+    DEFAULT_WORKERS,
+    LABEL_LINES,
+    MAX_SEED,
+    CorpusArgument,
+    GpusPerWorker,
+    RayAddress,
+    RayAddressParser,
+    SkipBad,
+    WorkerCount,
+    check_ray_options,
+    option,
+)
 from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 
 if TYPE_CHECKING:
@@ -119,36 +130,6 @@ Device = Annotated[
     ),
 ]
 
-RayAddress = Annotated[
-    str | None,
-    option(
-        "--ray",
-        metavar="[ADDRESS]",
-        text="Label on a Ray cluster: give its address or auto; without an address, on "
-        "this machine alone. Needs gliner-distill[ray].",
-    ),
-]
-
-WorkerCount = Annotated[
-    int | None,
-    option(
-        "--workers",
-        metavar="N",
-        text="The number of teachers to run in parallel with --ray.",
-        min=1,
-        show_default="2 with --ray",
-    ),
-]
-
-GpusPerWorker = Annotated[
-    float,
-    option(
-        metavar="SHARE",
-        text="GPUs per Ray worker, e.g. 0.5 to share one between two; 0 for CPU.",
-        min=0,
-    ),
-]
-
 Repair = Annotated[
     bool,
     option(
@@ -157,24 +138,6 @@ Repair = Annotated[
         text="Read the whole store, and label again what is missing or broken.",
     ),
 ]
-
-
-class RayAddressParser(TyperCommand):
-    """A parser that accepts `--ray` without an address, for a cluster on this machine.
-
-    Typer does not support options whose value may be left out (it has withdrawn `flag_value`), so
-    the parser inserts the value `local` before it parses the arguments.
-    """
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments of `label`, with `local` after a bare `--ray`."""
-        completed: list[str] = []
-        for argument, following in zip(args, [*args[1:], "--"], strict=True):
-            completed.append(argument)
-            # The next argument is another option, so `--ray` has no address of its own.
-            if argument == "--ray" and following.startswith("-"):
-                completed.append("local")
-        return super().parse_args(ctx, completed)
 
 
 def label(
@@ -208,7 +171,9 @@ def label(
     When the same command runs again, it continues where it was stopped. A folder with the soft
     labels of another teacher, corpus or choice of labels is refused.
     """
-    _check_usage(ray=ray, workers=workers, share=gpus_per_worker, pool=pool, from_pool=from_pool)
+    check_ray_options(ray, workers, gpus_per_worker)
+    if pool is None and from_pool is not None:
+        raise typer.BadParameter("--from-pool needs a pool to draw from; give it with --pool FILE")
     if keep_individual and len(teacher) < 2:
         raise typer.BadParameter("--keep-individual needs several teachers; give --teacher again")
     with when_stopped(f"{out} keeps the finished shards; run the same command again to continue"):
@@ -222,6 +187,7 @@ def label(
         from gliner_distill.teacher.ensemble import load_teachers
 
         if ray is not None:  # so that a missing Ray is reported before the teacher is loaded
+            from gliner_distill.labeling.cluster import Cluster, absolute_name
             from gliner_distill.labeling.ray import RayWorkers
         quiet_libraries()
         policy = _label_policy(negatives, labels, pool, from_pool, descriptions, seed)
@@ -235,8 +201,11 @@ def label(
         cluster = None
         if ray is not None:
             there = device or ("cuda" if gpus_per_worker else "cpu")
-            make = partial(load_teachers, teacher, device=there)
-            cluster = RayWorkers(make, workers or 2, ray, gpus_per_worker)
+            names = list(map(absolute_name, teacher))
+            make = partial(load_teachers, names, device=there)
+            cluster = RayWorkers(
+                make, Cluster(workers or DEFAULT_WORKERS, ray, gpus_per_worker=gpus_per_worker)
+            )
         with StageProgress() as progress:
             store = label_corpus(
                 passages,
@@ -255,17 +224,6 @@ def label(
         f"{out}: {len(store):,} passages, {scan.n_words:,} words, {n_pairs:,} word-label pairs, "
         f"{store.size_bytes:,} bytes ({store.size_bytes / max(n_pairs, 1):.2f} per pair)"
     )
-
-
-def _check_usage(
-    *, ray: str | None, workers: int | None, share: float, pool: Path | None, from_pool: int | None
-) -> None:
-    if ray is None and (workers is not None or share):
-        raise typer.BadParameter(
-            "--workers and --gpus-per-worker have no effect without --ray; give it as well"
-        )
-    if pool is None and from_pool is not None:
-        raise typer.BadParameter("--from-pool needs a pool to draw from; give it with --pool FILE")
 
 
 def _label_policy(

@@ -4,11 +4,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from gliner_distill.errors import DistillError
 from gliner_distill.training.settings import TrainingSettings
 
 MAX_SEED = 2**31 - 1
+
+DEFAULT_WORKERS = 2
+"""The number of models on a Ray cluster."""
 
 LABEL_LINES = (
     "Each line is `label`, `label: description`, several labels separated by commas, or a comment "
@@ -104,3 +108,63 @@ JsonFile = Annotated[
 ]
 
 Epochs = Annotated[int, training_option("epochs", "N", min=1)]
+
+RayAddress = Annotated[
+    str | None,
+    option(
+        "--ray",
+        metavar="[ADDRESS]",
+        text="Work on a Ray cluster: give its address or auto; without an address, on "
+        "this machine alone. Needs gliner-distill[ray].",
+    ),
+]
+
+WorkerCount = Annotated[
+    int | None,
+    option(
+        "--workers",
+        metavar="N",
+        text="The number of models to run in parallel with --ray.",
+        min=1,
+        show_default=f"{DEFAULT_WORKERS} with --ray",
+    ),
+]
+
+GpusPerWorker = Annotated[
+    float,
+    option(
+        metavar="SHARE",
+        text="GPUs per Ray worker, e.g. 0.5 to share one between two; 0 for CPU.",
+        min=0,
+    ),
+]
+
+
+class RayAddressParser(TyperCommand):
+    """A parser that accepts `--ray` without an address, for a cluster on this machine.
+
+    Typer does not support options whose value may be left out (it has withdrawn `flag_value`), so
+    the parser inserts the value `local` before it parses the arguments.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments of a command, with `local` after a bare `--ray`."""
+        completed: list[str] = []
+        for argument, following in zip(args, [*args[1:], "--"], strict=True):
+            completed.append(argument)
+            # The next argument is another option, so `--ray` has no address of its own.
+            if argument == "--ray" and following.startswith("-"):
+                completed.append("local")
+        return super().parse_args(ctx, completed)
+
+
+def check_ray_options(ray: str | None, workers: int | None, gpus_per_worker: float = 0.0) -> None:
+    """Refuse the options of a cluster without a cluster.
+
+    Raises:
+        BadParameter: Workers or GPUs are given without `--ray`.
+    """
+    if ray is None and (workers is not None or gpus_per_worker):
+        raise typer.BadParameter(
+            "--workers and --gpus-per-worker have no effect without --ray; give it as well"
+        )

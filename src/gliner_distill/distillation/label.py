@@ -128,11 +128,13 @@ def _label_folders(
             folder.check_passages(split)
             if not _is_labeled(work, folder.store(split)):
                 label_corpus(
-                    CorpusFile(folder.passages_file(split)),
+                    # Another process, which may read it for the workers, works in another folder.
+                    CorpusFile(folder.passages_file(split).absolute()),
                     work.teacher.load(),
                     folder.store(split),
                     policy=work.job.policy,
                     keep_subword_vectors=False,
+                    workers=work.workers,
                     limits=ShardLimits(passages=work.settings.shard_passages),
                     progress=work.progress,
                     stage=f"labeling {folder.path.name} {split}",

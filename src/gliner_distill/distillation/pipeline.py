@@ -40,6 +40,7 @@ from gliner_distill.distillation.workspace import Workspace, open_workspace
 from gliner_distill.entities import LabeledPassage, Passage, count_words
 from gliner_distill.files import write_file, write_json
 from gliner_distill.hub.card_files import write_card
+from gliner_distill.labeling.jobs import Workers
 from gliner_distill.runtime.config import FP32
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.student.export import export_smallest, export_student
@@ -124,6 +125,7 @@ def distill_from(
     out: str | Path,
     *,
     settings: DistillSettings = DistillSettings(),  # noqa: B008 (frozen)
+    workers: Workers | None = None,
     progress: Progress = no_progress,
 ) -> Distilled:
     """Distill a teacher into a student, in the folder of the student, and return all results.
@@ -137,13 +139,15 @@ def distill_from(
         teacher: The folder or hub id of a GLiNER, or any `Teacher`.
         out: A new folder, or that of an earlier run of the same job.
         settings: All other settings; the defaults are a good choice.
+        workers: The workers that label the passages, such as `RayWorkers` for a cluster; None for
+            this process. The soft labels are the same.
         progress: A function that receives the progress of each stage.
 
     Raises:
         DistillError: See `distill`.
     """
     source = TeacherSource(teacher)
-    with open_workspace(Path(out), job, source, settings, progress) as work:
+    with open_workspace(Path(out), job, source, settings, progress, workers) as work:
         collected = collect(work)
         labeled = label(work, collected)
         refined = refine(work, labeled)

@@ -48,6 +48,7 @@ from gliner_distill.json_files import (
     read_sealed_json,
     write_sealed_json,
 )
+from gliner_distill.labeling.jobs import Workers
 from gliner_distill.labels import by_clean_label, spellings_by_label
 from gliner_distill.store.manifest import MANIFEST
 from gliner_distill.training.run import STUDENT_FOLDER
@@ -129,6 +130,7 @@ class Workspace:
         teacher: The teacher.
         settings: All other settings.
         progress: A function that receives the progress of each stage.
+        workers: The workers that ask the teacher; None for this process.
     """
 
     out: Path
@@ -136,6 +138,7 @@ class Workspace:
     teacher: TeacherSource
     settings: DistillSettings
     progress: Progress
+    workers: Workers | None = None
 
     @property
     def folder(self) -> Path:
@@ -227,6 +230,7 @@ def open_workspace(
     teacher: TeacherSource,
     settings: DistillSettings,
     progress: Progress,
+    workers: Workers | None = None,
 ) -> Iterator[Workspace]:
     """Open the working folder of a student and keep other processes out of it.
 
@@ -237,7 +241,7 @@ def open_workspace(
         DistillError: Another process works in the folder, or it cannot be written.
     """
     job = _check_same_job(out, job, teacher)
-    work = Workspace(out, job, teacher, settings, progress)
+    work = Workspace(out, job, teacher, settings, progress, workers)
     busy = f"{out}: another process distills into it; wait for it, or choose another --out"
     is_locked = False
     try:
