@@ -8,11 +8,12 @@ where they are read). This module needs only numpy.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gliner_distill.errors import MissingExtraError
 from gliner_distill.labels import clean_label
 
 START, END, INSIDE = 0, 1, 2
@@ -52,6 +53,42 @@ class EntityDict(TypedDict):
     score: float
     class_probs: NotRequired[dict[str, float]]
     source: NotRequired[Literal["pattern"]]
+
+
+def arrow_entities_type() -> Any:
+    """Return the Arrow type of entities, `list<struct<start, end, text, label, score>>`.
+
+    It is the type of the column `entities` in Parquet files and data frames.
+
+    Raises:
+        MissingExtraError: The package pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("pyarrow", "parquet") from error
+
+    fields = {"start": pa.int32(), "end": pa.int32()}
+    fields |= {"text": pa.string(), "label": pa.string(), "score": pa.float64()}
+    return pa.list_(pa.struct(list(fields.items())))
+
+
+def table_entities(entities: Iterable[EntityDict]) -> list[dict[str, Any]]:
+    """Return entities as a table has them: the five fields of all entities, and rounded scores.
+
+    >>> table_entities([{"start": 0, "end": 3, "text": "Ada", "label": "person", "score": 0.98765}])
+    [{'start': 0, 'end': 3, 'text': 'Ada', 'label': 'person', 'score': 0.9877}]
+    """
+    return [
+        {
+            "start": entity["start"],
+            "end": entity["end"],
+            "text": entity["text"],
+            "label": entity["label"],
+            "score": round(entity["score"], 4),
+        }
+        for entity in entities
+    ]
 
 
 @dataclass(frozen=True, slots=True)

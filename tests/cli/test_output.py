@@ -15,7 +15,7 @@ from gliner_distill.cli.output import (
     make_writer,
     text_line,
 )
-from gliner_distill.cli.records import Document
+from gliner_distill.cli.tables.records import Document
 from gliner_distill.corpus.reader import read_passages
 from gliner_distill.entities import Entity
 from gliner_distill.errors import CorpusError

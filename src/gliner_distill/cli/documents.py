@@ -13,12 +13,12 @@ from gliner_distill.errors import DistillError
 
 if TYPE_CHECKING:
     from gliner_distill.cli.input import DocumentSource
-    from gliner_distill.cli.records import Document
+    from gliner_distill.cli.tables.records import Document
     from gliner_distill.evaluation.models import NERModel
 
 # A student answers hundreds of texts in a moment; a GLiNER needs smaller batches to answer soon.
-_STUDENT_DOCUMENTS = 512
-_TEACHER_DOCUMENTS = 16
+STUDENT_DOCUMENTS = 512
+TEACHER_DOCUMENTS = 16
 
 
 def _check_utf8(text: str) -> str:
@@ -109,7 +109,7 @@ InputFormat = Annotated[
         metavar="FORM",
         text="The format of the input: with lines, each line is a document; with jsonl, each line "
         "is a JSON string, or a JSON object with the text in a field; auto recognizes lines, JSON "
-        "lines and JSON lists by the content, and CSV files by the suffix .csv or .tsv.",
+        "lines, JSON lists and Parquet by the content, and CSV files by the suffix .csv or .tsv.",
     ),
 ]
 
@@ -119,7 +119,8 @@ TextField = Annotated[
         "--field",
         "--column",
         metavar="NAME",
-        text="The field of a JSON object, or the column of a CSV file, that holds the text.",
+        text="The field of a JSON object, or the column of a CSV or Parquet file, that holds the "
+        "text.",
     ),
 ]
 
@@ -199,26 +200,27 @@ def documents_at_once(model: "NERModel") -> int:
     """Return how many documents to pass to a model at once, so that it answers soon."""
     from gliner_distill.evaluation.models import TeacherNER
 
-    return _TEACHER_DOCUMENTS if isinstance(model, TeacherNER) else _STUDENT_DOCUMENTS
+    return TEACHER_DOCUMENTS if isinstance(model, TeacherNER) else STUDENT_DOCUMENTS
 
 
 def read_documents(
-    source: "DocumentSource", max_documents: int = _STUDENT_DOCUMENTS
+    source: "DocumentSource", max_documents: int = STUDENT_DOCUMENTS, *, prints: bool = True
 ) -> Generator[tuple[int, "list[Document]"], None, None]:
     """Yield documents as they arrive, with the number of the first one, and show progress.
 
     Args:
         source: The place that they come from.
         max_documents: The most documents to yield at once.
+        prints: Whether the answers are printed.
 
     Raises:
         CorpusError: See `DocumentSource.read`; or bad records are skipped, and all are bad.
     """
-    from gliner_distill.cli.input import Prefetcher
+    from gliner_distill.cli.prefetcher import Prefetcher
     from gliner_distill.cli.progress import DocumentProgress
 
     # A bar would disturb answers that are printed on the same terminal.
-    is_shown = is_terminal(sys.stderr) and not is_terminal(sys.stdout)
+    is_shown = is_terminal(sys.stderr) and not (prints and is_terminal(sys.stdout))
     first = 0
     with (
         DocumentProgress(source.n_bytes, is_shown=is_shown) as progress,

@@ -1,9 +1,9 @@
 """The documents of `predict` and `redact`, and the annotated passages of `evaluate` and `export`.
 
 The input is the arguments of the command line. The output is `Document`s, one after the other, from
-a text, from files of lines, JSON or CSV, or from standard input. `Prefetcher` reads them in a
-thread of its own and holds a limited number. Only one line is in memory at a time; a line of more
-than 16 million characters is refused.
+a text, from files of lines, JSON, CSV or Parquet, or from standard input. Only one line, or a few
+hundred rows of a Parquet file, are in memory at a time; a line of more than 16 million characters
+is refused.
 """
 
 import codecs
@@ -11,16 +11,14 @@ import errno
 import io
 import stat
 import sys
-import threading
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, cast
+from typing import Literal, TypedDict, cast
 
-from gliner_distill.cli.records import (
+from gliner_distill.cli.tables.records import (
     BadRecords,
     Document,
     Place,
@@ -38,18 +36,28 @@ from gliner_distill.files import reason_of
 
 InputFormat = Literal["auto", "lines", "jsonl"]
 
+
+class InputOptions(TypedDict):
+    """The options of `find_source`, which explains them."""
+
+    form: InputFormat
+    text_field: str
+    skip_bad: bool
+
+
 MAX_LINE_CHARS = 16_000_000
 
 _TEXT_SUFFIXES = {".txt", ".text", ".md", ".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".conll"}
+_TEXT_SUFFIXES |= {".parquet"}
 _JSON_LINES_SUFFIXES = {".jsonl", ".ndjson"}
-_STANDARD_INPUT = "-"
+STANDARD_INPUT = "-"
+"""The argument that stands for standard input."""
 
 # Files that hold no documents, each with what to do.
 _EACH_LINE = "to read each line as a text anyway, use --input lines"
 _OTHER_FORMS: dict[Format, str] = {
     "columns": f"a file with one word per line, not with documents; {_EACH_LINE}",
     "word table": f"a table with one word per row, not with documents; {_EACH_LINE}",
-    "parquet": "a Parquet file; write its texts as JSON lines",
     "spacy": "a DocBin of spaCy; write its texts as JSON lines",
 }
 
@@ -69,7 +77,7 @@ class DocumentSource:
     """
 
     text: str | None = None
-    files: tuple[str, ...] = (_STANDARD_INPUT,)
+    files: tuple[str, ...] = (STANDARD_INPUT,)
     form: InputFormat = "auto"
     text_field: str = "text"
     max_line_chars: int = MAX_LINE_CHARS
@@ -96,10 +104,10 @@ class DocumentSource:
                 bad.
         """
         if self.text is not None:
-            yield Document(self.text)
+            yield Document(self.text, row={self.text_field: self.text})
             return
         for name in self.files:
-            shown = "standard input" if name == _STANDARD_INPUT else name
+            shown = "standard input" if name == STANDARD_INPUT else name
             try:
                 with _open(name) as stream:
                     is_record, documents = self._documents(stream, name, shown)
@@ -128,7 +136,7 @@ class DocumentSource:
             return self.form == "jsonl"
         if not path.is_file():  # a pipe can be read only once
             return suffix_of(name) in _JSON_LINES_SUFFIXES
-        return open_and_recognize(path) in ("json lines", "json list", "table")
+        return open_and_recognize(path) in ("json lines", "json list", "table", "parquet")
 
     def _documents(
         self, stream: BufferedReader, name: str, shown: str
@@ -144,6 +152,10 @@ class DocumentSource:
             return True, listed
         if form == "table" and stream.peek(1):
             return True, table_documents(Path(name), column=text_field, max_chars=max_chars)
+        if form == "parquet":
+            from gliner_distill.cli.tables.parquet import parquet_documents
+
+            return True, parquet_documents(Path(name), column=text_field, max_chars=max_chars)
         if form in _OTHER_FORMS:
             raise CorpusError(f"{shown}: this is {_OTHER_FORMS[form]}")
         has_json = form == "json lines"
@@ -168,7 +180,8 @@ class DocumentSource:
                     document = parse_line(line, self.text_field, len(raw))
                 else:
                     text = "" if has_json else line
-                    document = Document(text, n_bytes=len(raw), is_record=has_json)
+                    row = {self.text_field: text}
+                    document = Document(text, n_bytes=len(raw), is_record=has_json, row=row)
                 yield f"line {number}", document
             except RecordError as error:
                 yield f"line {number}", error
@@ -227,7 +240,7 @@ def find_source(
         CorpusError: A file does not exist, or is a folder.
     """
     bad = BadRecords() if skip_bad else None
-    if not arguments or list(arguments) == [_STANDARD_INPUT]:
+    if not arguments or list(arguments) == [STANDARD_INPUT]:
         return DocumentSource(form=form, text_field=text_field, bad=bad)
     if len(arguments) == 1 and not _is_file(arguments[0]):
         return DocumentSource(arguments[0], (), form, text_field)
@@ -240,109 +253,9 @@ def find_source(
     return DocumentSource(None, tuple(arguments), form, text_field, bad=bad)
 
 
-class Prefetcher:
-    """A thread that reads documents in advance, and holds a limited number of them.
-
-    Use it as a context manager, and iterate over lists of documents. Each list has the documents
-    that were read since the last one, at least one. An error in reading is raised after the
-    documents before it.
-
-    Args:
-        documents: The documents; they are closed if the context manager is left before their end.
-        max_documents: The largest number of documents that may wait, and that a list may have.
-        max_chars: The largest number of characters of all waiting documents; a longer document
-            waits alone.
-        waits_for_room: Whether to wait until a list is full instead of yielding the documents that
-            have arrived. Then the lists do not depend on the speed of reading. This matters because
-            the scores of an 8-bit student depend on the other texts in a batch.
-    """
-
-    def __init__(
-        self,
-        documents: Generator[Document, None, None],
-        *,
-        max_documents: int = 512,
-        max_chars: int = 1_000_000,
-        waits_for_room: bool = False,
-    ) -> None:
-        self._documents = documents
-        self._limits = (max_documents, max_chars)
-        self._waiting: list[Document] = []
-        self._n_chars = 0
-        self._waits_for_room = waits_for_room
-        self._is_full = False
-        self._is_over = False
-        self._error: BaseException | None = None
-        self._changed = threading.Condition()
-
-    def __enter__(self) -> "Prefetcher":
-        # A daemon thread, because it may still wait for a line when the program ends.
-        threading.Thread(target=self._fill, daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with self._changed:
-            self._is_over = True
-            self._changed.notify_all()
-
-    def __iter__(self) -> Iterator[list[Document]]:
-        while batch := self._take():
-            yield batch
-        if self._error is not None:
-            raise self._error
-
-    def _take(self) -> list[Document]:
-        with self._changed:
-            self._changed.wait_for(self._is_ready)
-            batch, self._waiting, self._n_chars, self._is_full = self._waiting, [], 0, False
-            self._changed.notify_all()
-            return batch
-
-    def _is_ready(self) -> bool:
-        return self._is_over or (self._is_full if self._waits_for_room else bool(self._waiting))
-
-    def _fill(self) -> None:
-        try:
-            with closing(self._documents) as documents:
-                for document in documents:
-                    if not self._put(document):
-                        return
-        except BaseException as error:  # raised in the thread that takes the documents
-            self._error = error
-        with self._changed:
-            self._is_over = True
-            self._changed.notify_all()
-
-    def _put(self, document: Document) -> bool:
-        """Add a document when there is room; return False if the reader has stopped."""
-        max_documents, max_chars = self._limits
-
-        def has_room() -> bool:
-            n_chars = self._n_chars + len(document.text)
-            is_within = len(self._waiting) < max_documents and n_chars <= max_chars
-            return self._is_over or not self._waiting or is_within
-
-        with self._changed:
-            if not has_room():
-                self._is_full = True
-                self._changed.notify_all()
-            self._changed.wait_for(has_room)
-            if self._is_over:
-                return False
-            self._waiting.append(document)
-            self._n_chars += len(document.text)
-            self._changed.notify_all()
-            return True
-
-
 @contextmanager
 def _open(name: str) -> Iterator[BufferedReader]:
-    if name != _STANDARD_INPUT:
+    if name != STANDARD_INPUT:
         with open_corpus(Path(name)) as stream:
             yield stream
         return

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, final
 from rich.console import Console
 from rich.text import Text
 
-from gliner_distill.cli.records import Document
+from gliner_distill.cli.tables.records import Document
 from gliner_distill.cli.terminal import show_controls
 from gliner_distill.entities import EntityDict, WordSpan, split_words
 from gliner_distill.errors import CorpusError
@@ -142,7 +142,8 @@ class JsonLines:
 
     def _line(self, number: int, document: Document, entities: Sequence[EntityDict]) -> bytes:
         rounded = [{**entity, "score": round(entity["score"], 4)} for entity in entities]
-        answer: dict[str, Any] = {"text": document.text, "entities": rounded}
+        text = None if document.is_null else document.text
+        answer: dict[str, Any] = {"text": text, "entities": rounded}
         taken = [key for key in (*answer, "input") if key in document.fields]
         rest = {key: value for key, value in document.fields.items() if key not in taken}
         # A field named `input` stays in its place if no other field has to move there.
@@ -229,7 +230,7 @@ class CsvRows:
 
     def head(self) -> bytes:
         """Return the header."""
-        return _csv_row(_CSV_COLUMNS)
+        return csv_row(_CSV_COLUMNS)
 
     def answers(
         self,
@@ -239,7 +240,7 @@ class CsvRows:
     ) -> bytes:
         """Return the rows of the entities of all documents."""
         return b"".join(
-            _csv_row(
+            csv_row(
                 (
                     number,
                     entity["start"],
@@ -309,8 +310,9 @@ def _without_formula(text: str) -> str:
     return f"'{text}" if is_formula else text
 
 
-def _csv_row(values: Sequence[object]) -> bytes:
+def csv_row(values: Sequence[object], *, delimiter: str = ",") -> bytes:
+    """Return values as a row of a CSV file."""
     row = io.StringIO(newline="")
     # With this line end, the csv module quotes all values that contain "\r" or "\n".
-    csv.writer(row, lineterminator="\r\n").writerow(values)
+    csv.writer(row, lineterminator="\r\n", delimiter=delimiter).writerow(values)
     return f"{row.getvalue()[:-2]}\n".encode(errors="backslashreplace")

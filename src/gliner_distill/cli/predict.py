@@ -1,8 +1,10 @@
 """The command `predict`: find entities in texts."""
 
 import sys
+from collections.abc import Callable
 from contextlib import closing
-from typing import Annotated, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,17 +20,31 @@ from gliner_distill.cli.documents import (
     TextField,
     check_streams,
     describe_labels,
-    documents_at_once,
-    read_documents,
 )
-from gliner_distill.cli.options import Patterns, ThreadCount, Threshold, option
+from gliner_distill.cli.options import (
+    DEFAULT_WORKERS,
+    Patterns,
+    RayAddress,
+    RayAddressParser,
+    ThreadCount,
+    Threshold,
+    WorkerCount,
+    check_ray_options,
+    option,
+)
 from gliner_distill.cli.terminal import (
     is_terminal,
     print_whole,
     quiet_libraries,
+    say,
     until_reader_leaves,
     when_stopped,
 )
+
+if TYPE_CHECKING:
+    from gliner_distill.cli.input import InputOptions
+    from gliner_distill.cli.tables.answers import Answers, Question
+    from gliner_distill.labeling.cluster import Cluster
 
 OutputFormat = Annotated[
     Literal["jsonl", "csv", "color", "prodigy"] | None,
@@ -39,6 +55,18 @@ OutputFormat = Annotated[
         "entity, color the text with its entities in color, and prodigy one task per document for "
         "annotators who use Prodigy.",
         show_default="color in a terminal, otherwise jsonl",
+    ),
+]
+
+OutTable = Annotated[
+    str | None,
+    option(
+        "--out",
+        metavar="PATH",
+        text="Write a table instead of printing: all columns of the input and the column entities. "
+        "PATH is a file, whose suffix .parquet, .csv, .tsv, .jsonl or .ndjson gives the format; or "
+        "a folder, which gets a file of the same name for each input. With this option, INPUT may "
+        "be a folder. Parquet needs gliner-distill[parquet].",
     ),
 ]
 
@@ -66,6 +94,9 @@ def predict(
     patterns: Patterns = True,
     threads: ThreadCount = None,
     max_memory: MaxMemory = "2GB",
+    out: OutTable = None,
+    ray: RayAddress = None,
+    workers: WorkerCount = None,
     skip_bad: SkipBad = False,
 ) -> None:
     """Find entities in a text, in files or in standard input.
@@ -85,35 +116,111 @@ def predict(
     With --output prodigy, each line is a task for Prodigy's interface ner_manual, with "text",
     "tokens", "spans" and "meta". The answers that Prodigy exports are gold for `distill`.
 
-    Writes no files. If the reader of the output stops early, as head does, the exit code is 141.
+    With --out, it writes a table and prints the number of its rows: all columns of the input, in
+    their order, and the column "entities". This holds a list of structures in Parquet, and JSON in
+    CSV. A text that is null has no entities. A file gets its name once it is complete, and then
+    replaces an older one.
+
+    Without --out, it writes no files. If the reader of the output stops early, as head does, the
+    exit code is 141.
     """
     if not label and labels is None:
         raise typer.BadParameter("labels are missing; give --label LABEL or --labels FILE")
+    if out is not None and output is not None:
+        raise typer.BadParameter("--output is for what is printed; the suffix of --out decides")
+    check_ray_options(ray, workers)
     check_streams(inputs)
-    with when_stopped("what was printed is whole"), until_reader_leaves():
-        from gliner_distill.cli.input import find_source
-        from gliner_distill.cli.output import make_writer
-        from gliner_distill.evaluation.models import load_model
+    kept = "what was printed is whole" if out is None else f"{out} has no half-written file"
+    with when_stopped(kept), until_reader_leaves():
+        from gliner_distill.cli.tables.answers import Question
 
         quiet_libraries()
-        asked = describe_labels(label or [], labels)
-        source = find_source(inputs or [], form=input_format, text_field=field, skip_bad=skip_bad)
-        form = output or ("color" if is_terminal(sys.stdout) else "jsonl")
-        writer = make_writer(form, list(asked))
-        loaded = load_model(model, num_threads=threads, max_memory=max_memory)
-        print_whole(writer.head(), is_colored=form == "color")
-        with closing(read_documents(source, documents_at_once(loaded))) as batches:
-            for first, documents in batches:
-                entities = loaded.inference(
-                    [document.text for document in documents],
-                    asked,
-                    flat_ner=not nested,
-                    threshold=threshold,
-                    multi_label=multi_label,
-                    patterns=patterns,
-                )
-                lines = writer.answers(first, documents, entities)
-                print_whole(lines, is_colored=form == "color")
+        question = Question(
+            model,
+            describe_labels(label or [], labels),
+            threshold=threshold,
+            flat_ner=not nested,
+            multi_label=multi_label,
+            patterns=patterns,
+            # The cores of a machine are divided among its workers.
+            num_threads=threads or (1 if ray is not None else None),
+            max_memory=max_memory,
+        )
+        options: InputOptions = {
+            "form": input_format,
+            "text_field": field,
+            "skip_bad": skip_bad,
+        }
+        if out is None:
+            form = output or ("color" if is_terminal(sys.stdout) else "jsonl")
+            _print_answers(inputs or [], options, form, question, _cluster(ray, workers, threads))
+        else:
+            _write_tables(inputs or [], options, out, question, _cluster(ray, workers, threads))
+
+
+def _cluster(address: str | None, n_workers: int | None, n_threads: int | None) -> "Cluster | None":
+    if address is None:
+        return None
+    from gliner_distill.labeling.cluster import Cluster
+
+    return Cluster(
+        n_workers or DEFAULT_WORKERS, address, cpus_per_worker=n_threads or 1, in_order=True
+    )
+
+
+def _print_answers(
+    inputs: list[str],
+    options: "InputOptions",
+    form: Literal["jsonl", "csv", "color"],
+    question: "Question",
+    cluster: "Cluster | None",
+) -> None:
+    from gliner_distill.cli.input import find_source
+    from gliner_distill.cli.output import make_writer
+
+    source = find_source(inputs, **options)
+    writer = make_writer(form, list(question.labels))
+    answer = _answerer(question, cluster)
+    print_whole(writer.head(), is_colored=form == "color")
+    with closing(answer(source)) as answers:
+        for first, documents, entities in answers:
+            lines = writer.answers(first, documents, entities)
+            print_whole(lines, is_colored=form == "color")
+
+
+def _write_tables(
+    inputs: list[str],
+    options: "InputOptions",
+    out: str,
+    question: "Question",
+    cluster: "Cluster | None",
+) -> None:
+    from gliner_distill.cli.tables.columns import check_columns, read_columns
+    from gliner_distill.cli.tables.outputs import plan_tables
+    from gliner_distill.cli.tables.writers import write_table
+
+    jobs = plan_tables(inputs, out, **options)
+    for job in jobs:
+        check_columns(job.source)
+    answer = _answerer(question, cluster)
+    for job in jobs:
+        columns = read_columns(job.source, job.form)
+        with (
+            write_table(job.path, job.form, columns) as table,
+            closing(answer(job.source, prints=False)) as answers,
+        ):
+            for _, documents, entities in answers:
+                table.write(documents, entities)
+        say(f"{job.path}: {table.n_rows:,} rows, {table.n_entities:,} entities")
+
+
+def _answerer(question: "Question", cluster: "Cluster | None") -> "Callable[..., Answers]":
+    """Return a function that answers the documents of a source."""
+    from gliner_distill.cli.tables.answers import answer_here, answer_on_cluster
+
+    if cluster is not None:
+        return partial(answer_on_cluster, question, cluster)
+    return partial(answer_here, question, question.load())
 
 
 PREDICT = Command(
@@ -124,8 +231,12 @@ PREDICT = Command(
   gliner-distill predict notes.txt -l drug -m runs/distilled > found.jsonl
   gliner-distill predict a.jsonl b.jsonl --field body --labels labels.txt \\
     --output csv > found.csv
+  gliner-distill predict mails.parquet --column body -l person \\
+    --out found.parquet
+  gliner-distill predict tables/ -l person --out found/ --ray --workers 4
   tail -f server.log | gliner-distill predict -l "ip address"
   gliner-distill predict -l drug -m models/gliner < notes.txt | head -1""",
     work="finding entities",
     less_memory="cut long texts, or ask for fewer labels",
+    parser=RayAddressParser,
 )

@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from gliner_distill.cli.records import Document
+from gliner_distill.cli.tables.records import Document
 from gliner_distill.entities import word_texts
 
 

@@ -33,7 +33,7 @@ from gliner_distill.cli.terminal import (
 
 if TYPE_CHECKING:
     from gliner_distill.cli.input import DocumentSource
-    from gliner_distill.cli.records import Document
+    from gliner_distill.cli.tables.records import Document
     from gliner_distill.entities import EntityDict
     from gliner_distill.redaction.redactor import RedactedEntity, RedactionMode, Redactor
 
@@ -269,7 +269,7 @@ class _Lines:
         form = self.form or ("jsonl" if document.is_record else "lines")
         if form == "lines":
             return text_line(number, text, may_break=self.may_break)
-        answer: dict[str, Any] = {self.text_field: text}
+        answer: dict[str, Any] = {self.text_field: None if document.is_null else text}
         if entities is not None:
             answer["entities"] = [
                 {**entity, "score": round(entity["score"], 4)} for entity in entities

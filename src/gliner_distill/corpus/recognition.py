@@ -61,7 +61,7 @@ def recognize_format(head: bytes, *, suffix: str) -> Format:
     >>> recognize_format(b'{"text": "Anna left."}', suffix=".txt")
     'json lines'
     """
-    if head.startswith(MAGIC):
+    if head.startswith(MAGIC) or suffix == ".parquet":
         return "parquet"
     if suffix == ".spacy" or head.startswith(_ZLIB_MARK):
         return "spacy"

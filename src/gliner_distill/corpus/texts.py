@@ -132,6 +132,22 @@ def table_rows(
         csv.field_size_limit(limit)
 
 
+def table_columns(path: Path) -> list[str]:
+    """Return the names in the first row of a table; none if the file is empty.
+
+    Raises:
+        CorpusError: The file cannot be read or is not valid CSV.
+    """
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            return next(csv.reader(stream, delimiter=delimiter, strict=True), [])
+    except csv.Error as error:
+        raise CorpusError(f"{path}: line 1: this is not valid CSV: {error}") from error
+    except OSError as error:
+        raise CorpusError(f"{path}: the file cannot be read: {reason_of(error)}") from error
+
+
 def _check_column(path: Path, column: str, names: Sequence[str]) -> None:
     if column not in names:
         has = ", ".join(map(repr, names)) or "none"

@@ -9,11 +9,12 @@ described in https://github.com/apache/parquet-format/blob/master/src/main/thrif
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Any, Final
 
 _MAGIC: Final = b"PAR1"
 _MOST_LEVELS: Final = 16
-# A shard has a few hundred. A footer can name the same pages any number of times.
+# A shard has a few hundred.
 _MOST_PAGES: Final = 100_000
 
 _ENCODINGS: Final = {0: "PLAIN", 2: "PLAIN_DICTIONARY", 3: "RLE", 8: "RLE_DICTIONARY"}
@@ -40,30 +41,34 @@ class Page:
     encoding: str
 
 
-def read_pages(content: bytes) -> Iterator[Page]:
+def read_pages(content: bytes | mmap, *, most_pages: int = _MOST_PAGES) -> Iterator[Page]:
     """Yield the pages of a Parquet file from its footer and their headers.
 
+    Args:
+        content: The bytes of the file.
+        most_pages: The largest number of pages. A footer can name the same ones any number of
+            times.
+
     Raises:
-        ValueError: The bytes are not a Parquet file, or a broken one, or it has more than 100,000
-            pages.
+        ValueError: The bytes are not a Parquet file, or a broken one, or it has too many pages.
     """
     size = int.from_bytes(content[-8:-4], "little")
     first = len(content) - 8 - size
-    if not content.startswith(_MAGIC) or not content.endswith(_MAGIC) or first < len(_MAGIC):
+    if content[:4] != _MAGIC or content[-4:] != _MAGIC or first < len(_MAGIC):
         raise ValueError("it is not a Parquet file")
     try:
         footer = _ThriftReader(content, first).read_struct()
         columns = (column[3] for group in footer[4] for column in group[1])
         pages = (page for column in columns for page in _column_pages(content, column))
         for number, page in enumerate(pages):
-            if number == _MOST_PAGES:
-                raise ValueError(f"it has more than {_MOST_PAGES:,} pages")
+            if number == most_pages:
+                raise ValueError(f"it has more than {most_pages:,} pages")
             yield page
     except (IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError("it is a broken Parquet file") from error
 
 
-def _column_pages(content: bytes, column: Struct) -> Iterator[Page]:
+def _column_pages(content: bytes | mmap, column: Struct) -> Iterator[Page]:
     name = b".".join(column[3]).decode("utf-8", "replace")
     if column[5] == 0:  # no values, so that there may be no page
         return
@@ -90,7 +95,7 @@ def _column_pages(content: bytes, column: Struct) -> Iterator[Page]:
 class _ThriftReader:
     """A reader of Thrift's compact protocol in bytes, from a position on."""
 
-    def __init__(self, content: bytes, at: int) -> None:
+    def __init__(self, content: bytes | mmap, at: int) -> None:
         self.at = at
         self._content = content
 

@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from gliner_distill.cli.records import BadRecords, Document, list_documents, table_documents
+from gliner_distill.cli.tables.records import BadRecords, Document, list_documents, table_documents
 from gliner_distill.corpus.records import RecordError
 
 

@@ -6,7 +6,7 @@ decides what happens to it.
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
@@ -27,12 +27,16 @@ class Document:
         fields: The other fields of its JSON object, or the other columns of its row.
         n_bytes: The length of its line in bytes, or an estimate of it.
         is_record: Whether it comes from a JSON value or from a row, and not from a line of text.
+        is_null: Whether the text is null; `text` is then empty.
+        row: All its fields or columns, in their order; empty for a record that is bad.
     """
 
     text: str
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
     n_bytes: int = 0
     is_record: bool = field(default=False, compare=False)
+    is_null: bool = False
+    row: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 Place = str
@@ -112,7 +116,7 @@ def list_documents(
             # The value is copied to the output, so it must be JSON that all programs read.
             n_bytes = len(json.dumps(record.content, allow_nan=False))
             document = _as_document(record.content, text_field, n_bytes)
-            _check_length(document.text, max_chars)
+            check_length(document.text, max_chars)
         except RecordError as error:
             yield record.place, error
         except (RecursionError, ValueError) as error:
@@ -140,18 +144,18 @@ def table_documents(
             if isinstance(row, ValueError):
                 raise RecordError(str(row))
             n_bytes = sum(len(value.encode()) + 1 for value in row.values())
-            text = row.pop(column)
+            fields = {name: value for name, value in row.items() if name != column}
         except UnicodeEncodeError:
             yield place, RecordError("the row holds bytes that are not UTF-8")
         except RecordError as error:
             yield place, error
         else:
-            yield place, Document(text, row, n_bytes, is_record=True)
+            yield place, Document(row[column], fields, n_bytes, is_record=True, row=row)
 
 
 def _as_document(value: object, text_field: str, n_bytes: int) -> Document:
     if isinstance(value, str):
-        return Document(value, n_bytes=n_bytes, is_record=True)
+        return Document(value, n_bytes=n_bytes, is_record=True, row={text_field: value})
     if not isinstance(value, dict):
         raise RecordError(
             f"holds {name_kind(value)}; expected a string, or an object with the text in its field "
@@ -163,13 +167,20 @@ def _as_document(value: object, text_field: str, n_bytes: int) -> Document:
             f"the field {text_field!r} is missing (fields: {has}); name the field that holds the "
             "text with --field"
         )
-    text = value.pop(text_field)
-    if not isinstance(text, str):
+    text = value[text_field]
+    if text is not None and not isinstance(text, str):
         raise RecordError(f"field {text_field!r} holds {name_kind(text)}; expected a string")
-    return Document(text, value, n_bytes, is_record=True)
+    fields = {name: content for name, content in value.items() if name != text_field}
+    is_null = text is None
+    return Document(text or "", fields, n_bytes, is_record=True, is_null=is_null, row=value)
 
 
-def _check_length(text: str, max_chars: int) -> None:
+def check_length(text: str, max_chars: int) -> None:
+    """Check that a text is not too long.
+
+    Raises:
+        RecordError: It is.
+    """
     if len(text) > max_chars:
         raise RecordError(f"is longer than {max_chars:,} characters; split the document")
 
