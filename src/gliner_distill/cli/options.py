@@ -150,7 +150,7 @@ class RayAddressParser(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments of a command, with `local` after a bare `--ray`."""
         completed: list[str] = []
-        for argument, following in zip(args, [*args[1:], "--"], strict=True):
+        for argument, following in zip(args, [*args[1:], "--"], strict=False):
             completed.append(argument)
             # The next argument is another option, so `--ray` has no address of its own.
             if argument == "--ray" and following.startswith("-"):

@@ -121,8 +121,8 @@ def predict(
     CSV. A text that is null has no entities. A file gets its name once it is complete, and then
     replaces an older one.
 
-    Without --out, it writes no files. If the reader of the output stops early, as head does, the
-    exit code is 141.
+    Writes no files without --out. If the reader of the output stops early, as head does, the exit
+    code is 141.
     """
     if not label and labels is None:
         raise typer.BadParameter("labels are missing; give --label LABEL or --labels FILE")
@@ -171,7 +171,7 @@ def _cluster(address: str | None, n_workers: int | None, n_threads: int | None) 
 def _print_answers(
     inputs: list[str],
     options: "InputOptions",
-    form: Literal["jsonl", "csv", "color"],
+    form: Literal["jsonl", "csv", "color", "prodigy"],
     question: "Question",
     cluster: "Cluster | None",
 ) -> None:

@@ -64,7 +64,7 @@ def test_plan_tables_refuses_a_folder_without_tables():
 
 
 def test_plan_tables_refuses_an_unknown_suffix():
-    with pytest.raises(DistillError, match=r"^o\.xlsx: '\.xlsx' .*\.parquet, \.csv"):
+    with pytest.raises(DistillError, match=r"^o\.xlsx: .*'\.xlsx' .*\.parquet, \.csv"):
         plan_tables(["text"], "o.xlsx")
 
 

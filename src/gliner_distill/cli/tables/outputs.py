@@ -75,7 +75,7 @@ def plan_tables(
         jobs = [TableJob(source, path, FORMS[path.suffix.lower()])]
     elif path.suffix and not path.is_dir() and not out.endswith("/"):
         raise DistillError(
-            f"{out}: {path.suffix!r} is no suffix of a table; expected {', '.join(FORMS)}, or the "
+            f"{out}: the suffix {path.suffix!r} is not that of a table; expected {', '.join(FORMS)}, or the "
             "name of a folder without a suffix"
         )
     else:
