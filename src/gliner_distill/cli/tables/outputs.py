@@ -75,8 +75,8 @@ def plan_tables(
         jobs = [TableJob(source, path, FORMS[path.suffix.lower()])]
     elif path.suffix and not path.is_dir() and not out.endswith("/"):
         raise DistillError(
-            f"{out}: the suffix {path.suffix!r} is not that of a table; expected {', '.join(FORMS)}, or the "
-            "name of a folder without a suffix"
+            f"{out}: the suffix {path.suffix!r} is not that of a table; expected "
+            f"{', '.join(FORMS)}, or the name of a folder without a suffix"
         )
     else:
         source = find_source([str(name) for name, _ in inputs], **options)
