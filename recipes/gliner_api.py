@@ -2,16 +2,16 @@
 
     python recipes/gliner_api.py docs/gliner_api.md
 
-The names come from the installed `gliner`, and whether a student has them from `StudentNER`. Only
-the explanations stand here, and a name without one is an error.
+The names come from the installed `gliner`, and `StudentNER` tells which of them a student has. This
+module holds only the explanations. A name without an explanation is an error.
 """
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import gliner
 import gliner.model
@@ -38,9 +38,12 @@ _STEPS = "not here: a step of GLiNER's prediction; call `inference`"
 _STREAMS = "not here: give `inference` a generator of texts"
 _TORCH = "not here: a part of GLiNER's own network"
 _RELATIONS = "not here: a student finds no relations"
+_WEIGHTS = "not here: a student always has weights; `distill` makes one"
+_PRECISION = "not here: `gliner-distill export` chooses the precision"
+_LABELS = "not here: a student does not generate labels"
 
 MEMBERS: Final = {
-    "batch_predict_entities": "the same as `inference`; here without a warning that it is old",
+    "batch_predict_entities": "the same as `inference`; GLiNER also warns that this method is old",
     "batch_predict_with_embeds": "`labels_embeddings` is the result of `encode_labels`",
     "clear_session": _STREAMS,
     "clear_sessions": _STREAMS,
@@ -48,7 +51,7 @@ MEMBERS: Final = {
     "compile": "does nothing",
     "compress_prompt_embeddings": "not here: the vectors of labels are cached anyway",
     "config_class": _TORCH,
-    "configure_inference_packing": "takes None only",
+    "configure_inference_packing": "does nothing; its argument must be None",
     "cpu": "returns the student",
     "create_async_streaming_engine": _STREAMS,
     "create_collator": _STEPS,
@@ -59,25 +62,25 @@ MEMBERS: Final = {
     "data_processor_class": _TORCH,
     "decode_batch": _STEPS,
     "decoder_class": _TORCH,
-    "device": '`"cpu"`, a string that has `type`, too',
-    "encode_labels": "returns `EncodedLabels`, whose `vectors` are an array of numpy",
+    "device": 'the string `"cpu"`, which also has the attribute `type`',
+    "encode_labels": "returns `EncodedLabels`, whose `vectors` are a numpy array",
     "eval": "returns the student",
-    "evaluate": "the same line of text and F1; without `entity_types` and `ner_labels`, it asks "
-    "all labels of `test_data`, where GLiNER draws some at random",
+    "evaluate": "returns the same line of text and F1; without `entity_types` and `ner_labels`, it "
+    "asks for all labels of `test_data`, where GLiNER draws some at random",
     "export_to_onnx": _GRAPH,
     "export_to_openvino": _GRAPH,
-    "float": "not here: the precision is that of the folder (`precision`)",
+    "float": _PRECISION,
     "forward": _STEPS,
     "freeze_component": _DISTILL,
-    "from_config": "not here: a student always has weights; `distill` makes one",
+    "from_config": _WEIGHTS,
     "from_pretrained": "loads a student, by default the bundled one; a GLiNER is refused before "
     "its weights are downloaded",
-    "generate_labels": "not here: a student makes up no labels",
-    "get_model_type": "not here: `repr(student)` tells the kind of a student",
-    "half": "not here: the precision is that of the folder (`precision`)",
+    "generate_labels": _LABELS,
+    "get_model_type": "not here: `repr(student)` describes a student",
+    "half": _PRECISION,
     "inference": "as in GLiNER, for texts of any length; see [what differs](#what-differs)",
     "is_runtime_model": "not here: every student runs in onnxruntime",
-    "load_from_config": "not here: a student always has weights; `distill` makes one",
+    "load_from_config": _WEIGHTS,
     "map_entities_to_text": _STEPS,
     "map_relations_to_text": _RELATIONS,
     "model_class": _TORCH,
@@ -96,9 +99,9 @@ MEMBERS: Final = {
     "save_pretrained": "writes the files and the card of the student, with its tuned thresholds",
     "session_count": _STREAMS,
     "set_class_indices": _TORCH,
-    "set_labels_trie": "not here: a student makes up no labels",
-    "to": "returns the student; another device than the CPU gives one warning",
-    "train": "not here: `eval` is, and `distill` trains",
+    "set_labels_trie": _LABELS,
+    "to": "returns the student; a device other than the CPU gives one warning",
+    "train": _DISTILL,
     "train_model": _DISTILL,
     "unfreeze_component": _DISTILL,
     "validate_special_token_config": _TORCH,
@@ -109,19 +112,19 @@ ATTRIBUTES: Final = {
     "config": "`max_len`, `max_width`, `max_types`, `model_name`, `words_splitter_type` and "
     "`labels_encoder`; changes have no effect",
     "data_processor": "`words_splitter`, and a `transformer_tokenizer` whose tokens are words",
-    "run": "the name of `inference` in older versions",
+    "run": "the same as `inference`, whose name it was in older versions",
 }
 """Attributes that instances and older versions have besides the members."""
 
 KEYWORDS: Final = {
-    "batch_size": "the most texts that go through the student at once; without effect in "
+    "batch_size": "the largest number of texts that the student reads at once; it has no effect in "
     "`encode_labels`",
     "cache_dir": "as in GLiNER",
     "branch": "as in GLiNER",
     "commit_message": "as in GLiNER",
     "config": "has no effect; in `configure_inference_packing`, it must be empty",
     "create_pr": "as in GLiNER",
-    "device": "another device than the CPU gives one warning",
+    "device": "a device other than the CPU gives one warning",
     "dtype": "has no effect",
     "entity_types": "as in GLiNER",
     "flat_ner": "as in GLiNER",
@@ -129,8 +132,8 @@ KEYWORDS: Final = {
     "labels": "as in GLiNER; upper case, underscores and white space make no difference",
     "labels_embeddings": "the result of `encode_labels`",
     "local_files_only": "as in GLiNER",
-    "map_location": "another device than the CPU gives one warning",
-    "model_id": "another name of the first argument, `model`",
+    "map_location": "a device other than the CPU gives one warning",
+    "model_id": "another name for the first argument, `model`",
     "multi_label": "as in GLiNER",
     "repo_id": "as in GLiNER",
     "push_to_hub": "as in GLiNER",
@@ -140,37 +143,39 @@ KEYWORDS: Final = {
     "safe_serialization": "has no effect: only safetensors files are written",
     "save_directory": "as in GLiNER",
     "test_data": "as in GLiNER",
-    "text": "as in GLiNER; None and NaN have no entities, and a warning counts them",
-    "texts": "as in GLiNER; also any iterable, which is answered by a generator",
+    "text": "as in GLiNER; a text that is None or NaN has no entities",
+    "texts": "as in GLiNER; for an iterable without a length, a generator is returned",
     "threshold": "as in GLiNER; scores are shifted so that 0.5 is the best threshold",
     "token": "as in GLiNER",
 }
 """The keywords that a student has, and what they do here."""
 
 RENAMED: Final = ("model_id",)
-"""The arguments that have another name here, and that are taken under GLiNER's name, too."""
+"""The arguments that have another name here and are accepted under GLiNER's name, too."""
 
 TABLES: Final[dict[str, tuple[Mapping[str, str], frozenset[str]]]] = {
     "from_pretrained": (LOADING_REFUSED, LOADING_WITHOUT_EFFECT),
     "push_to_hub": (PUBLISHING_REFUSED, PUBLISHING_WITHOUT_EFFECT),
     "save_pretrained": (PUBLISHING_REFUSED, PUBLISHING_WITHOUT_EFFECT),
 }
-"""The keywords of a method that are no parameters here: the refused ones, and the others."""
+"""The refused keywords of each method, and those without effect."""
 
 PACKAGE: Final = {
     "AsyncStreamingEngine": _STREAMS,
     "GLiNER": "`gliner_distill.StudentNER`",
     "GLiNERConfig": "only in the [stand-in for the package](integrations/gliner_clients.md)",
-    "InferencePackingConfig": "not here: a student puts texts together by itself",
+    "InferencePackingConfig": "not here: a student batches texts by itself",
     "PackedBatch": _STEPS,
     "StreamingBatch": _STREAMS,
     "StreamingSpanConfig": _STREAMS,
     "pack_requests": _STEPS,
     "unpack_spans": _STEPS,
 }
-"""The names that `gliner` exports, and what stands for them here."""
+"""The names that `gliner` exports, and what takes their place here."""
 
 TEMPLATE: Final = Path(__file__).with_name("gliner_api.md.jinja")
+
+Explanation = TypeVar("Explanation")
 
 
 def gliner_classes() -> list[type]:
@@ -211,9 +216,11 @@ def render() -> str:
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         version=gliner.__version__,
         window=WINDOW_WORDS,
-        members=sorted(members.items()),
-        keywords=explain_keywords(),
-        package=[(name, PACKAGE[name]) for name in sorted(gliner.__all__)],
+        members=group_names(sorted(members.items())),
+        keywords=group_names(
+            [(name, (methods, text)) for name, methods, text in explain_keywords()]
+        ),
+        package=group_names([(name, PACKAGE[name]) for name in sorted(gliner.__all__)]),
     )
 
 
@@ -226,7 +233,7 @@ def explain_member(name: str) -> str:
     text = MEMBERS[name]
     if hasattr(StudentNER, name):
         if text.startswith("not here"):
-            raise KeyError(f"StudentNER has {name}, but its explanation says that it has not")
+            raise KeyError(f"StudentNER has {name}, but its explanation says that it does not")
         return text
     return text if text.startswith("not here") else "not here"
 
@@ -242,10 +249,22 @@ def explain_keyword(member: str, name: str) -> str:
     # `labels_embeddings` is a parameter of some methods, and the others refuse it.
     is_own = name in own or name in RENAMED
     if name in refused and not (is_own and name in KEYWORDS):
-        return f"None, False or empty only: {refused[name]}"
+        return f"must be None, False or empty: {refused[name]}"
     if is_own:
         return KEYWORDS[name]
     return "has no effect" if name in without_effect else "not here"
+
+
+def group_names(rows: Sequence[tuple[str, Explanation]]) -> list[tuple[list[str], Explanation]]:
+    """Return each explanation once, with all names that have it, in order of the first name."""
+    found: list[tuple[list[str], Explanation]] = []
+    for name, explanation in rows:
+        own = next((names for names, other in found if other == explanation), None)
+        if own is None:
+            found.append(([name], explanation))
+        else:
+            own.append(name)
+    return found
 
 
 def explain_keywords() -> list[tuple[str, list[str], str]]:

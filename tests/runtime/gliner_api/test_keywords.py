@@ -72,7 +72,7 @@ def test_from_pretrained_takes_the_model_under_its_older_name():
 
 
 def test_from_pretrained_refuses_two_models():
-    with pytest.raises(TypeError, match="twice, also as model_id"):
+    with pytest.raises(TypeError, match="twice, the second time as model_id"):
         StudentNER.from_pretrained("a", model_id="b")
 
 

@@ -1,8 +1,8 @@
 """GLiNER's keywords that a student does not have as parameters of its own.
 
-Those that choose how a GLiNER is loaded by torch or onnxruntime have no effect. Those that ask for
+Keywords that choose how torch or onnxruntime loads a GLiNER have no effect. Keywords that ask for
 something that a student cannot do are refused, unless their value asks for nothing, such as None,
-False or an empty list. A word that GLiNER does not know, either, is an error.
+False or an empty list. A keyword that GLiNER does not know either is an error.
 """
 
 import inspect
@@ -15,7 +15,7 @@ from typing import Any, Final
 from gliner_distill.errors import InputError, shorten
 
 MODEL_NAMES: Final = ("model_id", "pretrained_model_name_or_path")
-"""GLiNER's names for the first argument of `from_pretrained`, and those of its older versions."""
+"""Names that versions of GLiNER have for the first argument of `from_pretrained`."""
 
 LOADING_WITHOUT_EFFECT: Final = frozenset(
     {
@@ -43,22 +43,24 @@ LOADING_WITHOUT_EFFECT: Final = frozenset(
 LOADING_REFUSED: Final = {
     "proxies": "set the environment variables HTTP_PROXY and HTTPS_PROXY instead",
     "model_dir": "give the folder as the first argument instead",
-    "session_options": "set the number of threads by num_threads instead",
-    "runtime_options": "set the number of threads by num_threads instead",
+    "session_options": "set the number of threads with num_threads instead",
+    "runtime_options": "set the number of threads with num_threads instead",
 }
-"""Keywords of GLiNER's `from_pretrained` that must be empty, with the advice for the others."""
+"""Keywords of GLiNER's `from_pretrained` that must be empty, with advice if they are not."""
 
 CALL_WITHOUT_EFFECT: Final = frozenset({"adjacency_threshold", "relation_threshold"})
 """Keywords of GLiNER's predictions that only matter to a GLiNER that finds relations."""
 
 _NO_RELATIONS = "a student finds no relations; leave it out, and ask a GLiNER for relations"
-_NO_GENERATION = "a student makes up no labels; leave it out, and give all labels to choose from"
+_NO_GENERATION = (
+    "a student does not generate labels; leave it out, and give all labels to choose from"
+)
 _NO_VECTORS = "the entities of a student have no vectors; leave it out"
 _NO_SESSIONS = "a student keeps no sessions; leave it out, and give the whole text"
 _EMBEDDINGS = "give them to predict_with_embeds or batch_predict_with_embeds instead"
 
 CALL_REFUSED: Final = {
-    "packing_config": "a student puts texts together by itself; leave it out",
+    "packing_config": "a student batches texts by itself; leave it out",
     "input_spans": "a student chooses the spans itself; leave it out, and pick from its entities",
     "relations": _NO_RELATIONS,
     "relation_types": _NO_RELATIONS,
@@ -72,7 +74,7 @@ CALL_REFUSED: Final = {
     "labels_embeds": _EMBEDDINGS,
     "labels_embeddings": _EMBEDDINGS,
 }
-"""Keywords of GLiNER's predictions that must be empty, with the advice for the others."""
+"""Keywords of GLiNER's predictions that must be empty, with advice if they are not."""
 
 PUBLISHING_WITHOUT_EFFECT: Final = frozenset({"config"})
 """Keywords of GLiNER's `push_to_hub` that mean nothing to a student."""
@@ -85,14 +87,14 @@ PUBLISHING_REFUSED: Final = {
     "delete_patterns": _ALL_FILES,
     "model_card_kwargs": "edit README.md in the folder or on the hub; what you edit stays",
 }
-"""Keywords of GLiNER's `push_to_hub` that must be empty, with the advice for the others."""
+"""Keywords of GLiNER's `push_to_hub` that must be empty, with advice if they are not."""
 
 _DEFAULTS = {"num_gen_sequences": 1}
 _logger = logging.getLogger(__name__)
 
 
 def check_loading_keywords(keywords: Mapping[str, Any], method: Callable[..., Any]) -> None:
-    """Check the keywords of `from_pretrained` that are no parameters of a student.
+    """Check the keywords of `from_pretrained` that are not parameters of a student.
 
     Args:
         keywords: The keywords with their values.
@@ -106,7 +108,7 @@ def check_loading_keywords(keywords: Mapping[str, Any], method: Callable[..., An
 
 
 def check_call_keywords(keywords: Mapping[str, Any], method: Callable[..., Any]) -> None:
-    """Check the keywords of a prediction that are no parameters of a student.
+    """Check the keywords of a prediction that are not parameters of a student.
 
     Args:
         keywords: The keywords with their values.
@@ -132,13 +134,13 @@ def pop_model(model: Any, keywords: dict[str, Any]) -> Any:
     for name in MODEL_NAMES:
         if name in keywords:
             if model is not None:
-                raise TypeError(f"from_pretrained() got the model twice, also as {name}")
+                raise TypeError(f"from_pretrained() got the model twice, the second time as {name}")
             model = keywords.pop(name)
     return model
 
 
 def check_publishing_keywords(keywords: Mapping[str, Any], method: Callable[..., Any]) -> None:
-    """Check the keywords of `push_to_hub`, which may be parameters of a student, too.
+    """Check the keywords of `push_to_hub`; parameters of the student's own method are allowed.
 
     Args:
         keywords: The keywords with their values.
