@@ -8,6 +8,9 @@ import os
 
 import pytest
 
+# Haystack reads it at its import; otherwise a thread of it asks a server on the Internet.
+os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
+
 MAY_BE_MISSING = ("pyspark", "dask")
 
 
