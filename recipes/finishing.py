@@ -37,11 +37,12 @@ from gliner_distill.entities import Passage
 from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.runtime.bundle import write_bundle
+from gliner_distill.runtime.config import INT8
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.specificity import LabelKinds
 from gliner_distill.store.quantization import UNIFORM
-from gliner_distill.student.bundling import make_bundle, quantize_graph, student_weights
+from gliner_distill.student.bundling import make_bundle, student_weights
 from gliner_distill.student.export import check_answers
 from gliner_distill.student.files import load_student
 from gliner_distill.student.model import Student
@@ -100,11 +101,11 @@ def finish(
         },
     }
     student.half().float()  # rounds the weights as the file will, before the comparison with torch
-    bundle = quantize_graph(make_bundle(student, vocabulary, metadata=metadata))
+    bundle = replace(make_bundle(student, vocabulary, metadata=metadata), precision=INT8)
     dev = list(CorpusFile(sample_path("dev")))
     bundle, measurements = check_answers(bundle, student, vocabulary, dev)
     bundle = replace(bundle, score_map=score_map)
-    # One folder for both: torch loads the weights, and the runtime the graph and some weights.
+    # One folder for both: torch and the runtime read the same weights.
     write_bundle(folder, bundle, torch_weights=student_weights(student, half=True))
     print(json.dumps(metadata | {"runtime": asdict(measurements)}, indent=1))
 

@@ -6,6 +6,7 @@ stores keep it, and thresholds are looked up by it. Answers have the spelling th
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TypeVar
 
 Value = TypeVar("Value")
@@ -33,7 +34,16 @@ def clean_label(raw: str) -> str:
     >>> clean_label('"Work_of  Art" ')
     'work of art'
     """
+    return _clean(raw) if len(raw) > _MOST_CACHED else _clean_cached(raw)
+
+
+def _clean(raw: str) -> str:
     return " ".join(strip_label(raw).replace("_", " ").lower().split())
+
+
+# The labels of a call are cleaned several times. Long descriptions would take much memory.
+_MOST_CACHED = 200
+_clean_cached = lru_cache(maxsize=20_000)(_clean)
 
 
 def spellings_by_label(labels: Iterable[str]) -> dict[str, str]:

@@ -47,7 +47,7 @@ from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.training.run import read_metrics
 
 STUDENT_FILES = {
-    *("words.onnx", "weights.safetensors", "student_config.json", "tokenizer.json"),
+    *("weights.safetensors", "student_config.json", "tokenizer.json"),
 }
 CARD_FILES = {"README.md", "config.json"}
 FOLDER_FILES = STUDENT_FILES | CARD_FILES | {"report.html", "results.json", "fp32", "work"}
@@ -439,7 +439,9 @@ class TestDistillFrom:
         for key in ("agreement", "disagreements", "curve", "passages", "size_bytes", "notes"):
             assert again[key] == first[key]
 
-    @pytest.mark.parametrize("name", ["words.onnx", "results.json", "report.html", "README.md"])
+    @pytest.mark.parametrize(
+        "name", ["weights.safetensors", "results.json", "report.html", "README.md"]
+    )
     def test_distill_from_on_a_full_disk_is_one_error_and_continues(self, run, monkeypatch, name):
         sync = os.fsync
 

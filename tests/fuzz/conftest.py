@@ -37,14 +37,14 @@ def samples(tmp_path_factory, small_vocabulary, build_comparer, gliner_folder):
     from fuzz.corpora import write_corpora
     from gliner_distill.runtime.bundle import write_bundle
     from gliner_distill.runtime.ner import StudentNER
-    from gliner_distill.student.bundling import make_bundle, quantize_graph, quantize_weights
+    from gliner_distill.student.bundling import make_bundle, quantize_weights
     from gliner_distill.student.files import save_student
 
     root = tmp_path_factory.mktemp("fuzz")
     folder = root / "samples"
     student = build_comparer()
     save_student(folder / "student", student, small_vocabulary)
-    bundle = quantize_weights(quantize_graph(make_bundle(student, small_vocabulary)))
+    bundle = quantize_weights(make_bundle(student, small_vocabulary))
     write_bundle(folder / "export", bundle)
     StudentNER(bundle, num_threads=1).save_pretrained(folder / "card")
     shutil.copytree(gliner_folder, folder / "gliner")

@@ -136,7 +136,6 @@ _STUDENT_FILES = {
     "student_config.json": "ask_student",
     "student.safetensors": "ask_both_students",
     "tokenizer.json": "ask_student",
-    "words.onnx": "ask_student",
 }
 _STORE_FILES = {"manifest.json": ("manifest.json",), "shards": ("data/*.parquet",)}
 _PIECE_FILES = {"subword vectors": "subword_vectors.safetensors", "pieces": "tokenizer.json"}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from gliner_distill.kernel.kernels import default_kernel
 from gliner_distill.runtime.embeddings import (
     PIECE_SCALES,
     PIECES,
@@ -45,8 +46,22 @@ class CountingVocabulary:
 
 
 def make_word_vectors(bundle, vocabulary=None, **limits):
-    table = PieceTable(bundle.weights)
-    return WordVectors(vocabulary or bundle.vocabulary, table, bundle.weights, **limits)
+    """Return a cache whose table holds the vectors of words as they are."""
+    table, shapes = PieceTable(bundle.weights), bundle.weights["shapes.weight"]
+    return WordVectors(
+        vocabulary or bundle.vocabulary,
+        table,
+        shapes,
+        lambda vectors: vectors,
+        n_columns=table.width,
+        **limits,
+    )
+
+
+def embed(vectors, passages):
+    """Return the rows of all words, one passage after the other."""
+    seen = vectors.look_up(passages)
+    return seen.table[seen.rows]
 
 
 def make_label_vectors(bundle, vocabulary=None, *, n_vectors=3, **limits):
@@ -55,6 +70,7 @@ def make_label_vectors(bundle, vocabulary=None, *, n_vectors=3, **limits):
         PieceTable(bundle.weights),
         bundle.weights,
         n_vectors=n_vectors,
+        kernel=default_kernel(),
         **limits,
     )
 
@@ -74,9 +90,7 @@ def embed_with_torch(student, vocabulary, passages):
     words = [vocabulary.encode_words(words) for words in passages]
     batch = make_batch(words, [()] * len(words), vocabulary)
     rows = student.look_up(batch)[0] + student.shapes(batch.word_shapes)
-    padded = torch.zeros(*batch.word_mask.shape, rows.shape[1])
-    padded[batch.word_mask] = rows
-    return padded.numpy()
+    return rows.numpy()
 
 
 @torch.inference_mode()
@@ -97,52 +111,57 @@ def bundle(student, small_vocabulary):
 
 
 class TestWords:
-    def test_word_vectors_equal_torch_and_are_padded_with_zeros(
-        self, student, bundle, small_vocabulary
-    ):
-        embedded, n_words = make_word_vectors(bundle).embed(PASSAGES)
-        assert embedded.dtype == np.float32
-        assert n_words.tolist() == [10, 1, 4]
-        assert n_words.dtype == np.int32
+    def test_word_vectors_equal_torch(self, student, bundle, small_vocabulary):
+        seen = make_word_vectors(bundle).look_up(PASSAGES)
+        assert seen.table.dtype == np.float32
+        assert seen.lengths.tolist() == [10, 1, 4]
+        assert (seen.lengths.dtype, seen.rows.dtype) == (np.int32, np.int32)
         expected = embed_with_torch(student, small_vocabulary, PASSAGES)
-        np.testing.assert_allclose(embedded, expected, rtol=0, atol=1e-6)
-        assert not embedded[1, 1:].any()
+        np.testing.assert_allclose(seen.table[seen.rows], expected, rtol=0, atol=1e-6)
+
+    def test_word_vectors_keep_the_rows_of_earlier_calls(self, bundle):
+        vectors = make_word_vectors(bundle, max_bytes=12 * ROW_BYTES)
+        seen = vectors.look_up(PASSAGES)
+        before = seen.table[seen.rows]
+        for number in range(20):
+            embed(vectors, [[f"word{number}", f"more{number}"]])
+        np.testing.assert_array_equal(seen.table[seen.rows], before)
 
     def test_word_vectors_do_not_depend_on_position_or_earlier_calls(self, bundle):
         vectors = make_word_vectors(bundle)
-        first, _ = vectors.embed(PASSAGES)
-        again, _ = vectors.embed([["new", *PASSAGES[0]]])
-        np.testing.assert_array_equal(again[0, 1:], first[0])
+        first = embed(vectors, PASSAGES)
+        again = embed(vectors, [["new", *PASSAGES[0]]])
+        np.testing.assert_array_equal(again[1:], first[: len(PASSAGES[0])])
 
     def test_word_vectors_caches_words_of_up_to_100_characters(self, bundle, small_vocabulary):
         vocabulary = CountingVocabulary(small_vocabulary)
         vectors = make_word_vectors(bundle, vocabulary)
         for _ in range(2):
-            vectors.embed([["mary", "x" * 100, "x" * 101], ["mary"]])
+            embed(vectors, [["mary", "x" * 100, "x" * 101], ["mary"]])
         assert sorted(vocabulary.asked) == sorted(["mary", "x" * 100, "x" * 101, "x" * 101])
 
     def test_word_vectors_stay_the_same_when_the_cache_is_emptied(self, bundle, small_vocabulary):
         passages = [[f"word{number % 23}" for number in range(at, at + 9)] for at in range(40)]
-        expected = [make_word_vectors(bundle).embed([words])[0] for words in passages]
+        expected = [embed(make_word_vectors(bundle), [words]) for words in passages]
         vocabulary = CountingVocabulary(small_vocabulary)
         vectors = make_word_vectors(bundle, vocabulary, max_bytes=12 * ROW_BYTES)
         for words, right in zip(passages, expected, strict=True):
-            np.testing.assert_allclose(vectors.embed([words])[0], right, rtol=0, atol=1e-6)
+            np.testing.assert_allclose(embed(vectors, [words]), right, rtol=0, atol=1e-6)
         assert len(vocabulary.asked) > 23  # some were forgotten
 
     def test_word_vectors_embeds_more_words_than_the_cache_holds(self, bundle):
         words = [f"word{number}" for number in range(3000)]
-        expected, _ = make_word_vectors(bundle).embed([words])
+        expected = embed(make_word_vectors(bundle), [words])
         vectors = make_word_vectors(bundle, max_bytes=12 * ROW_BYTES)
         for _ in range(2):
-            np.testing.assert_allclose(vectors.embed([words])[0], expected, rtol=0, atol=1e-6)
+            np.testing.assert_allclose(embed(vectors, [words]), expected, rtol=0, atol=1e-6)
 
     def test_word_vectors_never_keep_more_bytes_than_allowed(self, bundle):
         vectors = make_word_vectors(bundle, max_bytes=50_000)
         sizes = []
         for number in range(60):
             long = f"{number}" * 30_000
-            vectors.embed([[f"word{number}-{place}" for place in range(10)] + [long]])
+            embed(vectors, [[f"word{number}-{place}" for place in range(10)] + [long]])
             sizes.append(vectors.n_bytes)
         assert max(sizes) <= 50_000
         assert max(sizes) > 30_000
@@ -153,10 +172,10 @@ class TestWords:
             [f"word{number}" for number in draws.integers(0, 60, 20)] + ["x" * 120]
             for _ in range(200)
         ]
-        expected = [make_word_vectors(bundle).embed([words])[0] for words in passages]
+        expected = [embed(make_word_vectors(bundle), [words]) for words in passages]
         vectors = make_word_vectors(bundle, max_bytes=40 * ROW_BYTES)
         with threads_that_switch_often(), ThreadPoolExecutor(8) as threads:
-            found = list(threads.map(lambda words: vectors.embed([words])[0], passages))
+            found = list(threads.map(lambda words: embed(vectors, [words]), passages))
         for embedded, right in zip(found, expected, strict=True):
             np.testing.assert_allclose(embedded, right, rtol=0, atol=1e-6)
 
@@ -175,7 +194,7 @@ class TestWords:
             student.pieces.weight.copy_(torch.from_numpy(pieces))
             shapes = quantized.weights["shapes.weight"].astype(np.float32)
             student.shapes.weight.copy_(torch.from_numpy(shapes))
-        embedded, _ = make_word_vectors(quantized).embed(PASSAGES)
+        embedded = embed(make_word_vectors(quantized), PASSAGES)
         expected = embed_with_torch(student, small_vocabulary, PASSAGES)
         np.testing.assert_allclose(embedded, expected, rtol=0, atol=1e-6)
 

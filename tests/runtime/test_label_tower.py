@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from gliner_distill.kernel.kernels import default_kernel
 from gliner_distill.runtime.embeddings import LabelVectors, PieceTable
 from gliner_distill.runtime.label_tower import LabelTower, gelu, mean_runs
 from gliner_distill.student.batch import make_batch
@@ -35,7 +36,9 @@ def build(build_comparer, build_finder):
 
 def encode(bundle, labels, *, n_vectors):
     table = PieceTable(bundle.weights)
-    vectors = LabelVectors(bundle.vocabulary, table, bundle.weights, n_vectors=n_vectors)
+    vectors = LabelVectors(
+        bundle.vocabulary, table, bundle.weights, n_vectors=n_vectors, kernel=default_kernel()
+    )
     return vectors.encode(labels)
 
 
@@ -104,7 +107,7 @@ def test_label_tower_of_no_labels_is_empty(build_comparer, small_vocabulary):
 
 def test_label_tower_gives_no_kinds_without_the_layer(build_finder, small_vocabulary):
     bundle = make_bundle(build_finder(head="boundary"), small_vocabulary)
-    tower = LabelTower(bundle.weights, n_vectors=3)
+    tower = LabelTower(bundle.weights, n_vectors=3, kernel=default_kernel())
     outputs = tower.outputs(tower.read(np.ones((3, 8), np.float32), np.array([0, 1])))
     assert outputs.vectors.shape == (2, 3, 16)
     assert outputs.kinds is None

@@ -30,13 +30,12 @@ from gliner_distill.errors import InputError, StudentError
 from gliner_distill.redaction.placeholders import restore
 from gliner_distill.redaction.redactor import Redactor
 from gliner_distill.runtime import sections
-from gliner_distill.runtime.config import CONFIG_FILE, GRAPH_FILE, TORCH_WEIGHTS_FILE
+from gliner_distill.runtime.config import CONFIG_FILE, RUNTIME_WEIGHTS_FILE, TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.labels import EncodedLabels
 from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.sections import WINDOW_WORDS
 from gliner_distill.student.bundling import make_bundle
-from gliner_distill.student.files import save_student
 from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.windows import plan_windows
 from stand_in_hub import Client, running_hub
@@ -1066,21 +1065,6 @@ class TestFromPretrained:
         found = StudentNER.from_pretrained(tmp_path / "run", num_threads=1)
         assert all_nearly(found.inference(texts, LABELS)) == ner.inference(texts, LABELS)
 
-    def test_from_pretrained_tells_how_to_write_a_missing_graph(
-        self, folder, student, small_vocabulary
-    ):
-        save_student(folder, student, small_vocabulary)
-        (folder / GRAPH_FILE).unlink()
-        with pytest.raises(StudentError, match=f"{GRAPH_FILE}.*gliner-distill export") as caught:
-            StudentNER.from_pretrained(folder)
-        assert str(folder) in str(caught.value)
-
-    def test_from_pretrained_does_not_ask_for_an_export_of_an_export(self, folder):
-        (folder / GRAPH_FILE).unlink()
-        with pytest.raises(StudentError, match=GRAPH_FILE) as caught:
-            StudentNER.from_pretrained(folder)
-        assert "gliner-distill export" not in str(caught.value)
-
     def test_from_pretrained_reads_the_bundled_student_without_a_name(self, bundled):
         assert bundled.precision == "int8"
         assert bundled.predict_entities(TEXT, ["city"])[0]["text"] == "Warsaw"
@@ -1107,8 +1091,10 @@ class TestFromPretrained:
             StudentNER.from_pretrained(name)
 
     def test_from_pretrained_names_a_broken_file(self, folder):
-        write_signed(folder, GRAPH_FILE, b"no graph")
-        with pytest.raises(StudentError, match=f"{GRAPH_FILE}: this is not the graph") as caught:
+        write_signed(folder, RUNTIME_WEIGHTS_FILE, b"no weights")
+        with pytest.raises(
+            StudentError, match=f"{RUNTIME_WEIGHTS_FILE}: cannot be loaded"
+        ) as caught:
             StudentNER.from_pretrained(folder)
         assert str(folder) in str(caught.value)
         (folder / CONFIG_FILE).write_text("[]")
@@ -1140,11 +1126,11 @@ class TestFromPretrained:
 def test_from_pretrained_downloads_a_hub_id_then_reads_the_cache(ner, texts, tmp_path):
     ner.save_pretrained(tmp_path / "student")
     files = {path.name: path.read_bytes() for path in (tmp_path / "student").iterdir()}
-    damaged = bytearray(files[GRAPH_FILE])
+    damaged = bytearray(files[RUNTIME_WEIGHTS_FILE])
     damaged[-5] ^= 1
     repos = {
         "models/me/student": files,
-        "models/me/damaged": files | {GRAPH_FILE: bytes(damaged)},
+        "models/me/damaged": files | {RUNTIME_WEIGHTS_FILE: bytes(damaged)},
         "models/me/other": {"config.json": b"{}", "model.safetensors": b"weights"},
     }
     imports = (
@@ -1165,7 +1151,9 @@ def test_from_pretrained_downloads_a_hub_id_then_reads_the_cache(ner, texts, tmp
         offline = client.unreachable().with_settings(HF_HUB_OFFLINE="1")
         assert offline.call(call.format("me/student")) == expected
         message = client.call("refused('me/damaged')")
-        assert f"{GRAPH_FILE}: is not the file that the student was written with" in message
+        assert (
+            f"{RUNTIME_WEIGHTS_FILE}: is not the file that the student was written with" in message
+        )
         assert client.call(call.format("me/nothing")).startswith("HubError: me/nothing: ")
         message = offline.call(call.format("me/unseen"))
         assert message.startswith("HubError: me/unseen: ")

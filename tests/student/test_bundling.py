@@ -1,12 +1,10 @@
 """The bundle of a student: its weights and their precision."""
 
-import logging
-
 import numpy as np
 import torch
 
 from gliner_distill.runtime.embeddings import PIECES
-from gliner_distill.student.bundling import make_bundle, quantize_graph
+from gliner_distill.student.bundling import make_bundle
 
 
 class TestMakeBundle:
@@ -30,17 +28,6 @@ class TestMakeBundle:
             make_bundle(build_student(feature_width=width), small_vocabulary) for width in (6, 0)
         )
         assert with_them.config == without.config
-        assert with_them.graph == without.graph
         assert with_them.weights.keys() == without.weights.keys()
         for name, table in without.weights.items():
             np.testing.assert_array_equal(with_them.weights[name], table)
-
-
-def test_quantize_graph_leaves_the_logging_of_the_process_alone(
-    build_student, small_vocabulary, monkeypatch
-):
-    root = logging.getLogger()
-    monkeypatch.setattr(root, "handlers", [])
-    level = root.level
-    quantize_graph(make_bundle(build_student(), small_vocabulary))
-    assert (root.handlers, root.level) == ([], level)

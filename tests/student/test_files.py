@@ -51,7 +51,6 @@ class TestFiles:
             "student.safetensors",
             "student_config.json",
             "tokenizer.json",
-            "words.onnx",
         ]
 
     def test_save_student_keeps_metadata(self, folder):
@@ -206,10 +205,6 @@ class TestLoadStudentErrors:
         content[-9] ^= 1
         (folder / name).write_bytes(bytes(content))
         self.refuse(folder, f"{name}: .* SHA-256")
-
-    def test_load_student_needs_no_graph(self, folder):
-        (folder / "words.onnx").unlink()
-        assert load_student(folder)[0].config.hidden_width == 8
 
     def test_load_student_refuses_the_tokenizer_of_another_student(self, folder):
         path = folder / "tokenizer.json"

@@ -1,11 +1,7 @@
 """The files of a student: this module alone reads them for the runtime, and it alone writes them.
 
-- `words.onnx` holds the LSTM and the word tower. Its inputs are `embedded` `(batch, words, width)`,
-  `n_words` `(batch,)` int32 and `labels` `(states, columns)`. Its outputs are `words`
-  `(batch, words, states)`, the word vectors divided by the square root of their width, and `scores`
-  `(batch, words, columns)`, their product with `labels`.
-- `student.safetensors` holds all weights of a student that torch can load. An export has
-  `weights.safetensors` in its place, with only the weights that are not in the graph.
+- `student.safetensors` holds the weights of a student that torch can load. An export has
+  `weights.safetensors` in its place, which may hold them in fewer bits.
 - `student_config.json` holds the architecture and, in its field `runtime`, the precision, the
   thresholds and the map of scores. It also names the SHA-256 of all files.
 - `tokenizer.json` holds the vocabulary.
@@ -28,7 +24,6 @@ from gliner_distill.hub.cards import CARD_FILE
 from gliner_distill.runtime.config import (
     CONFIG_FILE,
     FP32,
-    GRAPH_FILE,
     INT8,
     RUNTIME_WEIGHTS_FILE,
     TORCH_WEIGHTS_FILE,
@@ -52,7 +47,7 @@ from gliner_distill.runtime.weights import (
     weight_shapes,
 )
 
-EXPORT_FILES: Final = (GRAPH_FILE, RUNTIME_WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE)
+EXPORT_FILES: Final = (RUNTIME_WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE)
 """The files of an export, apart from its card."""
 
 
@@ -63,9 +58,9 @@ class Bundle:
     Attributes:
         config: The architecture.
         vocabulary: The subword pieces.
-        weights: The weights by name, except those in the graph.
-        graph: The content of `words.onnx`.
-        precision: The precision of the graph, `fp32` or `int8`.
+        weights: The weights by name.
+        precision: The precision of the computation, `fp32` or `int8`; 8-bit weights are made from
+            `weights` when the student is loaded.
         threshold: The probability computed by the student that the runtime reports as 0.5.
         label_thresholds: The same for single labels; all other labels use `threshold`.
         score_map: The map from scores whose threshold lies at 0.5 to those that are reported; None
@@ -77,7 +72,6 @@ class Bundle:
     config: StudentConfig
     vocabulary: Vocabulary
     weights: Mapping[str, NDArray[Any]]
-    graph: bytes
     precision: str = FP32
     threshold: float = 0.5
     label_thresholds: Mapping[str, float] = field(default_factory=dict)
@@ -87,7 +81,7 @@ class Bundle:
 
     @property
     def n_parameters(self) -> int:
-        """The number of the student's parameters, including those in the graph."""
+        """The number of the student's parameters."""
         return count_parameters(self.config)
 
 
@@ -97,7 +91,6 @@ def read_bundle(folder: Path) -> Bundle:
     Raises:
         StudentError: A file is missing, cannot be read, or does not fit the others.
     """
-    # Everything is checked before the graph is loaded, so that a broken folder gives a clear error.
     config, raw = read_student_config(folder)
     warn_without_checksums(folder, raw)
     path = folder / CONFIG_FILE
@@ -107,8 +100,7 @@ def read_bundle(folder: Path) -> Bundle:
         raise StudentError(f"{path}: field 'architecture': {error}") from error
     vocabulary = read_vocabulary(folder, config, raw)
     weights = read_weights(_find_weights(folder, raw), weight_shapes(config))
-    graph = _read_graph(_find_graph(folder, raw))
-    return _make_bundle(path, config, raw, vocabulary, weights, graph, read_card(folder))
+    return _make_bundle(path, config, raw, vocabulary, weights, read_card(folder))
 
 
 def unpack_bundle(files: Mapping[str, bytes]) -> Bundle:
@@ -126,8 +118,8 @@ def unpack_bundle(files: Mapping[str, bytes]) -> Bundle:
     config = check_student_config(path, raw)
     vocabulary = Vocabulary.from_json(files[TOKENIZER_FILE].decode())
     weights = safetensors.numpy.load(files[RUNTIME_WEIGHTS_FILE])
-    graph, card = files[GRAPH_FILE], files.get(CARD_FILE, b"").decode()
-    return _make_bundle(path, config, raw, vocabulary, weights, graph, card)
+    card = files.get(CARD_FILE, b"").decode()
+    return _make_bundle(path, config, raw, vocabulary, weights, card)
 
 
 def read_vocabulary(folder: Path, config: StudentConfig, raw: Mapping[str, Any]) -> Vocabulary:
@@ -184,7 +176,6 @@ def pack_bundle(
     contents = {
         TOKENIZER_FILE: bundle.vocabulary.to_json().encode(),
         weights_file: safetensors.numpy.save(weights),
-        GRAPH_FILE: bundle.graph,
     }
     return {CONFIG_FILE: pack_student_config(fields, contents)} | contents
 
@@ -225,7 +216,6 @@ def _make_bundle(
     raw: dict[str, Any],
     vocabulary: Vocabulary,
     weights: Mapping[str, NDArray[Any]],
-    graph: bytes,
     card: str,
 ) -> Bundle:
     runtime = _runtime_fields(path, raw)
@@ -239,7 +229,6 @@ def _make_bundle(
         config=config,
         vocabulary=vocabulary,
         weights=weights,
-        graph=graph,
         precision=_check_precision(path, runtime.get("precision", FP32)),
         threshold=_check_threshold(path, "threshold", runtime.get("threshold", config.threshold)),
         label_thresholds={
@@ -282,18 +271,6 @@ def _runtime_fields(path: Path, raw: Mapping[str, Any]) -> dict[str, Any]:
     return runtime
 
 
-def _find_graph(folder: Path, raw: Mapping[str, Any]) -> Path:
-    try:
-        return find_student_file(folder, GRAPH_FILE, raw)
-    except StudentError as error:
-        # An export lacks the weights of torch, from which the graph could be written again.
-        if not names_file(folder, TORCH_WEIGHTS_FILE, raw):
-            raise
-        raise StudentError(
-            f"{error}, or write the file again with `gliner-distill export {folder} --out FOLDER`"
-        ) from error
-
-
 def _find_weights(folder: Path, raw: Mapping[str, Any]) -> Path:
     for name in (RUNTIME_WEIGHTS_FILE, TORCH_WEIGHTS_FILE):
         if names_file(folder, name, raw):
@@ -302,13 +279,6 @@ def _find_weights(folder: Path, raw: Mapping[str, Any]) -> Path:
         f"{folder}: the weights are missing; expected {RUNTIME_WEIGHTS_FILE} or "
         f"{TORCH_WEIGHTS_FILE}, named in {CONFIG_FILE}; copy or export the student again"
     )
-
-
-def _read_graph(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise StudentError(f"{path}: cannot be read: {reason_of(error)}") from error
 
 
 def _finish_earlier_write(folder: Path) -> None:

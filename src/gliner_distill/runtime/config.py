@@ -17,11 +17,10 @@ from gliner_distill.files import check_regular_file, find_content, reason_of
 from gliner_distill.runtime.heads import HEAD_NAMES, SOFTMAX
 
 CONFIG_FILE: Final = "student_config.json"
-GRAPH_FILE: Final = "words.onnx"
 TORCH_WEIGHTS_FILE: Final = "student.safetensors"
-"""All weights of a student. Torch needs all of them, and the runtime reads those that it needs."""
+"""The weights of a student, which torch and the runtime read."""
 RUNTIME_WEIGHTS_FILE: Final = "weights.safetensors"
-"""The weights that the runtime needs besides the graph; an export has only these."""
+"""The weights of an export, which only the runtime reads."""
 
 FP32: Final = "fp32"
 INT8: Final = "int8"

@@ -1,12 +1,13 @@
-"""Compute the vectors of words and labels from a student's weights, in numpy, as `Student` does.
+"""Compute the vectors of words and labels from a student's weights, as `Student` does.
 
-The input is words and labels, and the output is the input of the graph in `words.onnx`. The vector
-of a word is the mean of its pieces' vectors plus a vector of its shape; `label_tower` reads the
-pieces of labels. Each vector is computed once and then cached.
+The input is words and labels. The output is what `word_network` gets from each distinct word, and
+the vectors of labels. The vector of a word is the mean of its pieces' vectors plus a vector of its
+shape; `label_tower` reads the pieces of labels. Each is computed once and then cached.
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from threading import Lock
 from typing import Any, Final
@@ -14,6 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gliner_distill.errors import StudentError
+from gliner_distill.kernel.kernels import Kernel
 from gliner_distill.runtime.caches import SizedCache
 from gliner_distill.runtime.label_tower import LabelOutputs, LabelTower, mean_runs
 from gliner_distill.runtime.vocabulary import Vocabulary
@@ -29,6 +32,11 @@ _MAX_CACHED_CHARS = 100
 
 # A key takes at most this many bytes: four per character, and its place in the dictionary.
 _KEY_BYTES = 600
+
+NOT_FINITE: Final = (
+    "the student computes numbers that are not finite; its weights are broken, so copy it again, "
+    "or train it again with a lower learning rate"
+)
 
 PIECES: Final = "pieces.weight"
 PIECE_SCALES: Final = "pieces.scale"
@@ -52,6 +60,15 @@ class PieceTable:
         """The number of columns of the table."""
         return int(self._pieces.shape[1])
 
+    @property
+    def largest(self) -> float:
+        """The largest absolute value in the table."""
+        if self._scales is None:
+            return float(np.abs(self._pieces).max(initial=0))
+        # The codes are compared as wide numbers, since -128 has no positive counterpart.
+        codes = np.abs(self._pieces.astype(np.int16)).max(axis=1, initial=0)
+        return float((codes * np.abs(self._scales[:, 0])).max(initial=0))
+
     def pool(self, piece_ids: NDArray[np.int64], starts: NDArray[np.int64]) -> Array:
         """Return the mean vector of each run of pieces, shape `(runs, width)`.
 
@@ -69,13 +86,30 @@ class PieceTable:
         return vectors
 
 
+@dataclass(frozen=True, slots=True)
+class WordRows:
+    """Words as rows of a table.
+
+    Attributes:
+        table: What the network gets from each distinct word, shape `(distinct words, columns)`.
+        rows: The rows of all words, one passage after the other.
+        lengths: The words of each passage.
+    """
+
+    table: Array
+    rows: NDArray[np.int32]
+    lengths: NDArray[np.int32]
+
+
 class WordVectors:
-    """A cache of the vectors of words; safe to call from several threads.
+    """A cache of what the network gets from words; safe to call from several threads.
 
     Args:
         vocabulary: The subword pieces.
         pieces: Their vectors.
-        weights: The student's weights by name.
+        shapes: The vectors of the shapes of words, shape `(width, shapes)`.
+        prepare: Returns what the network gets from vectors of words.
+        n_columns: The numbers that it gets from a word.
         max_bytes: The number of bytes above which the cache is emptied.
     """
 
@@ -83,43 +117,45 @@ class WordVectors:
         self,
         vocabulary: Vocabulary,
         pieces: PieceTable,
-        weights: Mapping[str, NDArray[Any]],
+        shapes: NDArray[Any],
+        prepare: Callable[[Array], Array],
         *,
+        n_columns: int,
         max_bytes: int = _MAX_CACHE_BYTES,
     ) -> None:
-        self._max_rows = max_bytes // (4 * pieces.width + _KEY_BYTES)
+        self._max_rows = max_bytes // (4 * n_columns + _KEY_BYTES)
         self._vocabulary = vocabulary
         self._pieces = pieces
-        self._shapes = weights[SHAPES].astype(np.float32).T
+        self._shapes = shapes.astype(np.float32).T
+        self._prepare = prepare
+        self._n_columns = n_columns
         self._lock = Lock()
         self._row_of: dict[str, int]
         self._too_long: list[str]
         self._n_rows: int
-        self._vectors: Array
+        self._table: Array
         self._forget()
 
     @property
     def n_bytes(self) -> int:
         """The bytes of the cache, with the longest possible keys."""
-        return self._vectors.nbytes + _KEY_BYTES * len(self._row_of)
+        return self._table.nbytes + _KEY_BYTES * len(self._row_of)
 
-    def embed(self, passages: Sequence[Sequence[str]]) -> tuple[Array, NDArray[np.int32]]:
-        """Return word vectors padded with zeros, shape `(batch, words, width)`, and the lengths.
+    def look_up(self, passages: Sequence[Sequence[str]]) -> WordRows:
+        """Return the rows of words; the table stays as it is while later calls extend the cache.
 
         Args:
             passages: The words of each passage; together at least one word.
         """
-        n_words = np.fromiter(map(len, passages), np.int32, len(passages))
+        lengths = np.fromiter(map(len, passages), np.int32, len(passages))
         words = list(chain.from_iterable(passages))
-        index = np.zeros((len(passages), int(n_words.max())), dtype=np.int64)
         with self._lock:
             # All look-ups happen under the lock, because another thread may empty the cache.
             distinct = set(words)
-            self._add(distinct - self._row_of.keys(), distinct)
-            rows = np.fromiter(map(self._row_of.__getitem__, words), np.int64, len(words))
-            # Positions beyond the end keep row 0, the padding.
-            index[np.arange(index.shape[1]) < n_words[:, None]] = rows
-            embedded: Array = self._vectors.take(index, axis=0)
+            # Subtracting the keys would visit all of them.
+            self._add({word for word in distinct if word not in self._row_of}, distinct)
+            rows = np.fromiter(map(self._row_of.__getitem__, words), np.int32, len(words))
+            table = self._table
             # The row stays unused until the cache is emptied.
             for word in self._too_long:
                 del self._row_of[word]
@@ -127,7 +163,7 @@ class WordVectors:
             # A batch may have more words than the cache may keep.
             if self._n_rows > self._max_rows:
                 self._forget()
-        return embedded, n_words
+        return WordRows(table, rows, lengths)
 
     def _add(self, missing: set[str], needed: set[str]) -> None:
         if not missing:
@@ -137,27 +173,38 @@ class WordVectors:
             self._forget()
             missing = needed
         words = sorted(missing)
-        encoded = self._vocabulary.encode_words(words)
-        vectors = self._pieces.pool(encoded.piece_ids, encoded.word_starts)
-        vectors += encoded.word_shapes @ self._shapes
         end = self._n_rows + len(words)
-        if end > len(self._vectors):
+        if end > len(self._table):
             # Doubling keeps the total cost of growing proportional to the number of words.
-            n_rows = max(end, min(2 * len(self._vectors), self._max_rows))
-            larger = np.zeros((n_rows, self._pieces.width), np.float32)
-            larger[: self._n_rows] = self._vectors[: self._n_rows]
-            self._vectors = larger
-        self._vectors[self._n_rows : end] = vectors
+            n_rows = max(end, min(2 * len(self._table), self._max_rows))
+            larger = np.zeros((n_rows, self._n_columns), np.float32)
+            larger[: self._n_rows] = self._table[: self._n_rows]
+            self._table = larger
+        # Rows that another thread reads are never changed.
+        self._table[self._n_rows : end] = self._compute(words)
         self._row_of.update(zip(words, range(self._n_rows, end), strict=True))
         self._n_rows = end
         self._too_long = [word for word in words if len(word) > _MAX_CACHED_CHARS]
 
+    def _compute(self, words: Sequence[str]) -> Array:
+        encoded = self._vocabulary.encode_words(words)
+        vectors = self._pieces.pool(encoded.piece_ids, encoded.word_starts)
+        # One shape after the other, because a product of matrices has no fixed order of sums.
+        for number, shape in enumerate(self._shapes):
+            vectors += encoded.word_shapes[:, number, None] * shape
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = self._prepare(vectors)
+            is_finite = np.isfinite(rows.sum())
+        if not is_finite:
+            raise StudentError(NOT_FINITE)
+        return rows
+
     def _forget(self) -> None:
         self._row_of = {}
         self._too_long = []
-        self._n_rows = 1  # row 0 stays zero, as padding
+        self._n_rows = 0
         n_rows = max(1, min(1024, self._max_rows))
-        self._vectors = np.zeros((n_rows, self._pieces.width), dtype=np.float32)
+        self._table = np.zeros((n_rows, self._n_columns), dtype=np.float32)
 
 
 class LabelVectors:
@@ -168,6 +215,7 @@ class LabelVectors:
         pieces: Their vectors.
         weights: The student's weights by name.
         n_vectors: The number of vectors per label.
+        kernel: The kernel.
         max_bytes: The most bytes of the cached vectors.
     """
 
@@ -178,11 +226,12 @@ class LabelVectors:
         weights: Mapping[str, NDArray[Any]],
         *,
         n_vectors: int,
+        kernel: Kernel,
         max_bytes: int = _MAX_CACHE_BYTES,
     ) -> None:
         self._vocabulary = vocabulary
         self._pieces = pieces
-        self._tower = LabelTower(weights, n_vectors=n_vectors)
+        self._tower = LabelTower(weights, n_vectors=n_vectors, kernel=kernel)
         self._cache = SizedCache[str, Array](max_bytes, _row_size)
 
     @property

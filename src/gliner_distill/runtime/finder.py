@@ -15,11 +15,12 @@ from gliner_distill.decoding import decode_scores
 from gliner_distill.entities import Entity
 from gliner_distill.errors import InputError, StudentError
 from gliner_distill.hub.cards import CARD_FILE
+from gliner_distill.kernel.kernels import LoadedSearch
 from gliner_distill.labels import by_clean_label, clean_label, spellings_by_label
 from gliner_distill.processors import default_threads
 from gliner_distill.runtime.bundle import Bundle, pack_bundle, unpack_bundle
 from gliner_distill.runtime.caches import SizedCache
-from gliner_distill.runtime.head_scoring import Array, LabelColumns, Mask
+from gliner_distill.runtime.head_scoring import Array, LabelColumns, Mask, SearchRules
 from gliner_distill.runtime.heads import head_named
 from gliner_distill.runtime.inputs import InferenceOptions, merge_label_sets
 from gliner_distill.runtime.labels import EncodedLabels, Prompts, read_label_set
@@ -39,25 +40,26 @@ from gliner_distill.runtime.thresholds import (
 )
 
 _TOP_LABELS = 5
+_BYTES_PER_LABEL = 5_000
 
 
 class EntityFinder:
     """A student that finds entities in words; several threads may share one.
 
-    A forked process makes its own graph, caches and locks when it first uses the finder, because
-    the threads of the parent process do not exist there, and may have held a lock during the fork.
+    A forked process makes its own caches and locks when it first uses the finder, because a thread
+    of the parent process may have held a lock during the fork, and does not exist there.
     A pickle or a copy holds the student's files and the settings, but no caches.
 
     Args:
         bundle: The student.
-        num_threads: The number of threads of the graph; None for `default_threads`.
+        num_threads: The number of threads that read texts; None for `default_threads`.
         plan: The division of the memory.
 
     Attributes:
         bundle: The student, with the thresholds that `tune` has set.
 
     Raises:
-        StudentError: The graph cannot be loaded, or it does not fit the student.
+        StudentError: A weight computes numbers that are not finite.
         InputError: `num_threads` is below 1.
     """
 
@@ -86,7 +88,7 @@ class EntityFinder:
     @property
     def n_label_set_bytes(self) -> int:
         """The bytes of the cached sets of labels."""
-        return self._own_engine().label_sets.n_bytes
+        return self._own_engine().label_sets.n_bytes + self._own_engine().searches.n_bytes
 
     def encode(self, prompts: Prompts) -> EncodedLabels:
         """Return labels with their vectors, which are cached."""
@@ -115,8 +117,23 @@ class EntityFinder:
         labels, columns = self._columns(prompts)
         asked_thresholds = options.thresholds_for(columns.names)
         score_map = self.bundle.score_map
-        # The entities are chosen by the student's own scores; only those found are mapped.
-        thresholds = score_map.restore(asked_thresholds) if score_map else asked_thresholds
+        rules, search = self._search(prompts, asked_thresholds, options, is_masked=mask is not None)
+        thresholds = rules.thresholds
+        probs: list[list[dict[str, float]]] = [[] for _ in passages]
+        searched: list[list[Entity] | None] = [None] * len(passages)
+        if not options.return_class_probs:
+            searched = self._own_engine().scorer.find(
+                passages, columns, rules, search, label_mask=mask, batch_size=options.batch_size
+            )
+            if None not in searched:
+                complete = [entities for entities in searched if entities is not None]
+                return _report_scores(complete, score_map), probs
+        found = _report_scores([entities or [] for entities in searched], score_map)
+        # The other passages keep their numbers, and those that are done have no words.
+        passages = [
+            words if entities is None else ()
+            for words, entities in zip(passages, searched, strict=True)
+        ]
         kept = WordVectorsKept() if options.return_class_probs else None
         parts = self._own_engine().scorer.score(
             passages,
@@ -126,8 +143,6 @@ class EntityFinder:
             batch_size=options.batch_size,
             kept=kept,
         )
-        found: list[list[Entity]] = [[] for _ in passages]
-        probs: list[list[dict[str, float]]] = [[] for _ in passages]
         for scores in parts:
             new = decode_scores(
                 scores,
@@ -223,6 +238,7 @@ class EntityFinder:
         )
         # The cached columns contain the old thresholds.
         self._own_engine().label_sets.clear()
+        self._own_engine().searches.clear()
         return fitted
 
     def _candidates(
@@ -245,17 +261,34 @@ class EntityFinder:
     def _make_engine(self) -> "_Engine":
         n_threads = default_threads() if self._num_threads is None else self._num_threads
         scorer = StudentScorer(self.bundle, num_threads=n_threads, plan=self._plan)
-        label_sets = SizedCache[Prompts, _Columns](self._plan.label_set_bytes, _set_size)
-        return _Engine(os.getpid(), scorer, label_sets)
+        n_bytes = self._plan.label_set_bytes // 2
+        label_sets = SizedCache[Prompts, _Columns](n_bytes, _set_size)
+        searches = SizedCache[_SearchKey, _Search](n_bytes, _search_size)
+        return _Engine(os.getpid(), scorer, label_sets, searches)
 
     def _own_engine(self) -> "_Engine":
         """Return the engine of this process, which is made anew after a fork."""
         if self._engine.process_id != os.getpid():
-            # The graph of the parent process is kept, because its end would wait for its threads.
-            _ENGINES_OF_PARENTS.append(self._engine)
             self.bundle = replace(self.bundle, vocabulary=self.bundle.vocabulary.copy())
             self._engine = self._make_engine()
         return self._engine
+
+    def _search(
+        self, prompts: Prompts, asked: Array, options: InferenceOptions, *, is_masked: bool
+    ) -> "_Search":
+        """Return the rules and the search of a call, which are cached."""
+        key = prompts, asked.tobytes(), options.flat_ner, options.multi_label, is_masked
+        engine = self._own_engine()
+        found = engine.searches.get(key)
+        if found is None:
+            labels, columns = self._columns(prompts)
+            # The entities are chosen by the student's own scores; only those found are mapped.
+            score_map = self.bundle.score_map
+            thresholds = score_map.restore(asked) if score_map else asked
+            rules = SearchRules(thresholds, labels.kinds, options.flat_ner, options.multi_label)
+            found = rules, None if is_masked else engine.scorer.search(columns, rules)
+            engine.searches.put(key, found)
+        return found
 
     def _columns(self, prompts: Prompts) -> "_Columns":
         label_sets = self._own_engine().label_sets
@@ -276,23 +309,29 @@ class EntityFinder:
 
 
 _Columns = tuple[EncodedLabels, LabelColumns]
+_Search = tuple[SearchRules, LoadedSearch | None]
+_SearchKey = tuple[Prompts, bytes, bool, bool, bool]
+
+
+def _search_size(key: _SearchKey, search: _Search) -> int:
+    # A search has a copy of the vectors of the labels and compares each label with each.
+    n_labels = len(key[0])
+    return n_labels * (n_labels + _BYTES_PER_LABEL)
 
 
 @dataclass(frozen=True, slots=True)
 class _Engine:
-    """The parts of a finder that have threads or locks, which do not survive a fork."""
+    """The parts of a finder that have locks, which another thread may hold during a fork."""
 
     process_id: int
     scorer: StudentScorer
     label_sets: SizedCache[Prompts, _Columns]
-
-
-_ENGINES_OF_PARENTS: list[_Engine] = []
+    searches: SizedCache[_SearchKey, _Search]
 
 
 def _set_size(prompts: Prompts, columns: _Columns) -> int:
-    labels, of_graph = columns
-    arrays = [labels.vectors, of_graph.matrix, of_graph.edges, of_graph.shifts]
+    labels, padded = columns
+    arrays = [labels.vectors, padded.vectors, padded.edges, padded.shifts]
     if labels.kinds is not None:
         arrays += [labels.kinds.narrow, labels.kinds.broad, labels.kinds.breadth]
     # Tuples and strings are counted once, although the same ones stand in several places.

@@ -1,96 +1,116 @@
-"""The part of a student's computation that differs between the two heads, in numpy.
+"""The part of a student's computation that differs between the two heads.
 
-The input is the word vectors of the graph and their products with the labels. The output is all
-logits, or only the (word, label) pairs whose probabilities are high enough to matter. The classes
-of both heads implement one protocol, so the scorer works with either head.
+The input is word vectors, which the kernel compares with labels. The output is all logits, or only
+the (word, label) pairs whose probabilities are high enough to matter. The classes of both heads
+implement one protocol, so the scorer works with either head.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gliner_distill.decoding import sigmoid
 from gliner_distill.entities import END, INSIDE, START
+from gliner_distill.kernel.kernels import Kernel, LoadedSearch
+from gliner_distill.kernel.networks import OUTPUT_STEP, SpanSearch, pad, round_up
 from gliner_distill.runtime.heads import BOUNDARY, NONE
 from gliner_distill.runtime.labels import EncodedLabels
 from gliner_distill.spans import TagScores, join_words
+from gliner_distill.specificity import LabelKinds
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-# Up to this many pairs, one einsum is faster than a matrix product per label.
-_FEW_PAIRS = 64
+# With more labels, the table that says which of two is more specific would be large.
+_MOST_COMPARED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class LabelColumns:
-    """Labels in the form that the graph and the head need.
+    """Labels in the form that the kernel and the head need; vectors are padded with zeros.
 
     Attributes:
         names: The labels, as in an entity's `label`.
-        matrix: The graph's input `labels`, shape `(states, columns)`: for a `boundary` head the
-            inside vectors of the labels, for a `softmax` head "none" and the labels.
-        edges: The start and end vectors, shape `(labels, 2, states)`; empty for a `softmax` head.
+        vectors: What all words are compared with, shape `(columns, width)`: for a `boundary` head
+            the inside vectors of the labels, for a `softmax` head "none" and the labels.
+        edges: The start and end vectors, shape `(2 * labels, width)`; empty for a `softmax` head.
         shifts: Shape `(labels,)`: the logits of the thresholds that are reported as 0.5.
     """
 
     names: tuple[str, ...]
-    matrix: Array
+    vectors: Array
     edges: Array
     shifts: Array
 
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """The (word, label) pairs of a batch whose scores are high enough; arrays of equal length.
+    """The (word, label) pairs whose scores are high enough; arrays of equal length.
 
     Attributes:
-        row: The position of the passage in the batch.
-        word: The position of the word.
+        place: The row of the word's vector.
         label: The number of the label.
         start: The probability that the word starts an entity of the label.
         end: The probability that it ends one.
         inside: The probability that it lies in one.
     """
 
-    row: Ints
-    word: Ints
+    place: Ints
     label: Ints
     start: Array
     end: Array
     inside: Array
 
 
+@dataclass(frozen=True, slots=True)
+class SearchRules:
+    """What decides which spans are found; see `decoding.decode_scores`.
+
+    Attributes:
+        thresholds: Shape `(labels,)`.
+        kinds: The numbers by which labels are compared; None without.
+        flat_ner: Whether entities may not overlap.
+        multi_label: Whether a span may have several labels.
+    """
+
+    thresholds: Array
+    kinds: LabelKinds | None
+    flat_ner: bool
+    multi_label: bool
+
+
 class HeadScoring(Protocol):
     """The computations of one head; the weights belong to one student."""
 
     def columns(self, labels: EncodedLabels, shifts: Array) -> LabelColumns:
-        """Return labels in the form that the graph and this head need; there must be a label."""
+        """Return labels in the form that the kernel and this head need; there must be a label."""
         ...
 
     def find_hits(
-        self,
-        vectors: Array,
-        scores: Array,
-        word_mask: Mask,
-        columns: LabelColumns,
-        thresholds: Array,
-        label_mask: Mask | None,
+        self, vectors: Array, columns: LabelColumns, thresholds: Array, labels: Ints | None
     ) -> Hits:
         """Return the (word, label) pairs whose inside probability reaches the threshold.
 
         Args:
-            vectors: The word vectors, shape `(batch, words, states)`.
-            scores: Their products with the labels, shape `(batch, words, columns)`.
-            word_mask: Shape `(batch, words)`, true at words that count.
+            vectors: The word vectors, shape `(words, width)`.
             columns: The labels.
             thresholds: Shape `(labels,)`.
-            label_mask: Shape `(batch, labels)`, true at labels that are asked; None for all.
+            labels: The numbers of the labels that are asked; None for all.
+        """
+        ...
+
+    def search(
+        self, columns: LabelColumns, rules: SearchRules, labels: Ints | None
+    ) -> LoadedSearch | None:
+        """Return the search for spans in whole passages; None where `decoding` must do it.
+
+        Args:
+            columns: The labels.
+            rules: The thresholds and the rules.
+            labels: The numbers of the labels that are asked; None for all.
         """
         ...
 
@@ -98,7 +118,7 @@ class HeadScoring(Protocol):
         """Return the logits of words, in the shape that `Head.logits_shape` gives.
 
         Args:
-            states: The word vectors, shape `(words, states)`.
+            states: The word vectors, shape `(words, width)`.
             labels: The labels.
         """
         ...
@@ -118,49 +138,74 @@ class HeadScoring(Protocol):
 class BoundaryScoring:
     """A `boundary` head: start, end and inside probabilities of each label on its own."""
 
-    def __init__(self, weights: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(self, weights: Mapping[str, NDArray[Any]], kernel: Kernel) -> None:
         self._bias = weights["bias"].astype(np.float32)
+        self._kernel = kernel
 
     def columns(self, labels: EncodedLabels, shifts: Array) -> LabelColumns:
-        """Return the inside vectors for the graph, and the start and end vectors."""
-        matrix = np.ascontiguousarray(labels.vectors[:, INSIDE].T)
-        edges = labels.vectors[:, [START, END]]
-        return LabelColumns(labels.names, matrix, edges, shifts)
+        """Return the inside vectors, and the start and end vectors."""
+        width = labels.vectors.shape[-1]
+        edges = labels.vectors[:, [START, END]].reshape(2 * len(labels.names), width)
+        inside = _pad_width(labels.vectors[:, INSIDE])
+        return LabelColumns(labels.names, inside, _pad_width(edges), shifts)
 
     def find_hits(
-        self,
-        vectors: Array,
-        scores: Array,
-        word_mask: Mask,
-        columns: LabelColumns,
-        thresholds: Array,
-        label_mask: Mask | None,
+        self, vectors: Array, columns: LabelColumns, thresholds: Array, labels: Ints | None
     ) -> Hits:
         """Return the pairs, with start and end computed only where a word lies inside."""
-        # Logits are compared with a value slightly below the threshold, because a logit and its
-        # probability are rounded differently. The probabilities decide in the end, as in GLiNER.
-        cuts = logit(thresholds) + columns.shifts - self._bias[INSIDE] - np.float32(1e-3)
-        is_hit = scores >= cuts
-        is_hit &= word_mask[:, :, None]
-        if label_mask is not None:
-            is_hit &= label_mask[:, None, :]
-        flat = np.flatnonzero(is_hit)
-        place, label = np.divmod(flat, scores.shape[2])
-        row, word = np.divmod(place, scores.shape[1])
+        asked = slice(None) if labels is None else labels
+        scores = self._kernel.compare(vectors, columns.vectors[asked])
+        cuts = self._cuts(columns, thresholds)
+        flat = np.flatnonzero(scores >= cuts[asked, None])
+        label, place = np.divmod(flat, len(vectors))
+        label = label if labels is None else labels[label]
         shifts = columns.shifts[label]
-        edges = _edge_products(vectors.reshape(-1, vectors.shape[2]), place, label, columns)
-        start = sigmoid(edges[:, 0] + self._bias[START] - shifts)
-        end = sigmoid(edges[:, 1] + self._bias[END] - shifts)
-        inside = sigmoid(scores.reshape(-1)[flat] + self._bias[INSIDE] - shifts)
+        pairs = np.concatenate([place, place]), np.concatenate([2 * label, 2 * label + 1])
+        edges = self._kernel.compare_pairs(vectors, columns.edges, *pairs)
+        products = np.concatenate([edges, scores.reshape(-1)[flat]]).reshape(3, len(flat))
+        logits = products + self._bias[[START, END, INSIDE], None] - shifts
+        start, end, inside = self._kernel.logistic(logits)
         # This removes the few pairs that only the lower cut admitted.
         keep = inside >= thresholds[label]
-        return Hits(row[keep], word[keep], label[keep], start[keep], end[keep], inside[keep])
+        return Hits(place[keep], label[keep], start[keep], end[keep], inside[keep])
+
+    def _cuts(self, columns: LabelColumns, thresholds: Array) -> Array:
+        # Logits are compared with a value slightly below the threshold, because a logit and its
+        # probability are rounded differently. The probabilities decide in the end, as in GLiNER.
+        cuts: Array = logit(thresholds) + columns.shifts - self._bias[INSIDE] - np.float32(1e-3)
+        return cuts
+
+    def search(
+        self, columns: LabelColumns, rules: SearchRules, labels: Ints | None
+    ) -> LoadedSearch | None:
+        """Return the search, unless very many labels have to be compared with each other."""
+        numbers = np.arange(len(columns.names)) if labels is None else labels
+        beats, kinds = None, rules.kinds
+        if kinds is not None and rules.flat_ner and not rules.multi_label:
+            if len(numbers) > _MOST_COMPARED:
+                return None
+            beats = kinds.take(numbers).more_specific()
+        width = columns.edges.shape[1]
+        edges = columns.edges.reshape(len(columns.names), 2, width)[numbers]
+        search = SpanSearch(
+            columns.vectors[numbers],
+            edges.reshape(2 * len(numbers), width),
+            self._cuts(columns, rules.thresholds)[numbers],
+            columns.shifts[numbers],
+            rules.thresholds[numbers],
+            self._bias[[START, END, INSIDE]],
+            beats,
+            rules.flat_ner,
+            rules.multi_label,
+        )
+        return self._kernel.load_search(search)
 
     def logits(self, states: Array, labels: EncodedLabels) -> Array:
         """Return logits, shape `(words, labels, 3)`."""
-        flat = labels.vectors.reshape(-1, states.shape[1])
-        products: Array = (states @ flat.T).reshape(len(states), len(labels.names), 3)
-        return products + self._bias
+        width = labels.vectors.shape[-1]
+        flat = _pad_width(labels.vectors.reshape(3 * len(labels.names), width))
+        products = self._kernel.compare(states, flat).T
+        return products.reshape(len(states), len(labels.names), 3) + self._bias
 
     def span_logits(self, logits: Array) -> Array:
         """Return the smallest of the first start, the last end and all insides."""
@@ -176,46 +221,48 @@ class BoundaryScoring:
 class SoftmaxScoring:
     """A `softmax` head: each word has its likeliest label, or none."""
 
-    def __init__(self, weights: Mapping[str, NDArray[Any]]) -> None:
-        # The graph divides word vectors by the square root of their width; "none" must undo that.
+    def __init__(self, weights: Mapping[str, NDArray[Any]], kernel: Kernel) -> None:
+        # The word vectors are divided by the square root of their width; "none" must undo that.
         width = weights["none.weight"].shape[1]
-        self._none = weights["none.weight"].astype(np.float32).T * np.float32(width**0.5)
+        self._none = weights["none.weight"].astype(np.float32) * np.float32(width**0.5)
         self._bias = weights["none.bias"].astype(np.float32)
+        self._kernel = kernel
 
     def columns(self, labels: EncodedLabels, shifts: Array) -> LabelColumns:
         """Return the vector of "none" and those of the labels."""
-        matrix = np.concatenate([self._none, labels.vectors[:, 0].T], axis=1)
+        vectors = _pad_width(np.concatenate([self._none, labels.vectors[:, 0]]))
         # This head has no vectors for starts and ends.
-        edges = np.zeros((0, 2, 0), dtype=np.float32)
-        matrix = np.ascontiguousarray(matrix)
-        return LabelColumns(labels.names, matrix, edges, shifts)
+        return LabelColumns(labels.names, vectors, np.zeros((0, 0), np.float32), shifts)
 
     def find_hits(
-        self,
-        vectors: Array,
-        scores: Array,
-        word_mask: Mask,
-        columns: LabelColumns,
-        thresholds: Array,
-        label_mask: Mask | None,
+        self, vectors: Array, columns: LabelColumns, thresholds: Array, labels: Ints | None
     ) -> Hits:
         """Return each word with its likeliest label, where that is likely enough against "none"."""
-        label_scores = scores[:, :, NONE + 1 :]
-        if label_mask is not None:
-            label_scores = np.where(label_mask[:, None, :], label_scores, -np.inf)
-        best = label_scores.argmax(axis=2)
-        margins: Array = label_scores.max(axis=2) - scores[:, :, NONE] - self._bias
-        probs = sigmoid(margins - columns.shifts[best])
-        # In a passage without labels the margins are -inf, but `sigmoid` clips them and returns
-        # more than 0.
-        row, word = np.nonzero((probs > thresholds[best]) & word_mask & np.isfinite(margins))
-        prob = probs[row, word]
-        return Hits(row, word, best[row, word], prob, prob, prob)
+        numbers = np.arange(len(columns.names)) if labels is None else labels
+        if not len(numbers):
+            nothing, no_score = np.zeros(0, np.int64), np.zeros(0, np.float32)
+            return Hits(nothing, nothing, no_score, no_score, no_score)
+        asked = columns.vectors[np.append(NONE, numbers + 1)]
+        scores = self._kernel.compare(vectors, asked)
+        best = numbers[scores[1:].argmax(axis=0)]
+        margins: Array = scores[1:].max(axis=0) - scores[NONE] - self._bias
+        probs = self._kernel.logistic(margins - columns.shifts[best])
+        place = np.flatnonzero(probs > thresholds[best])
+        prob = probs[place]
+        return Hits(place, best[place], prob, prob, prob)
+
+    def search(
+        self, columns: LabelColumns, rules: SearchRules, labels: Ints | None
+    ) -> LoadedSearch | None:
+        """Return None: the words of this head have one label each, so there is little to find."""
+        return None
 
     def logits(self, states: Array, labels: EncodedLabels) -> Array:
         """Return logits, shape `(words, 1 + labels)`, "none" first."""
-        none = states @ self._none + self._bias
-        return np.concatenate([none, states @ labels.vectors[:, 0].T], axis=1)
+        vectors = _pad_width(np.concatenate([self._none, labels.vectors[:, 0]]))
+        logits = np.ascontiguousarray(self._kernel.compare(states, vectors).T)
+        logits[:, NONE] += self._bias
+        return logits
 
     def span_logits(self, logits: Array) -> Array:
         """Return the smallest margin of a word against "none"."""
@@ -227,14 +274,16 @@ class SoftmaxScoring:
         return join_words(scores)
 
 
-def scoring_for(head: str, weights: Mapping[str, NDArray[Any]]) -> HeadScoring:
+def scoring_for(head: str, weights: Mapping[str, NDArray[Any]], kernel: Kernel) -> HeadScoring:
     """Return the computations of a head.
 
     Args:
         head: The name of the head.
         weights: The weights of the student by name.
+        kernel: The kernel.
     """
-    return BoundaryScoring(weights) if head == BOUNDARY else SoftmaxScoring(weights)
+    scoring = BoundaryScoring if head == BOUNDARY else SoftmaxScoring
+    return scoring(weights, kernel)
 
 
 def logit(probs: NDArray[np.floating]) -> Array:
@@ -245,23 +294,6 @@ def logit(probs: NDArray[np.floating]) -> Array:
     return logits
 
 
-def _edge_products(states: Array, place: Ints, label: Ints, columns: LabelColumns) -> Array:
-    """Return the start and end products of words with labels, shape `(pairs, 2)`.
-
-    Args:
-        states: The word vectors, shape `(words, states)`.
-        place: Shape `(pairs,)`, the row in `states` of each pair's word.
-        label: Shape `(pairs,)`, the number of each pair's label.
-        columns: The labels.
-    """
-    if len(place) <= _FEW_PAIRS:
-        edges: Array = np.einsum("pks,ps->pk", columns.edges[label], states[place])
-        return edges
-    products = np.empty((len(place), 2), dtype=np.float32)
-    # The numbers take as few bytes as possible, because numpy sorts narrow integers by radix.
-    by_label = np.argsort(label.astype(np.min_scalar_type(len(columns.names))), kind="stable")
-    bounds = np.flatnonzero(np.diff(label[by_label], prepend=-1)).tolist()
-    for first, end in pairwise([*bounds, len(place)]):
-        rows = by_label[first:end]
-        products[rows] = states[place[rows]] @ columns.edges[label[rows[0]]].T
-    return products
+def _pad_width(vectors: Array) -> Array:
+    """Return vectors as wide as the word vectors of the kernel."""
+    return pad(vectors, len(vectors), round_up(vectors.shape[1], OUTPUT_STEP))

@@ -1,4 +1,4 @@
-"""Compute the label side of a student from the pieces of labels, in numpy, as `Student` does.
+"""Compute the label side of a student from the pieces of labels, as `Student` does.
 
 A label is read as the mean of its pieces and, if the student has the weights for it, by two LSTMs
 that read the pieces in order. Out come the vectors with which words are compared, and the numbers
@@ -12,7 +12,23 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gliner_distill.decoding import sigmoid
+from gliner_distill.kernel.compiled import MOST_WINDOWS
+from gliner_distill.kernel.kernels import Kernel
+from gliner_distill.kernel.networks import (
+    FLOAT,
+    INPUT_STEP,
+    OUTPUT_STEP,
+    UNIT_STEP,
+    Direction,
+    Network,
+    make_product,
+    pad,
+    pad_gates,
+    round_up,
+    state_product,
+)
+from gliner_distill.kernel.oracle import exponential
+from gliner_distill.runtime.word_network import lstm_parts
 from gliner_distill.specificity import LabelKinds
 
 Array = NDArray[np.float32]
@@ -36,24 +52,27 @@ class LabelOutputs:
 
 
 class LabelTower:
-    """The label tower of one student.
+    """The label tower of one student, in single precision.
 
     Args:
         weights: The student's weights by name.
         n_vectors: The number of vectors per label.
+        kernel: The kernel.
     """
 
-    def __init__(self, weights: Mapping[str, NDArray[Any]], *, n_vectors: int) -> None:
+    def __init__(
+        self, weights: Mapping[str, NDArray[Any]], *, n_vectors: int, kernel: Kernel
+    ) -> None:
         self._n_vectors = n_vectors
-        self._lstms = [_Lstm(weights, name) for name in LSTMS if f"{name}.weight_ih_l0" in weights]
+        has_lstms = f"{LSTMS[0]}.weight_ih_l0" in weights
+        self._lstms = _Lstms(weights, kernel) if has_lstms else None
         *hidden, last = label_layers(weights)
         self._has_kinds = f"{KINDS}.weight" in weights
-        self._layers = [_join_layers(weights, [name]) for name in hidden]
         # Both layers that read the same units are one product.
         ends = [last, KINDS] if self._has_kinds else [last]
-        self._layers.append(_join_layers(weights, ends))
+        self._layers = [_Layer(weights, names, kernel) for names in ([name] for name in hidden)]
+        self._layers.append(_Layer(weights, ends, kernel))
         self._width = weights[f"{last}.weight"].shape[0] // n_vectors
-        self._is_plain = not self._lstms and not self._has_kinds
 
     def read(self, pieces: Array, starts: Ints) -> Array:
         """Return one row of numbers per label, for `outputs`; it depends on no other label.
@@ -65,15 +84,10 @@ class LabelTower:
         """
         states = mean_runs(pieces, starts)
         if self._lstms:
-            forward, backward = self._lstms
-            read = (forward.last_states(pieces, starts), backward.last_states(pieces, starts, -1))
-            states = np.concatenate([states, *read], axis=1)
-        for position, (weight, bias) in enumerate(self._layers):
+            states = np.concatenate([states, self._lstms.last_states(pieces, starts)], axis=1)
+        for position, layer in enumerate(self._layers):
             # The activation stands between two layers, so it is skipped before the first one.
-            states = gelu(states) if position else states
-            # A student without any of the newer layers keeps its numbers to the last bit.
-            product = states @ weight if self._is_plain else _multiply_rows(states, weight)
-            states = product + bias
+            states = layer.multiply(gelu(states) if position else states)
         return states
 
     def outputs(self, rows: Array) -> LabelOutputs:
@@ -86,43 +100,65 @@ class LabelTower:
     @property
     def n_columns(self) -> int:
         """The number of columns of the rows."""
-        return len(self._layers[-1][1])
+        return self._layers[-1].n_out
 
 
-class _Lstm:
-    """One direction of an LSTM, with torch's order of gates: input, forget, cell, output."""
+class _Lstms:
+    """The two LSTMs that read the pieces of labels, one from the first piece, one from the last."""
 
-    def __init__(self, weights: Mapping[str, NDArray[Any]], name: str) -> None:
-        parts = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-        read, kept, *biases = (weights[f"{name}.{part}"].astype(np.float32) for part in parts)
-        self._from_input, self._from_state = read.T, kept.T
-        self._bias = biases[0] + biases[1]
+    def __init__(self, weights: Mapping[str, NDArray[Any]], kernel: Kernel) -> None:
+        parts = [lstm_parts(weights, name) for name in LSTMS]
+        self._n_units = parts[0][1].shape[1]
+        n_units, width = round_up(self._n_units, UNIT_STEP), parts[0][0].shape[1]
+        self._n_inputs = round_up(width, INPUT_STEP)
+        layer = [
+            Direction(None, state_product(pad_gates(kept, n_units, n_units), FLOAT), bias)
+            for _, kept, bias in parts
+        ]
+        self._network = kernel.load(Network(FLOAT, n_units, [layer], None))
+        matrix = np.concatenate([pad_gates(read, n_units, self._n_inputs) for read, _, _ in parts])
+        bias = np.concatenate([pad_gates(bias, n_units) for _, _, bias in parts])
+        self._inputs = kernel.load_product(make_product(matrix, FLOAT), bias)
 
-    def last_states(self, pieces: Array, starts: Ints, step: int = 1) -> Array:
-        """Return the state after all pieces of each label, shape `(labels, units)`.
+    def last_states(self, pieces: Array, starts: Ints) -> Array:
+        """Return the states after all pieces of each label, shape `(labels, 2 * units)`.
 
         Args:
             pieces: See `LabelTower.read`.
             starts: See `LabelTower.read`.
-            step: 1 to read from the first piece to the last one, -1 to read backward.
         """
         lengths = np.diff(starts, append=len(pieces))
-        # From the longest to the shortest: those that still have a piece always come first.
+        table = self._inputs.multiply(pad(pieces, len(pieces), self._n_inputs))
+        states = np.empty((len(starts), 2 * self._n_units), np.float32)
         order = np.argsort(-lengths, kind="stable")
-        firsts = (starts if step > 0 else starts + lengths - 1)[order]
-        n_reading = np.searchsorted(-lengths[order], -np.arange(int(lengths.max())), side="left")
-        inputs = _multiply_rows(pieces, self._from_input) + self._bias
-        hidden, cell = np.zeros((2, len(order), len(self._from_state)), dtype=np.float32)
-        for place, n_labels in enumerate(n_reading.tolist()):
-            now = slice(n_labels)
-            gates = inputs[firsts[now] + step * place]
-            gates = gates + _multiply_rows(hidden[now], self._from_state)
-            opened, kept, new, shown = np.split(gates, 4, axis=1)
-            cell[now] = sigmoid(kept) * cell[now] + sigmoid(opened) * np.tanh(new)
-            hidden[now] = sigmoid(shown) * np.tanh(cell[now])
-        states = np.empty_like(hidden)
-        states[order] = hidden
+        for first in range(0, len(order), MOST_WINDOWS):
+            labels = order[first : first + MOST_WINDOWS]
+            rows = [np.arange(starts[label], starts[label] + lengths[label]) for label in labels]
+            own = lengths[labels].astype(np.int32)
+            read = self._network.read(table, np.concatenate(rows).astype(np.int32), own)
+            ends = np.cumsum(own)
+            forward, backward = np.split(read, 2, axis=1)
+            states[labels, : self._n_units] = forward[ends - 1, : self._n_units]
+            states[labels, self._n_units :] = backward[ends - own, : self._n_units]
         return states
+
+
+class _Layer:
+    """One or more layers side by side."""
+
+    def __init__(
+        self, weights: Mapping[str, NDArray[Any]], names: Iterable[str], kernel: Kernel
+    ) -> None:
+        matrix, bias = _join_layers(weights, names)
+        self.n_out = len(matrix)
+        n_in = matrix.shape[1]
+        self._n_inputs, n_outputs = round_up(n_in, INPUT_STEP), round_up(self.n_out, OUTPUT_STEP)
+        product = make_product(pad(matrix, n_outputs, self._n_inputs), FLOAT)
+        self._product = kernel.load_product(product, pad(bias, n_outputs))
+
+    def multiply(self, rows: Array) -> Array:
+        padded = pad(rows, len(rows), self._n_inputs)
+        return np.ascontiguousarray(self._product.multiply(padded)[:, : self.n_out])
 
 
 def label_layers(weights: Iterable[str]) -> list[str]:
@@ -158,23 +194,13 @@ def gelu(x: Array) -> Array:
     series = t * (
         0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))
     )
-    erf = np.copysign(1.0 - series * np.exp(-z * z), x)
+    erf = np.copysign(1.0 - series * exponential(-np.minimum(z * z, 700)), x)
     result: Array = (x * (1.0 + erf) / 2.0).astype(x.dtype)
     return result
 
 
 def _join_layers(weights: Mapping[str, NDArray[Any]], names: Iterable[str]) -> tuple[Array, Array]:
-    """Return the weights, shape `(inputs, outputs)`, and the biases of layers side by side."""
+    """Return the weights, shape `(outputs, inputs)`, and the biases of layers side by side."""
     matrices = [weights[f"{name}.weight"].astype(np.float32) for name in names]
     biases = [weights[f"{name}.bias"].astype(np.float32) for name in names]
-    return np.concatenate(matrices).T, np.concatenate(biases)
-
-
-def _multiply_rows(rows: Array, weight: Array) -> Array:
-    """Return `rows @ weight`, with each row multiplied by itself.
-
-    A product of matrices adds the same numbers in an order that depends on the number of rows. Then
-    the vectors of a label would depend on the labels beside it, in their last bits.
-    """
-    products: Array = np.matmul(rows[:, None], weight)[:, 0]
-    return products
+    return np.concatenate(matrices), np.concatenate(biases)

@@ -1,41 +1,54 @@
-"""Compute probabilities for words and labels with the graph of `words.onnx`.
+"""Compute probabilities for words and labels with the kernel.
 
 The input is passages as words, and labels. The output is the few (passage, label, word) triples
-whose probabilities are high enough to matter, or all logits. The graph computes the word vectors
-and one product with each label; `head_scoring` computes the rest from them.
+whose probabilities are high enough to matter, or all logits. `word_network` computes the word
+vectors, and `head_scoring` compares them with labels. Windows are read in groups, which threads
+take one after the other. No number depends on what else is in a group.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gliner_distill.decoding import sigmoid
+from gliner_distill.entities import Entity
 from gliner_distill.errors import InputError, StudentError
-from gliner_distill.files import reason_of
+from gliner_distill.kernel.kernels import Kernel, LoadedSearch, default_kernel
 from gliner_distill.runtime.bundle import Bundle
-from gliner_distill.runtime.config import GRAPH_FILE, StudentConfig
-from gliner_distill.runtime.embeddings import LabelVectors, PieceTable, WordVectors
-from gliner_distill.runtime.graph import check_graph
-from gliner_distill.runtime.head_scoring import Array, LabelColumns, Mask, logit, scoring_for
+from gliner_distill.runtime.embeddings import (
+    NOT_FINITE,
+    SHAPES,
+    LabelVectors,
+    PieceTable,
+    WordRows,
+    WordVectors,
+)
+from gliner_distill.runtime.head_scoring import (
+    Array,
+    Ints,
+    LabelColumns,
+    Mask,
+    SearchRules,
+    logit,
+    scoring_for,
+)
 from gliner_distill.runtime.heads import head_named
 from gliner_distill.runtime.labels import EncodedLabels, Prompts
 from gliner_distill.runtime.memory import MemoryPlan
 from gliner_distill.runtime.sections import (
+    WINDOW_WORDS,
     PassageWindow,
     batch_windows,
     cut_windows,
-    mask_words,
     score_in_parts,
 )
+from gliner_distill.runtime.threads import GROUP_WINDOWS, plan_groups, run_threads
 from gliner_distill.runtime.weights import count_states
+from gliner_distill.runtime.word_network import WordNetwork
 from gliner_distill.spans import TagScores
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 _BATCH_WINDOWS = 64
 
@@ -61,32 +74,53 @@ class StudentScorer:
 
     Args:
         bundle: The student.
-        num_threads: The number of threads of the graph.
+        num_threads: The number of threads that read windows.
         plan: The division of the memory.
+        kernel: The kernel; None for the one that this process uses.
 
     Raises:
-        StudentError: The graph cannot be loaded, or it does not fit the student.
+        StudentError: A weight is missing, or computes numbers that are not finite.
         InputError: `num_threads` is not a whole number of at least 1.
     """
 
-    def __init__(self, bundle: Bundle, *, num_threads: int, plan: MemoryPlan | None = None) -> None:
-        plan = plan or MemoryPlan.of()
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        num_threads: int,
+        plan: MemoryPlan | None = None,
+        kernel: Kernel | None = None,
+    ) -> None:
+        if not isinstance(num_threads, int) or num_threads < 1:
+            raise InputError(f"num_threads is {num_threads!r}; expected a whole number, at least 1")
+        plan, kernel = plan or MemoryPlan.of(), kernel or default_kernel()
+        self._num_threads, self._kernel = num_threads, kernel
         self._max_scores = plan.n_scores
-        check_graph(bundle.graph, bundle.config, bundle.precision)
-        self._session = _load_graph(bundle.graph, num_threads)
-        _check_shapes(self._session, bundle.config)
-        self._head = head_named(bundle.config.head)
-        self._scoring = scoring_for(bundle.config.head, bundle.weights)
-        self._n_states = count_states(bundle.config)
-        pieces = PieceTable(bundle.weights)
+        config, weights = bundle.config, bundle.weights
+        self._head = head_named(config.head)
+        self._scoring = scoring_for(config.head, weights, kernel)
+        self._n_states = count_states(config)
+        pieces = PieceTable(weights)
+        shapes = weights[SHAPES].astype(np.float32)
+        # A vector of a word is a mean of pieces and a sum of shapes.
+        largest = pieces.largest + float(np.abs(shapes).sum(axis=1).max())
+        self._network = WordNetwork(
+            config, weights, bundle.precision, largest=largest, kernel=kernel
+        )
         self._words = WordVectors(
-            bundle.vocabulary, pieces, bundle.weights, max_bytes=plan.word_bytes
+            bundle.vocabulary,
+            pieces,
+            shapes,
+            self._network.prepare,
+            n_columns=self._network.n_columns,
+            max_bytes=plan.word_bytes,
         )
         self._labels = LabelVectors(
             bundle.vocabulary,
             pieces,
-            bundle.weights,
+            weights,
             n_vectors=self._head.n_vectors,
+            kernel=kernel,
             max_bytes=plan.label_bytes,
         )
 
@@ -155,6 +189,69 @@ class StudentScorer:
             if kept is not None:
                 kept.forget(scores)
 
+    def search(self, columns: LabelColumns, rules: SearchRules) -> LoadedSearch | None:
+        """Return the search of all labels for `find`; None where the kernel or head has none."""
+        return self._scoring.search(columns, rules, None)
+
+    def find(
+        self,
+        passages: Sequence[Sequence[str]],
+        columns: LabelColumns,
+        rules: SearchRules,
+        search: LoadedSearch | None,
+        *,
+        label_mask: Mask | None = None,
+        batch_size: int = _BATCH_WINDOWS,
+    ) -> list[list[Entity] | None]:
+        """Return the entities of passages; None for those that need `score` and `decode_scores`.
+
+        These are passages of more than one window or with very many candidates, and all passages
+        where the head or the kernel has no search. Other passages have the same entities in both.
+
+        Args:
+            passages: The words of each passage.
+            columns: The labels.
+            rules: The thresholds and the rules.
+            search: The result of `search` for all labels; without a mask it must be given.
+            label_mask: See `score`.
+            batch_size: See `score`.
+        """
+        found: list[list[Entity] | None] = [None if words else [] for words in passages]
+        if search is None and label_mask is None:
+            return found
+        short = (item for item in enumerate(passages) if len(item[1]) <= WINDOW_WORDS)
+        names = columns.names
+        for batch in batch_windows(cut_windows(short), batch_size):
+            windows = _order_by_length(batch)
+            seen = self._words.look_up([window.words for window in windows])
+            groups = plan_groups(seen.lengths, 1, self._num_threads, is_masked=False)
+
+            def find(
+                group: slice,
+                windows: list[PassageWindow] = windows,
+                seen: WordRows = seen,
+            ) -> None:
+                vectors = self._read(group, seen)
+                if search is not None:
+                    spans = search.find(vectors, seen.lengths[group])
+                    _add_spans(found, windows[group], spans, names)
+                    return
+                assert label_mask is not None
+                first = 0
+                for window in windows[group]:
+                    last = first + len(window.words)
+                    labels = np.flatnonzero(label_mask[window.passage])
+                    own = self._scoring.search(columns, rules, labels)
+                    if own is not None:
+                        lengths = np.array([last - first], np.int32)
+                        spans = own.find(vectors[first:last], lengths)
+                        own_names = [names[label] for label in labels.tolist()]
+                        _add_spans(found, [window], spans, own_names)
+                    first = last
+
+            run_threads(find, groups, self._num_threads)
+        return found
+
     def logits(self, passages: Sequence[Sequence[str]], labels: EncodedLabels) -> list[Array]:
         """Return the logits of each passage, shape as in `Head.logits_shape`."""
         n_labels = len(labels.names)
@@ -162,14 +259,19 @@ class StudentScorer:
             np.zeros(self._head.logits_shape(len(words), n_labels), np.float32)
             for words in passages
         ]
-        for batch in batch_windows(cut_windows(enumerate(passages)), _BATCH_WINDOWS):
-            # The logits are computed from the word vectors, so the graph is run without labels.
-            no_label = np.zeros((self._n_states, 0), dtype=np.float32)
-            vectors, _ = self._run([window.words for window in batch], no_label)
-            for window, states in zip(batch, vectors, strict=True):
-                part = slice(window.keep_start, window.keep_end)
-                place = slice(window.first_word + part.start, window.first_word + part.stop)
-                result[window.passage][place] = self._scoring.logits(states[part], labels)
+        if not n_labels and not self._head.logits_shape(1, 0)[-1]:
+            return result
+        for batch in batch_windows(cut_windows(enumerate(passages)), GROUP_WINDOWS):
+            group = _order_by_length(batch)
+            seen = self._words.look_up([window.words for window in group])
+            vectors = self._read(slice(0, len(group)), seen)
+            first = 0
+            for window in group:
+                part = slice(first + window.keep_start, first + window.keep_end)
+                start = window.first_word + window.keep_start
+                place = slice(start, window.first_word + window.keep_end)
+                result[window.passage][place] = self._scoring.logits(vectors[part], labels)
+                first += len(window.words)
         return result
 
     def label_probs(self, states: Array, labels: EncodedLabels, shifts: Array) -> Array:
@@ -180,17 +282,8 @@ class StudentScorer:
             labels: The labels.
             shifts: The shifts of their `LabelColumns`.
         """
-        return sigmoid(self._scoring.span_logits(self._scoring.logits(states, labels)) - shifts)
-
-    def _run(self, passages: Sequence[Sequence[str]], matrix: Array) -> tuple[Array, Array]:
-        embedded, n_words = self._words.embed(passages)
-        feeds = {"embedded": embedded, "n_words": n_words, "labels": matrix}
-        try:
-            words, scores = self._session.run(["words", "scores"], feeds)
-        except Exception as error:  # the library raises a dozen classes
-            raise StudentError(f"{GRAPH_FILE} cannot be computed: {reason_of(error)}") from error
-        _check_results(words, scores, (*embedded.shape[:2], self._n_states, matrix.shape[1]))
-        return words, scores
+        logits = self._scoring.span_logits(self._scoring.logits(states, labels))
+        return self._kernel.logistic(logits - shifts)
 
     def _score_batch(
         self,
@@ -200,87 +293,95 @@ class StudentScorer:
         label_mask: Mask | None,
         kept: WordVectorsKept | None,
     ) -> TagScores:
-        vectors, scores = self._run([window.words for window in batch], columns.matrix)
-        passages = np.array([window.passage for window in batch])
-        first_words = np.array([window.first_word for window in batch])
-        # Words outside of the kept part of a window are masked, since another window scores them.
-        hits = self._scoring.find_hits(
-            vectors,
-            scores,
-            mask_words(batch, vectors.shape[1]),
-            columns,
-            thresholds,
-            None if label_mask is None else label_mask[passages],
-        )
-        passage, word = passages[hits.row], hits.word + first_words[hits.row]
-        if kept is not None:
-            keys = zip(passage.tolist(), word.tolist(), strict=True)
-            kept.by_word.update(zip(keys, vectors[hits.row, hits.word], strict=True))
-        return TagScores(passage, hits.label, word, hits.start, hits.end, hits.inside)
-
-
-def _load_graph(graph: bytes, num_threads: int) -> "InferenceSession":
-    if not isinstance(num_threads, int) or num_threads < 1:
-        raise InputError(f"num_threads is {num_threads!r}; expected a whole number, at least 1")
-    # The telemetry of onnxruntime starts a thread at its import. A forked process, which lacks that
-    # thread, would wait for it at its end.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = num_threads
-    options.inter_op_num_threads = 1
-    # Errors reach the user as exceptions, so the log of onnxruntime only repeats them.
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(
-            graph, sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # the library raises a dozen classes
-        reason = str(error).splitlines()[0]
-        raise StudentError(f"{GRAPH_FILE} cannot be loaded: {reason}") from error
-    return session
-
-
-def _check_results(words: Array, scores: Array, sizes: tuple[int, ...]) -> None:
-    n_passages, n_words, n_states, n_columns = sizes
-    if (words.shape, scores.shape) != (
-        (n_passages, n_words, n_states),
-        (n_passages, n_words, n_columns),
-    ):
-        raise StudentError(
-            f"{GRAPH_FILE} gives results of the shapes {words.shape} and {scores.shape}; expected "
-            f"{(n_passages, n_words, n_states)} and {(n_passages, n_words, n_columns)}"
-        )
-    # A sum is not finite if a single number is not.
-    with np.errstate(over="ignore", invalid="ignore"):
-        is_finite = np.isfinite(words.sum()) and np.isfinite(scores.sum())
-    if not is_finite:
-        raise StudentError(
-            "the student computes numbers that are not finite; its weights are broken, so copy it "
-            "again, or train it again with a lower learning rate"
+        windows = _order_by_length(batch)
+        seen = self._words.look_up([window.words for window in windows])
+        groups = plan_groups(
+            seen.lengths, len(columns.vectors), self._num_threads, is_masked=label_mask is not None
         )
 
-
-def _check_shapes(session: "InferenceSession", config: StudentConfig) -> None:
-    n_states = count_states(config)
-    expected = {
-        "embedded": ("tensor(float)", [None, None, config.embedding_width]),
-        "n_words": ("tensor(int32)", [None]),
-        "labels": ("tensor(float)", [n_states, None]),
-        "words": ("tensor(float)", [None, None, n_states]),
-        "scores": ("tensor(float)", [None, None, None]),
-    }
-    try:
-        values = [
-            (item.name, item.type, [size if isinstance(size, int) else None for size in item.shape])
-            for item in (*session.get_inputs(), *session.get_outputs())
-        ]
-    except UnicodeDecodeError as error:
-        raise StudentError(f"{GRAPH_FILE} cannot be loaded: {error}") from error
-    for name, kind, shape in values:
-        if (kind, shape) != expected.get(name):
-            raise StudentError(
-                f"{GRAPH_FILE} does not fit the student: {name} is {(kind, shape)}; expected "
-                f"{expected.get(name)}"
+        def score(group: slice) -> TagScores:
+            vectors = self._read(group, seen)
+            parts = self._score_group(
+                windows[group], vectors, columns, thresholds, label_mask, kept
             )
+            return TagScores.concatenate(list(parts))
+
+        return TagScores.concatenate(run_threads(score, groups, self._num_threads))
+
+    def _read(self, group: slice, seen: WordRows) -> Array:
+        """Return the vectors of the words of a group of windows, the longest window first."""
+        first = int(seen.lengths[: group.start].sum())
+        lengths = seen.lengths[group]
+        rows = seen.rows[first : first + int(lengths.sum())]
+        vectors = self._network.read(seen.table, rows, lengths)
+        # A sum is not finite if a single number is not.
+        with np.errstate(over="ignore", invalid="ignore"):
+            is_finite = np.isfinite(vectors.sum())
+        if not is_finite:
+            raise StudentError(NOT_FINITE)
+        return vectors
+
+    def _score_group(
+        self,
+        windows: Sequence[PassageWindow],
+        vectors: Array,
+        columns: LabelColumns,
+        thresholds: Array,
+        label_mask: Mask | None,
+        kept: WordVectorsKept | None,
+    ) -> Iterator[TagScores]:
+        """Yield the triples of a group, or those of each window if they are asked other labels."""
+        lengths = [len(window.words) for window in windows]
+        firsts = np.cumsum([0, *lengths])
+        passage = np.repeat([window.passage for window in windows], lengths)
+        word = np.arange(firsts[-1]) + np.repeat(
+            [window.first_word for window in windows] - firsts[:-1], lengths
+        )
+        keep = np.ones(len(word), np.bool_)
+        for window, first, length in zip(windows, firsts.tolist(), lengths, strict=False):
+            # Words outside of the kept part of a window do not count: another window scores them.
+            keep[first : first + window.keep_start] = False
+            keep[first + window.keep_end : first + length] = False
+        parts: list[tuple[slice, Ints | None]] = [(slice(None), None)]
+        if label_mask is not None:
+            parts = [
+                (slice(first, first + length), np.flatnonzero(label_mask[window.passage]))
+                for window, first, length in zip(windows, firsts.tolist(), lengths, strict=False)
+            ]
+        for part, labels in parts:
+            hits = self._scoring.find_hits(vectors[part], columns, thresholds, labels)
+            place = hits.place + (part.start or 0)
+            rows = np.flatnonzero(keep[place])
+            place = place[rows]
+            if kept is not None:
+                keys = zip(passage[place].tolist(), word[place].tolist(), strict=True)
+                kept.by_word.update(zip(keys, vectors[place], strict=True))
+            yield TagScores(
+                passage[place],
+                hits.label[rows],
+                word[place],
+                hits.start[rows],
+                hits.end[rows],
+                hits.inside[rows],
+            )
+
+
+def _add_spans(
+    found: list[list[Entity] | None],
+    windows: Sequence[PassageWindow],
+    spans: NDArray[Any] | None,
+    names: Sequence[str],
+) -> None:
+    """Enter the spans of windows, which are whole passages, unless there are too many."""
+    if spans is None:
+        return
+    by_window: list[list[Entity]] = [[] for _ in windows]
+    for number, start, end, label, score in spans.tolist():
+        by_window[number].append(Entity(start, end, names[label], score))
+    for window, entities in zip(windows, by_window, strict=True):
+        found[window.passage] = entities
+
+
+def _order_by_length(windows: Sequence[PassageWindow]) -> list[PassageWindow]:
+    """Return windows from the longest to the shortest."""
+    return sorted(windows, key=lambda window: -len(window.words))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gliner_distill.spans import TagScores
 from gliner_distill.windows import batches_by_length, plan_windows
@@ -79,13 +78,6 @@ def batch_windows(
         max_padded=_BATCH_WORDS,
         max_items=batch_size,
     )
-
-
-def mask_words(batch: Sequence[PassageWindow], longest: int) -> NDArray[np.bool_]:
-    """Return shape `(batch, words)`, true at words that count."""
-    bounds = np.array([(window.keep_start, window.keep_end) for window in batch])
-    places = np.arange(longest)
-    return (places >= bounds[:, :1]) & (places < bounds[:, 1:])
 
 
 def score_in_parts(

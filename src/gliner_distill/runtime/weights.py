@@ -1,4 +1,4 @@
-"""The weights of a student outside its graph: their names and shapes, their number, their file."""
+"""The weights of a student: their names and shapes, their number, their file."""
 
 from collections.abc import Mapping
 from math import prod
@@ -21,7 +21,7 @@ MAX_LAYERS: Final = 32
 
 
 def weight_shapes(config: StudentConfig) -> dict[str, tuple[int, ...]]:
-    """Return the name and shape of each weight that a student has outside its graph."""
+    """Return the name and shape of each weight of a student."""
     head = head_named(config.head)
     width, n_states = config.embedding_width, count_states(config)
     label_width, hidden = n_states * head.n_vectors, config.label_hidden_width
@@ -42,7 +42,7 @@ def weight_shapes(config: StudentConfig) -> dict[str, tuple[int, ...]]:
         shapes |= {f"{name}.weight_ih_l0": (4 * units, width)}
         shapes |= {f"{name}.weight_hh_l0": (4 * units, units)}
         shapes |= {f"{name}.bias_{part}_l0": (4 * units,) for part in ("ih", "hh")}
-    return shapes | head.weight_shapes(n_states)
+    return shapes | head.weight_shapes(n_states) | _network_shapes(config)
 
 
 def count_states(config: StudentConfig) -> int:
@@ -51,17 +51,8 @@ def count_states(config: StudentConfig) -> int:
 
 
 def count_parameters(config: StudentConfig) -> int:
-    """Return the number of a student's parameters, including those in the graph."""
-    n_states, hidden = count_states(config), config.hidden_width
-
-    def count_layer(width: int) -> int:
-        # An LSTM has four gates, each with weights for the input and the state and two biases.
-        return 4 * hidden * (width + hidden + 2) * (2 if config.bidirectional else 1)
-
-    n_outside = sum(map(prod, weight_shapes(config).values()))
-    n_lstm = count_layer(config.embedding_width) + (config.n_layers - 1) * count_layer(n_states)
-    n_word_tower = (n_states + config.embedding_width + 1) * n_states
-    return n_outside + n_lstm + n_word_tower
+    """Return the number of a student's parameters."""
+    return sum(map(prod, weight_shapes(config).values()))
 
 
 def check_size(config: StudentConfig) -> None:
@@ -145,3 +136,23 @@ def _check_shapes(
             f"{path}: {PIECE_SCALES} has shape {shapes[PIECE_SCALES]}; expected one number per "
             f"piece, shape {(n_pieces, 1)}"
         )
+
+
+def _network_shapes(config: StudentConfig) -> dict[str, tuple[int, ...]]:
+    """Return the name and shape of each weight of a student's LSTM and word tower."""
+    n_states, units, width = count_states(config), config.hidden_width, config.embedding_width
+    shapes: dict[str, tuple[int, ...]] = {
+        "word_tower.weight": (n_states, n_states + width),
+        "word_tower.bias": (n_states,),
+    }
+    for layer in range(config.n_layers):
+        for name in (
+            ("forward_lstm", "backward_lstm") if config.bidirectional else ("forward_lstm",)
+        ):
+            shapes |= {
+                f"{name}.{layer}.weight_ih_l0": (4 * units, n_states if layer else width),
+                f"{name}.{layer}.weight_hh_l0": (4 * units, units),
+                f"{name}.{layer}.bias_ih_l0": (4 * units,),
+                f"{name}.{layer}.bias_hh_l0": (4 * units,),
+            }
+    return shapes

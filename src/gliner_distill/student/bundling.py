@@ -1,10 +1,7 @@
 """Turn a torch student into the bundle that the runtime reads, in 32 or in 8 bits."""
 
-import logging
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +14,6 @@ from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.runtime.weights import weight_shapes
 from gliner_distill.student.model import Student
-from gliner_distill.student.onnx_graph import build_graph
 
 
 def student_weights(student: Student, *, half: bool = False) -> dict[str, NDArray[Any]]:
@@ -67,42 +63,14 @@ def make_bundle(
         config=replace(student.config, feature_width=0),
         vocabulary=vocabulary,
         weights=kept,
-        graph=build_graph(student.config, weights).SerializeToString(),
         threshold=student.config.threshold,
         score_map=score_map,
         metadata=metadata or {},
     )
 
 
-def quantize_graph(bundle: Bundle) -> Bundle:
-    """Return a bundle with the LSTM and the word tower in 8 bits, quantized by onnxruntime."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    root = logging.getLogger()
-    with tempfile.TemporaryDirectory() as folder:
-        before, after = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        before.write_bytes(bundle.graph)
-        level, handlers = root.level, list(root.handlers)
-        # onnxruntime recommends a preparation step, which this graph does not need.
-        root.setLevel(logging.ERROR)
-        try:
-            quantize_dynamic(
-                before,
-                after,
-                weight_type=QuantType.QInt8,
-                op_types_to_quantize=["LSTM", "MatMul"],
-                # Neither factor of the product with the labels is a constant, so it stays in single
-                # precision.
-                extra_options={"MatMulConstBOnly": True},
-            )
-        finally:
-            root.setLevel(level)
-            root.handlers[:] = handlers  # its log call has set up logging for the whole process
-        return replace(bundle, graph=after.read_bytes(), precision=INT8)
-
-
 def quantize_weights(bundle: Bundle) -> Bundle:
-    """Return a bundle with its pieces in 8 bits and its label tower in half precision.
+    """Return a bundle that computes in 8 bits, with pieces in 8 bits and the rest in half.
 
     Each piece has a scale of its own: its largest absolute value becomes 127.
     """
@@ -115,7 +83,7 @@ def quantize_weights(bundle: Bundle) -> Bundle:
     }
     codes = np.rint(pieces / scales).astype(np.int8)
     weights |= {PIECES: codes, PIECE_SCALES: scales.astype(np.float32)}
-    return replace(bundle, weights=weights)
+    return replace(bundle, weights=weights, precision=INT8)
 
 
 def _as_half(values: NDArray[np.float32]) -> NDArray[np.float16]:

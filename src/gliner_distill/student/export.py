@@ -20,7 +20,7 @@ from gliner_distill.runtime.config import FP32, INT8, TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import Vocabulary
-from gliner_distill.student.bundling import make_bundle, quantize_graph, quantize_weights
+from gliner_distill.student.bundling import make_bundle, quantize_weights
 from gliner_distill.student.model import Student
 from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.student.score_fitting import fit_bundle_scores
@@ -102,7 +102,7 @@ def export_student(
         )
     bundle = make_bundle(student, vocabulary, score_map=score_map, metadata=metadata)
     if precision == INT8:
-        bundle = quantize_weights(quantize_graph(bundle))
+        bundle = quantize_weights(bundle)
     bundle, measurements = check_answers(
         bundle, student, vocabulary, passages, max_f1_loss=max_f1_loss
     )

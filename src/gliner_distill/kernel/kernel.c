@@ -1,0 +1,426 @@
+/* The computations of a student: products with 8-bit or single-precision weights, LSTM layers, the
+   word tower and the products with labels.
+
+   Every number is computed the same way on every path. Sums of 8-bit products are whole numbers, so
+   their order does not matter. All other sums have a fixed order, and single precision uses only
+   additions, multiplications and divisions, which IEEE 754 defines to the last bit. The file must
+   therefore be compiled without contraction to fused operations (-ffp-contract=off).
+
+   `oracle.py` computes the same numbers with numpy. The callers in Python check all arguments. */
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(_WIN32)
+#define GD_EXPORT __declspec(dllexport)
+#else
+#define GD_EXPORT __attribute__((visibility("default")))
+#endif
+#define GD_INLINE static inline __attribute__((always_inline))
+
+enum { GD_FLOAT = 0, GD_BYTE = 1, GD_SHORT = 2 };
+enum { GD_PORTABLE = 0, GD_AVX2 = 1, GD_VNNI = 2, GD_NEON = 3, GD_WASM = 4, GD_N_PATHS = 5 };
+
+/* Weights of one product, packed for a path. Widths are padded: n_in to a multiple of 16, n_out to
+   a multiple of 64. In single precision there are no scales and starts. */
+typedef struct {
+    const void *weights;
+    const float *scales;  /* by output: what a sum is multiplied with */
+    const int32_t *starts; /* by output: what a sum starts from */
+    int32_t n_in, n_out;
+} gd_product;
+
+/* One direction of an LSTM layer, gates in the order input, forget, cell, output. The products of
+   the first layer's inputs come from a table, so it has no `input` and no `bias`. */
+typedef struct {
+    gd_product input, state;
+    const float *bias;
+} gd_direction;
+
+/* A network; `directions` holds those of layer 0, then those of layer 1, and so on. Without a tower
+   (`n_out` 0) the result is the states of the last layer, which needs single precision. */
+typedef struct {
+    int32_t path, kind, n_layers, n_directions, n_units, n_columns;
+    const gd_direction *directions;
+    gd_product tower;
+} gd_network;
+
+#define GD_CHUNK 96 /* rows that are multiplied at once */
+#define GD_TILE_ROWS 6
+
+#define GD_NAME2(name, path) gd_##name##_##path
+#define GD_NAME1(name, path) GD_NAME2(name, path)
+#define GD_NAME(name) GD_NAME1(name, GD_PATH)
+
+/* -- portable ---------------------------------------------------------------------------------- */
+
+#define GD_PATH portable
+#define GD_TARGET
+#define GD_STATE int16_t
+#define GD_LANES 4
+#include "paths.h"
+
+/* -- x86 --------------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#define GD_X86 1
+
+#define GD_PATH avx2
+#define GD_TARGET __attribute__((target("avx2")))
+#define GD_STATE uint8_t
+#define GD_LANES 8
+#define GD_HAS_AVX2
+#include "paths.h"
+#undef GD_HAS_AVX2
+
+#if !defined(GD_VNNI_TARGET) /* `tests/kernel/emulated_vnni.c` has its own */
+#define GD_VNNI_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+#endif
+
+#define GD_PATH vnni
+#define GD_TARGET GD_VNNI_TARGET
+#define GD_STATE uint8_t
+#define GD_LANES 16
+#define GD_HAS_VNNI
+#include "paths.h"
+#undef GD_HAS_VNNI
+#endif
+
+/* -- ARM --------------------------------------------------------------------------------------- */
+
+#if defined(__aarch64__) || defined(_M_ARM64)
+#include <arm_neon.h>
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
+#define GD_ARM 1
+
+#define GD_PATH neon
+#define GD_TARGET __attribute__((target(GD_DOTPROD)))
+#if defined(__clang__)
+#define GD_DOTPROD "dotprod"
+#else
+#define GD_DOTPROD "+dotprod"
+#endif
+#define GD_STATE int8_t
+#define GD_LANES 4
+#define GD_HAS_NEON
+#include "paths.h"
+#undef GD_HAS_NEON
+#endif
+
+/* -- WebAssembly ------------------------------------------------------------------------------- */
+
+#if defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+#define GD_WASM_SIMD 1
+
+#define GD_PATH wasm
+#define GD_TARGET
+#define GD_STATE int16_t
+#define GD_LANES 4
+#define GD_HAS_WASM
+#include "paths.h"
+#undef GD_HAS_WASM
+#endif
+
+/* -- choice of a path -------------------------------------------------------------------------- */
+
+GD_EXPORT int32_t gd_has_path(int32_t path) {
+    if (path == GD_PORTABLE) return 1;
+#if defined(GD_EMULATED_VNNI)
+    if (path == GD_VNNI) return 1;
+#endif
+#if defined(GD_X86)
+    __builtin_cpu_init();
+    if (path == GD_AVX2) return __builtin_cpu_supports("avx2") != 0;
+    if (path == GD_VNNI)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vnni");
+#endif
+#if defined(GD_ARM)
+#if defined(__linux__)
+    if (path == GD_NEON) return (getauxval(AT_HWCAP) >> 20) & 1; /* HWCAP_ASIMDDP */
+#elif defined(__APPLE__)
+    if (path == GD_NEON) return 1; /* every Apple processor of a Mac has it */
+#endif
+#endif
+#if defined(GD_WASM_SIMD)
+    if (path == GD_WASM) return 1;
+#endif
+    return 0;
+}
+
+#if defined(GD_X86)
+#define GD_CALL_X86(name, ...)                             \
+    case GD_AVX2: return gd_##name##_avx2(__VA_ARGS__);    \
+    case GD_VNNI: return gd_##name##_vnni(__VA_ARGS__);
+#else
+#define GD_CALL_X86(name, ...)
+#endif
+#if defined(GD_ARM)
+#define GD_CALL_ARM(name, ...) case GD_NEON: return gd_##name##_neon(__VA_ARGS__);
+#else
+#define GD_CALL_ARM(name, ...)
+#endif
+#if defined(GD_WASM_SIMD)
+#define GD_CALL_WASM(name, ...) case GD_WASM: return gd_##name##_wasm(__VA_ARGS__);
+#else
+#define GD_CALL_WASM(name, ...)
+#endif
+#define GD_CALL(path, name, ...)                          \
+    switch (path) {                                       \
+        GD_CALL_X86(name, __VA_ARGS__)                    \
+        GD_CALL_ARM(name, __VA_ARGS__)                    \
+        GD_CALL_WASM(name, __VA_ARGS__)                   \
+        default: return gd_##name##_portable(__VA_ARGS__); \
+    }
+
+GD_EXPORT int64_t gd_packed_bytes(int32_t path, int32_t kind, int32_t n_in, int32_t n_out) {
+    GD_CALL(path, packed_bytes, kind, n_in, n_out)
+}
+
+/* Pack weights of shape (n_out, n_in), padded as in `gd_product`: float32 for GD_FLOAT, else int8,
+   for GD_BYTE from -63 to 63. `packed` has `gd_packed_bytes`, and `starts` n_out numbers. */
+GD_EXPORT void gd_pack(int32_t path, int32_t kind, const void *weights, int32_t n_in, int32_t n_out,
+                       void *packed, int32_t *starts) {
+    GD_CALL(path, pack, kind, weights, n_in, n_out, packed, starts)
+}
+
+/* Compute `x @ weights.T * scales + bias` for rows of float32 (GD_FLOAT) or int16 (GD_SHORT).
+   Returns 0, or 1 if memory is lacking. */
+GD_EXPORT int32_t gd_dense(int32_t path, int32_t kind, const gd_product *product, const float *bias,
+                           const void *rows, int64_t n_rows, float *out) {
+    GD_CALL(path, dense, kind, product, bias, rows, n_rows, out)
+}
+
+/* Read windows. Window w has lengths[w] words, the longest window first; `rows` holds the rows of
+   the table of all words, one window after the other. `out` gets a row per word. Returns 0, or 1 if
+   memory is lacking. */
+GD_EXPORT int32_t gd_read(const gd_network *network, const float *table, const int32_t *rows,
+                          const int32_t *lengths, int32_t n_windows, float *out) {
+    GD_CALL(network->path, read, network, table, rows, lengths, n_windows, out)
+}
+
+/* Compute the products of single pairs: out[i] is that of words[word_of[i]] and
+   labels[label_of[i]]. */
+GD_EXPORT void gd_compare_pairs(int32_t path, const float *words, const float *labels,
+                                const int64_t *word_of, const int64_t *label_of, int64_t n_pairs,
+                                int32_t width, float *out) {
+    GD_CALL(path, compare_pairs, words, labels, word_of, label_of, n_pairs, width, out)
+}
+
+/* Return 1 / (1 + e^-logit), computed in double precision. */
+static float gd_probability(float logit) {
+    double x = -(double)logit;
+    x = x < 80.0 ? x : 80.0;
+    x = x > -80.0 ? x : -80.0;
+    /* e^x is 2^k times the series of e^y, with y from -log(2)/2 to log(2)/2. */
+    const double shifted = x * 1.4426950408889634 + 6755399441055744.0;
+    const double k = shifted - 6755399441055744.0;
+    const double y = (x - k * 0.6931471803691238) - k * 1.9082149292705877e-10;
+    double power = 1.0;
+    for (int n_terms = 13; n_terms; n_terms--) power = power * y / n_terms + 1.0;
+    uint64_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 1023) << 52; /* 2^k */
+    double scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return (float)(1.0 / (1.0 + power * scale));
+}
+
+GD_EXPORT void gd_logistic(const float *logits, int64_t n, float *out) {
+    for (int64_t i = 0; i < n; i++) out[i] = gd_probability(logits[i]);
+}
+
+/* Compute the products of words with labels, both of `width` numbers, a multiple of 16:
+   out[label * n_words + word]. */
+GD_EXPORT void gd_compare(int32_t path, const float *words, int64_t n_words, const float *labels,
+                          int64_t n_labels, int32_t width, float *out) {
+    GD_CALL(path, compare, words, n_words, labels, n_labels, width, out)
+}
+
+/* -- search for spans --------------------------------------------------------------------------- */
+
+#define GD_MOST_SPANS 256 /* candidates of a window; where there are more, numpy takes over */
+
+/* The labels of a search and its rules. Shapes: inside (n_labels, width), edges (2 * n_labels,
+   width) with start and end in turn, cuts, shifts and thresholds (n_labels). `beats` (n_labels,
+   n_labels) is 1 where the first label is more specific than the second; NULL without. */
+typedef struct {
+    const float *inside, *edges, *cuts, *shifts, *thresholds;
+    const uint8_t *beats;
+    float start_bias, end_bias, inside_bias;
+    int32_t path, n_labels, width, is_flat, is_multi;
+} gd_search;
+
+typedef struct {
+    int32_t window, start, end, label;
+    float score;
+} gd_span;
+
+static float gd_one_dot(int32_t path, const float *word, const float *label, int32_t width) {
+    const int64_t zero = 0;
+    float product;
+    gd_compare_pairs(path, word, label, &zero, &zero, 1, width, &product);
+    return product;
+}
+
+static float gd_least(float a, float b) { return a < b ? a : b; }
+
+static int gd_share_word(const gd_span *a, const gd_span *b) {
+    return a->start < b->end && b->start < a->end;
+}
+
+/* Return whether a candidate comes before another: the better score, then the order of GLiNER. */
+static int gd_is_before(const gd_span *a, const gd_span *b) {
+    if (a->score != b->score) return a->score > b->score;
+    if (a->start != b->start) return a->start < b->start;
+    if (a->label != b->label) return a->label < b->label;
+    return a->end < b->end;
+}
+
+/* Return whether two candidates that share a word exclude one another; see `decoding._clash`. */
+static int gd_clash(const gd_span *a, const gd_span *b, int is_flat, int is_multi) {
+    if (a->start == b->start && a->end == b->end) return !is_multi;
+    if (is_flat) return 1;
+    const int a_holds = a->start <= b->start && b->end <= a->end;
+    const int b_holds = b->start <= a->start && a->end <= b->end;
+    return !(a_holds || b_holds);
+}
+
+/* Remove the candidates that yield to more specific ones; see `specificity.keep_specific`. */
+static int32_t gd_keep_specific(gd_span *spans, int32_t n, const gd_search *search) {
+    enum { OPEN, KEPT, DROPPED, YIELDS };
+    uint8_t state[GD_MOST_SPANS];
+    int32_t n_open = 0;
+    for (int32_t i = 0; i < n; i++) {
+        state[i] = KEPT;
+        for (int32_t j = 0; j < n && state[i] == KEPT; j++)
+            if (i != j && gd_share_word(spans + i, spans + j)) state[i] = OPEN, n_open++;
+    }
+    while (n_open) {
+        int32_t n_yielding = 0;
+        uint8_t yields[GD_MOST_SPANS] = {0};
+        for (int32_t i = 0; i < n; i++) {
+            if (state[i] != OPEN) continue;
+            for (int32_t j = 0; j < n && !yields[i]; j++)
+                yields[i] = state[j] == OPEN && gd_share_word(spans + i, spans + j) &&
+                            search->beats[(int64_t)spans[j].label * search->n_labels + spans[i].label];
+            n_yielding += yields[i];
+        }
+        /* If all yield, their labels form circles, and the scores have to decide. */
+        const int all = n_yielding == n_open;
+        for (int32_t i = 0; i < n; i++)
+            if (state[i] == OPEN) state[i] = yields[i] && !all ? YIELDS : KEPT, yields[i] = state[i] == KEPT;
+        /* Those at words where nothing has stayed come back. */
+        n_open = 0;
+        for (int32_t i = 0; i < n; i++) {
+            if (state[i] != YIELDS) continue;
+            state[i] = OPEN;
+            for (int32_t j = 0; j < n && state[i] == OPEN; j++)
+                if (yields[j] && gd_share_word(spans + i, spans + j)) state[i] = DROPPED;
+            n_open += state[i] == OPEN;
+        }
+    }
+    int32_t n_kept = 0;
+    for (int32_t i = 0; i < n; i++)
+        if (state[i] == KEPT) spans[n_kept++] = spans[i];
+    return n_kept;
+}
+
+/* Keep the best candidate, drop those that clash with it, and so on; then sort by position. */
+static int32_t gd_resolve(gd_span *spans, int32_t n, const gd_search *search) {
+    int32_t n_kept = 0;
+    for (int32_t i = 1; i < n; i++) {
+        const gd_span moved = spans[i];
+        int32_t j = i;
+        for (; j && gd_is_before(&moved, spans + j - 1); j--) spans[j] = spans[j - 1];
+        spans[j] = moved;
+    }
+    for (int32_t i = 0; i < n; i++) {
+        int is_free = 1;
+        for (int32_t j = 0; j < n_kept && is_free; j++)
+            is_free = !gd_share_word(spans + i, spans + j) ||
+                      !gd_clash(spans + i, spans + j, search->is_flat, search->is_multi);
+        if (is_free) spans[n_kept++] = spans[i];
+    }
+    for (int32_t i = 1; i < n_kept; i++) {
+        const gd_span moved = spans[i];
+        int32_t j = i;
+        for (; j && moved.start < spans[j - 1].start; j--) spans[j] = spans[j - 1];
+        spans[j] = moved;
+    }
+    return n_kept;
+}
+
+/* Collect the candidates of one label in one window; return their new number, or -1 if there are
+   too many. `scores` are the products with the inside vector, and `work` has 3 * n_words places. */
+static int32_t gd_collect(const gd_search *search, const float *words, const float *scores,
+                          int32_t n_words, int32_t window, int32_t label, float *work,
+                          gd_span *spans, int32_t n) {
+    const float threshold = search->thresholds[label], shift = search->shifts[label];
+    const float *edges = search->edges + (int64_t)2 * label * search->width;
+    float *inside = work, *start = work + n_words, *end = start + n_words;
+    int32_t first = 0;
+    while (first < n_words) {
+        /* A run of words that lie inside. */
+        int32_t last = first;
+        for (; last < n_words && scores[last] >= search->cuts[label]; last++) {
+            inside[last] = gd_probability((scores[last] + search->inside_bias) - shift);
+            if (!(inside[last] >= threshold)) break;
+            const float *word = words + (int64_t)last * search->width;
+            const float starts = gd_one_dot(search->path, word, edges, search->width);
+            const float ends = gd_one_dot(search->path, word, edges + search->width, search->width);
+            start[last] = gd_probability((starts + search->start_bias) - shift);
+            end[last] = gd_probability((ends + search->end_bias) - shift);
+        }
+        for (int32_t s = first; s < last; s++) {
+            if (!(start[s] > threshold)) continue;
+            float least = inside[s];
+            for (int32_t e = s; e < last; e++) {
+                least = gd_least(least, inside[e]);
+                if (!(end[e] > threshold)) continue;
+                if (n == GD_MOST_SPANS) return -1;
+                const float score = gd_least(gd_least(start[s], end[e]), least);
+                spans[n++] = (gd_span){window, s, e + 1, label, score};
+            }
+        }
+        first = last + 1;
+    }
+    return n;
+}
+
+/* Find the entities of windows that are whole passages, with a boundary head. `vectors` has a row
+   per word. At most `n_places` entities are written to `found`. Returns their number; -1 if a
+   window has too many candidates or `found` is too small; -2 if memory is lacking. */
+GD_EXPORT int64_t gd_find(const gd_search *search, const float *vectors, const int32_t *lengths,
+                          int32_t n_windows, gd_span *found, int64_t n_places) {
+    int32_t longest = 0;
+    for (int32_t w = 0; w < n_windows; w++) longest = lengths[w] > longest ? lengths[w] : longest;
+    float *scores = malloc((size_t)longest * (search->n_labels + 3) * sizeof(float) + 64);
+    if (!scores) return -2;
+    float *work = scores + (int64_t)longest * search->n_labels;
+    int64_t n_found = 0;
+    for (int32_t w = 0; w < n_windows && n_found >= 0; w++) {
+        gd_span spans[GD_MOST_SPANS];
+        const int32_t n_words = lengths[w];
+        int32_t n = 0;
+        gd_compare(search->path, vectors, n_words, search->inside, search->n_labels, search->width,
+                   scores);
+        for (int32_t l = 0; l < search->n_labels && n >= 0; l++)
+            n = gd_collect(search, vectors, scores + (int64_t)l * n_words, n_words, w, l, work,
+                           spans, n);
+        if (n > 1 && search->beats && search->is_flat && !search->is_multi)
+            n = gd_keep_specific(spans, n, search);
+        if (n > 1) n = gd_resolve(spans, n, search);
+        if (n < 0 || n_found + n > n_places) n_found = -1;
+        else memcpy(found + n_found, spans, (size_t)n * sizeof(gd_span)), n_found += n;
+        vectors += (int64_t)n_words * search->width;
+    }
+    free(scores);
+    return n_found;
+}
