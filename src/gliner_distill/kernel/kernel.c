@@ -64,6 +64,7 @@ typedef struct {
 /* -- x86 --------------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__) || defined(_M_X64)
+#include <cpuid.h>
 #include <immintrin.h>
 #define GD_X86 1
 
@@ -128,18 +129,28 @@ typedef struct {
 
 /* -- choice of a path -------------------------------------------------------------------------- */
 
+#if defined(GD_X86)
+/* Ask the processor itself, since __builtin_cpu_supports knows nothing in a library that clang
+   links without the runtime of gcc. */
+static int32_t gd_has_x86_path(int32_t path) {
+    uint32_t a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0; /* OSXSAVE */
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+    /* The system must keep the registers, of 256 or of 512 bits. */
+    if (path == GD_AVX2) return (low & 0x06) == 0x06 && (b >> 5 & 1);
+    const uint32_t wanted = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
+    return (low & 0xe6) == 0xe6 && (b & wanted) == wanted && (c >> 11 & 1);
+}
+#endif
+
 GD_EXPORT int32_t gd_has_path(int32_t path) {
     if (path == GD_PORTABLE) return 1;
 #if defined(GD_EMULATED_VNNI)
     if (path == GD_VNNI) return 1;
 #endif
 #if defined(GD_X86)
-    __builtin_cpu_init();
-    if (path == GD_AVX2) return __builtin_cpu_supports("avx2") != 0;
-    if (path == GD_VNNI)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vnni");
+    if (path == GD_AVX2 || path == GD_VNNI) return gd_has_x86_path(path);
 #endif
 #if defined(GD_ARM)
 #if defined(__linux__)
