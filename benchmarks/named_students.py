@@ -79,7 +79,7 @@ def load_students(
     Args:
         named: Items of the form `NAME=FOLDER`.
         main: The folder of the main student, or `bundled`; None for no main student.
-        threads: The number of threads of each student; None for one per processor.
+        threads: The number of threads of each student; None for the default.
 
     Raises:
         SystemExit: An item has another form, a name is taken, or a folder holds no student.

@@ -79,7 +79,7 @@ MEMBERS: Final = {
     "get_model_type": "not here: `repr(student)` describes a student",
     "half": _PRECISION,
     "inference": "as in GLiNER, for texts of any length; see [what differs](#what-differs)",
-    "is_runtime_model": "not here: every student runs in onnxruntime",
+    "is_runtime_model": "not here: a student never runs in torch",
     "load_from_config": _WEIGHTS,
     "map_entities_to_text": _STEPS,
     "map_relations_to_text": _RELATIONS,

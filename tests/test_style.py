@@ -18,7 +18,7 @@ SHIPPED = [path for path in CODE if ROOT / "tests" not in path.parents]
 DOCS = [
     path
     for pattern in (
-        *("*.md", "docs/*.md", "dataset/*.md"),
+        *("*.md", "docs/**/*.md", "dataset/*.md"),
         *("src/**/*.md", "src/**/*.j2", "recipes/*.jinja"),
     )
     for path in sorted(ROOT.glob(pattern))

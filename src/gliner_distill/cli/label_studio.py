@@ -66,14 +66,15 @@ def label_studio(
     """Run a machine learning backend for Label Studio, until Ctrl-C.
 
     Label Studio sends tasks to the backend, which answers with the entities that the model finds.
-    The labels are those of the project, so the backend works for every project with `Labels` for a
-    `Text`.
+    The labels are those of the project, so the backend works for every project that has a `Labels`
+    tag for a `Text` tag.
 
     When an annotator submits, changes or deletes an annotation, the file of --gold changes at once.
     It has one JSON object per line and per text, with the newest annotation.
 
     If the environment variable GLINER_DISTILL_CREDENTIALS is set to USER:PASSWORD, Label Studio
-    must be given both for this backend. It sends them with tasks, but not with annotations.
+    must be given both for this backend. By itself, it sends them with tasks, but not with
+    annotations.
     """
     from gliner_distill.evaluation.models import load_model
     from gliner_distill.integrations.label_studio.app import create_app

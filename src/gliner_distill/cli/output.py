@@ -157,10 +157,10 @@ class JsonLines:
 class ProdigyTasks:
     """One task of Prodigy per document, with `text`, `tokens`, `spans` and `meta`.
 
-    Source: Prodigy (https://prodi.gy/docs/api-interfaces#ner_manual). A token is a word, so that
-    people can mark what a student can learn. In a span, `token_end` is inclusive. Prodigy shows
-    `meta`, whose `score` is the lowest score of the entities. The other fields of the document
-    follow, except for what would make Prodigy take the task for an answered one.
+    Source: Prodigy (https://prodi.gy/docs/api-interfaces#ner_manual). A token is a word, so
+    people can mark only what a student can learn. In a span, `token_end` is inclusive. Prodigy
+    shows `meta`, whose `score` is the lowest score of the entities. The document's other fields
+    follow, except for those that would make Prodigy take the task for an answered one.
     """
 
     def head(self) -> bytes:

@@ -19,17 +19,17 @@ def install(model: str | Path | None = None, *, replace: bool = False) -> None:
 
     Call this before the import of such a package. From then on, `GLiNER.from_pretrained` loads a
     student: the one in the folder that it is asked for, or `model` for every other name, such as
-    the hub id of a GLiNER. A warning is logged once for each such name. Nothing is downloaded for
-    it. Another call changes the model for what is loaded later.
+    the hub id of a GLiNER. A warning is logged once for each such name, and nothing is downloaded
+    for it. Another call changes the model for what is loaded later.
 
     Args:
         model: The student that takes the place of every GLiNER: its folder, its hub id, or None
             for the student that is installed with the package.
-        replace: Whether the stand-in also takes the place of the real gliner if that is imported
-            already. Modules that have imported names from it keep them.
+        replace: Whether the stand-in takes the place of the real gliner even if that is already
+            imported. Modules that have imported names from it keep them.
 
     Raises:
-        InputError: The real gliner is imported already, and `replace` is not set.
+        InputError: The real gliner is already imported, and `replace` is not set.
         StudentError: The name does not lead to a student.
         HubError: The hub id cannot be downloaded and is not in the cache.
     """
@@ -54,8 +54,8 @@ def install(model: str | Path | None = None, *, replace: bool = False) -> None:
 def uninstall() -> None:
     """Undo `install`: `import gliner` finds the real package again, if there is one.
 
-    Students that are loaded continue to work. Modules that have imported names from the stand-in
-    keep them.
+    Students that are already loaded continue to work. Modules that have imported names from the
+    stand-in keep them.
     """
     for name, stand_in in _STAND_INS.items():
         if sys.modules.get(name) is stand_in:

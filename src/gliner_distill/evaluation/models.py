@@ -136,7 +136,8 @@ def load_model(
     Args:
         name: The folder of a student, of a run, of an export or of a GLiNER; a hub id; or None for
             the student that comes with the package.
-        num_threads: The number of threads to compute with; None for one per processor.
+        num_threads: The number of threads to compute with; None for `OMP_NUM_THREADS`, or else one
+            per processor.
         device: Where a GLiNER runs, such as `cpu` or `cuda:0`; a student always runs on the CPU.
         max_memory: See `StudentNER`; it has no effect on a GLiNER, whose weights decide.
 

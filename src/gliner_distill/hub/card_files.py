@@ -15,8 +15,8 @@ COUNTED_FILE: Final = "config.json"
 
 COUNTED_CONTENT: Final = {
     "model_type": LIBRARY,
-    "about": "The settings of this student are in student_config.json. The hub counts downloads "
-    "by the requests of this file.",
+    "about": "The settings of this student are in student_config.json. The hub counts requests "
+    "for this file as downloads.",
 }
 
 _MAX_CARD_BYTES = 1_000_000
@@ -38,15 +38,15 @@ def read_card_metadata(folder: Path) -> Mapping[str, Any]:
     try:
         return Card.parse(read_card(folder)).metadata
     except ValueError as error:
-        _logger.warning("%s: this card is not used, since %s", folder / CARD_FILE, error)
+        _logger.warning("%s: this card is not used, because %s", folder / CARD_FILE, error)
         return {}
 
 
 def write_card(folder: Path, card: Card) -> None:
     """Write the card of a student, and `config.json`, into its folder.
 
-    What was edited by hand in an earlier card stays, and so does a `config.json` of something else,
-    such as a training run; a warning says so.
+    The parts of an earlier card that were edited by hand stay. A `config.json` of something else,
+    such as a training run, stays as well. A warning says so.
 
     Raises:
         StudentError: The folder cannot be written.
@@ -67,7 +67,7 @@ def write_card(folder: Path, card: Card) -> None:
 def update_card(content: str, card: Card, *, where: str) -> str | None:
     """Return the content of an earlier card with a new card in it; None to leave it as it is.
 
-    A warning says if a text stays that was edited by hand, or if the metadata cannot be read.
+    A warning is logged if an edited text stays or if the metadata cannot be read.
 
     Args:
         content: The content of the earlier card.
@@ -79,7 +79,7 @@ def update_card(content: str, card: Card, *, where: str) -> str | None:
     try:
         earlier = Card.parse(content)
     except ValueError as error:
-        _logger.warning("%s: this card stays as it is, since %s; correct it", where, error)
+        _logger.warning("%s: this card stays as it is, because %s; correct it", where, error)
         return None
     if earlier.is_edited_text and earlier.text.strip() != card.text.strip():
         _logger.warning(

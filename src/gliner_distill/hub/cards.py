@@ -1,7 +1,7 @@
 """Model cards: Markdown below a block of metadata in YAML, in a file `README.md`.
 
-A card that this package writes ends with a comment that holds checksums of both parts. They tell
-which part was edited by hand: such a part is kept when the card is written again.
+A card that this package writes ends with a comment that holds checksums of both parts. They show
+which part was edited by hand. An edited part is kept when the card is written again.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _BLOCK = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DO
 _SEAL = re.compile(r"\n*<!-- written by gliner-distill \((\w{8}) (\w{8})\)[^\n]*-->\s*\Z")
 _ADVICE = "what you edit stays as it is when this card is written again"
 
-# A student that is written again has these fields of its own; all others may be the user's.
+# These fields describe the student, so they are replaced; all others may be the user's.
 _OF_THE_STUDENT = ("library_name", "pipeline_tag", "base_model", RESULTS)
 _LISTS = ("tags", "datasets")
 
@@ -107,7 +107,7 @@ class SpanResult:
         data_set: The name of the data set.
         split: The part of it.
         scores: The scores by name, such as `f1`, between 0 and 1.
-        kind: The hub id of the data set, or what kind of data it is.
+        kind: The hub id of the data set, or a word for the kind of data.
     """
 
     data_set: str
@@ -146,7 +146,7 @@ def student_metadata(
 
 
 def rename_results(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return metadata whose results carry another name of the student."""
+    """Return metadata with results under another name of the student."""
     index = metadata.get(RESULTS)
     if not isinstance(index, list) or not all(isinstance(item, dict) for item in index):
         return dict(metadata)
@@ -200,7 +200,7 @@ def _load_yaml(block: str) -> dict[str, Any]:
 
 
 def _checksum(value: str | Mapping[str, Any]) -> str:
-    """Return the checksum of a text, whatever blank lines are around it, or of metadata."""
+    """Return the checksum of a text without the blank lines around it, or of metadata."""
     import yaml
 
     content = value.strip("\n") if isinstance(value, str) else yaml.safe_dump(dict(value))

@@ -67,7 +67,7 @@ def download_model(
         repo_id: The model.
         approve: Called with the folder when it holds the JSON files, before other files are
             downloaded. It raises an error if the model is not wanted.
-        options: How the hub is asked; None for its main branch, with the usual token and cache.
+        options: How to download; None for the main branch, with the usual token and cache.
 
     Raises:
         HubError: The hub and its cache cannot provide the model, its weights are not in the
@@ -162,8 +162,8 @@ class _Repo:
         """Return the folder in the cache that holds the files.
 
         Raises:
-            HubError: The cache holds no file or is known to lack some that match the patterns, or
-                it must not be used; the error says why the hub was not used, either.
+            HubError: The cache holds no file, is known to lack some that match the patterns, or
+                must not be used. The error says why the hub was not used.
         """
         from huggingface_hub.errors import LocalEntryNotFoundError
 

@@ -30,7 +30,7 @@ def looks_like_hub_id(text: str) -> bool:
 
 
 def public_name(teacher: str) -> str:
-    """Return the name of a teacher, or of several, without the folders of this machine.
+    """Return the name of a teacher, or of several, without the folders that they are in.
 
     >>> public_name("/home/ann/models/my-gliner + urchade/gliner_small-v2.1")
     'my-gliner + urchade/gliner_small-v2.1'

@@ -1,4 +1,4 @@
-"""One line for each error of the hub: what failed, why, and what to do. None holds a token."""
+"""A line for each error of the hub: what failed, why, and what to do. No line holds a token."""
 
 from pathlib import Path
 from typing import Literal
@@ -82,7 +82,7 @@ def explain_download(
         )
     if status is not None and status >= 500:
         return (
-            f"{repo} cannot be downloaded now: {endpoint} answered with an error of its own (HTTP "
+            f"{repo} cannot be downloaded now: {endpoint} had an internal error (HTTP "
             f"{status}), and {no_copy}; try again later, or give a local path"
         )
     return (
@@ -134,7 +134,7 @@ def explain_upload(
         )
     if status is not None and status >= 500:
         return (
-            f"{problem}: the hub answered with an error of its own (HTTP {status}); push again "
+            f"{problem}: the hub had an internal error (HTTP {status}); push again "
             "later: files that have arrived are not sent twice"
         )
     return (

@@ -1,4 +1,4 @@
-"""The ways to ask the hub for a model."""
+"""The options of a download from the hub."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class HubOptions:
-    """The way in which a model is downloaded; the names are those of `huggingface_hub`.
+    """The options of the download of a model; the names are those of `huggingface_hub`.
 
     Attributes:
         revision: A branch, a tag or a commit; None for the main branch.

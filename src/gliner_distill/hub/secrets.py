@@ -31,11 +31,11 @@ def hide_secrets(text: str, *, token: str | bool | None = None) -> str:
     """Return a text without the passwords in its URLs and without tokens.
 
     The user and the password of HF_ENDPOINT and of the proxies, and the token of the hub, are
-    hidden wherever they stand.
+    hidden wherever they occur.
 
     Args:
         text: The text.
-        token: A token to hide besides the one of the machine.
+        token: A token to hide besides the saved one.
 
     >>> hide_secrets("http://ann:s3cret@hub.example.org/api with Bearer hf_abcdefgh")
     'http://[hidden]@hub.example.org/api with Bearer [hidden]'
@@ -53,7 +53,7 @@ def hide_secrets(text: str, *, token: str | bool | None = None) -> str:
 
 
 def _saved_token() -> str | None:
-    """Return the token of this machine; None if there is none or it cannot be told."""
+    """Return the token of this machine; None if there is none or it cannot be read."""
     try:
         from huggingface_hub import get_token
     except ValueError:  # huggingface_hub 2 cannot be used at all if the endpoint is not a URL

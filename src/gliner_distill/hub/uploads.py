@@ -24,13 +24,13 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PushOptions:
-    """The way in which a model is uploaded; the names are those of `huggingface_hub`.
+    """The options of the upload of a model; the names are those of `huggingface_hub`.
 
     Attributes:
         private: Whether a new model is visible only to its owner; None for the owner's default.
         token: The token to upload with; None for the one that you are logged in with.
         commit_message: The message of the commit.
-        branch: The branch to commit to, which is made if it does not exist; None for the main one.
+        branch: The branch to commit to, which is created if it does not exist; None for `main`.
         create_pr: Whether to open a pull request instead of changing the branch.
     """
 
@@ -52,13 +52,13 @@ def push_student(
 ) -> str:
     """Upload a student and its card in one commit, and return the URL of the commit.
 
-    The repository is made if it does not exist. If the upload is cut off, an existing repository
+    The repository is created if it does not exist. If the upload is cut off, an existing repository
     stays as it was.
 
     Args:
         repo_id: The model, as owner/name, or as a name of your own.
         contents: The content of each file, apart from the card.
-        card: The card. What was edited by hand in the card on the hub stays.
+        card: The card. The parts of the card on the hub that were edited by hand stay.
         own_files: The names of all files that a student may have. Those of an earlier student that
             this one lacks are deleted.
         settings_file: The file by which a student is recognized.
@@ -119,7 +119,7 @@ def _full_name(hub: "HfApi", repo_id: str) -> str:
     """Return the name of a repository with its owner, who is the user if the name has none.
 
     Raises:
-        HubError: The hub allows no such name.
+        HubError: The hub does not allow this name.
     """
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]

@@ -1,1 +1,1 @@
-"""Adapters for the programs of other people; each is imported by itself and needs its extra."""
+"""Adapters for third-party programs. Each is imported separately and needs its own extra."""

@@ -46,8 +46,9 @@ def entity_column(
         labels: The labels to find; see `StudentNER.inference`.
         model: A student; or the folder or hub id of one, which is loaded at the first call in each
             process and then kept. None stands for the student that comes with the package.
-        num_threads: The number of threads of a student that is loaded; None for one per processor.
-            1 is right where other processes use the other processors.
+        num_threads: The number of threads of a student that is loaded here; None for
+            `OMP_NUM_THREADS`, or else one per processor. Use 1 where other processes use the other
+            processors.
         **options: Other arguments of `StudentNER.inference`, such as `threshold`.
 
     Returns:

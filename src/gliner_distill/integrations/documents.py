@@ -1,4 +1,4 @@
-"""Find the entities of documents, for the frameworks that hold texts in documents of their own."""
+"""Find the entities of documents, for frameworks with their own classes of documents."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,7 @@ from gliner_distill.runtime.ner import StudentNER
 def check_settings(
     labels: LabelSet, threshold: float, thresholds: Mapping[str, float] | None
 ) -> None:
-    """Check settings when a component is made, and not only when its first document arrives.
+    """Check settings when a component is made, so that errors come before the first document.
 
     Args:
         labels: The labels, as `StudentNER.inference` takes them.
@@ -34,7 +34,7 @@ def find_entities(
     threshold: float,
     thresholds: Mapping[str, float] | None,
 ) -> list[list[EntityDict]]:
-    """Return the entities of each text, all texts together; a document without text has none.
+    """Return the entities of each text, in batches; a document without text (None) has none.
 
     Raises:
         InputError: See `StudentNER.inference`.

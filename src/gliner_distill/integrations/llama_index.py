@@ -23,9 +23,9 @@ except ModuleNotFoundError as error:
 class GLiNERDistillExtractor(BaseExtractor):
     """An extractor that finds entities with a student.
 
-    Each label that is found becomes a field of the metadata: a list of the texts of its entities,
-    each once, in order of appearance. Such a field can be used in filters, and is read by language
-    models and embeddings. With `metadata_key`, this one field gets all entities instead, each as a
+    Each label that is found becomes a field of the metadata: a list of the texts of its entities
+    without duplicates, in order of appearance. Filters can use such a field, and language models
+    and embeddings read it. With `metadata_key`, this one field gets all entities instead, each as a
     dictionary with `start` and `end` (character offsets in the node's text), `text`, `label` and
     `score`.
 
@@ -40,14 +40,15 @@ class GLiNERDistillExtractor(BaseExtractor):
         description="The labels to find, or a mapping from each label to its description."
     )
     model: str | None = Field(
-        default=None, description="The folder or the hub id of the student; None for the bundled."
+        default=None,
+        description="The folder or the hub id of the student; None for the bundled one.",
     )
     threshold: float = Field(default=0.5, description="The score that an entity must exceed.")
     thresholds: dict[str, float] | None = Field(
         default=None, description="Other thresholds for some labels."
     )
     metadata_key: str | None = Field(
-        default=None, description="The field for all entities with positions; None for a per label."
+        default=None, description="One field for all entities; None for one field per label."
     )
     metadata_mode: MetadataMode = Field(
         default=MetadataMode.NONE, description="Which metadata the student reads with the text."

@@ -5,8 +5,8 @@ recognizer about one text at a time. `BatchingNlpEngine` reads ahead for them, s
 still reads many texts at once.
 
 Presidio finds the classes that its YAML files name among the subclasses of `EntityRecognizer`, and
-drops the settings of classes that are not in its table of configurations. Importing this module
-makes the class known in both places.
+drops the settings of classes that are not in its table of configurations. The import of this
+module registers the class in both places.
 """
 
 import logging
@@ -60,9 +60,9 @@ DEFAULT_MAPPING: Final = {
 DEFAULT_THRESHOLD: Final = 0.5
 """The score that an entity must exceed by default; see docs/integrations/presidio.md."""
 CHECKED_THRESHOLD: Final = 0.9
-"""The same for labels that a checked pattern finds, so that a guess of the student rarely counts.
+"""The lowest default threshold of labels that have a checked pattern.
 
-An entity that the pattern finds has the score 1.
+An entity that the pattern finds has the score 1, so a guess of the student rarely counts beside it.
 """
 
 
@@ -81,7 +81,8 @@ class GLiNERDistillRecognizer(LocalRecognizer):
         threshold: The score that an entity must exceed, from 0 to 1.
         thresholds: Other thresholds for single labels of the mapping; None for at least
             `CHECKED_THRESHOLD` where a label has a checked pattern.
-        num_threads: The number of threads of the student; None for one per processor.
+        num_threads: The number of threads of the student; None for `OMP_NUM_THREADS`, or else one
+            per processor.
 
     Attributes:
         student: The student.
@@ -144,14 +145,14 @@ class GLiNERDistillRecognizer(LocalRecognizer):
         entities: str | Sequence[str] | None = None,
         nlp_artifacts: NlpArtifacts | None = None,
     ) -> list[RecognizerResult]:
-        """Return the entities of a text; only the labels of the requested entities are asked.
+        """Return the entities of a text; the student is asked only for their labels.
 
         Args:
             text: The text.
             entities: The entities to find; those that this recognizer does not know are ignored.
                 None or an empty list stands for all.
             nlp_artifacts: What Presidio's NLP engine found in the text. If it comes from a
-                `BatchingNlpEngine`, all texts of its batch are read when the first one is asked.
+                `BatchingNlpEngine`, the student reads all texts of the batch at the first request.
         """
         wanted = {entities} if isinstance(entities, str) else set(entities or ())
         labels = [
@@ -213,7 +214,7 @@ CONFIG_MODEL_MAP[GLiNERDistillRecognizer.__name__] = GLiNERDistillRecognizerConf
 class BatchingNlpEngine(NlpEngine):
     """An NLP engine that lets a `GLiNERDistillRecognizer` read many texts at once.
 
-    Give an analyzer this engine in place of its own, once it is made; nothing else changes:
+    Put it in the place of the engine of an existing analyzer; nothing else changes:
     `analyzer.nlp_engine = BatchingNlpEngine(analyzer.nlp_engine)`.
 
     Args:
@@ -298,8 +299,8 @@ class _Batch:
         return self._found[key]
 
 
-# Presidio writes all attributes of the artifacts as JSON to its trace, so that the batch cannot be
-# one of them.
+# Presidio writes all attributes of the artifacts to its trace as JSON, so the batch cannot be one
+# of them.
 _batches: WeakKeyDictionary[NlpArtifacts, _Batch] = WeakKeyDictionary()
 
 
@@ -310,7 +311,7 @@ def _batch_of(text: str, nlp_artifacts: NlpArtifacts | None) -> _Batch | None:
 
 
 def _check_mapping(mapping: Mapping[str, str]) -> None:
-    """Raise an `InputError` for a mapping that is empty or holds something else than names."""
+    """Raise an `InputError` for a mapping that is empty or holds anything but names."""
     if not isinstance(mapping, Mapping) or not mapping:
         raise InputError(
             f"entity_mapping is {shorten(mapping)}; expected at least one label with its entity, "
@@ -326,7 +327,7 @@ def _check_mapping(mapping: Mapping[str, str]) -> None:
 
 
 def _restrict(mapping: Mapping[str, str], entities: Sequence[str] | None) -> dict[str, str]:
-    """Return the part of a mapping that leads to some entities; all of it for None."""
+    """Return the part of a mapping whose values are among some entities; all of it for None."""
     if entities is None:
         return dict(mapping)
     if isinstance(entities, str) or not entities:

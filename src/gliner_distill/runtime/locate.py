@@ -69,7 +69,7 @@ def locate_student(name: str | Path | None, *, options: HubOptions | None = None
 
     Args:
         name: See `locate_model`.
-        options: Where a hub id is looked up; None for the usual places.
+        options: How to download a hub id; None for the defaults.
 
     Raises:
         StudentError: The name does not lead to a student. A GLiNER of the hub is refused before

@@ -107,14 +107,14 @@ class StudentNER(GLiNERMethods, ThresholdTuning, SharedStudent):
             revision: The branch, the tag or the commit of a hub id; None for the main branch.
             token: The token for the hub; None for the one that you are logged in with.
             cache_dir: The folder of the hub's cache; None for the usual one.
-            local_files_only: Whether the hub is not asked, but only the cache.
+            local_files_only: Whether only the cache is used, and not the hub.
             force_download: Whether files of the hub that are in the cache are downloaded again.
             map_location: A student runs on the CPU; another device gives a warning.
-            gliner_keywords: GLiNER's others, such as `load_onnx_model`, which have no effect;
-                docs/gliner_api.md lists all of them.
+            gliner_keywords: Other keywords of GLiNER. Some have no effect, such as
+                `load_onnx_model`; docs/gliner_api.md lists all of them.
 
         Raises:
-            StudentError: The name leads to no student but a GLiNER, say, or its files are broken.
+            StudentError: The name does not lead to a student, or the student's files are broken.
             HubError: The hub id cannot be downloaded and is not in the cache.
             InputError: A keyword of GLiNER asks for something that a student cannot do.
             TypeError: GLiNER has no such keyword.
@@ -269,8 +269,8 @@ class StudentNER(GLiNERMethods, ThresholdTuning, SharedStudent):
                 are shifted so that the fitted threshold lies there.
             multi_label: Whether a span may have several labels.
             batch_size: The most texts that go through the student at once.
-            packing_config: GLiNER's; it must be None, because a student needs no packing.
-            input_spans: GLiNER's; it must be None, because a student chooses the spans itself.
+            packing_config: A keyword of GLiNER that must be None: a student needs no packing.
+            input_spans: A keyword of GLiNER that must be None: a student chooses the spans.
             return_class_probs: Whether each entity has `class_probs`, the scores of the five
                 labels that are likeliest for its span.
             thresholds: Other thresholds for some labels. Labels that are not asked are ignored.

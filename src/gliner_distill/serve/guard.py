@@ -1,9 +1,9 @@
 """Refuse HTTP requests that are not meant for this server, or that are too large.
 
-`RequestGuard` stands before any ASGI application. A page in a browser can send requests to servers
+`RequestGuard` wraps any ASGI application. A page in a browser can send requests to servers
 on the same machine, so two checks keep it out: the header `Host` must name this server, which stops
 DNS rebinding, and a body must be JSON, which a page of another site may not send without asking.
-Every refusal is a JSON object with `error`, and with `field` where one is to blame.
+Every refusal is a JSON object with `error` and `field`.
 """
 
 import base64
@@ -35,7 +35,7 @@ class RequestGuard:
         app: The other application. It gets bodies as a whole.
         hosts: The host names, without ports, that requests may name besides `localhost`. A numeric
             address is always allowed, because DNS rebinding needs a name.
-        credentials: The `USER:PASSWORD` of HTTP basic authentication; None if everyone may ask.
+        credentials: The `USER:PASSWORD` of HTTP basic authentication; None if none are needed.
         max_body_bytes: The size up to which a body is read.
     """
 
@@ -160,7 +160,7 @@ async def _read_body(receive: Receive, max_bytes: int) -> bytes | None:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Return a function that gives the body first, and then what else happens."""
+    """Return a function that gives the body first, and then all later messages."""
     is_given = False
 
     async def replay() -> Message:

@@ -42,7 +42,8 @@ class Question:
         flat_ner: Whether entities may not overlap.
         multi_label: Whether a span may have several labels.
         patterns: Whether patterns find structured types.
-        num_threads: The number of threads of the model; None for one per processor.
+        num_threads: The number of threads of the model; None for `OMP_NUM_THREADS`, or else one per
+            processor.
         max_memory: The memory of the process.
     """
 

@@ -1,4 +1,4 @@
-"""The stand-in for the package `gliner`: students behind its names, without torch.
+"""The stand-in for the package `gliner`, whose classes are students and need no torch.
 
 `gliner_distill.compat.install` puts this module in the place of `gliner`. It has the names that
 packages import to find entities: `GLiNER`, also in `gliner.model`, and `GLiNERConfig`.
@@ -40,6 +40,6 @@ class GLiNER(StudentNER):
         """
         if model is None or find_student(model) is None:
             loaded = "the bundled student" if cls.stand_in is None else f"{cls.stand_in}"
-            warn_once(f"{model}: gliner_distill.compat loads {loaded} in the place of this GLiNER")
+            warn_once(f"{model}: gliner_distill.compat loads {loaded} in place of this GLiNER")
             model = cls.stand_in
         return super().from_pretrained(model, **keywords)

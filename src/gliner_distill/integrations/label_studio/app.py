@@ -1,7 +1,7 @@
 """The HTTP application that Label Studio calls, with `/setup`, `/predict`, `/webhook` and the like.
 
 Source: Label Studio (https://labelstud.io/guide/ml_create) and what its package 1.23.2 sends. An
-answer that refuses a request is a JSON object with `error` and, where one is to blame, `field`.
+answer that refuses a request is a JSON object with `error` and, if a field is wrong, `field`.
 Neither texts nor entities are logged.
 """
 
@@ -40,7 +40,7 @@ def create_app(
 
     Args:
         predictor: The model that answers tasks.
-        gold: The file that gets what annotators correct; None to keep nothing.
+        gold: The file that gets the annotations; None to keep nothing.
         hosts: The host names that requests may name; see `RequestGuard`.
         credentials: The `USER:PASSWORD` that requests must have; None if they need none. For
             webhooks, Label Studio must be told to send them in a header.

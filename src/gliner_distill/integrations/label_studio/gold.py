@@ -59,7 +59,7 @@ class Answer:
 
 @dataclass(slots=True)
 class _Line:
-    """A line of the file: that of a text, with its answers from old to new, or a foreign one.
+    """A line of the file: a text with its answers from old to new, or a line of another program.
 
     `raw` holds the bytes of the line, and is empty if the answers have changed.
     """
@@ -201,7 +201,7 @@ class GoldFile:
         if any(line.lstrip()[:1] != b"{" for line in lines):
             raise CorpusError(
                 f"{self.path}: a line is not a JSON object; new answers are added as JSON lines, "
-                "so give another file, and give `distill` both"
+                "so name another file here, and give both to `distill`"
             )
         return [_parse_line(line) for line in lines]
 

@@ -3,7 +3,7 @@
 Source: Label Studio (https://labelstud.io/tags/labels, https://labelstud.io/tags/text). The
 configuration is XML. `<Labels name="label" toName="text">` holds the labels of the object tag
 `<Text name="text" value="$body">`, which shows the field `body` of a task. A `<Label>` has a
-`value`, which annotators see, and may have an `alias`, which stands in results in its place.
+`value`, which annotators see, and may have an `alias`, which takes its place in results.
 """
 
 import re
@@ -64,7 +64,7 @@ def read_labeling_config(config: str, *, field: str = FIELD) -> tuple[TextLabels
         raise PayloadError(
             field,
             'it has no <Labels> whose toName is that of a <Text value="$field">; this backend '
-            "labels entities in plain text alone",
+            "labels entities only in plain text",
         )
     return tuple(found)
 
@@ -97,7 +97,9 @@ def _text_labels(labels: ElementTree.Element, text: ElementTree.Element, field: 
         value, alias = label.get("value", ""), label.get("alias", "")
         wordings[alias or value] = value or alias
     if not wordings:
-        raise PayloadError(where, "it has no <Label>; labels that come with a task are not read")
+        raise PayloadError(
+            where, "it has no <Label>; labels that come with a task are not supported"
+        )
     try:
         prompts = read_label_set(wordings)
     except InputError as error:

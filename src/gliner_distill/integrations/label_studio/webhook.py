@@ -32,10 +32,10 @@ Json = dict[str, Any]
 
 
 def take_event(event: Json, gold: GoldFile | None) -> Json:
-    """Do what an event asks for, and return the answer to Label Studio.
+    """Carry out an event, and return the answer to Label Studio.
 
-    An annotation without entities counts: its text is one without entities. An annotation with
-    which an annotator skipped the task does not.
+    An annotation without entities counts: its text has none. The annotation of a skipped task does
+    not count.
 
     Args:
         event: The body of the request.
@@ -164,7 +164,7 @@ def _checked_time(annotation: Json, where: str) -> str:
 
 
 def _entities(regions: list[Any], to_names: set[str], where: str) -> dict[str, list[Json]]:
-    """Return the entities of each text; regions that are no labels of a text are left out."""
+    """Return the entities of each text; regions that do not label a text are left out."""
     entities: dict[str, list[Json]] = {to_name: [] for to_name in to_names}
     for number, region in enumerate(regions):
         field = f"{where}[{number}]"

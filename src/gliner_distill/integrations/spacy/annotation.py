@@ -15,7 +15,7 @@ SCORE = "score"
 def set_ents(doc: "Doc", spans: Sequence[ScoredSpan], *, overwrite: bool) -> None:
     """Add spans to `doc.ents`.
 
-    Tokens that are blocked (`doc.set_ents(blocked=...)`) stay so, and no span may contain them.
+    Blocked tokens (`doc.set_ents(blocked=...)`) stay blocked, and no span may contain them.
 
     Args:
         doc: The document.
@@ -54,7 +54,7 @@ def register_score() -> bool:
     """Make `span._.score` exist, and return whether it can be set.
 
     If the user has registered an extension of this name, it is left as it is. It can be set unless
-    it is a function.
+    it is a method or has a getter.
     """
     from spacy.tokens import Span
 

@@ -64,7 +64,7 @@ class StudentComponent:
         self._has_reported_overlap = False
         if not register_score():
             _logger.warning(
-                "component %r: span._.score is a function that was registered elsewhere, so scores "
+                "component %r: span._.score is a method or has a getter, so scores "
                 "are not written there; with style='span', doc.spans[%r].attrs['scores'] has them",
                 *(name, settings.spans_key),
             )
@@ -101,9 +101,10 @@ class StudentComponent:
 
         Args:
             doc: The document, which is changed.
-            labels: Labels to find in place of those of the config, given in `component_cfg`.
-            threshold: The same for the threshold.
-            thresholds: The same for the thresholds of single labels.
+            labels: The labels to find; None for those of the config. spaCy passes the value in
+                `component_cfg`.
+            threshold: The threshold; None for that of the config.
+            thresholds: The thresholds of single labels; None for those of the config.
 
         Raises:
             InputError: An argument has a wrong value.

@@ -1,7 +1,7 @@
 """Register the component `gliner_distill` with spaCy when this module is imported.
 
-spaCy imports it in every process that makes a pipeline, also where the component is not used. It
-therefore imports neither numpy nor onnxruntime.
+spaCy imports it in every process that makes a pipeline, even if the component is not used.
+Therefore, this module imports neither numpy nor onnxruntime.
 """
 
 from typing import Any, Literal
@@ -48,7 +48,7 @@ def make_component(
         spans_key: See `ComponentSettings`.
         overwrite_ents: See `ComponentSettings`.
         patterns: See `ComponentSettings`.
-        num_threads: The number of threads; None for one per processor.
+        num_threads: The number of threads; None for `OMP_NUM_THREADS`, or else one per processor.
 
     Raises:
         InputError: A setting has a wrong value. This is a `ValueError`. spaCy itself refuses

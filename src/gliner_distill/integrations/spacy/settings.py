@@ -21,8 +21,8 @@ class ComponentSettings:
         style: `ent` to set `doc.ents`, which do not overlap; `span` to set `doc.spans`, in which an
             entity may lie inside another.
         spans_key: The key of `doc.spans` for the style `span`.
-        overwrite_ents: Whether entities that other components have found give way, with the style
-            `ent`, to those that overlap them.
+        overwrite_ents: Whether entities of other components are replaced, with the style `ent`, if
+            they overlap those of this one.
         patterns: Whether checked patterns find e-mail addresses, URLs and numbers, too.
     """
 

@@ -1,1 +1,1 @@
-"""The rest of GLiNER's interface: a student has it beside its predictions."""
+"""The parts of GLiNER's interface that a student has besides its predictions."""

@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 
 class GLiNERMethods(ABC):
-    """The members of a GLiNER that callers use besides `inference` and `predict_entities`.
+    """The members of GLiNER that callers use besides `inference` and `predict_entities`.
 
     docs/gliner_api.md compares all methods and keywords with GLiNER's.
     """
@@ -44,7 +44,7 @@ class GLiNERMethods(ABC):
         multi_label: bool = False,
         **keywords: Any,
     ) -> Any:
-        """Do the same as `inference`, whose other keywords it takes, too."""
+        """Do the same as `inference`; its other keywords are accepted, too."""
         return self.inference(texts, labels, flat_ner, threshold, multi_label, **keywords)
 
     def predict_with_embeds(
@@ -89,9 +89,9 @@ class GLiNERMethods(ABC):
 
         Args:
             texts: See `inference`, also for the parameters that are not explained here.
-            labels_embeddings: The result of `encode_labels`, of this or of another student: the
-                texts of its labels are read, and its vectors are looked up in the cache.
-            labels: The name of each of its labels in the answers.
+            labels_embeddings: The result of `encode_labels`, of this or of another student. Only
+                the texts of its labels are used; their vectors come from this student's cache.
+            labels: The names of these labels in the answers, in the same order.
             flat_ner: See `inference`.
             threshold: See `inference`.
             multi_label: See `inference`.
@@ -130,18 +130,19 @@ class GLiNERMethods(ABC):
     ) -> tuple[str, float]:
         """Return precision, recall and F1 of exact spans on annotated passages, in GLiNER's form.
 
-        Unlike GLiNER, it asks each passage for all labels of `test_data` if the passage does not
-        list its own; GLiNER draws other labels at random. Patterns are not used.
+        If a passage does not list its own labels, all labels of `test_data` are asked for. GLiNER
+        draws labels at random instead. Patterns are not used.
 
         Args:
-            test_data: A mapping for each passage, with `tokenized_text`, its words, and `ner`, a
-                list of [first word, last word, label]; optionally `ner_labels`, its labels.
-            flat_ner: Whether entities may not overlap. GLiNER's default differs from that of
-                `inference`.
+            test_data: A mapping for each passage, with its words in `tokenized_text` and its
+                entities in `ner`, each as [first word, last word, label]; optionally, the labels to
+                ask for in `ner_labels`.
+            flat_ner: Whether entities may not overlap. As in GLiNER, the default differs from that
+                of `inference`.
             multi_label: Whether a span may have several labels.
             threshold: The score that an entity must exceed.
-            batch_size: The most passages that go through the student at once.
-            entity_types: The labels to ask of all passages, or a list of them for each passage.
+            batch_size: The largest number of passages that the student reads at once.
+            entity_types: The labels to ask for in all passages, or a list of them for each passage.
             keywords: GLiNER's other keywords, which must be empty.
 
         Returns:
@@ -175,11 +176,11 @@ class GLiNERMethods(ABC):
 
     @cached_property
     def data_processor(self) -> DataProcessor:
-        """The splitter of words, and a tokenizer whose tokens are words."""
+        """The word splitter, and a tokenizer whose tokens are words."""
         return DataProcessor()
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Return the student itself; a warning says that it stays on the CPU if it must."""
+        """Return the student itself; for a device other than the CPU, log a warning."""
         for value in (*args, *kwargs.values()):
             if not isinstance(value, bool):  # such as non_blocking
                 warn_unless_cpu(value, f"to({str(value)!r})")
@@ -198,7 +199,7 @@ class GLiNERMethods(ABC):
         return self
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the graph of a student is compiled when it is loaded."""
+        """Do nothing: the graph of a student is optimized when it is loaded."""
         _logger.info("compile has no effect on a student")
 
     def quantize(self, dtype: str = "int8") -> None:

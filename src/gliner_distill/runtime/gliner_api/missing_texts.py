@@ -1,4 +1,4 @@
-"""Texts that are missing: None and the NaN of numpy and pandas, as in a column with gaps."""
+"""Missing texts: None and the NaN of numpy and pandas, as in a column with gaps."""
 
 import logging
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Annotated passages in the form that GLiNER's `evaluate` reads, and its form of the scores."""
+"""Passages and scores in the form of GLiNER's `evaluate`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class AnnotatedPassages:
     Attributes:
         words: The words of each passage.
         gold: The annotated entities of each passage, with labels in their clean form.
-        asked: The labels for each passage, in the same form.
+        asked: The labels to ask for in each passage, in the same form.
     """
 
     words: list[Sequence[str]]
@@ -32,10 +32,11 @@ def read_test_data(
     """Return passages that are given as for GLiNER's `evaluate`.
 
     Args:
-        test_data: A mapping for each passage, with `tokenized_text`, its words, and `ner`, a list
-            of [first word, last word, label]; and, optionally, `ner_labels`, the labels to ask.
-        entity_types: The labels to ask of all passages, or a list of them for each passage; None
-            for `ner_labels` and, where a passage lacks them, for all labels of `test_data`.
+        test_data: A mapping for each passage, with its words in `tokenized_text` and its entities
+            in `ner`, each as [first word, last word, label]; optionally, the labels to ask for in
+            `ner_labels`.
+        entity_types: The labels to ask for in all passages, or a list of them for each passage.
+            None stands for `ner_labels`, or for all labels of `test_data` if a passage has none.
 
     Raises:
         InputError: The passages or the labels do not have this form.
@@ -63,7 +64,7 @@ def read_test_data(
 def report_scores(scores: SpanScores) -> tuple[str, float]:
     r"""Return precision, recall and F1 as GLiNER's `evaluate` does: as a line, and F1 alone.
 
-    A share of nothing is 0 in GLiNER.
+    As in GLiNER, a share is 0 if its denominator is 0.
 
     >>> report_scores(SpanScores(1.0, 0.5, 2 / 3, 1, 1, 2))
     ('P: 100.00%\tR: 50.00%\tF1: 66.67%\n', 0.6666666666666666)

@@ -36,8 +36,8 @@ class CallerConfig:
         max_len: The words that a student reads in one pass; longer texts are read in several.
         max_width: The words that an entity may have in one pass.
         max_types: The most labels of one call.
-        words_splitter_type: The name of GLiNER's splitter that splits as a student does.
-        labels_encoder: None, so that callers give labels, and not their vectors.
+        words_splitter_type: The name of the splitter in GLiNER that splits as a student does.
+        labels_encoder: None, so that callers pass labels instead of their vectors.
     """
 
     model_name: str

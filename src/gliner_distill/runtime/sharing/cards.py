@@ -1,4 +1,4 @@
-"""The card of a student: the one that came with its files, or a short one of what is known."""
+"""The card of a student: the one that came with its files, or a short one made from them."""
 
 import json
 import logging
@@ -47,7 +47,7 @@ _logger = logging.getLogger(__name__)
 
 
 def card_of(bundle: Bundle, name: str) -> Card:
-    """Return the card that came with a student, or a short card of what its files say.
+    """Return the card that came with a student, or a short card made from its files.
 
     Args:
         bundle: The student.
@@ -58,7 +58,7 @@ def card_of(bundle: Bundle, name: str) -> Card:
     try:
         return Card.parse(bundle.card)
     except ValueError as error:
-        _logger.warning("the card that came with this student is left out, since %s", error)
+        _logger.warning("the card that came with this student is left out, because %s", error)
         return short_card(bundle, name)
 
 
@@ -75,7 +75,7 @@ def short_card(bundle: Bundle, name: str) -> Card:
     teachers = [part for part in teacher.split(" + ") if looks_like_hub_id(part)]
     text = _SHORT.format(
         name=plain_markdown(name),
-        of_labels="of its labels" if labels else "of the types that you name",
+        of_labels="with its labels" if labels else "of the types that you name",
         place=PLACE,
         labels=json.dumps(labels or ["person", "city"], ensure_ascii=False),
         rows="\n".join(f"| {key} | {plain_markdown(value)} |" for key, value in rows.items()),
@@ -93,7 +93,7 @@ def at_place(card: Card, repo_id: str) -> Card:
 
 
 def tuned_card(content: str) -> str:
-    """Return the content of a card without results, since the thresholds are not theirs anymore."""
+    """Return the content of a card without results, because they were measured with others."""
     if not content:
         return content
     try:

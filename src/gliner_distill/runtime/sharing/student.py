@@ -90,10 +90,10 @@ class SharedStudent:
             private: Whether a new model is visible only to you; None for the owner's default.
             token: The token to upload with; None for the one that you are logged in with.
             commit_message: The message of the commit.
-            branch: The branch to commit to, which is made if it does not exist; None for `main`.
+            branch: The branch to commit to, which is created if it does not exist; None for `main`.
             revision: The same as `branch`.
             create_pr: Whether to open a pull request instead of changing the branch.
-            keywords: Other keywords of GLiNER's method, which must be None.
+            keywords: Other keywords of GLiNER's method, which must be empty or have no effect.
 
         Raises:
             HubError: The hub cannot be reached or refuses the upload, the repository holds another
@@ -120,7 +120,7 @@ class SharedStudent:
 
 
 def _push(bundle: Bundle, repo_id: str, options: PushOptions) -> str:
-    # Paths of this machine are nobody's business.
+    # The paths of a user's machine are private.
     teacher = bundle.metadata.get("teacher")
     if isinstance(teacher, str):
         bundle = replace(bundle, metadata={**bundle.metadata, "teacher": public_name(teacher)})
