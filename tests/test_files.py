@@ -348,10 +348,15 @@ def test_replacing_keeps_two_writers_of_a_file_apart(tmp_path: Path) -> None:
 
 def test_exclusive_lock_deletes_what_killed_processes_left(tmp_path: Path) -> None:
     (tmp_path / "manifest.json.0a1b2c3d.part").write_bytes(b"half")
-    for name in ("film.part", "words.onnx.part", "a.0a1b2c3d"):
+    for name in ("film.part", "weights.safetensors.part", "a.0a1b2c3d"):
         (tmp_path / name).write_bytes(b"kept")
     with exclusive_lock(tmp_path / ".lock", busy="busy"):
-        assert names_in(tmp_path) == [".lock", "a.0a1b2c3d", "film.part", "words.onnx.part"]
+        assert names_in(tmp_path) == [
+            ".lock",
+            "a.0a1b2c3d",
+            "film.part",
+            "weights.safetensors.part",
+        ]
 
 
 class TestLockFolder:

@@ -76,7 +76,9 @@ def test_every_command_says_how_it_needs_less_memory():
         options = re.findall(r"--[a-z-]+", command.less_memory)
         flags = {
             flag
-            for parameter in typer.main.get_command(app).commands[command.run.__name__].params
+            for parameter in typer.main.get_command(app)
+            .commands[command.run.__name__.replace("_", "-")]
+            .params
             for flag in parameter.opts
         }
         assert set(options) <= flags

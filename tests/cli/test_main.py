@@ -27,7 +27,7 @@ from gliner_distill.entities import Passage
 from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.training.settings import TrainingSettings
 
-NAMES = [command.run.__name__ for command in COMMANDS]
+NAMES = [command.run.__name__.replace("_", "-") for command in COMMANDS]
 LABEL = ("label", "corpus.json", "--teacher", "model", "--out", "store")
 DISTILL = ("distill", "a", "--labels", "l", "--teacher", "t", "--out", "o")
 
@@ -57,7 +57,7 @@ def test_help_says_defaults_and_keeps_line_breaks(run_cli):
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.run.__name__)
 def test_examples_in_the_help_are_valid(command):
-    name = command.run.__name__
+    name = command.run.__name__.replace("_", "-")
     parser = typer.main.get_command(app).commands[name]
     for line in command.examples.replace("\\\n", " ").splitlines():
         line = next(part for part in line.split("|") if "gliner-distill" in part)

@@ -194,7 +194,7 @@ def test_from_pretrained_uses_another_cache_and_downloads_again(
     load = f"names(load({repo!r}, cache_dir={str(tmp_path)!r}"
     assert worker.call(f"{load}))") == FOUND
     assert (tmp_path / f"models--{repo.replace('/', '--')}").is_dir()
-    fetched = f"GET /{repo}/resolve/{hub.commit(f'models/{repo}')}/words.onnx"
+    fetched = f"GET /{repo}/resolve/{hub.commit(f'models/{repo}')}/weights.safetensors"
     for more, n_more in (("", 0), (", force_download=True", 1)):
         n_before = hub.requests.count(fetched)
         assert worker.call(f"{load}{more}))") == FOUND
@@ -261,7 +261,7 @@ def test_push_to_hub_with_a_token_that_may_not_write_tells_which_is_needed(
 def test_push_to_hub_that_is_cut_off_leaves_the_model_as_it_was(
     hub: StandInHub, worker: Worker, repo: str, pattern: str, status: int
 ) -> None:
-    hub.repos[f"models/{repo}"] = {"student_config.json": b"{}", "words.onnx": b"old"}
+    hub.repos[f"models/{repo}"] = {"student_config.json": b"{}", "weights.safetensors": b"old"}
     before = dict(hub.repos[f"models/{repo}"])
     hub.large_files.clear()
     hub.faults.append(Fault(pattern, status))
@@ -309,13 +309,15 @@ def test_from_pretrained_completes_a_download_that_was_cut_off(
     hub: StandInHub, worker: Worker, repo: str
 ) -> None:
     worker.call(f"student.push_to_hub({repo!r})")
-    fault = Fault(f"GET /{repo}/resolve/.*/words.onnx", 403)
+    fault = Fault(f"GET /{repo}/resolve/.*/weights.safetensors", 403)
     hub.faults.append(fault)
     assert worker.call(f"load({repo!r})").startswith(f"HubError: {repo}: ")
     offline = worker.call(f"load({repo!r}, local_files_only=True)")
     assert offline.startswith(f"HubError: {repo}: ")
     hub.faults.clear()
-    hub.faults.append(Fault(f"GET /{repo}/resolve/.*/words.onnx", is_cut_off=True, n_left=1))
+    hub.faults.append(
+        Fault(f"GET /{repo}/resolve/.*/weights.safetensors", is_cut_off=True, n_left=1)
+    )
     # huggingface_hub 0.36 gives up, and later versions ask for the rest.
     answer = worker.call(f"names(load({repo!r}))")
     assert answer == FOUND or answer.startswith(f"HubError: {repo}: ")

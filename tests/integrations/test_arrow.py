@@ -75,6 +75,6 @@ def test_entity_column_loads_a_named_student_once(arrow, tmp_path, student, expe
     student.save_pretrained(tmp_path / "student")
     name = str(tmp_path / "student")
     first = arrow.entity_column(TEXTS, LABELS, model=name, num_threads=1)
-    (tmp_path / "student" / "words.onnx").unlink()
+    (tmp_path / "student" / "weights.safetensors").unlink()
     assert arrow.entity_column(TEXTS, LABELS, model=name, num_threads=1) == first
     assert first.to_pylist() == expected

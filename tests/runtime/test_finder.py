@@ -241,17 +241,17 @@ class TestScoreMap:
 
 class TestCaches:
     def test_label_sets_are_bounded_by_bytes(self, bundle, texts):
-        plan = replace(MemoryPlan.of("320MB"), label_set_bytes=30_000)
+        plan = replace(MemoryPlan.of("320MB"), label_set_bytes=120_000)
         finder = EntityFinder(bundle, num_threads=1, plan=plan)
         sizes = []
         for number in range(40):
             labels = [f"kind {number} of {place}" for place in range(20)]
             finder.encode(read_label_set(labels))
             sizes.append(finder.n_label_set_bytes)
-        assert max(sizes) <= 30_000
+        assert max(sizes) <= 120_000
         assert min(sizes) > 0
         finder.encode(read_label_set([f"kind {place}" for place in range(500)]))
-        assert finder.n_label_set_bytes <= 30_000
+        assert finder.n_label_set_bytes <= 120_000
 
 
 # Three threads use a student while the process is forked. Each child continues an answer that its
@@ -292,14 +292,6 @@ finally:
             thread.join()
 """
 
-COUNT_THREADS = """
-import os
-from gliner_distill import StudentNER
-student = StudentNER.from_pretrained()
-student.predict_entities("Ada", ["person"])
-print(len(os.listdir("/proc/self/task")))
-"""
-
 
 def run_python(script, **environment):
     done = subprocess.run(
@@ -318,13 +310,3 @@ def run_python(script, **environment):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_forked_process_answers_and_ends_while_threads_of_its_parent_predict():
     assert run_python(FORK_WHILE_THREADS_PREDICT) == ["0"] * 4
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the threads of a process")
-def test_graph_has_as_many_threads_as_omp_num_threads():
-    counts = [
-        int(run_python(COUNT_THREADS, OMP_NUM_THREADS=number, OPENBLAS_NUM_THREADS="1")[0])
-        for number in ("1", "4")
-    ]
-    assert counts[1] - counts[0] == 3

@@ -153,6 +153,22 @@ class TestLearning:
         assert notes[-1].startswith("epoch 4/4, loss ")
 
 
+def can_train_in_bf16():
+    lstm = torch.nn.LSTM(8, 12)
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            lstm(torch.zeros(2, 1, 8))
+    except RuntimeError:
+        return False
+    return True
+
+
+needs_bf16 = pytest.mark.skipif(
+    not can_train_in_bf16(), reason="torch cannot train an LSTM in bf16 on this processor"
+)
+
+
+@needs_bf16
 class TestBfloat16:
     SETTINGS = dataclasses.replace(MEMORIZING, epochs=30, precision="bf16")
 
@@ -215,6 +231,12 @@ class TestBfloat16:
             train_short(tmp_path / "killed", settings, progress=stop_after(8))
         train_short(tmp_path / "killed", settings, resume=True)
         assert_same_run(tmp_path / "killed", tmp_path / "whole")
+
+
+@pytest.mark.skipif(can_train_in_bf16(), reason="this processor trains in bf16")
+def test_train_student_in_bf16_says_if_the_processor_cannot(tmp_path, train_short):
+    with pytest.raises(SettingsError, match="bf16"):
+        train_short(tmp_path, dataclasses.replace(SHORT, precision="bf16"))
 
 
 class TestAugmentation:

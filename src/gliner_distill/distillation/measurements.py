@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from gliner_distill.metrics import SpanScores
@@ -170,7 +170,7 @@ class Measurements:
     date: str
     teacher: str
     version: str
-    datasets: Sequence[str] = ()
+    datasets: Sequence[str] = field(default_factory=list)
 
     @property
     def n_test_passages(self) -> int:

@@ -45,7 +45,7 @@ def compile_with_any(folder: Path) -> Path:
     """Compile the kernel with the first compiler that can; return the shared library.
 
     Raises:
-        RuntimeError: There is no compiler, or none of them can; the message has their output.
+        RuntimeError: A compiler is missing, or each one fails; the message has their output.
     """
     compilers = find_compilers()
     if importlib.util.find_spec("ziglang"):
@@ -56,7 +56,7 @@ def compile_with_any(folder: Path) -> Path:
             return compile_kernel(folder, compiler)
         except RuntimeError as error:
             failures.append(str(error))
-    raise RuntimeError("\n".join(failures) or "there is no C compiler")
+    raise RuntimeError("\n".join(failures) or "this machine has no C compiler")
 
 
 def compile_kernel(folder: Path, compiler: list[str], *flags: str) -> Path:

@@ -52,7 +52,7 @@ class LoadedSearch(Protocol):
 
 
 class Kernel(Protocol):
-    """What both kernels can do; see `oracle.NumpyKernel`. All give the same numbers."""
+    """The interface of both kernels; see `oracle.NumpyKernel`. All give the same numbers."""
 
     @property
     def name(self) -> str:
@@ -117,7 +117,7 @@ def kernel_named(name: str | None) -> Kernel:
         return CompiledKernel(file, name)
     except (OSError, ValueError, AttributeError) as error:
         if name is not None:
-            raise SettingsError(f"there is no kernel {name!r}: {error}") from error
+            raise SettingsError(f"the kernel {name!r} cannot be used: {error}") from error
         _logger.warning(
             "the compiled kernel cannot be used (%s), so numpy takes its place: the answers are "
             "the same, but about twenty times slower; install the package again with a C compiler",

@@ -67,7 +67,7 @@ class Hits:
 
 @dataclass(frozen=True, slots=True)
 class SearchRules:
-    """What decides which spans are found; see `decoding.decode_scores`.
+    """The rules by which spans are found; see `decoding.decode_scores`.
 
     Attributes:
         thresholds: Shape `(labels,)`.

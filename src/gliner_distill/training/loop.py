@@ -58,6 +58,10 @@ from gliner_distill.training.run import (
 from gliner_distill.training.schedule import make_optimizer, set_rates
 from gliner_distill.training.settings import TrainingSettings
 
+_NO_BF16 = (
+    "precision is bf16, but torch cannot train this LSTM in bf16 on this processor; choose fp32"
+)
+
 _EVALUATION_BATCH_SIZE = 32
 
 # Training lowers the loss; a rate that is far too high multiplies it by hundreds.
@@ -276,7 +280,12 @@ class _Trainer:
             torch.bfloat16,
             enabled=settings.precision == "bf16",
         ):
-            answer = model(batch.inputs, with_features=is_matched)
+            try:
+                answer = model(batch.inputs, with_features=is_matched)
+            except RuntimeError as error:
+                if settings.precision == "bf16" and "primitive" in str(error):
+                    raise SettingsError(_NO_BF16) from error
+                raise
         logits, *features = (
             # The loss is computed in single precision even if the model ran in bfloat16.
             part.float()
