@@ -69,8 +69,10 @@ def label_studio(
     The labels are those of the project, so the backend works for every project that has a `Labels`
     tag for a `Text` tag.
 
-    When an annotator submits, changes or deletes an annotation, the file of --gold changes at once.
-    It has one JSON object per line and per text, with the newest annotation.
+    Prints the address of the backend and the file of gold.
+
+    Writes the file of --gold each time an annotator submits, changes or deletes an annotation. It
+    has one JSON object per line and per text, with the newest annotation.
 
     If the environment variable GLINER_DISTILL_CREDENTIALS is set to USER:PASSWORD, Label Studio
     must be given both for this backend. By itself, it sends them with tasks, but not with
@@ -131,9 +133,7 @@ LABEL_STUDIO = Command(
     "Pre-annotate the tasks of Label Studio.",
     """\
   gliner-distill label-studio --gold gold.jsonl
-  gliner-distill label-studio -m my-student --gold gold.jsonl --port 9091
-  gliner-distill distill notes.txt --labels labels.txt --gold gold.jsonl \\
-    --teacher PATH/TO/GLINER --out my-student""",
+  gliner-distill label-studio -m my-student --gold gold.jsonl --port 9091""",
     work="labeling tasks",
     less_memory="cut long texts, or use fewer labels",
 )
