@@ -25,6 +25,7 @@ from gliner_distill.hub.messages import (
     status_of,
 )
 from gliner_distill.hub.options import HubOptions
+from gliner_distill.hub.secrets import check_endpoint
 
 # Long enough for a slow network, short enough not to look frozen without one.
 HUB_TIMEOUT_S: Final = 5.0
@@ -143,7 +144,8 @@ class _Repo:
         if self.options.local_files_only:
             return _NoList(HubError(explain_local_only(self.repo_id, self.options)))
         try:
-            from huggingface_hub import HfApi  # it fails if the endpoint is not a URL
+            check_endpoint()
+            from huggingface_hub import HfApi
 
             hub = HfApi(token=self.options.token)
             ask = hub.dataset_info if self.repo_type == "dataset" else hub.model_info
@@ -170,6 +172,7 @@ class _Repo:
         if self.options.force_download:
             raise why_no_hub.error
         try:
+            check_endpoint()
             from huggingface_hub import snapshot_download
 
             folder = snapshot_download(

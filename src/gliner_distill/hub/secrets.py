@@ -1,7 +1,7 @@
 """Descriptions of errors that hold neither passwords nor tokens."""
 
 import re
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
 # A password may hold "/" or "@", although it should be quoted.
@@ -52,12 +52,27 @@ def hide_secrets(text: str, *, token: str | bool | None = None) -> str:
     return _TOKEN.sub("[hidden]", text)
 
 
+def check_endpoint() -> None:
+    """Check that HF_ENDPOINT is a URL.
+
+    With another endpoint, huggingface_hub 2 cannot be imported, and prints a part of the address.
+
+    Raises:
+        ValueError: It is not a URL; see `describe_cause` for the message.
+    """
+    from huggingface_hub import constants
+
+    urlsplit(constants.ENDPOINT).port  # noqa: B018 (it raises the error)
+
+
 def _saved_token() -> str | None:
     """Return the token of this machine; None if there is none or it cannot be read."""
     try:
-        from huggingface_hub import get_token
-    except ValueError:  # huggingface_hub 2 cannot be used at all if the endpoint is not a URL
+        check_endpoint()
+    except ValueError:
         return None
+    from huggingface_hub import get_token
+
     return get_token()
 
 

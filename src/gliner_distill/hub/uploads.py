@@ -13,7 +13,7 @@ from gliner_distill.hub.card_files import read_card, update_card
 from gliner_distill.hub.cards import CARD_FILE, Card
 from gliner_distill.hub.downloads import HUB_TIMEOUT_S
 from gliner_distill.hub.messages import explain_upload
-from gliner_distill.hub.secrets import hide_secrets
+from gliner_distill.hub.secrets import check_endpoint, hide_secrets
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -86,6 +86,7 @@ def _push(
     settings_file: str,
     options: PushOptions,
 ) -> str:
+    check_endpoint()
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     hub = HfApi(token=options.token)

@@ -8,7 +8,7 @@ from gliner_distill.errors import HubError
 from gliner_distill.hub.downloads import HUB_TIMEOUT_S, download_store
 from gliner_distill.hub.ids import looks_like_hub_id, public_name
 from gliner_distill.hub.messages import explain_upload
-from gliner_distill.hub.secrets import hide_secrets
+from gliner_distill.hub.secrets import check_endpoint, hide_secrets
 from gliner_distill.store.manifest import DATA_FOLDER, MANIFEST, Manifest, write_stored_file
 
 _FILES = (MANIFEST, f"{DATA_FOLDER}/*.parquet", "*.safetensors", "tokenizer.json", "README.md")
@@ -118,6 +118,7 @@ def _check_target(repo_id: str, *, manifest: str, private: bool) -> None:
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
+        check_endpoint()
         from huggingface_hub import HfApi
 
         info = HfApi().dataset_info(repo_id, timeout=HUB_TIMEOUT_S)
