@@ -53,7 +53,13 @@ def test_saved_pipeline_holds_a_student_in_safe_formats(make_nlp, tmp_path):
     make_nlp().to_disk(tmp_path / "pipeline")
     folder = tmp_path / "pipeline" / "gliner_distill"
     assert {path.name for path in folder.iterdir()} == {
-        *("student_config.json", "tokenizer.json", "weights.safetensors"),
+        *(
+            "student_config.json",
+            "tokenizer.json",
+            "weights.safetensors",
+            "README.md",
+            "config.json",
+        ),
     }
     student = StudentNER.from_pretrained(folder)
     assert student.predict_entities(TEXT, ["person"])[0]["text"] == "Ada Lovelace"
