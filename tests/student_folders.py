@@ -1,5 +1,6 @@
 """Changes to the files of a student's folder, with or without new checksums."""
 
+import hashlib
 import json
 
 from gliner_distill.runtime.config import CONFIG_FILE, pack_student_config
@@ -28,3 +29,14 @@ def write_signed(folder, name, content):
     """Replace the content of a file, and sign it."""
     (folder / name).write_bytes(content)
     sign(folder)
+
+
+def write_version_3(folder):
+    """Turn a student into one of format version 3, which listed its graph among its files."""
+    path = folder / CONFIG_FILE
+    config = json.loads(path.read_text(encoding="utf-8")) | {"format_version": 3}
+    (folder / "words.onnx").write_bytes(b"the LSTM")
+    digests = config.pop("sha256")
+    contents = {"words.onnx": b"the LSTM", CONFIG_FILE: json.dumps(config, sort_keys=True).encode()}
+    digests |= {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    path.write_text(json.dumps(config | {"sha256": digests}), encoding="utf-8")

@@ -1,7 +1,11 @@
 """`gliner-distill export`: what is written, and what is refused."""
 
 import json
+import sys
 from pathlib import Path
+
+import numpy as np
+import pytest
 
 from command_line import assert_fails, make_passages, write_corpus
 from gliner_distill.entities import Entity, Passage
@@ -34,6 +38,47 @@ def test_export_writes_a_student_that_predict_and_evaluate_take(run_cli, world):
         shown = dict(line.split(maxsplit=1) for line in figures.out.splitlines())
         assert float(shown["span_f1_vs_gold"]) > 0.9
     assert answers["fp32"] == answers["int8"] == [("mary", "person"), ("paris", "city")]
+
+
+def test_export_writes_a_graph_for_other_runtimes(run_cli, world):
+    runtime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    corpus = write_corpus("corpus.json", make_passages(10))
+    args = ("export", world / "run", "--check", corpus, "--out", "graph")
+    finished = run_cli(*args, "--format", "onnx")
+    assert (finished.code, finished.err) == (0, "")
+    names = {*EXPORT_FILES, "words.onnx"}
+    assert {path.name for path in Path("graph").iterdir()} == {*names, "README.md", "config.json"}
+    n_bytes = sum((Path("graph") / name).stat().st_size for name in names)
+    assert finished.out.startswith(f"graph: {n_bytes:,} bytes, fp32; on 10 ")
+    session = runtime.InferenceSession("graph/words.onnx", providers=["CPUExecutionProvider"])
+    config = read_bundle(Path("graph")).config
+    words, scores = session.run(
+        ["words", "scores"],
+        {
+            "embedded": np.ones((1, 2, config.embedding_width), np.float32),
+            "n_words": np.array([2], np.int32),
+            "labels": np.ones((2 * config.hidden_width, 3), np.float32),
+        },
+    )
+    assert words.shape == (1, 2, 2 * config.hidden_width)
+    np.testing.assert_allclose(scores, words.sum(axis=2, keepdims=True).repeat(3, 2), atol=1e-4)
+    assert run_cli(*args).code == 0  # an export without a graph leaves none behind
+    assert not Path("graph/words.onnx").exists()
+
+
+def test_export_refuses_a_graph_in_8_bits(run_cli, world):
+    args = ("export", world / "run", "--format", "onnx", "--precision", "int8", "--out", "made")
+    assert_fails(run_cli(*args), "--format onnx", "--precision int8")
+    assert not Path("made").exists()
+
+
+def test_export_of_a_graph_names_the_missing_extra(run_cli, world, monkeypatch):
+    corpus = write_corpus("corpus.json", make_passages(4))
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "gliner_distill.student.onnx_graph", raising=False)
+    args = ("export", world / "run", "--check", corpus, "--format", "onnx", "--out", "made")
+    assert_fails(run_cli(*args), "onnx", "pip install 'gliner-distill[train,onnx]'")
+    assert not Path("made/student_config.json").exists()
 
 
 def test_export_says_that_a_student_finds_nothing(run_cli, world):

@@ -223,6 +223,7 @@ class TestFiles:
 def test_data_set_is_in_neither_wheel_nor_source_archive():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     targets = settings["tool"]["hatch"]["build"]["targets"]
-    assert targets["wheel"] == {"packages": ["src/gliner_distill"]}  # and no other files
+    assert targets["wheel"].keys() == {"packages", "hooks"}  # and no other files
+    assert targets["wheel"]["packages"] == ["src/gliner_distill"]
     assert "/dataset" in targets["sdist"]["exclude"]
     assert not list((ROOT / "src").rglob("passages.parquet"))

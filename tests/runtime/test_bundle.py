@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from contextlib import nullcontext
 from dataclasses import replace
@@ -35,7 +36,7 @@ from gliner_distill.runtime.vocabulary import TOKENIZER_FILE, train_vocabulary
 from gliner_distill.runtime.weights import weight_shapes
 from gliner_distill.student.bundling import make_bundle, quantize_weights
 from gliner_distill.student.files import save_student
-from student_folders import change_config, sign, write_signed
+from student_folders import change_config, sign, write_signed, write_version_3
 
 SCORE_MAP = ScoreMap((-2.0, 0.0, 1.0), (-1.0, 0.0, 3.0))
 
@@ -435,12 +436,45 @@ class TestConfig:
         assert TORCH_WEIGHTS_FILE in str(caught.value)
         assert str(folder) in str(caught.value)
 
-    @pytest.mark.parametrize("version", [0, 1, 4, "3", None, [3], True, 3.0])
+    @pytest.mark.parametrize("version", [0, 1, 5, "3", None, [3], True, 3.0])
     def test_read_bundle_refuses_another_format_version(self, folder, version):
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         (folder / CONFIG_FILE).write_text(json.dumps(config | {"format_version": version}))
-        with pytest.raises(StudentError, match=f"{CONFIG_FILE}: .* 3"):
+        with pytest.raises(StudentError, match=f"{CONFIG_FILE}: .* 2 to 4"):
             load(folder)
+
+    def test_read_bundle_refuses_an_export_with_its_lstm_in_a_graph(self, folder):
+        change_weights(folder, lambda weights: weights.pop("word_tower.weight"))
+        write_version_3(folder)
+        with pytest.raises(StudentError, match=f"^{re.escape(str(folder))}: ") as caught:
+            load(folder)
+        for fact in ("earlier release", "words.onnx", "training run", "gliner-distill export"):
+            assert fact in str(caught.value)
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        (folder / CONFIG_FILE).write_text(json.dumps(config | {"format_version": 2}))
+        with pytest.raises(StudentError, match=r"words\.onnx.*gliner-distill export"):
+            load(folder)
+
+    def test_unpack_bundle_refuses_a_student_with_its_lstm_in_a_graph(self, folder):
+        write_version_3(folder)
+        packed = {path.name: path.read_bytes() for path in folder.iterdir()}
+        with pytest.raises(StudentError, match=r"words\.onnx.*gliner-distill export"):
+            unpack_bundle(packed)
+
+    def test_read_bundle_reads_the_weights_of_torch_of_version_3(
+        self, tmp_path, head, build_finder, small_vocabulary
+    ):
+        save_student(tmp_path, build_finder(head=head), small_vocabulary)
+        expected = read_bundle(tmp_path)
+        write_version_3(tmp_path)
+        assert_same_weights(read_bundle(tmp_path), expected)
+        write_bundle(tmp_path / "new", read_bundle(tmp_path))
+        assert_same_weights(read_bundle(tmp_path / "new"), expected)
+
+    def test_write_bundle_removes_the_graph_of_an_earlier_export(self, folder, bundle):
+        write_version_3(folder)
+        write_bundle(folder, bundle)
+        assert {path.name for path in folder.iterdir()} == set(EXPORT_FILES)
 
     def test_read_bundle_warns_of_a_student_without_checksums(self, folder, bundle, caplog):
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))

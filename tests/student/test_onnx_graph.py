@@ -1,14 +1,20 @@
-"""The graph of the runtime answers as torch does, for every architecture."""
+"""The graph for other runtimes answers as torch and as the kernel do, for every architecture."""
 
 from itertools import product
 
 import numpy as np
-import onnxruntime
 import pytest
 
-from gliner_distill.runtime.ner import StudentNER
+pytest.importorskip("onnx", reason="the extra onnx is not installed")
+pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+
+import onnxruntime
+import torch
+
 from gliner_distill.runtime.scorer import StudentScorer
-from gliner_distill.student.bundling import make_bundle
+from gliner_distill.student.batch import make_batch
+from gliner_distill.student.bundling import make_bundle, student_weights
+from gliner_distill.student.onnx_graph import build_graph, max_graph_difference
 from gliner_distill.student.predictor import StudentPredictor
 
 LABELS = ("person", "city", "river")
@@ -24,59 +30,74 @@ def name_of(shape):
     return " ".join(str(value) for value in shape.values())
 
 
-def as_tuples(found):
-    return [
-        [
-            (
-                entity.start_word,
-                entity.end_word,
-                entity.label,
-                pytest.approx(entity.score, abs=1e-5),
-            )
-            for entity in entities
-        ]
-        for entities in found
-    ]
-
-
 @pytest.fixture(params=SHAPES, ids=name_of)
 def student(request, build_finder):
     return build_finder(**request.param)
 
 
+def graph_of(student):
+    return build_graph(student.config, student_weights(student)).SerializeToString()
+
+
+def session_of(student):
+    return onnxruntime.InferenceSession(graph_of(student), providers=["CPUExecutionProvider"])
+
+
+@torch.inference_mode()
+def run_graph(session, student, vocabulary, passages):
+    """Return the logits of each passage; torch embeds words and labels, and applies the head."""
+    batch = make_batch(
+        [vocabulary.encode_words(words) for words in passages],
+        [LABELS] * len(passages),
+        vocabulary,
+    )
+    pooled, pieces = student.look_up(batch)
+    vectors = student.label_vectors(student.read_labels(pieces, batch.label_starts))
+    embedded = student.pad_words(pooled + student.shapes(batch.word_shapes), batch.word_mask)
+    feeds = {
+        "embedded": embedded.numpy(),
+        "n_words": batch.n_words.numpy().astype(np.int32),
+        "labels": vectors.flatten(0, 1).T.contiguous().numpy(),
+    }
+    words, scores = map(torch.from_numpy, session.run(["words", "scores"], feeds))
+    products = scores.reshape(*scores.shape[:2], len(LABELS), -1)
+    logits = student.head.logits(student, words * words.shape[-1] ** 0.5, products)
+    return [rows[: len(asked)].numpy() for rows, asked in zip(logits, passages, strict=True)]
+
+
 class TestGraph:
     @pytest.mark.parametrize("batch_size", [1, 2, 7])
-    def test_graph_gives_the_logits_of_torch(
+    def test_graph_gives_the_logits_of_torch_and_of_the_kernel(
         self, student, batch_size, small_vocabulary, draw_words
     ):
+        session = session_of(student.eval())
         scorer = StudentScorer(make_bundle(student, small_vocabulary), num_threads=1)
         labels = scorer.encode(tuple((label, label) for label in LABELS))
-        torch_scorer = StudentPredictor(student, small_vocabulary)
+        predictor = StudentPredictor(student, small_vocabulary)
         passages = draw_words(batch_size, 14, longest=30)
         assert len({len(words) for words in passages}) > 5
         for first in range(0, 14, batch_size):
             batch = passages[first : first + batch_size]
-            expected = torch_scorer.logits(batch, [LABELS] * len(batch))
-            for logits, exact in zip(scorer.logits(batch, labels), expected, strict=True):
-                assert logits.shape == exact.shape
-                np.testing.assert_allclose(logits, exact, rtol=0, atol=1e-4)
-                assert np.ptp(exact) > 0.1
+            exact = predictor.logits(batch, [LABELS] * len(batch))
+            kernel = scorer.logits(batch, labels)
+            graph = run_graph(session, student, small_vocabulary, batch)
+            for ours, theirs, torchs in zip(graph, kernel, exact, strict=True):
+                assert ours.shape == theirs.shape == torchs.shape
+                np.testing.assert_allclose(ours, torchs, rtol=0, atol=1e-4)
+                np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4)
+                assert np.ptp(torchs) > 0.1
 
     def test_graph_scores_a_passage_alone_as_in_a_padded_batch(
         self, student, small_vocabulary, draw_words
     ):
-        runtime = StudentNER(make_bundle(student, small_vocabulary), num_threads=1)
-        passages = [*draw_words(0, 6), ["mary"], draw_words(2, 1, longest=300)[0] * 20]
-        passages[-1] = passages[-1][:384]
-        together = runtime.word_logits(passages, LABELS)
+        session = session_of(student.eval())
+        passages = [*draw_words(0, 6), ["mary"], (draw_words(2, 1, longest=300)[0] * 20)[:384]]
+        together = run_graph(session, student, small_vocabulary, passages)
         for words, logits in zip(passages, together, strict=True):
-            (alone,) = runtime.word_logits([words], LABELS)
+            (alone,) = run_graph(session, student, small_vocabulary, [words])
             np.testing.assert_allclose(logits, alone, rtol=0, atol=1e-5)
 
-    def test_graph_multiplies_word_vectors_with_labels(self, student, small_vocabulary):
-        # Only spans use the second output, so that a difference would not show in the logits.
-        bundle = make_bundle(student, small_vocabulary)
-        session = onnxruntime.InferenceSession(bundle.graph, providers=["CPUExecutionProvider"])
+    def test_graph_multiplies_word_vectors_with_labels(self, student):
         draws = np.random.default_rng(0)
         n_states = 16 if student.config.bidirectional else 8
         labels = draws.normal(size=(n_states, 5)).astype(np.float32)
@@ -85,15 +106,19 @@ class TestGraph:
             "n_words": np.array([4, 2, 1], np.int32),
             "labels": labels,
         }
-        words, scores = session.run(["words", "scores"], feeds)
+        words, scores = session_of(student).run(["words", "scores"], feeds)
         np.testing.assert_allclose(scores, words @ labels, rtol=0, atol=1e-5)
 
-    def test_graph_finds_the_entities_that_torch_finds(self, student, small_vocabulary, draw_words):
-        passages = [*draw_words(3, 60), []]
-        expected = StudentPredictor(student, small_vocabulary).predict_words(
-            passages, [LABELS] * len(passages)
-        )
-        assert sum(map(len, expected)) > 30
-        runtime = StudentNER(make_bundle(student, small_vocabulary), num_threads=1)
-        found = runtime.predict_words(passages, [LABELS] * len(passages))
-        assert as_tuples(found) == as_tuples(expected)
+
+def test_max_graph_difference_sees_a_wrong_weight(build_finder, small_vocabulary, draw_words):
+    student = build_finder()
+    passages = draw_words(1, 9)
+
+    def difference(graph):
+        return max_graph_difference(graph, student, small_vocabulary, passages, LABELS)
+
+    assert difference(graph_of(student)) < 1e-5
+    weights = student_weights(student)
+    weights["word_tower.bias"] = weights["word_tower.bias"] + np.float32(0.5)
+    wrong = build_graph(student.config, weights).SerializeToString()
+    assert difference(wrong) > 1e-3

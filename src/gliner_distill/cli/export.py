@@ -20,11 +20,23 @@ OutFolder = Annotated[
 ]
 
 Precision = Annotated[
-    Literal["fp32", "int8"],
+    Literal["fp32", "int8"] | None,
     option(
+        "--precision",
         metavar="PRECISION",
         text="The precision of the weights: fp32 keeps them as trained; int8 takes half the space "
         "and is faster.",
+        show_default="int8, and fp32 with --format onnx",
+    ),
+]
+
+Format = Annotated[
+    Literal["student", "onnx"],
+    option(
+        "--format",
+        metavar="FORMAT",
+        text="The files to write: student writes those that predict needs; onnx adds the LSTM as "
+        "words.onnx, for other runtimes, and needs the extra onnx.",
     ),
 ]
 
@@ -42,7 +54,8 @@ CheckCorpus = Annotated[
 def export(
     student: Student,
     out: OutFolder,
-    precision: Precision = "int8",
+    precision: Precision = None,
+    file_format: Format = "student",
     check: CheckCorpus = None,
 ) -> None:
     """Export a student to a folder that holds only what `predict` needs.
@@ -53,8 +66,15 @@ def export(
 
     Prints one line: the size, the largest difference of the logits, the F1 of both against gold,
     the F1 of the export against the entities of the original, and the threshold. Writes the
-    student and its card into OUT, for `predict --model OUT`.
+    student and its card into OUT, for `predict --model OUT`. With --format onnx, OUT also gets
+    words.onnx in single precision, compared with the original in the same way.
     """
+    is_onnx = file_format == "onnx"
+    if is_onnx and precision == "int8":
+        raise ExportError(
+            "--format onnx writes single precision only; leave out --precision int8, or export in "
+            "8 bits into another folder without --format onnx"
+        )
     with when_stopped("nothing was written"):
         folder = _find_original(student, out)
         from gliner_distill.cli.input import read_annotated
@@ -73,7 +93,8 @@ def export(
             measured = export_student(
                 *loaded,
                 out,
-                precision=precision,
+                precision=precision or ("fp32" if is_onnx else "int8"),
+                with_graph=is_onnx,
                 passages=passages,
                 score_map=read_score_map(folder),
                 metadata=other_metadata(read_student_config(folder)[1]),
@@ -120,7 +141,8 @@ EXPORT = Command(
     """\
   gliner-distill export runs/distilled --out small
   gliner-distill export runs/distilled --out exact --precision fp32 \\
-    --check test.json""",
+    --check test.json
+  gliner-distill export runs/distilled --out graph --format onnx""",
     work="exporting the student; nothing was written",
     less_memory="give fewer or shorter passages with --check",
 )

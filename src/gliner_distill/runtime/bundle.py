@@ -24,10 +24,12 @@ from gliner_distill.hub.cards import CARD_FILE
 from gliner_distill.runtime.config import (
     CONFIG_FILE,
     FP32,
+    GRAPH_FILE,
     INT8,
     RUNTIME_WEIGHTS_FILE,
     TORCH_WEIGHTS_FILE,
     StudentConfig,
+    check_has_all_weights,
     check_student_config,
     find_student_file,
     has_checksums,
@@ -92,6 +94,7 @@ def read_bundle(folder: Path) -> Bundle:
         StudentError: A file is missing, cannot be read, or does not fit the others.
     """
     config, raw = read_student_config(folder)
+    check_has_all_weights(folder, raw)
     warn_without_checksums(folder, raw)
     path = folder / CONFIG_FILE
     try:
@@ -116,6 +119,7 @@ def unpack_bundle(files: Mapping[str, bytes]) -> Bundle:
     path = Path(CONFIG_FILE)
     raw = json.loads(files[CONFIG_FILE])
     config = check_student_config(path, raw)
+    check_has_all_weights(path, raw)
     vocabulary = Vocabulary.from_json(files[TOKENIZER_FILE].decode())
     weights = safetensors.numpy.load(files[RUNTIME_WEIGHTS_FILE])
     card = files.get(CARD_FILE, b"").decode()
@@ -204,7 +208,9 @@ def write_bundle(
         folder.mkdir(parents=True, exist_ok=True)
         _finish_earlier_write(folder)
         replace_together(folder, files)
-        if torch_weights is not None:  # weights of an earlier export, which the student lacks
+        # Files of an earlier export, which the student lacks.
+        (folder / GRAPH_FILE).unlink(missing_ok=True)
+        if torch_weights is not None:
             (folder / RUNTIME_WEIGHTS_FILE).unlink(missing_ok=True)
     except OSError as error:
         raise StudentError(f"{folder}: cannot be written: {reason_of(error)}") from error

@@ -21,11 +21,13 @@ TORCH_WEIGHTS_FILE: Final = "student.safetensors"
 """The weights of a student, which torch and the runtime read."""
 RUNTIME_WEIGHTS_FILE: Final = "weights.safetensors"
 """The weights of an export, which only the runtime reads."""
+GRAPH_FILE: Final = "words.onnx"
+"""The graph of an export for other runtimes, which no student of this package reads."""
 
 FP32: Final = "fp32"
 INT8: Final = "int8"
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 _VERSION_WITHOUT_CHECKSUMS: Final = 2
 _CHECKSUMS: Final = "sha256"
 
@@ -122,20 +124,38 @@ def check_student_config(path: Path, raw: Any) -> StudentConfig:
     """
     version = raw.get("format_version") if isinstance(raw, dict) else None
     # A boolean equals a number in Python.
-    if type(version) is not int or version not in (FORMAT_VERSION, _VERSION_WITHOUT_CHECKSUMS):
+    if type(version) is not int or not _VERSION_WITHOUT_CHECKSUMS <= version <= FORMAT_VERSION:
         raise StudentError(
             f"{path}: the format version is {shorten(version)}; this release reads versions "
-            f"{_VERSION_WITHOUT_CHECKSUMS} and {FORMAT_VERSION}; make the student again, or read "
+            f"{_VERSION_WITHOUT_CHECKSUMS} to {FORMAT_VERSION}; make the student again, or read "
             "it with the release that wrote it"
         )
-    if version == FORMAT_VERSION:
+    if has_checksums(raw):
         _check_config(path, raw)
     return _parse_architecture(path, raw.get("architecture"))
 
 
 def has_checksums(raw: Mapping[str, Any]) -> bool:
     """Return whether a configuration holds checksums; earlier releases did not write any."""
-    return bool(raw["format_version"] == FORMAT_VERSION)
+    return bool(raw["format_version"] > _VERSION_WITHOUT_CHECKSUMS)
+
+
+def check_has_all_weights(folder: Path, raw: Mapping[str, Any]) -> None:
+    """Check that a student does not keep a part of its weights in a graph.
+
+    Args:
+        folder: The student's folder.
+        raw: The student's configuration file.
+
+    Raises:
+        StudentError: An earlier release exported the student, so that its graph holds its LSTM.
+    """
+    if names_file(folder, GRAPH_FILE, raw) and names_file(folder, RUNTIME_WEIGHTS_FILE, raw):
+        raise StudentError(
+            f"{folder}: an earlier release exported this student with its LSTM in {GRAPH_FILE}, "
+            "which this release does not read; export it again from its training run with "
+            "`gliner-distill export RUN --out FOLDER`, or run it with the release that wrote it"
+        )
 
 
 def warn_without_checksums(folder: Path, raw: Mapping[str, Any]) -> None:

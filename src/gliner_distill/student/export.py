@@ -1,5 +1,7 @@
 """Export a trained student to the files that `StudentNER` loads, in single precision or in 8 bits.
 
+For other runtimes, an ONNX graph can be written beside them.
+
 An export is compared with torch before it is written: the logits of a single-precision export
 differ by at most 1e-4, and an 8-bit one loses at most half a point of F1. An export that fails the
 comparison is not written.
@@ -13,14 +15,15 @@ from typing import Any, Final
 import numpy as np
 
 from gliner_distill.entities import Entity, Passage
-from gliner_distill.errors import ExportError, StudentError
+from gliner_distill.errors import ExportError, MissingExtraError, StudentError
+from gliner_distill.files import reason_of, replace_file
 from gliner_distill.metrics import score_spans
 from gliner_distill.runtime.bundle import EXPORT_FILES, Bundle, write_bundle
-from gliner_distill.runtime.config import FP32, INT8, TORCH_WEIGHTS_FILE
+from gliner_distill.runtime.config import FP32, GRAPH_FILE, INT8, TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import Vocabulary
-from gliner_distill.student.bundling import make_bundle, quantize_weights
+from gliner_distill.student.bundling import make_bundle, quantize_weights, student_weights
 from gliner_distill.student.model import Student
 from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.student.score_fitting import fit_bundle_scores
@@ -66,6 +69,7 @@ def export_student(
     *,
     precision: str,
     passages: Sequence[Passage],
+    with_graph: bool = False,
     score_map: ScoreMap | None = None,
     metadata: Mapping[str, Any] | None = None,
     min_gain: float | None = None,
@@ -80,6 +84,7 @@ def export_student(
         folder: The folder to write to; the files of an earlier export are replaced.
         precision: `fp32` or `int8`.
         passages: Passages with gold entities for the comparison with torch.
+        with_graph: Whether to write `words.onnx`, too, in single precision.
         score_map: The map of the student's scores; None to report them as they are.
         metadata: Other fields for the configuration file, plain JSON values.
         min_gain: The F1 that a label must gain on the passages before it gets a threshold of its
@@ -92,6 +97,7 @@ def export_student(
     Raises:
         ExportError: The export does not answer as the student does, or the folder holds a student
             that torch can load; nothing is written.
+        MissingExtraError: `with_graph` needs a package that is not installed; nothing is written.
         StudentError: The folder cannot be written.
     """
     if (folder / TORCH_WEIGHTS_FILE).is_file():
@@ -110,8 +116,15 @@ def export_student(
         bundle = fit_bundle_thresholds(bundle, passages, min_gain=min_gain)
     if teacher_counts is not None:
         bundle = fit_bundle_scores(bundle, passages, teacher_counts)
+    graph = _make_graph(student, vocabulary, passages) if with_graph else None
     write_bundle(folder, bundle)
     n_bytes = sum((folder / name).stat().st_size for name in EXPORT_FILES)
+    if graph is not None:
+        try:
+            replace_file(folder / GRAPH_FILE, graph)
+        except OSError as error:
+            raise StudentError(f"{folder}: cannot be written: {reason_of(error)}") from error
+        n_bytes += len(graph)
     return replace(measurements, n_bytes=n_bytes)
 
 
@@ -266,15 +279,41 @@ def max_logit_difference(
 ) -> float:
     """Return the largest difference between the logits of torch and those of a bundle."""
     runtime, predictor = StudentNER(bundle), StudentPredictor(student, vocabulary)
-    all_labels = dict.fromkeys(label for passage in passages for label in passage.own_labels)
-    labels = list(all_labels)[:_COMPARED_LABELS]
-    words = [passage.words[:_COMPARED_WORDS] for passage in passages if passage.words]
+    words, labels = _compared_words_and_labels(passages)
     pairs = zip(
         runtime.word_logits(words, labels),
         predictor.logits(words, [labels] * len(words)),
         strict=True,
     )
     return max((float(np.abs(ours - theirs).max()) for ours, theirs in pairs), default=0.0)
+
+
+def _make_graph(student: Student, vocabulary: Vocabulary, passages: Sequence[Passage]) -> bytes:
+    """Return the content of `words.onnx`, after comparing its scores with those of torch."""
+    try:
+        from gliner_distill.student.onnx_graph import build_graph, max_graph_difference
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("gliner_distill"):
+            raise
+        raise MissingExtraError(error.name, "train,onnx") from error
+    graph = build_graph(student.config, student_weights(student)).SerializeToString()
+    words, labels = _compared_words_and_labels(passages)
+    difference = max_graph_difference(graph, student, vocabulary, words, labels)
+    if not difference <= MAX_LOGIT_DIFFERENCE:
+        raise ExportError(
+            f"the scores of {GRAPH_FILE} differ from torch's by {difference:.2g}, more than "
+            f"{MAX_LOGIT_DIFFERENCE:g}; nothing was written"
+        )
+    return bytes(graph)
+
+
+def _compared_words_and_labels(
+    passages: Sequence[Passage],
+) -> tuple[list[tuple[str, ...]], list[str]]:
+    """Return the words and the labels with which logits are compared."""
+    labels = dict.fromkeys(label for passage in passages for label in passage.own_labels)
+    words = [passage.words[:_COMPARED_WORDS] for passage in passages if passage.words]
+    return words, list(labels)[:_COMPARED_LABELS]
 
 
 def _tune_labels(bundle: Bundle, passages: Sequence[Passage], min_gain: float) -> Bundle:

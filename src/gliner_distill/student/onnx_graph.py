@@ -1,19 +1,26 @@
-"""The part of a student that the runtime computes with onnxruntime, as an ONNX graph.
+"""The LSTM and the word tower of a student as an ONNX graph, for other runtimes.
 
-The graph takes the embedded words of a batch and the label vectors, and holds the LSTM and the word
-tower. It is built node by node from the weights, because torch's exporter cannot produce an LSTM
-operator that takes the lengths of the passages.
+The graph takes the embedded words of a batch and the label vectors. It is built node by node from
+the weights, because torch's exporter cannot produce an LSTM operator that takes the lengths of the
+passages. `StudentNER` does not read it; the package onnxruntime compares it with torch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
+import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from gliner_distill.runtime.config import StudentConfig
+from gliner_distill.runtime.vocabulary import Vocabulary
+from gliner_distill.student.batch import make_batch
+from gliner_distill.student.model import Student
+from gliner_distill.student.predictor import MAX_BATCH_WORDS
+from gliner_distill.windows import batches_by_length
 
 Array = NDArray[np.float32]
 
@@ -21,7 +28,12 @@ _OPSET, _IR_VERSION = 17, 8
 
 
 def build_graph(config: StudentConfig, weights: Mapping[str, Array]) -> onnx.ModelProto:
-    """Return the graph of `words.onnx` in single precision; see `runtime.bundle`.
+    """Return the graph of `words.onnx` in single precision.
+
+    Its inputs are `embedded` `(batch, words, width)`, `n_words` `(batch,)` int32 and `labels`
+    `(states, columns)`. Its outputs are `words` `(batch, words, states)`, the word vectors divided
+    by the square root of their width, and `scores` `(batch, words, columns)`, their product with
+    `labels`.
 
     The LSTM operators take the lengths of the passages (`sequence_lens`), so that padding never
     reaches their backward direction.
@@ -45,6 +57,47 @@ def build_graph(config: StudentConfig, weights: Mapping[str, Array]) -> onnx.Mod
     graph.add("Add", ["projected", offset], ["words"])
     graph.add("MatMul", ["words", "labels"], ["scores"])
     return graph.model(config.embedding_width, n_states)
+
+
+@torch.inference_mode()
+def max_graph_difference(
+    graph: bytes,
+    student: Student,
+    vocabulary: Vocabulary,
+    passages: Sequence[Sequence[str]],
+    labels: Sequence[str],
+) -> float:
+    """Return the largest difference of `scores` between onnxruntime and torch.
+
+    Args:
+        graph: The content of `words.onnx`.
+        student: The student, on the CPU; it is switched to evaluation.
+        vocabulary: Its subword pieces.
+        passages: The words of each passage, at least one word each.
+        labels: The labels, each once.
+    """
+    student.eval()
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    difference = 0.0
+    for rows in batches_by_length(
+        range(len(passages)), lambda row: len(passages[row]), max_padded=MAX_BATCH_WORDS
+    ):
+        encoded = [vocabulary.encode_words(passages[row]) for row in rows]
+        batch = make_batch(encoded, [labels] * len(rows), vocabulary)
+        pooled, pieces = student.look_up(batch)
+        embedded = student.pad_words(pooled + student.shapes(batch.word_shapes), batch.word_mask)
+        vectors = student.label_vectors(student.read_labels(pieces, batch.label_starts))
+        columns = vectors.flatten(0, 1).T
+        feeds = {
+            "embedded": embedded.numpy(),
+            "n_words": batch.n_words.numpy().astype(np.int32),
+            "labels": columns.contiguous().numpy(),
+        }
+        (scores,) = session.run(["scores"], feeds)
+        exact = student.encode_words(pooled, batch) @ columns * len(columns) ** -0.5
+        apart = np.abs(scores - exact.numpy())[batch.word_mask.numpy()]
+        difference = max(difference, float(apart.max(initial=0.0)))
+    return difference
 
 
 class _Graph:

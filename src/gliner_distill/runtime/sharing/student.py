@@ -10,14 +10,14 @@ from gliner_distill.hub.card_files import COUNTED_FILE, write_card
 from gliner_distill.hub.ids import public_name
 from gliner_distill.hub.uploads import PushOptions, push_student
 from gliner_distill.runtime.bundle import EXPORT_FILES, Bundle, read_bundle, write_bundle
-from gliner_distill.runtime.config import CONFIG_FILE, TORCH_WEIGHTS_FILE
+from gliner_distill.runtime.config import CONFIG_FILE, GRAPH_FILE, TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.finder import EntityFinder
 from gliner_distill.runtime.gliner_api.keywords import check_publishing_keywords
 from gliner_distill.runtime.memory import DEFAULT_MEMORY, MemoryPlan
 from gliner_distill.runtime.sharing.cards import at_place, card_of
 
 _PUSHED_FILES: Final = (*EXPORT_FILES, COUNTED_FILE)
-_OWN_FILES: Final = frozenset((*_PUSHED_FILES, TORCH_WEIGHTS_FILE))
+_OWN_FILES: Final = frozenset((*_PUSHED_FILES, TORCH_WEIGHTS_FILE, GRAPH_FILE))
 
 
 class SharedStudent:
