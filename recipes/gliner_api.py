@@ -33,7 +33,7 @@ INHERITED: Final = ("to", "cpu", "cuda", "eval", "train", "half", "float", "push
 """Methods that callers use and that GLiNER has from torch and huggingface_hub."""
 
 _DISTILL = "not here: a student is trained by [`distill`](distillation.md)"
-_GRAPH = "not here: `gliner-distill export` writes a student's graph"
+_GRAPH = "not here: `gliner-distill export --format onnx` writes a student's LSTM"
 _STEPS = "not here: a step of GLiNER's prediction; call `inference`"
 _STREAMS = "not here: give `inference` a generator of texts"
 _TORCH = "not here: a part of GLiNER's own network"

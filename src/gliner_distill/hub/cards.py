@@ -135,7 +135,7 @@ def student_metadata(
     """
     metadata: dict[str, Any] = dict(others)
     metadata |= {"library_name": LIBRARY, "pipeline_tag": TOKEN_CLASSIFICATION}
-    metadata["tags"] = [LIBRARY, "named-entity-recognition", "ner", "distillation", "onnx"]
+    metadata["tags"] = [LIBRARY, "named-entity-recognition", "ner", "distillation"]
     if base_models:
         metadata["base_model"] = base_models[0] if len(base_models) == 1 else list(base_models)
     if datasets:

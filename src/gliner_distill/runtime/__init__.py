@@ -1,1 +1,1 @@
-"""Find entities in text with numpy and onnxruntime. Needs neither torch nor pyarrow."""
+"""Find entities in text with numpy and a kernel of our own. Needs neither torch nor pyarrow."""

@@ -1,4 +1,4 @@
-"""`StudentNER`: a student with GLiNER's own methods, on numpy and onnxruntime.
+"""`StudentNER`: a student with GLiNER's own methods, on numpy and a kernel of our own.
 
 The input is texts and labels, and the output is entities as dictionaries with character positions.
 Words, labels and overlaps are treated as in GLiNER; unlike a GLiNER, a student reads texts of any

@@ -46,7 +46,7 @@ def make_bundle(
     Args:
         student: The student, on any device.
         vocabulary: Its subword pieces.
-        half: Whether to round all weights to half precision first, those of the graph included.
+        half: Whether to round all weights to half precision first.
         score_map: The map of its scores; None to report them as they are.
         metadata: Other fields for the configuration file, plain JSON values.
     """

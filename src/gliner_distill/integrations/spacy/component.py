@@ -78,7 +78,7 @@ class StudentComponent:
             HubError: The hub id cannot be downloaded and is not in the cache.
         """
         if self._student is None:
-            # onnxruntime takes time, and a pipeline need not use the component.
+            # Loading takes time, and a pipeline need not use the component.
             from gliner_distill.runtime.ner import StudentNER
 
             self._student = StudentNER.from_pretrained(self._model, num_threads=self._num_threads)

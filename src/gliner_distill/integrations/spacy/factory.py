@@ -1,7 +1,7 @@
 """Register the component `gliner_distill` with spaCy when this module is imported.
 
 spaCy imports it in every process that makes a pipeline, even if the component is not used.
-Therefore, this module imports neither numpy nor onnxruntime.
+Therefore, this module does not import numpy.
 """
 
 from typing import Any, Literal
