@@ -13,8 +13,7 @@ gliner-spacy with larger pieces. "one by one" calls our pipeline with one text a
 
 Prints Markdown with the median (lowest to highest) of the rounds, by the clock and in processor
 time. The latter depends less on what else the machine does. The agreement is the F1 of the entities
-of our component against those of gliner-spacy: a span and its label must be equal. It is not
-complete, because scores in 8 bits depend on the other texts in a batch.
+of our component against those of gliner-spacy: a span and its label must be equal.
 """
 
 import argparse

@@ -13,7 +13,7 @@ passages with open labels and the thesaurus). Each stage continues where it was 
 4. OUT/student is the student to publish: it reads labels in other words as it reads the labels
    themselves (see `label_wordings.py`), has learned which of two labels is the broader one (see
    `label_relations.py`), is calibrated on the held-out sets (see `calibration.py`), and is written
-   in half precision, with the graph of the runtime in 8 bits (see `finishing.py`).
+   in half precision, to be computed with in 8 bits (see `finishing.py`).
 5. OUT/student/metrics.json and README.md come from the benchmarks, which this recipe runs.
 """
 

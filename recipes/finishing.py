@@ -3,8 +3,8 @@
 The student learns to read labels in other words (`label_wordings.py`) and which of two labels is
 the broader one (`label_relations.py`). Then it is calibrated on the held-out sets, so that 0.5 is
 the best threshold for F1 and it finds about as many entities at other thresholds as the teacher
-(`calibration.py`). The folder has its weights in half precision and the graph of the runtime in 8
-bits.
+(`calibration.py`). The folder has its weights in half precision, and the runtime computes with
+them in 8 bits.
 """
 
 import json

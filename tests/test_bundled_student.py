@@ -42,7 +42,7 @@ def find_entities(predictor, text, labels):
 class TestFiles:
     def test_bundled_files_take_at_most_13_and_a_half_megabytes_and_hold_no_pickle(self):
         files = sorted(bundled_student_path().iterdir())
-        assert {file.suffix for file in files} <= {".json", ".md", ".onnx", ".safetensors"}
+        assert {file.suffix for file in files} <= {".json", ".md", ".safetensors"}
         assert sum(file.stat().st_size for file in files) <= MAX_BYTES
 
     def test_bundled_files_hold_a_boundary_student_within_the_limit(self):

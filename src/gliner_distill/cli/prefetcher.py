@@ -21,8 +21,8 @@ class Prefetcher:
         max_chars: The largest number of characters of all waiting documents; a longer document
             waits alone.
         waits_for_room: Whether to wait until a list is full instead of yielding the documents that
-            have arrived. Then the lists do not depend on the speed of reading. This matters because
-            the scores of an 8-bit student depend on the other texts in a batch.
+            have arrived. Then the lists do not depend on the speed of reading, so two machines that
+            read the same documents get the same lists.
     """
 
     def __init__(

@@ -1,15 +1,15 @@
 """The memory that a student may take, and how it is divided.
 
-A process with a student takes about 256 MB in any case: the interpreter, numpy, onnxruntime, the
-graph with its buffers for one batch, and the pieces of words (32 MB). The rest of the limit is
-divided into sixteenths:
+A process with a student takes about 256 MB in any case: the interpreter, numpy, the
+network with its buffers for one batch, and the pieces of words. The rest of the limit is divided
+into sixteenths:
 
 ==========================  ===========  ======================================================
 part                        sixteenths   what it bounds
 ==========================  ===========  ======================================================
 vectors of words            2, <= 64 MB  the cache of `embeddings.WordVectors`
 vectors of labels           1, <= 64 MB  the cache of `embeddings.LabelVectors`
-sets of labels              1, <= 64 MB  the labels of earlier calls, ready for the graph
+sets of labels              1, <= 64 MB  the labels of earlier calls, ready for the search
 scores                      3            probabilities that wait for the rest of their passages
 candidate spans             3            candidates that are compared at once
 ==========================  ===========  ======================================================
@@ -20,10 +20,9 @@ numbers, their order, and its Python object). With the default of 2 GB these are
 and 817,500 candidates. However small the limit is, there is room for 100,000 of either, because
 that many candidates may compete in one place (`crowds.MAX_SPANS`).
 
-The batches of the graph, of at most 4,096 words, do not depend on the limit: an 8-bit graph rounds
-on a scale that is chosen for the whole batch, so other batches would give other answers. A limit
-therefore changes how much is cached and compared at once, but no answer. It is a goal and not a
-guarantee: a text, its words and its entities must fit into memory in any case.
+The batches of the network have at most 4,096 words, whatever the limit is. A limit changes how much
+is cached and compared at once, but no answer. It is a goal and not a guarantee: a text, its words
+and its entities must fit into memory in any case.
 """
 
 import re

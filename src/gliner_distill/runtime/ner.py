@@ -54,7 +54,7 @@ class StudentNER(GLiNERMethods, ThresholdTuning, SharedStudent):
 
     Args:
         bundle: The files of a student, as `from_pretrained` reads them.
-        num_threads: The number of threads of the graph; None for `OMP_NUM_THREADS` if that is set,
+        num_threads: The number of threads that compute; None for `OMP_NUM_THREADS` if that is set,
             and otherwise for one per processor that this process may use.
         name: The student's name in its `repr`, such as its folder.
         max_memory: The memory that the process may take, in bytes or as a size such as `2GB`. It
@@ -65,7 +65,7 @@ class StudentNER(GLiNERMethods, ThresholdTuning, SharedStudent):
             `distill` did not make it in this process.
 
     Raises:
-        StudentError: The graph cannot be loaded, or it does not fit the student.
+        StudentError: The weights do not fit the student.
         InputError: `num_threads` is below 1, or `max_memory` is not a size of at least 320 MB.
     """
 
@@ -145,7 +145,7 @@ class StudentNER(GLiNERMethods, ThresholdTuning, SharedStudent):
 
     @property
     def precision(self) -> str:
-        """The precision of the graph, `fp32` or `int8`."""
+        """The precision of the computation, `fp32` or `int8`."""
         return self._finder.bundle.precision
 
     def predict_entities(
@@ -251,7 +251,7 @@ class StudentNER(GLiNERMethods, ThresholdTuning, SharedStudent):
 
         An entity is a dictionary of `start` and `end` (character offsets, end exclusive), `text`,
         `label` and `score`. With a `boundary` head, the scores of a label do not depend on the
-        other labels. In 8-bit precision, they may depend on the other texts in the batch.
+        other labels. The entities of a text and their scores never depend on the other texts.
 
         Args:
             texts: One text; a list or another collection of texts; or any other iterable, such as

@@ -169,7 +169,7 @@ class StudentScorer:
             columns: The labels.
             thresholds: Shape `(labels,)`.
             label_mask: Shape `(passages, labels)`, true at labels that are asked; None for all.
-            batch_size: The most windows that go through the graph at once.
+            batch_size: The most windows that go through the network at once.
             kept: Receives the vectors of the words of each part, for as long as the part is used;
                 None if they are not needed.
 

@@ -1,4 +1,4 @@
-"""Cut passages into windows for the graph, and join the scores of the windows again.
+"""Cut passages into windows for the network, and join the scores of the windows again.
 
 The input is passages of any length and a function that scores a batch of windows. The output is the
 scores in parts that can be decoded one after the other, so that memory holds only a part of them:
@@ -19,17 +19,14 @@ WINDOW_WORDS: Final = 384
 """The most words that a student reads in one pass; longer passages are read in windows."""
 
 SECTION_WINDOWS: Final = 40
-"""The windows of a section, about 14,000 words. A passage with more is read by itself.
-
-The number is fixed, because the answers of an 8-bit graph depend on what is in a batch together.
-"""
+"""The windows of a section, about 14,000 words. A passage with more is read by itself."""
 
 _BATCH_WORDS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
 class PassageWindow:
-    """Words of a passage that go through the graph; the words `keep_start:keep_end` count.
+    """Words of a passage that go through the network; the words `keep_start:keep_end` count.
 
     Attributes:
         passage: The number of the passage.
@@ -47,7 +44,7 @@ class PassageWindow:
 
 
 ScoreBatch = Callable[[Sequence[PassageWindow]], TagScores]
-"""A function that scores windows that go through the graph together."""
+"""A function that scores windows that go through the network together."""
 
 
 def cut_windows(passages: Iterable[tuple[int, Sequence[str]]]) -> Iterator[PassageWindow]:
@@ -71,7 +68,7 @@ def cut_windows(passages: Iterable[tuple[int, Sequence[str]]]) -> Iterator[Passa
 def batch_windows(
     windows: Iterable[PassageWindow], batch_size: int
 ) -> Iterator[list[PassageWindow]]:
-    """Yield windows of similar length in batches for the graph."""
+    """Yield windows of similar length in batches for the network."""
     return batches_by_length(
         windows,
         lambda window: len(window.words),

@@ -87,8 +87,7 @@ def load_student(folder: str | Path) -> tuple[Student, Vocabulary]:
 def weights_size_bytes(folder: Path) -> int:
     """Return the bytes of the files from which torch loads a student.
 
-    These are the weights, the configuration and the tokenizer. The graph of the runtime, which
-    repeats some of the weights, does not count.
+    These are the weights, the configuration and the tokenizer.
     """
     names = (TORCH_WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE)
     return sum((folder / name).stat().st_size for name in names)

@@ -199,7 +199,7 @@ class GLiNERMethods(ABC):
         return self
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the graph of a student is optimized when it is loaded."""
+        """Do nothing: the kernel of a student is compiled when the package is installed."""
         _logger.info("compile has no effect on a student")
 
     def quantize(self, dtype: str = "int8") -> None:
