@@ -91,6 +91,15 @@ def test_install_with_a_model_loads_it_for_every_name(own_student):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("keyword", ["model_id", "pretrained_model_name_or_path"])
+def test_stand_in_takes_the_name_of_the_model_under_older_keywords(keyword, own_student):
+    install()
+    gliner = importlib.import_module("gliner").GLiNER
+    assert "own" in repr(gliner.from_pretrained(**{keyword: str(own_student)}))
+    assert "bundled_student" in repr(gliner.from_pretrained(**{keyword: "urchade/gliner_base"}))
+
+
+@pytest.mark.slow
 def test_install_again_changes_the_model(own_student):
     install(own_student)
     install()

@@ -7,7 +7,7 @@ packages import to find entities: `GLiNER`, also in `gliner.model`, and `GLiNERC
 from pathlib import Path
 from typing import Any, ClassVar
 
-from gliner_distill.runtime.gliner_api.keywords import warn_once
+from gliner_distill.runtime.gliner_api.keywords import pop_model, warn_once
 from gliner_distill.runtime.gliner_api.surroundings import CallerConfig as GLiNERConfig
 from gliner_distill.runtime.locate import find_student
 from gliner_distill.runtime.ner import StudentNER
@@ -38,6 +38,7 @@ class GLiNER(StudentNER):
             InputError: A keyword of GLiNER asks for something that a student cannot do.
             TypeError: GLiNER has no such keyword.
         """
+        model = pop_model(model, keywords)
         if model is None or find_student(model) is None:
             loaded = "the bundled student" if cls.stand_in is None else f"{cls.stand_in}"
             warn_once(f"{model}: gliner_distill.compat loads {loaded} in place of this GLiNER")
