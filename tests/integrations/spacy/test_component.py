@@ -80,6 +80,11 @@ def test_pipe_of_nothing_is_nothing(shared_nlp):
     assert list(shared_nlp().pipe([])) == []
 
 
+def test_pipe_with_batches_of_nothing_is_a_value_error(shared_nlp):
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        list(shared_nlp().pipe([TEXT], batch_size=0))
+
+
 def test_pipe_keeps_contexts_with_as_tuples(shared_nlp):
     pairs = list(shared_nlp().pipe([(TEXT, {"id": 1}), ("Nothing.", {"id": 2})], as_tuples=True))
     assert [context for _, context in pairs] == [{"id": 1}, {"id": 2}]

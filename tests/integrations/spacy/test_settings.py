@@ -41,6 +41,7 @@ def test_missing_labels_are_a_config_error_of_spacy(spacy):
         ({"threshold": 1.5}, "threshold"),
         ({"thresholds": {"city": -1.0}}, "thresholds"),
         ({"spans_key": ""}, "spans_key"),
+        ({"num_threads": 0}, "num_threads"),
     ],
 )
 def test_wrong_value_is_a_value_error_that_names_component_and_setting(make_nlp, config, shown):

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from gliner_distill.errors import StudentError
+from gliner_distill.errors import InputError, StudentError
 from gliner_distill.integrations.spacy.annotation import register_score, set_ents, set_spans
 from gliner_distill.integrations.spacy.colors import assign_colors
 from gliner_distill.integrations.spacy.settings import (
@@ -129,7 +129,12 @@ class StudentComponent:
             labels: See `__call__`.
             threshold: See `__call__`.
             thresholds: See `__call__`.
+
+        Raises:
+            InputError: `batch_size` is less than 1.
         """
+        if batch_size < 1:  # spaCy's own components would yield nothing
+            raise InputError(f"batch_size is {batch_size}; expected at least 1")
         documents = iter(stream)
         while batch := list(islice(documents, batch_size)):
             try:

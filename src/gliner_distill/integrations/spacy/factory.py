@@ -6,7 +6,7 @@ Therefore, this module does not import numpy.
 
 from typing import Any, Literal
 
-from gliner_distill.errors import MissingExtraError
+from gliner_distill.errors import InputError, MissingExtraError
 from gliner_distill.integrations.spacy.colors import assign_colors
 from gliner_distill.integrations.spacy.component import StudentComponent
 from gliner_distill.integrations.spacy.settings import ComponentSettings
@@ -64,6 +64,10 @@ def make_component(
         patterns=patterns,
     )
     settings.check(name)
+    if num_threads is not None and num_threads < 1:
+        raise InputError(
+            f"component {name!r}: num_threads is {num_threads}; expected at least 1, or null"
+        )
     assign_colors(labels)
     return StudentComponent(name, settings, model=model, num_threads=num_threads)
 
