@@ -40,6 +40,12 @@ def test_transform_documents_adds_the_students_entities(langchain, documents):
     assert documents[0].metadata == {"source": "a.txt"}
 
 
+def test_transform_documents_takes_a_generator(langchain, documents):
+    transformer = langchain.GLiNERDistillTransformer(labels=LABELS)
+    found = transformer.transform_documents(document for document in documents)
+    assert found == transformer.transform_documents(documents)
+
+
 def test_transform_documents_uses_every_setting(langchain, documents, tmp_path):
     StudentNER.from_pretrained().save_pretrained(tmp_path / "student")
     transformer = langchain.GLiNERDistillTransformer(

@@ -65,7 +65,10 @@ def test_extractor_names_a_student_that_is_missing(extractor, nodes, tmp_path):
         missing.extract(nodes)
 
 
-@pytest.mark.parametrize("settings", [{"labels": []}, {"labels": LABELS, "threshold": 2}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"labels": []}, {"labels": LABELS, "threshold": 2}, {"labels": LABELS, "treshold": 0.3}],
+)
 def test_extractor_refuses_wrong_settings_when_it_is_made(extractor, settings):
-    with pytest.raises(ValueError, match=r"labels|threshold"):
+    with pytest.raises(ValueError, match=r"labels|threshold|treshold"):
         extractor(**settings)

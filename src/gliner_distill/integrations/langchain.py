@@ -83,6 +83,7 @@ class GLiNERDistillTransformer(BaseDocumentTransformer, Serializable):
         Raises:
             StudentError: See `student`.
         """
+        documents = list(documents)  # other transformers take generators, too
         texts = [document.page_content for document in documents]
         found = find_entities(self.student, texts, self.labels, self.threshold, self.thresholds)
         return [

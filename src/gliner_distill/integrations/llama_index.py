@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gliner_distill.entities import EntityDict
-from gliner_distill.errors import MissingExtraError
+from gliner_distill.errors import InputError, MissingExtraError
 from gliner_distill.integrations.documents import check_settings, find_entities
 from gliner_distill.runtime.ner import StudentNER
 
@@ -32,8 +32,8 @@ class GLiNERDistillExtractor(BaseExtractor):
     The student reads the text of a node without its metadata (`metadata_mode`).
 
     Raises:
-        ValidationError: A setting has a wrong type or value (pydantic's error, which is a
-            `ValueError`).
+        ValidationError: A setting has a wrong type or value, or is unknown (pydantic's error, which
+            is a `ValueError`).
     """
 
     labels: list[str] | dict[str, str] = Field(
@@ -58,6 +58,16 @@ class GLiNERDistillExtractor(BaseExtractor):
     )
 
     _student: StudentNER | None = PrivateAttr(default=None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, settings: Any) -> Any:
+        # LlamaIndex ignores them, and adds the name of the class to what it saves.
+        if isinstance(settings, dict):
+            for name in settings.keys() - cls.model_fields.keys() - {"class_name"}:
+                known = ", ".join(sorted(cls.model_fields))
+                raise InputError(f"{name} is no setting of {cls.class_name()}; expected {known}")
+        return settings
 
     @model_validator(mode="after")
     def _check(self) -> "GLiNERDistillExtractor":
