@@ -256,6 +256,15 @@ def test_push_to_hub_with_a_token_that_may_not_write_tells_which_is_needed(
     assert f"models/{repo}" not in hub.repos
 
 
+def test_push_to_hub_that_finds_no_such_place_says_what_to_check(
+    hub: StandInHub, worker: Worker, repo: str
+) -> None:
+    hub.faults.append(Fault("POST .*/preupload/", 404))
+    answer = worker.call(f"student.push_to_hub({repo!r})")
+    for part in ("cannot be uploaded", "HTTP 404", "check the name", "HF_ENDPOINT"):
+        assert part in answer
+
+
 @pytest.mark.parametrize("pattern", ["PUT /large/", "POST .*/preupload/", "POST .*/commit/"])
 @pytest.mark.parametrize("status", [401, 403, 500])
 def test_push_to_hub_that_is_cut_off_leaves_the_model_as_it_was(

@@ -128,6 +128,11 @@ def explain_upload(
             f"{problem}: your token may not write there (HTTP 403); check the name of the owner, "
             f"and {_LOG_IN} with a token that has write permission"
         )
+    if status == 404:
+        return (
+            f"{problem}: it is not there, or its owner is unknown (HTTP 404); check the name, the "
+            "address of the hub (HF_ENDPOINT), and that your token may read it"
+        )
     if status == 429:
         return (
             f"{problem}: the hub was asked too often (HTTP 429); wait some minutes, and push again"
