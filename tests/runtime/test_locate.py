@@ -2,7 +2,7 @@
 
 import pytest
 
-from gliner_distill.errors import HubError, StudentError
+from gliner_distill.errors import HubError, InputError, StudentError
 from gliner_distill.runtime import locate
 from gliner_distill.runtime.config import CONFIG_FILE
 from gliner_distill.runtime.locate import (
@@ -84,6 +84,12 @@ def test_locate_model_refuses_a_name_of_nothing(name, tmp_path, monkeypatch):
     with pytest.raises(StudentError) as caught:
         locate_model(name)
     assert str(caught.value).startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("name", [5, b"model", ["model"]])
+def test_locate_model_refuses_a_name_that_is_no_string(name):
+    with pytest.raises(InputError, match="the name of the model is"):
+        locate_model(name)
 
 
 def test_locate_model_refuses_a_file(student_folder):

@@ -525,6 +525,7 @@ class TestRefusals:
             (None, r"texts is None; expected a string"),
             (b"mary", r"texts is b'mary'; expected a string"),
             (5, r"texts is 5; expected a string"),
+            ({"mary": "saw"}, r"texts is {'mary': 'saw'}; expected a string"),
             (["mary", None, 5], r"texts\[2\] is 5; expected a string"),
             (["mary", b"saw"], r"texts\[1\] is b'saw'"),
             (("mary", 3), r"texts\[1\] is 3"),

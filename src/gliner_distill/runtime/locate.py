@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal
 
-from gliner_distill.errors import HubError, StudentError
+from gliner_distill.errors import HubError, InputError, StudentError, shorten
 from gliner_distill.gate import GLINER_CONFIG, check_gliner_settings
 from gliner_distill.hub.downloads import download_model
 from gliner_distill.hub.ids import looks_like_hub_id
@@ -57,6 +57,7 @@ def locate_model(name: str | Path | None) -> LocatedModel:
             A folder takes precedence over a hub id of the same name.
 
     Raises:
+        InputError: The name is neither a string nor a path.
         StudentError: The name is neither a folder nor a hub id, or the folder holds no model.
         HubError: The hub id cannot be downloaded and is not in the cache.
         TeacherError: The hub id is that of a GLiNER whose settings would run code; see `gate`.
@@ -72,6 +73,7 @@ def locate_student(name: str | Path | None, *, options: HubOptions | None = None
         options: How to download a hub id; None for the defaults.
 
     Raises:
+        InputError: See `locate_model`.
         StudentError: The name does not lead to a student. A GLiNER of the hub is refused before
             its weights are downloaded.
         HubError: See `locate_model`.
@@ -91,6 +93,8 @@ def _locate(
     """Return the folder of a model; `approve` sees a GLiNER of the hub before its weights come."""
     if name is None:
         return LocatedModel(bundled_student_path(), "student")
+    if not isinstance(name, (str, Path)):
+        raise InputError(f"the name of the model is {shorten(name)}; {_EXPECTED}")
     if name == "":  # as a path it would be the current folder
         raise StudentError(f"the name of the model is empty; {_EXPECTED}")
     try:

@@ -304,7 +304,7 @@ class StudentNER(GLiNERMethods, ThresholdTuning, SharedStudent):
         options.check()
         if isinstance(texts, str):
             texts = [texts]
-        if isinstance(texts, bytes) or not isinstance(texts, Iterable):
+        if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
             raise InputError(f"texts is {shorten(texts)}; expected a string or strings")
         asked = read_labels(labels, len(texts) if isinstance(texts, Sequence) else None)
         answers = answer_stream(self._finder, texts, asked, options)
