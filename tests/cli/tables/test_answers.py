@@ -142,11 +142,10 @@ def test_predict_leaves_no_file_if_it_is_stopped():
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A cluster on this machine, which the commands of a test use."""
-    pytest.importorskip("ray", reason="ray is not installed")
-    import ray
-
+    """A cluster on this machine with no more cores than workers, which the commands use."""
+    ray = pytest.importorskip("ray", reason="ray is not installed")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init("local", num_cpus=2, include_dashboard=False, logging_level="ERROR")
     yield
     ray.shutdown()
 

@@ -21,6 +21,7 @@ from gliner_distill.cli.tables.records import BadRecords, Document
 from gliner_distill.entities import EntityDict
 from gliner_distill.errors import CorpusError, DistillError, StudentError
 from gliner_distill.evaluation.models import NERModel, load_model
+from gliner_distill.gate import GLINER_CONFIG
 from gliner_distill.runtime.config import CONFIG_FILE
 from gliner_distill.runtime.locate import locate_model
 
@@ -75,7 +76,7 @@ class Question:
     def digest(self) -> str:
         """The SHA-256 of the configuration of the model, which holds those of its other files."""
         located = locate_model(self.model)
-        name = CONFIG_FILE if located.kind == "student" else "gliner_config.json"
+        name = CONFIG_FILE if located.kind == "student" else GLINER_CONFIG
         return hashlib.sha256((located.folder / name).read_bytes()).hexdigest()
 
     @property
