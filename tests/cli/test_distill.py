@@ -94,7 +94,7 @@ def test_distill_with_ray_continues_a_run_and_makes_the_same_student(run_cli, gl
     finally:
         ray.shutdown()
     assert done.code == 0, done.err
-    made = sorted(Path("alone").rglob("*.parquet")) + [Path("alone", "weights.safetensors")]
+    made = [*sorted(Path("alone").rglob("*.parquet")), Path("alone", "weights.safetensors")]
     assert len(made) > 3
     for path in made:
         same = Path("together") / path.relative_to("alone")

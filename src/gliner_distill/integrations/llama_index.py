@@ -66,7 +66,7 @@ class GLiNERDistillExtractor(BaseExtractor):
         if isinstance(settings, dict):
             for name in settings.keys() - cls.model_fields.keys() - {"class_name"}:
                 known = ", ".join(sorted(cls.model_fields))
-                raise InputError(f"{name} is no setting of {cls.class_name()}; expected {known}")
+                raise InputError(f"{cls.class_name()} has no setting {name}; expected {known}")
         return settings
 
     @model_validator(mode="after")
