@@ -24,7 +24,7 @@ Precision = Annotated[
     option(
         "--precision",
         metavar="PRECISION",
-        text="The precision of the weights: fp32 keeps them as trained; int8 takes half the space "
+        text="The precision of the weights: fp32 keeps them as trained; int8 takes less space "
         "and is faster.",
         show_default="int8, and fp32 with --format onnx",
     ),
