@@ -186,3 +186,10 @@ class TestPickEntities:
         spans = make_spans(candidates)
         found = pick_entities(spans, LABELS, 2, kinds=kinds_of(table), **rules)
         assert found == pick_entities(spans, LABELS, 2, **rules)
+
+
+@pytest.mark.parametrize("n_labels", [5, 600])
+def test_more_specific_is_in_c_order_for_any_number_of_labels(n_labels):
+    # The compiled kernel reads the rows from memory, and numpy lays out large results differently.
+    rows = np.random.default_rng(1).normal(size=(n_labels, 9)).astype(np.float32)
+    assert LabelKinds.from_rows(rows).more_specific().flags.c_contiguous

@@ -55,8 +55,8 @@ class LabelKinds:
             others: The labels of the columns; all labels by default.
 
         Returns:
-            Shape `(labels, others)`. Two labels of which each seems broader than the other are
-            false both ways.
+            Shape `(labels, others)`, in C order. Two labels of which each seems broader than the
+            other are false both ways.
 
         >>> kinds = LabelKinds.from_rows(np.array([[0.0, 0, 1], [0, 0, -1]]))  # person, politician
         >>> kinds.more_specific().tolist()
@@ -64,7 +64,8 @@ class LabelKinds:
         """
         yields = self.narrow @ self.broad[others].T + self.breadth[others] > 0
         opposite = self.narrow[others] @ self.broad.T + self.breadth > 0
-        is_more_specific: NDArray[np.bool_] = yields & ~opposite.T
+        # With many labels, the result would be in the column order of the transposed array.
+        is_more_specific: NDArray[np.bool_] = np.ascontiguousarray(yields & ~opposite.T)
         return is_more_specific
 
 
