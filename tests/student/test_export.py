@@ -311,7 +311,7 @@ def test_export_student_of_the_bundled_student_is_small_and_loses_little(tmp_pat
     student, vocabulary = load_student(bundled_student_path())
     passages = list(read_passages(sample_path("dev")))
     figures = export_student(student, vocabulary, tmp_path, precision="int8", passages=passages)
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 8_000_000
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 9_000_000
     assert figures.torch_f1 > 0.5
     assert figures.f1 >= figures.torch_f1 - 0.005
     assert figures.agreement_f1 > 0.95
