@@ -114,8 +114,7 @@ class Cluster:
         """
         if ray.is_initialized():
             return
-        # The task that reads takes one more core than the workers.
-        n_cpus = self.n_workers * self.cpus_per_worker + 1
+        n_cpus = self.n_workers * self.cpus_per_worker
         is_local = self.address == LOCAL
         local = {"num_cpus": n_cpus, "include_dashboard": False} if is_local else {}
         # Ray reports usage to its makers unless told otherwise.
@@ -167,9 +166,12 @@ class _RowSource(Datasource):
 
 
 def _run_here() -> dict[str, Any]:
-    """Return the arguments of a task that runs on this machine if it can, because of its files."""
+    """Return the arguments of a task that runs on this machine if it can, because of its files.
+
+    It takes no core of its own. Otherwise, it would never start where workers take all cores.
+    """
     node = ray.get_runtime_context().get_node_id()
-    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=True)}
+    return {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=True)}
 
 
 def _tables(rows: Rows) -> Iterator[pa.Table]:
