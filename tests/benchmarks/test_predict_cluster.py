@@ -31,7 +31,5 @@ def test_predict_cluster_measures_a_way_after_its_first_answer(predict_cluster, 
     assert seconds > 0
     assert rate > 0
     assert parquet.read_table(tmp_path / "found.parquet").num_rows == 600
-    predict_cluster.print_table(
-        {"one thread": [(1.0, 30.0), (3.0, 10.0)]}, 600, n_words, n_tables=1
-    )
+    predict_cluster.print_table({"one thread": [(1.0, 30.0), (3.0, 10.0)]}, 600, n_words)
     assert "| one thread | 20 (10 to 30) | 2.0 |" in capsys.readouterr().out
