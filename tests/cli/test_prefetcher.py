@@ -86,3 +86,19 @@ def test_prefetcher_closes_its_documents_when_it_is_left(waits_for_room):
     with Prefetcher(make(), waits_for_room=waits_for_room) as batches:
         next(iter(batches))
     assert is_closed.wait(timeout=60)
+
+
+def test_prefetcher_of_files_reads_no_more_once_it_is_left():
+    is_closed = threading.Event()
+
+    def make():
+        try:
+            while True:
+                yield Document("x")
+        finally:
+            time.sleep(0.1)
+            is_closed.set()
+
+    with Prefetcher(make(), waits_for_room=True) as batches:
+        next(iter(batches))
+    assert is_closed.is_set()

@@ -22,7 +22,8 @@ class Prefetcher:
             waits alone.
         waits_for_room: Whether to wait until a list is full instead of yielding the documents that
             have arrived. Then the lists do not depend on the speed of reading, so two machines that
-            read the same documents get the same lists.
+            read the same documents get the same lists. Leaving the context manager then waits until
+            reading has ended.
     """
 
     def __init__(
@@ -42,10 +43,11 @@ class Prefetcher:
         self._is_over = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
+        # A daemon thread, because it may still wait for a line when the program ends.
+        self._thread = threading.Thread(target=self._fill, daemon=True)
 
     def __enter__(self) -> "Prefetcher":
-        # A daemon thread, because it may still wait for a line when the program ends.
-        threading.Thread(target=self._fill, daemon=True).start()
+        self._thread.start()
         return self
 
     def __exit__(
@@ -57,6 +59,9 @@ class Prefetcher:
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
+        # A file keeps nobody waiting. pyarrow would abort the program if it ended while it reads.
+        if self._waits_for_room:
+            self._thread.join()
 
     def __iter__(self) -> Iterator[list[Document]]:
         while batch := self._take():

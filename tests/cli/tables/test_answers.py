@@ -133,7 +133,7 @@ def test_predict_leaves_no_file_if_it_is_stopped():
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
-    assert process.returncode == 1
+    assert process.returncode == 1, err
     assert "b.parquet" in err
     assert [path.name for path in Path.cwd().iterdir()] == ["a.parquet"]
 
