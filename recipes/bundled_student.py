@@ -15,6 +15,9 @@ passages with open labels and the thesaurus). Each stage continues where it was 
    `label_relations.py`), is calibrated on the held-out sets (see `calibration.py`), and is written
    in half precision, to be computed with in 8 bits (see `finishing.py`).
 5. OUT/student/metrics.json and README.md come from the benchmarks, which this recipe runs.
+
+The student is trained in bf16. Give `--precision fp32` on a processor where torch cannot train an
+LSTM in bf16: many without AVX-512 are such.
 """
 
 import argparse
@@ -92,7 +95,8 @@ def main() -> None:
         stores = label(material, joined, draw, asked, out / "answers")
     passages = make_training_set(material, draw, read_answers(stores), joined, options.words, SEED)
     with timed(out, "training"):
-        train(passages, teacher, out, options.epochs)
+        settings = replace(SETTINGS, epochs=options.epochs, precision=options.precision)
+        train(passages, teacher, out, settings)
     finish(
         out / "run" / STUDENT_FOLDER,
         material.open,
@@ -122,6 +126,12 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument("--epochs", type=int, default=5, help="passes over the training set")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--precision",
+        choices=("bf16", "fp32"),
+        default=SETTINGS.precision,
+        help="precision of training; bf16 is faster on processors that have it, others need fp32",
+    )
     parser.add_argument(
         "--dev-passages", type=int, default=DEV_PASSAGES, help="passages per held-out set"
     )
@@ -191,7 +201,10 @@ def label(
 
 
 def train(
-    passages: Sequence[LabeledPassage], teacher: GLiNERTeacher, out: Path, epochs: int
+    passages: Sequence[LabeledPassage],
+    teacher: GLiNERTeacher,
+    out: Path,
+    settings: TrainingSettings,
 ) -> None:
     """Train a student in OUT/run; it starts with the subword vectors of the teacher."""
     texts = chain(
@@ -206,7 +219,7 @@ def train(
             pieces.vocabulary,
             passages,
             out / "run",
-            replace(SETTINGS, epochs=epochs),
+            settings,
             resume=True,
             progress=progress.update,
         )
