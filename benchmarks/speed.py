@@ -135,6 +135,9 @@ def make_parser() -> argparse.ArgumentParser:
     # The thread pools of ONNX Runtime keep a core busy for a while after their last answer.
     parser.add_argument("--settle", type=float, default=0.2, help="seconds of rest between cases")
     parser.add_argument("--contenders", help="names separated by commas (default: all)")
+    parser.add_argument(
+        "--student-python", help="interpreter with another version of this package to compare"
+    )
     parser.add_argument("--spacy-python", default=sys.executable, help="interpreter with spaCy")
     parser.add_argument(
         "--fast-gliner-python", default=sys.executable, help="interpreter with fast-gliner"
@@ -152,7 +155,11 @@ def choose_contenders(given: argparse.Namespace) -> list[Contender]:
     known = list_contenders(
         {"int8": given.int8, "fp32": given.fp32},
         given.teacher,
-        {"spacy": given.spacy_python, "fast-gliner": given.fast_gliner_python},
+        {
+            "student": given.student_python,
+            "spacy": given.spacy_python,
+            "fast-gliner": given.fast_gliner_python,
+        },
     )
     if given.contenders is None:
         return [contender for contender in known if contender.name != "student-fp32" or given.fp32]

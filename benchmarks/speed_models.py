@@ -1,10 +1,12 @@
 """Make the models that speed.py needs: `speed_models.py TEACHER FOLDER NAME ...`.
 
-`teacher-onnx` is the teacher as its own `export_to_onnx` writes it. `small` is a GLiNER with the
-architecture of urchade/gliner_small-v2.1 and random weights, on which speed does not depend, and
-`small-onnx` is its export. It uses the teacher's tokenizer, because that of the published model is
-not available offline. Its last layers are biased so that it finds nothing, so it saves the time for
-decoding.
+`teacher-onnx` and `teacher-openvino` are the teacher as its own `export_to_onnx` and
+`export_to_openvino` write it. `small` is a GLiNER with the architecture of
+urchade/gliner_small-v2.1 and random weights, on which speed does not depend, and `small-onnx` and
+`small-openvino` are its exports. `gliner2-small` is a boundary model of gliner2 with the encoder of
+fastino/gliner2.5-small (DeBERTa-v3-xsmall) and random weights. The random models use the teacher's
+tokenizer, because those of the published models are not available offline. Their last layers are
+biased so that they find nothing, so they save the time for decoding.
 
 The script writes FOLDER/NAME and prints a JSON object with, for each name, null or the reason why
 the model could not be made. It runs in a process of its own, so that speed.py stays small.
@@ -48,6 +50,16 @@ SMALL_HEAD: dict[str, Any] = {
     "num_rnn_layers": 1,
     "max_types": 25,
 }
+# The configuration of microsoft/deberta-v3-xsmall.
+XSMALL_ENCODER: dict[str, Any] = SMALL_ENCODER | {
+    "hidden_size": 384,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 6,
+    "intermediate_size": 1536,
+    "vocab_size": 128100,
+}
+# This makes a boundary model sure that no label has an entity.
+NULL_BIAS = 30.0
 # This lowers the logit of every span by the square of the number times the width of the head.
 SPAN_BIAS = 0.2
 
@@ -71,16 +83,20 @@ def make_models(teacher: Path, folder: Path, names: Sequence[str]) -> dict[str, 
 
 
 def make_model(name: str, teacher: Path, folder: Path) -> None:
+    check_gliner(teacher, name=str(teacher))
+    if name == "gliner2-small":
+        build_gliner2(teacher, XSMALL_ENCODER).save_pretrained(str(folder / name))
+        return
     from gliner import GLiNER
 
-    check_gliner(teacher, name=str(teacher))
     if name == "small":
         small = build_small(teacher, SMALL_ENCODER, SMALL_HEAD)
         small.save_pretrained(str(folder / name), safe_serialization=True)
         return
-    source = teacher if name == "teacher-onnx" else folder / "small"
+    source = teacher if name.startswith("teacher-") else folder / "small"
     model = GLiNER.from_pretrained(str(source), local_files_only=True)
-    model.export_to_onnx(str(folder / name))
+    export = model.export_to_onnx if name.endswith("-onnx") else model.export_to_openvino
+    export(str(folder / name))
 
 
 def build_small(teacher: Path, encoder: dict[str, Any], head: dict[str, Any]) -> Any:
@@ -102,6 +118,26 @@ def build_small(teacher: Path, encoder: dict[str, Any], head: dict[str, Any]) ->
     with torch.no_grad():
         model.model.span_rep_layer.span_rep_layer.out_project[-1].bias += SPAN_BIAS
         model.model.prompt_rep_layer[-1].bias -= SPAN_BIAS
+    return model.eval()
+
+
+def build_gliner2(teacher: Path, encoder: dict[str, Any]) -> Any:
+    """Return a random boundary model of gliner2 with the teacher's tokenizer; it finds nothing."""
+    import torch
+    from gliner2.configuration import ExtractorConfig
+    from gliner2.models.boundary.model import BoundaryExtractorModel
+    from transformers import AutoConfig, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(teacher), local_files_only=True)
+    options = {key: value for key, value in encoder.items() if key != "model_type"}
+    torch.manual_seed(0)
+    model = BoundaryExtractorModel(
+        ExtractorConfig(model_name="small", architecture="boundary"),
+        encoder_config=AutoConfig.for_model(encoder["model_type"], **options),
+        tokenizer=tokenizer,
+    )
+    with torch.no_grad():
+        model.boundary_head.null_projection.bias += NULL_BIAS
     return model.eval()
 
 

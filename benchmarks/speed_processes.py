@@ -60,14 +60,15 @@ class Contender:
 
 
 def list_contenders(
-    students: Mapping[str, Path | None], teacher: Path, pythons: Mapping[str, str]
+    students: Mapping[str, Path | None], teacher: Path, pythons: Mapping[str, str | None]
 ) -> list[Contender]:
     """Return all contenders; the models that some of them need are made later.
 
     Args:
         students: The folders of `int8` and `fp32`, or None; `int8` is then the bundled student.
         teacher: The folder of a GLiNER.
-        pythons: The interpreters for `spacy` and `fast-gliner`.
+        pythons: The interpreters for `student` (another version, or None), `spacy` and
+            `fast-gliner`.
     """
     bundled = bundled_student_path()
     found = []
@@ -85,6 +86,17 @@ def list_contenders(
                 missing=None if folder else missing,
             )
         )
+    if pythons["student"]:
+        found.append(
+            Contender(
+                "student-other",
+                "student int8, other version",
+                worker_command("student", "", pythons["student"]),
+                batch_size=STUDENT_BATCH,
+                is_student=True,
+                has_f1=True,
+            )
+        )
     torch_teacher = Contender(
         "teacher-torch",
         "gliner torch, teacher",
@@ -92,19 +104,27 @@ def list_contenders(
         has_f1=True,
         size_mb=measure_size(teacher),
     )
-    rust = pythons["fast-gliner"]
+    rust = pythons["fast-gliner"] or sys.executable
     return [
         *found,
         torch_teacher,
         made("teacher-onnx", "gliner onnx, teacher", "gliner-onnx", "teacher-onnx"),
         made("small-torch", "gliner torch, small-v2.1 shape", "gliner", "small"),
         made("small-onnx", "gliner onnx, small-v2.1 shape", "gliner-onnx", "small-onnx"),
+        made("teacher-openvino", "gliner OpenVINO, teacher", "gliner-openvino", "teacher-openvino"),
+        made(
+            "small-openvino",
+            "gliner OpenVINO, small-v2.1 shape",
+            "gliner-openvino",
+            "small-openvino",
+        ),
+        made("gliner2-small", "gliner2 torch, 2.5-small shape", "gliner2", "gliner2-small"),
         made("teacher-fast", "fast-gliner, teacher", "fast-gliner", "teacher-onnx", rust),
         made("small-fast", "fast-gliner, small-v2.1 shape", "fast-gliner", "small-onnx", rust),
         Contender(
             "spacy",
             "spaCy en_core_web_sm NER",
-            worker_command("spacy", "en-core-web-sm", pythons["spacy"]),
+            worker_command("spacy", "en-core-web-sm", pythons["spacy"] or sys.executable),
         ),
     ]
 
@@ -136,7 +156,7 @@ def make_models(contenders: Sequence[Contender], teacher: Path, folder: Path) ->
     A contender whose model could not be made has the reason in `missing`.
     """
     names = {contender.needs for contender in contenders if contender.needs}
-    if "small-onnx" in names:
+    if names & {"small-onnx", "small-openvino"}:
         names.add("small")
     if not names:
         return list(contenders)

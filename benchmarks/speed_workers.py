@@ -193,6 +193,55 @@ def import_gliner_onnx(source: str, n_threads: int) -> Load:
     return load
 
 
+def import_gliner_openvino(source: str, n_threads: int) -> Load:
+    import openvino  # noqa: F401
+    import torch
+    from gliner import GLiNER
+
+    torch.set_num_threads(n_threads)  # the decoder runs in torch
+    options = {"config": {"INFERENCE_NUM_THREADS": n_threads, "PERFORMANCE_HINT": "LATENCY"}}
+
+    def load() -> Contender:
+        model = GLiNER.from_pretrained(
+            source, runtime="openvino", runtime_options=options, local_files_only=True
+        )
+        return as_contender(model, ("gliner", "openvino", "torch", "transformers"))
+
+    return load
+
+
+def import_gliner2(source: str, n_threads: int) -> Load:
+    """Import gliner2; a batch is one list of texts, and all have the same labels."""
+    import torch
+    from gliner2 import AutoExtractor
+
+    torch.set_num_threads(n_threads)
+
+    def load() -> Contender:
+        model = AutoExtractor.from_pretrained(source, map_location="cpu").eval()
+
+        def find_batches(texts: list[str], labels: list[str], size: int) -> list[Entities]:
+            answers = model.batch_extract_entities(
+                texts, labels, batch_size=size, include_confidence=True, include_spans=True
+            )
+            return [as_entities(answer) for answer in answers]
+
+        def as_entities(answer: dict[str, Any]) -> Entities:
+            return [
+                {"start": found["start"], "end": found["end"], "label": label}
+                for label, entities in answer["entities"].items()
+                for found in entities
+            ]
+
+        return Contender(
+            find_batches,
+            lambda text, labels: find_batches([text], labels, 1)[0],
+            ("gliner2", "torch", "transformers"),
+        )
+
+    return load
+
+
 def as_contender(gliner: Any, packages: tuple[str, ...]) -> Contender:
     return Contender(
         lambda texts, labels, size: gliner.inference(texts, labels, batch_size=size),
@@ -267,6 +316,8 @@ KINDS: dict[str, Callable[[str, int], Load]] = {
     "student": import_student,
     "gliner": import_gliner,
     "gliner-onnx": import_gliner_onnx,
+    "gliner-openvino": import_gliner_openvino,
+    "gliner2": import_gliner2,
     "fast-gliner": import_fast_gliner,
     "spacy": import_spacy,
 }

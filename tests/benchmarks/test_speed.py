@@ -137,8 +137,16 @@ class TestCommandLine:
         names = [contender.name for contender in speed.choose_contenders(self.parse(speed))]
         assert names == [
             *("student-int8", "teacher-torch", "teacher-onnx", "small-torch", "small-onnx"),
+            *("teacher-openvino", "small-openvino", "gliner2-small"),
             *("teacher-fast", "small-fast", "spacy"),
         ]
+
+    def test_choose_contenders_takes_another_version_of_the_package(self, speed):
+        given = self.parse(speed, "--student-python", "old/bin/python")
+        ours, other, *_ = speed.choose_contenders(given)
+        assert (ours.name, other.name) == ("student-int8", "student-other")
+        assert other.command[0] == "old/bin/python"
+        assert other.command[1:3] == ours.command[1:3]
 
     def test_choose_contenders_takes_named_ones_with_folders_and_interpreters(
         self, speed, tmp_path
@@ -379,7 +387,9 @@ class TestModels:
         reasons = modules["speed_models"].make_models(tmp_path, tmp_path, ["teacher-onnx"])
         assert reasons["teacher-onnx"]
         known = processes.list_contenders(
-            {"int8": None, "fp32": None}, tmp_path, {"spacy": "python", "fast-gliner": "python"}
+            {"int8": None, "fp32": None},
+            tmp_path,
+            {"student": None, "spacy": "python", "fast-gliner": "python"},
         )
         asked = [
             contender for contender in known if contender.name in ("teacher-torch", "teacher-onnx")

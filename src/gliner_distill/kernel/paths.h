@@ -599,26 +599,68 @@ static GD_TARGET int32_t GD_NAME(read)(const gd_network *net, const float *table
 
 #define GD_PARTS (16 / GD_LANES)
 
-/* Sixteen partial sums, each over every sixteenth number, are added in pairs in the end. */
-GD_INLINE GD_TARGET float GD_NAME(dot)(const float *word, const float *label, int32_t width) {
-    GD_VF acc[GD_PARTS];
+/* A product is the sum of sixteen partial sums, each over every sixteenth number. They are added up
+   in pairs. */
+GD_INLINE GD_TARGET float GD_NAME(add_up)(const GD_VF *acc) {
     float sums[16];
-    GD_UNROLL for (int p = 0; p < GD_PARTS; p++) acc[p] = (GD_VF){0};
-    for (int32_t k = 0; k < width; k += 16)
-        GD_UNROLL for (int p = 0; p < GD_PARTS; p++)
-            acc[p] = acc[p] + GD_LOADF(word + k + p * GD_LANES) * GD_LOADF(label + k + p * GD_LANES);
     GD_UNROLL for (int p = 0; p < GD_PARTS; p++) *(GD_VF *)(sums + p * GD_LANES) = acc[p];
     GD_UNROLL for (int half = 8; half; half /= 2)
         GD_UNROLL for (int i = 0; i < half; i++) sums[i] = sums[i] + sums[i + half];
     return sums[0];
 }
 
+GD_INLINE GD_TARGET float GD_NAME(dot)(const float *word, const float *label, int32_t width) {
+    GD_VF acc[GD_PARTS];
+    GD_UNROLL for (int p = 0; p < GD_PARTS; p++) acc[p] = (GD_VF){0};
+    for (int32_t k = 0; k < width; k += 16)
+        GD_UNROLL for (int p = 0; p < GD_PARTS; p++)
+            acc[p] = acc[p] + GD_LOADF(word + k + p * GD_LANES) * GD_LOADF(label + k + p * GD_LANES);
+    return GD_NAME(add_up)(acc);
+}
+
+/* The products of some words with some labels; each vector that is loaded serves several of them. */
+#define GD_WORDS (GD_PARTS == 1 ? 4 : 2)
+#define GD_LABELS (GD_PARTS == 1 ? 4 : GD_PARTS == 2 ? 2 : 1)
+GD_INLINE GD_TARGET void GD_NAME(compare_tile)(const int tile_words, const int tile_labels,
+                                               const float *words, const float *labels,
+                                               int32_t width, float *out, int64_t n_words) {
+    GD_VF acc[4][4][GD_PARTS];
+    GD_UNROLL for (int l = 0; l < tile_labels; l++)
+        GD_UNROLL for (int w = 0; w < tile_words; w++)
+            GD_UNROLL for (int p = 0; p < GD_PARTS; p++) acc[l][w][p] = (GD_VF){0};
+    for (int32_t k = 0; k < width; k += 16)
+        GD_UNROLL for (int p = 0; p < GD_PARTS; p++) {
+            const int32_t at = k + p * GD_LANES;
+            GD_VF read[4];
+            GD_UNROLL for (int w = 0; w < tile_words; w++) read[w] = GD_LOADF(words + w * width + at);
+            GD_UNROLL for (int l = 0; l < tile_labels; l++) {
+                const GD_VF label = GD_LOADF(labels + l * width + at);
+                GD_UNROLL for (int w = 0; w < tile_words; w++)
+                    acc[l][w][p] = acc[l][w][p] + read[w] * label;
+            }
+        }
+    GD_UNROLL for (int l = 0; l < tile_labels; l++)
+        GD_UNROLL for (int w = 0; w < tile_words; w++)
+            out[l * n_words + w] = GD_NAME(add_up)(acc[l][w]);
+}
+
 static GD_TARGET void GD_NAME(compare)(const float *words, int64_t n_words, const float *labels,
                                        int64_t n_labels, int32_t width, float *out) {
     for (int64_t first = 0; first < n_words; first += 16) /* a few words stay in the cache */
-        for (int64_t l = 0; l < n_labels; l++)
-            for (int64_t w = first; w < n_words && w < first + 16; w++)
-                out[l * n_words + w] = GD_NAME(dot)(words + w * width, labels + l * width, width);
+        for (int64_t l = 0; l < n_labels;) {
+            const int64_t last = first + 16 < n_words ? first + 16 : n_words;
+            const int is_block = l + GD_LABELS <= n_labels;
+            const float *label = labels + l * width;
+            float *to = out + l * n_words;
+            int64_t w = first;
+            for (; is_block && w + GD_WORDS <= last; w += GD_WORDS)
+                GD_NAME(compare_tile)(GD_WORDS, GD_LABELS, words + w * width, label, width, to + w, n_words);
+            for (; is_block && w < last; w++)
+                GD_NAME(compare_tile)(1, GD_LABELS, words + w * width, label, width, to + w, n_words);
+            for (; w < last; w++)
+                GD_NAME(compare_tile)(1, 1, words + w * width, label, width, to + w, n_words);
+            l += is_block ? GD_LABELS : 1;
+        }
 }
 
 static GD_TARGET void GD_NAME(compare_pairs)(const float *words, const float *labels,
@@ -629,6 +671,8 @@ static GD_TARGET void GD_NAME(compare_pairs)(const float *words, const float *la
 }
 
 #undef GD_PARTS
+#undef GD_WORDS
+#undef GD_LABELS
 #undef GD_STATE_SHIFT
 #undef GD_FLOAT_VECTORS
 #undef GD_FLOAT_BLOCK
