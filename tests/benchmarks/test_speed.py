@@ -349,7 +349,7 @@ class TestComparisons:
         assert small == f"{begin}: yes: 100 times (25 words, 5 labels)"
         assert spacy.endswith(": not measured")
         assert rate.endswith("in batches: yes: 100,000 words/s (25 words, 5 labels)")
-        assert latency.endswith("yes: 1.00 ms (25 words, 5 labels, one at a time)")
+        assert latency.endswith("no: 1.00 ms (25 words, 5 labels, one at a time)")
 
     def test_format_goal_counts_the_cases_that_meet_it(self, report):
         goal = {"goal": "at least 2 times", "unit": " times"}
