@@ -16,8 +16,8 @@ passages with open labels and the thesaurus). Each stage continues where it was 
    in half precision, to be computed with in 8 bits (see `finishing.py`).
 5. OUT/student/metrics.json and README.md come from the benchmarks, which this recipe runs.
 
-The student is trained in bf16. Give `--precision fp32` on a processor where torch cannot train an
-LSTM in bf16: many without AVX-512 are such.
+The teacher answers in bf16, and the student is trained in it. Give `--precision fp32` on a processor
+without instructions for bf16: it is slow there, and torch cannot train an LSTM in it.
 """
 
 import argparse
@@ -88,10 +88,12 @@ def main() -> None:
     teacher.name = Path(options.teacher).resolve().name
     joined = join_sets(material, ASKED_WORDS_PER_SET)
     with timed(out, "labeling"):
-        # Half precision is three times as fast on processors with instructions for it. The
-        # teacher in full precision gives the subword vectors and the figures.
+        # Half precision is three times as fast on processors with instructions for it, and many
+        # times as slow on others. The teacher in full precision gives the subword vectors and the
+        # figures.
         asked = GLiNERTeacher.from_pretrained(options.teacher, device=options.device)
-        asked.model.bfloat16()
+        if options.precision == "bf16":
+            asked.model.bfloat16()
         stores = label(material, joined, draw, asked, out / "answers")
     passages = make_training_set(material, draw, read_answers(stores), joined, options.words, SEED)
     with timed(out, "training"):
@@ -130,7 +132,7 @@ def parse_options() -> argparse.Namespace:
         "--precision",
         choices=("bf16", "fp32"),
         default=SETTINGS.precision,
-        help="precision of training; bf16 is faster on processors that have it, others need fp32",
+        help="precision of labeling and training; processors without bf16 need fp32",
     )
     parser.add_argument(
         "--dev-passages", type=int, default=DEV_PASSAGES, help="passages per held-out set"

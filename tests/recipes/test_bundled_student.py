@@ -2,8 +2,10 @@
 
 import importlib
 import json
+import runpy
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -115,15 +117,38 @@ def data(bundled_student, tmp_path, monkeypatch):
     return folder
 
 
-@pytest.mark.timeout(900)  # it starts four benchmarks, each in a process of its own
+@pytest.fixture
+def benchmarks_run(bundled_student, monkeypatch):
+    """The names of the benchmarks that the recipe ran: in this process, which is faster.
+
+    That of personal data reads twelve passages of its test set.
+    """
+    names = []
+    monkeypatch.syspath_prepend(str(RECIPES.parent / "benchmarks"))
+    personal_passages = importlib.import_module("personal_passages")
+    few = personal_passages.read_test_set()[::40]
+    monkeypatch.setattr(personal_passages, "read_test_set", lambda: few)
+
+    def run(command, *, check):
+        _, script, *arguments = command
+        names.append(script.name)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.argv", [str(script), *map(str, arguments)])
+            runpy.run_path(str(script), run_name="__main__")
+
+    monkeypatch.setattr(bundled_student, "subprocess", SimpleNamespace(run=run))
+    return names
+
+
 def test_recipe_runs_from_the_sets_to_the_card(
-    bundled_student, data, tmp_path, gliner_folder, monkeypatch
+    bundled_student, data, tmp_path, gliner_folder, monkeypatch, benchmarks_run
 ):
     from gliner_distill import StudentNER
     from gliner_distill.student.files import load_student
 
     for constant in ("N_UNRELATED", "N_PER_CATCH_ALL"):
         monkeypatch.setattr(importlib.import_module("label_relations"), constant, 20)
+    monkeypatch.setattr(bundled_student, "ASKED_WORDS_PER_SET", 100)
     out = tmp_path / "out"
     options = {"words": 60, "epochs": 1, "dev-passages": 2, "in-domain-passages": 1}
     options |= {"wording-steps": 3, "precision": "fp32"}  # not every processor trains in bf16
@@ -131,6 +156,7 @@ def test_recipe_runs_from_the_sets_to_the_card(
     command += [f"--{name}={value}" for name, value in options.items()]
     monkeypatch.setattr("sys.argv", [str(argument) for argument in command])
     bundled_student.main()
+    assert len(benchmarks_run) == 5
     folder = out / "student"
     assert {path.name for path in folder.iterdir()} == {
         *("README.md", "metrics.json", "student.safetensors", "student_config.json"),
