@@ -1,5 +1,6 @@
 """A small world to distill in: a tiny start student, quick settings, and the first four steps."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ def start_folder(tmp_path_factory, build_student, small_vocabulary):
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings(start_folder):
     """Settings with few epochs, from a small student, in full precision."""
     from gliner_distill.distillation.job import DistillSettings
@@ -49,12 +50,9 @@ def texts(in_folder):
     write_texts(make_texts(40))
 
 
-@pytest.fixture
-def make_trained(in_folder, lexicon_teacher, settings):
-    """A function that collects, labels, refines and trains; it returns that and the teacher.
-
-    The teacher is made anew each time, as each process loads it.
-    """
+@pytest.fixture(scope="session")
+def train_here(lexicon_teacher, settings):
+    """A function like that of `make_trained`, for any working folder."""
     from gliner_distill.callbacks import no_progress
     from gliner_distill.distillation.collect import collect
     from gliner_distill.distillation.job import DistillJob, TeacherSource
@@ -81,3 +79,29 @@ def make_trained(in_folder, lexicon_teacher, settings):
             return train(work, refine(work, label(work, collect(work)))), teacher
 
     return run
+
+
+@pytest.fixture
+def make_trained(in_folder, train_here):
+    """A function that collects, labels, refines and trains; it returns that and the teacher.
+
+    The teacher is made anew each time, as each process loads it.
+    """
+    return train_here
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory, train_here):
+    """A folder with 40 texts and `out`, where a student was trained: do not change it."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_texts(make_texts(40))
+        train_here()
+    return folder
+
+
+@pytest.fixture
+def trained(texts, trained_once):
+    """The working folder of such a run: `texts.txt` and `out`."""
+    shutil.copytree(trained_once / "out", "out")

@@ -98,17 +98,16 @@ class TestTrain:
         assert made.warnings == ()
         assert set(made.seconds) == {"labeling", "training"}
 
-    def test_train_does_nothing_again(self, make_trained, texts):
-        first, _ = make_trained()
+    def test_train_does_nothing_again(self, make_trained, trained):
         before = files_of("out")
         again, teacher = make_trained()
         assert teacher.asked == []
-        assert again.student == first.student
+        assert again.student == Path("out/work/run-0/student")
         changed = {name for name, content in files_of("out").items() if before.get(name) != content}
         assert all("tensorboard" in name for name in changed)
 
     def test_train_starts_from_the_start_student_and_later_from_the_run_before(
-        self, make_trained, texts
+        self, make_trained, trained
     ):
         first, _ = make_trained()
         write_texts(make_texts(60))
@@ -229,8 +228,9 @@ class TestRefine:
 
 class TestStops:
     @pytest.fixture
-    def whole(self, make_trained, texts):
-        return make_trained("whole")[0]
+    def whole(self, trained_once, texts):
+        """The student of a run that nothing stopped."""
+        return trained_once / "out/work/run-0/student"
 
     @pytest.mark.parametrize("fail_at_passage", [0, 19, 33])
     def test_labeling_that_the_teacher_stops_keeps_what_is_finished(
@@ -241,7 +241,7 @@ class TestStops:
         made, teacher = make_trained()
         # Shards of 8 passages are kept; the one that was in work is asked again.
         assert 40 - fail_at_passage <= len(teacher.asked) <= 40 - fail_at_passage + 8
-        assert_same_weights(made.student, whole.student)
+        assert_same_weights(made.student, whole)
 
     def test_labeling_that_ctrl_c_stops_keeps_what_is_finished(
         self, make_trained, whole, lexicon_teacher, monkeypatch
@@ -259,7 +259,7 @@ class TestStops:
                 make_trained()
         made, teacher = make_trained()
         assert 0 < len(teacher.asked) < 40
-        assert_same_weights(made.student, whole.student)
+        assert_same_weights(made.student, whole)
 
     def test_training_that_ctrl_c_stops_continues_from_the_epoch(self, make_trained, whole):
         def stop_in_the_second_epoch(stage, done, total, note=""):
@@ -271,7 +271,7 @@ class TestStops:
         made, teacher = make_trained()
         assert teacher.asked == []
         assert [row["epoch"] for row in read_metrics(made.run) if row["split"] == "dev"] == [1, 2]
-        assert_same_weights(made.student, whole.student)
+        assert_same_weights(made.student, whole)
 
     @pytest.mark.parametrize(
         "name",
@@ -297,20 +297,19 @@ class TestStops:
             with pytest.raises(DistillError, match="cannot be written: No space left on device"):
                 make_trained()
         assert len(failed) == 1
-        assert_same_weights(make_trained()[0].student, whole.student)
+        assert_same_weights(make_trained()[0].student, whole)
 
     @pytest.mark.parametrize(
         "name", ["job.json", "text-0/documents.json", "run-0/checkpoint.safetensors"]
     )
-    def test_a_broken_file_is_named(self, make_trained, texts, name):
-        make_trained()
+    def test_a_broken_file_is_named(self, make_trained, trained, name):
         Path("out/work", name).write_text("{")
         with pytest.raises(DistillError, match=rf"{name}: cannot be read.* another --out"):
             make_trained()
 
 
 class TestExport:
-    def test_export_writes_the_trained_student_in_both_precisions(self, run):
+    def test_export_writes_the_trained_student_in_both_precisions(self, run, trained):
         run()
         assert {path.name for path in Path("out").iterdir()} == FOLDER_FILES
         trained = StudentPredictor(*load_student("out/work/run-0/student"))
@@ -324,7 +323,7 @@ class TestExport:
             config = json.loads(Path(folder, "student_config.json").read_text())
             assert config["labels"] == labels
 
-    def test_export_fits_thresholds_where_that_gains(self, run, settings, monkeypatch):
+    def test_export_fits_thresholds_where_that_gains(self, run, trained, settings, monkeypatch):
         fits = []
 
         def fit(bundle, passages, *, min_gain):
@@ -362,7 +361,9 @@ class TestExport:
             ] * 4
             assert [passage.entities[0].label in LABELS for passage in gold] == [True, True]
 
-    def test_export_is_in_single_precision_where_eight_bits_lose_too_much(self, run, monkeypatch):
+    def test_export_is_in_single_precision_where_eight_bits_lose_too_much(
+        self, run, trained, monkeypatch
+    ):
         export = export_module.export_student
 
         def refuse(*args, precision, **options):
@@ -429,7 +430,7 @@ class TestDistillFrom:
         assert "not measured" in distilled.measurements.verdict[0]
         assert len(distilled.warnings) == 3
 
-    def test_distill_from_writes_again_without_training(self, run):
+    def test_distill_from_writes_again_without_training(self, run, trained):
         first = run().measurements.as_json()
         for name in FOLDER_FILES - {"work", "fp32"}:
             Path("out", name).unlink()
@@ -442,7 +443,9 @@ class TestDistillFrom:
     @pytest.mark.parametrize(
         "name", ["weights.safetensors", "results.json", "report.html", "README.md"]
     )
-    def test_distill_from_on_a_full_disk_is_one_error_and_continues(self, run, monkeypatch, name):
+    def test_distill_from_on_a_full_disk_is_one_error_and_continues(
+        self, run, trained, monkeypatch, name
+    ):
         sync = os.fsync
 
         def fail(descriptor):
