@@ -16,8 +16,8 @@ passages with open labels and the thesaurus). Each stage continues where it was 
    in half precision, to be computed with in 8 bits (see `finishing.py`).
 5. OUT/student/metrics.json and README.md come from the benchmarks, which this recipe runs.
 
-The teacher answers in bf16, and the student is trained in it. Give `--precision fp32` on a processor
-without instructions for bf16: it is slow there, and torch cannot train an LSTM in it.
+The teacher answers in bf16, and the student is trained in it. Give `--precision fp32` on a
+processor without instructions for bf16: it is slow there, and torch cannot train an LSTM in it.
 """
 
 import argparse
