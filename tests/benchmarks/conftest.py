@@ -1,6 +1,8 @@
 """A student that knows five passages, and two tiny sets, for several benchmarks."""
 
+import contextlib
 import importlib
+import io
 import json
 import sys
 from pathlib import Path
@@ -50,17 +52,43 @@ def sets(five_passages):
     return {"learned": learned, "others": others}
 
 
-@pytest.fixture
-def world(sets, tmp_path, monkeypatch):
-    """A working folder with `data`: the two sets, and one with an empty list of labels."""
-    monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "data"
+def write_sets(folder, sets):
+    """Write two sets, and one with an empty list of labels."""
     folder.mkdir()
     for name, passages in (sets | {"vague": sets["learned"]}).items():
         listed = [] if name == "vague" else ["Person", "City_", "river", "company", "person"]
         write_passages(folder / f"{name}.jsonl", passages)
         (folder / f"{name}.labels.json").write_text(json.dumps(listed))
+
+
+@pytest.fixture
+def world(sets, tmp_path, monkeypatch):
+    """A working folder with `data`: the two sets, and one with an empty list of labels."""
+    monkeypatch.chdir(tmp_path)
+    write_sets(tmp_path / "data", sets)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def run_once(sets, tmp_path_factory):
+    """A function that runs a benchmark's `main` in a world of its own.
+
+    It returns what the benchmark printed, and the folder, which is to stay as it is.
+    """
+
+    def run(module, *args, files=None):
+        folder = tmp_path_factory.mktemp(module.__name__)
+        write_sets(folder / "data", sets)
+        for name, content in (files or {}).items():
+            (folder / name).write_text(content)
+        printed = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+            patch.chdir(folder)
+            patch.setattr(sys, "argv", [f"{module.__name__}.py", *map(str, args)])
+            module.main()
+        return printed.getvalue(), folder
+
+    return run
 
 
 @pytest.fixture

@@ -25,6 +25,19 @@ def open_label(benchmarks):
     return benchmarks("open_label")
 
 
+@pytest.fixture(scope="module")
+def measured(open_label, run_once, student_folder, gliner_folder):
+    """Return the printed output and the working folder: do not change them."""
+    return run_once(open_label, "data", student_folder, gliner_folder, "--out", "out")
+
+
+@pytest.fixture(scope="module")
+def figures(measured):
+    """Return the printed output and the content of open_label.json: do not change them."""
+    printed, folder = measured
+    return printed, json.loads((folder / "out" / "open_label.json").read_text())
+
+
 class TestOpenLabel:
     @pytest.fixture
     def expected(self, sets, student_folder, gliner_folder):
@@ -50,10 +63,10 @@ class TestOpenLabel:
         return find
 
     @pytest.fixture
-    def figures(self, open_label, world, run, student_folder, gliner_folder):
-        """Return the printed output and the content of open_label.json."""
-        printed = run(open_label, "data", student_folder, gliner_folder, "--out", "out")
-        return printed, json.loads((world / "out" / "open_label.json").read_text())
+    def measured_world(self, measured, world):
+        """A working folder of the test's own, in which the benchmark has run."""
+        shutil.copytree(measured[1] / "out", world / "out")
+        return world
 
     @pytest.mark.slow
     def test_open_label_writes_the_f1_of_each_model_at_one_half(self, figures, sets, expected):
@@ -168,12 +181,12 @@ class TestOpenLabel:
 
     @pytest.mark.slow
     def test_open_label_sets_several_students_side_by_side(
-        self, figures, open_label, run, world, student_folder, gliner_folder
+        self, figures, open_label, run, measured_world, student_folder, gliner_folder
     ):
         arguments = ("data", student_folder, gliner_folder, "--out", "out")
         others = ("--student", f"again={student_folder}", "--student", "old=bundled")
         printed = run(open_label, *arguments, *others)
-        both = json.loads((world / "out" / "open_label.json").read_text())
+        both = json.loads((measured_world / "out" / "open_label.json").read_text())
         assert both["student"] == both["again"] == figures[1]["student"] != both["old"]
         assert both["models"]["old"]["source"] == "bundled"
         [header] = {
@@ -189,16 +202,16 @@ class TestOpenLabel:
         with pytest.raises(SystemExit, match=f"^--student {item}: "):
             open_label.load_students([item])
 
-    def test_open_label_leaves_out_a_set_without_labels(self, figures, world):
+    def test_open_label_leaves_out_a_set_without_labels(self, figures, measured):
         printed = figures[0]
         assert printed.splitlines()[0].startswith("vague: left out")
         assert printed.count("vague") == 1
         assert set(figures[1]["student"]["at 0.5"]) == {"learned", "others", "macro", "micro"}
-        stores = sorted(path.name for path in (world / "out" / "teacher").iterdir())
+        stores = sorted(path.name for path in (measured[1] / "out" / "teacher").iterdir())
         assert [name.split("-")[0] for name in stores] == ["learned", "others"]
 
     def test_open_label_asks_the_student_alone_when_run_again(
-        self, figures, open_label, run, student_folder, gliner_folder, monkeypatch
+        self, figures, open_label, run, measured_world, student_folder, gliner_folder, monkeypatch
     ):
         def refuse(*args, **kwargs):
             raise AssertionError("the teacher was asked again")
@@ -210,7 +223,7 @@ class TestOpenLabel:
         assert run(open_label, "data", student_folder, gliner_folder, *options) == figures[0]
 
     def test_open_label_keeps_answers_to_other_passages_apart(
-        self, figures, open_label, run, world, student_folder, gliner_folder
+        self, figures, open_label, run, measured_world, student_folder, gliner_folder
     ):
         options = ("--passages", 3, "--out", "out")
         few = run(open_label, "data", student_folder, gliner_folder, *options)

@@ -27,6 +27,25 @@ def robustness(benchmarks):
     return benchmarks("robustness")
 
 
+THESAURUS = "\n".join(
+    json.dumps({"label": label, "descriptions": descriptions})
+    for label, descriptions in (
+        ("Person", ["a human being", "who it is"]),
+        ("river", ["water that flows", "a river's name"]),
+        ("ship", ["a large boat", "vessel at sea"]),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def figures(robustness, run_once, student_folder):
+    """Return the printed output and the content of robustness.json: do not change them."""
+    options = ("--thesaurus", "labels.jsonl")
+    files = {"labels.jsonl": THESAURUS}
+    printed, world = run_once(robustness, "data", student_folder, *options, files=files)
+    return printed, json.loads((world / "robustness.json").read_text())
+
+
 class TestRobustness:
     FORMS = {  # noqa: RUF012
         "labels upper-cased": ("PERSON", "CITY", "RIVER", "COMPANY"),
@@ -46,18 +65,6 @@ class TestRobustness:
         "labels as 'the exact X'": tuple(f"the exact {label}" for label in LABELS),
         "labels as a description": ("who it is", "city", "a river's name", "company"),
     }
-
-    @pytest.fixture
-    def figures(self, robustness, world, run, student_folder):
-        """Return the printed output and the content of robustness.json."""
-        rows = [
-            {"label": "Person", "descriptions": ["a human being", "who it is"]},
-            {"label": "river", "descriptions": ["water that flows", "a river's name"]},
-            {"label": "ship", "descriptions": ["a large boat", "vessel at sea"]},
-        ]
-        (world / "labels.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        printed = run(robustness, "data", student_folder, "--thesaurus", "labels.jsonl")
-        return printed, json.loads((world / "robustness.json").read_text())
 
     @pytest.fixture
     def predictor(self, student_folder):
@@ -186,6 +193,7 @@ class TestRobustness:
     def test_robustness_prints_the_same_when_run_again(
         self, figures, robustness, run, student_folder, world
     ):
+        (world / "labels.jsonl").write_text(THESAURUS)
         options = ("--thesaurus", "labels.jsonl", "--sets", "learned,others")
         options += ("--out", "again.json")
         again = run(robustness, "data", student_folder, *options)

@@ -27,33 +27,36 @@ def mute_labels(benchmarks):
     return benchmarks("mute_labels")
 
 
+@pytest.fixture(scope="module")
+def files(sets, tmp_path_factory):
+    """Two groups: what the student has learned, and the same with a second label."""
+    folder = tmp_path_factory.mktemp("groups")
+    learned = sets["learned"]
+    twice = [
+        Passage(
+            passage.words,
+            tuple(
+                Entity(entity.start_word, entity.end_word, label)
+                for entity in passage.entities
+                for label in (entity.label, "thing")
+            ),
+        )
+        for passage in learned
+    ]
+    write_passages(folder / "one.json", learned)
+    write_passages(folder / "two.json", [*twice, Passage(("nothing", "here"))])
+    return (folder / "one.json", folder / "two.json")
+
+
+@pytest.fixture(scope="module")
+def figures(files, unseen_passages, run_once, student_folder):
+    """Return the printed output and the content of unseen_passages.json: leave them alone."""
+    options = ("--student", f"new={student_folder}", "--min-entities", 1)
+    printed, world = run_once(unseen_passages, *files, *options)
+    return printed, json.loads((world / "unseen_passages.json").read_text())
+
+
 class TestUnseenPassages:
-    @pytest.fixture
-    def files(self, sets, world):
-        """Two groups: what the student has learned, and the same with a second label."""
-        learned = sets["learned"]
-        twice = [
-            Passage(
-                passage.words,
-                tuple(
-                    Entity(entity.start_word, entity.end_word, label)
-                    for entity in passage.entities
-                    for label in (entity.label, "thing")
-                ),
-            )
-            for passage in learned
-        ]
-        write_passages(world / "one.json", learned)
-        write_passages(world / "two.json", [*twice, Passage(("nothing", "here"))])
-        return ("one.json", "two.json")
-
-    @pytest.fixture
-    def figures(self, files, unseen_passages, run, world, student_folder):
-        """Return the printed output and the content of unseen_passages.json."""
-        options = ("--student", f"new={student_folder}", "--min-entities", 1)
-        printed = run(unseen_passages, *files, *options)
-        return printed, json.loads((world / "unseen_passages.json").read_text())
-
     @pytest.mark.slow
     def test_unseen_passages_scores_the_first_label_alone_in_flat_mode(
         self, figures, sets, student_folder
