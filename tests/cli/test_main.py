@@ -7,8 +7,6 @@ settings of the hub) says so.
 import errno
 import json
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,7 +22,6 @@ from command_line import (
 )
 from gliner_distill.cli.main import COMMANDS, app
 from gliner_distill.entities import Passage
-from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.training.settings import TrainingSettings
 
 NAMES = [command.run.__name__.replace("_", "-") for command in COMMANDS]
@@ -305,28 +302,6 @@ sys.meta_path.insert(0, Blocker())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "args",
-    [
-        *([name, "--help"] for name in NAMES),
-        ["predict", "Mary left Paris.", "-l", "person"],
-        ["inspect", "corpus.json"],
-        ["evaluate", "STUDENT", "corpus.json"],
-        ["bench", "--rounds", "1", "--threads", "1"],
-    ],
-    ids=" ".join,
-)
-def test_command_runs_without_torch_and_pyarrow(args):
-    """In a process of its own, in which neither can be imported."""
-    write_corpus("corpus.json", make_passages(2))
-    args = [str(bundled_student_path()) if word == "STUDENT" else word for word in args]
-    process = start_process(WITHOUT_TORCH + MAIN, *args)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert out
-
-
-@pytest.mark.slow
 def test_missing_torch_is_reported_with_the_extra_to_install(gliner_folder):
     """In a process of its own, in which torch cannot be imported."""
     args = ("predict", "Mary left Paris.", "-l", "person", "-m", gliner_folder)
@@ -335,18 +310,6 @@ def test_missing_torch_is_reported_with_the_extra_to_install(gliner_folder):
     assert process.returncode == 1
     assert "pip install 'gliner-distill[train]'" in err
     assert err.count("\n") == 1
-
-
-def test_package_runs_as_a_module():
-    """In a process of its own: `python -m gliner_distill`."""
-    done = subprocess.run(
-        [sys.executable, "-m", "gliner_distill", "--help"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout.startswith("Usage: gliner-distill [OPTIONS] COMMAND")
 
 
 ESCAPE = "\x1b]0;owned\x07\x9b31m\u202e"

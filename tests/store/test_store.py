@@ -82,7 +82,7 @@ class TestRoundTrip:
         script = "import sys; from gliner_distill.store.store import SoftLabelStore\n"
         script += "print(len(list(SoftLabelStore(sys.argv[1]))))"
         args = [sys.executable, "-c", script, store_folder]
-        for _ in range(10):
+        for _ in range(5):
             done = subprocess.run(args, capture_output=True, text=True, timeout=60, check=False)
             assert (done.returncode, done.stdout) == (0, "4\n"), done.stderr
 
@@ -206,28 +206,26 @@ print(json.dumps([{**row, 'n_words': int(row['n_words'])} for row in rows], defa
 
 class TestOtherReaders:
     @pytest.mark.slow
-    @pytest.mark.parametrize(
-        ("quantizer", "bounds"), [("uniform", as_uniform), ("compact", as_compact)]
-    )
     @pytest.mark.parametrize("reader", OPENING)
-    def test_other_programs_read_the_shards(
-        self, tmp_path, make_store, mixed_passages, reader, quantizer, bounds
-    ):
-        make_store(tmp_path / "store", mixed_passages, [3, 1], quantization=quantizer)
+    def test_other_programs_read_the_shards(self, tmp_path, make_store, mixed_passages, reader):
+        every_bounds = {"uniform": as_uniform, "compact": as_compact}
+        for quantizer in every_bounds:
+            make_store(tmp_path / quantizer, mixed_passages, [3, 1], quantization=quantizer)
         environment = {**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
         # In a process of its own: these programs warn, and set up threads, as they please.
-        program = f"import sys; data = sys.argv[1]\n{OPENING[reader]}\n{PRINTING}"
+        program = f"import sys\nfor data in sys.argv[1:]:\n    exec({OPENING[reader] + PRINTING!r})"
         finished = subprocess.run(
-            [sys.executable, "-c", program, str(tmp_path / "store" / "data")],
+            [sys.executable, "-c", program, *(tmp_path / name / "data" for name in every_bounds)],
             env=environment,
             capture_output=True,
             text=True,
             check=True,
         )
-        rows = json.loads(finished.stdout)
-        assert list(rows[0]) == ["words", "labels", "entities", "n_words", "scores"]
-        for row, expected in zip(rows, mixed_passages, strict=True):
-            check_row(row, expected, bounds)
+        for line, bounds in zip(finished.stdout.splitlines(), every_bounds.values(), strict=True):
+            rows = json.loads(line)
+            assert list(rows[0]) == ["words", "labels", "entities", "n_words", "scores"]
+            for row, expected in zip(rows, mixed_passages, strict=True):
+                check_row(row, expected, bounds)
 
     def test_uniform_scores_can_be_computed_by_hand(self, tmp_path, make_store, mixed_passages):
         make_store(tmp_path, mixed_passages[3:], quantization="uniform")

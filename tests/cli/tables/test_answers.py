@@ -150,8 +150,7 @@ def cluster():
 
 @pytest.mark.ray
 @pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.data\.context")
-@pytest.mark.parametrize("precision", ["int8", "fp32"])
-@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+@pytest.mark.parametrize(("form", "precision"), [("parquet", "int8"), ("jsonl", "fp32")])
 def test_predict_writes_the_same_bytes_with_ray(run_cli, table, cluster, world, precision, form):
     model = () if precision == "int8" else ("-m", world / "run")
     args = ("predict", table, "--column", "body", "-l", ",".join(LABELS), *model)
