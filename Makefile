@@ -6,6 +6,8 @@ OUT ?= reproduction
 HUB_VERSIONS := 0.36.2 1.33.0 2.4.0
 # Test processes that run side by side.
 JOBS ?= 2
+# Each file of tests in one process, so that its fixtures are made once; see tests/conftest.py.
+PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # Seconds for which `make fuzz` runs.
 FUZZ_SECONDS ?= 600
 
@@ -18,20 +20,20 @@ demo: .venv/train ## Install, then reproduce the published experiment on the sam
 	$(BIN)/gliner-distill reproduce --out $(OUT)
 
 quick: .venv/dev ## Install, then run the unit tests, which take about a minute
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow and not ray and not fuzz"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not ray and not fuzz"
 
 test: .venv/dev ## Install, then run all tests
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # There, a missing package is an error; `make test` skips the tests that need it.
 integrations: .venv-integrations/test ## Install what the integrations need, then test them
-	INTEGRATIONS=required .venv-integrations/bin/python -m pytest -n $(JOBS) tests/integrations
+	INTEGRATIONS=required .venv-integrations/bin/python -m pytest $(PARALLEL) tests/integrations
 
 # The plugin skips the tests that need more than the base install.
 hub: $(HUB_VERSIONS:%=.venv-hub-%/test) ## Test the hub with three versions of huggingface_hub
 	for version in $(HUB_VERSIONS); do \
-	  PYTHONPATH=tests .venv-hub-$$version/bin/python -m pytest -p base_install -n $(JOBS) \
-	    --dist loadfile tests/hub tests/runtime/sharing || exit 1; \
+	  PYTHONPATH=tests .venv-hub-$$version/bin/python -m pytest -p base_install $(PARALLEL) \
+	    tests/hub tests/runtime/sharing || exit 1; \
 	done
 
 # FUZZ_SEED=N repeats a run, and FUZZ_ONLY=KIND/NUMBER with it a single case.
@@ -40,7 +42,7 @@ fuzz: .venv/dev ## Install, then test damaged files and random texts for FUZZ_SE
 
 # The plugin skips the tests that need more than the base install.
 lowest: .venv-lowest/test ## Install the base at its lower bounds, then run the unit tests there
-	PYTHONPATH=tests .venv-lowest/bin/python -m pytest -p base_install -n $(JOBS) \
+	PYTHONPATH=tests .venv-lowest/bin/python -m pytest -p base_install $(PARALLEL) \
 	  -m "not slow and not ray and not fuzz" tests
 
 lint: .venv/dev ## Check the format, the style and the types

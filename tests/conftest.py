@@ -9,6 +9,7 @@ import string
 import sys
 import threading
 import warnings
+from collections import Counter
 from dataclasses import dataclass, field
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: tests share a machine
@@ -19,9 +20,25 @@ from hypothesis import settings
 
 from gliner_distill.entities import END, INSIDE, START, Entity, Passage
 
-# An example may be slow for what else the machine does; pytest's own timeout holds.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
+# An example may be slow for what else the machine does; pytest's own timeout holds. Half of the
+# usual number of examples saves time in each run, and each run draws others.
+settings.register_profile("tests", deadline=None, max_examples=50)
+settings.load_profile("tests")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that have the most slow tests: no process then works alone at the end.
+
+    `make test` gives each file to one process, in this order.
+    """
+    n_slow = Counter(
+        item.path
+        for item in items
+        for marker in item.iter_markers()
+        if marker.name in ("slow", "ray")
+    )
+    items.sort(key=lambda item: n_slow[item.path], reverse=True)
+
 
 ARCHITECTURES = ("UniEncoderSpan", "UniEncoderToken", "BiEncoderSpan", "BiEncoderToken")
 VOCABULARY = [
