@@ -176,12 +176,19 @@ def test_label_writes_a_store_that_resumes_after_an_interrupt(run_cli, gliner_fo
 
 
 @pytest.mark.slow
-def test_label_continues_after_ctrl_c_in_a_process_of_its_own(run_cli, gliner_folder, monkeypatch):
-    """In a process of its own, which waits for the signal in its third shard."""
+def test_label_in_another_process_keeps_its_folder_and_continues_after_ctrl_c(
+    run_cli, gliner_folder, monkeypatch
+):
+    """The other process waits in its third shard: first this one is refused, then comes Ctrl-C."""
     corpus = write_corpus("corpus.json", make_passages(12))
     args = ("label", corpus, "--teacher", gliner_folder, "--out")
     process = start_process(WAITING, *args, "half", stdin=subprocess.PIPE)
     assert process.stdout.readline() == "third shard\n"
+    monkeypatch.setattr(labeling, "label_corpus", label_in_small_shards)
+    for options in ([], ["--repair"]):
+        refused = run_cli(*args, "half", *options)
+        assert_fails(refused, "half", "another process", "--out")
+        assert refused.err.count("\n") == 1
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -189,41 +196,13 @@ def test_label_continues_after_ctrl_c_in_a_process_of_its_own(run_cli, gliner_fo
     assert err.startswith("gliner-distill: stopped; half ")
     assert err.count("\n") == 1
     assert read_manifest(Path("half")).n_labeled == 8
-    monkeypatch.setattr(labeling, "label_corpus", label_in_small_shards)
     finished = run_cli(*args, "half")
     assert finished.code == 0
     assert finished.err == "labeling: 84 of 84 words\n"
     assert run_cli(*args, "whole").code == 0
     assert read_shards("half") == read_shards("whole")
     assert read_manifest(Path("half")).shards == read_manifest(Path("whole")).shards
-
-
-@pytest.mark.slow
-def test_label_refuses_a_folder_that_another_process_labels_into(
-    run_cli, gliner_folder, monkeypatch
-):
-    """The other process waits in its third shard until this one was refused."""
-    corpus = write_corpus("corpus.json", make_passages(12))
-    args = ("label", corpus, "--teacher", gliner_folder, "--out")
-    process = start_process(WAITING, *args, "store", stdin=subprocess.PIPE)
-    assert process.stdout.readline() == "third shard\n"
-    monkeypatch.setattr(labeling, "label_corpus", label_in_small_shards)
-    for options in ([], ["--repair"]):
-        finished = run_cli(*args, "store", *options)
-        assert_fails(
-            finished,
-            "store",
-            "another process",
-            "--out",
-        )
-        assert finished.err.count("\n") == 1
-    out, err = process.communicate("\n", timeout=60)
-    assert process.returncode == 0
-    assert out.startswith("store: 12 passages, 84 words, ")
-    assert err == "labeling: 84 of 84 words\n"
-    assert run_cli(*args, "whole").code == 0
-    assert read_shards("store") == read_shards("whole")
-    assert run_cli("inspect", "store", "--verify").code == 0
+    assert run_cli("inspect", "half", "--verify").code == 0
 
 
 def test_label_refuses_a_folder_of_other_soft_labels(run_cli, gliner_folder):
