@@ -28,7 +28,7 @@ from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.store.integrity import find_faults
 from gliner_distill.store.manifest import read_manifest
-from gliner_distill.teacher.ensemble import load_teachers
+from gliner_distill.teacher.opening import open_teachers
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
@@ -222,7 +222,7 @@ class TestStore:
     def test_ray_workers_make_the_same_store_with_a_gliner(
         self, label_with_ray, gliner_folder, tmp_path
     ):
-        make_teacher = partial(load_teachers, [str(gliner_folder)])
+        make_teacher = partial(open_teachers, [str(gliner_folder)])
         teacher = make_teacher()
         label_in_shards(make_corpus(), teacher, tmp_path / "whole", policy=POLICY)
         store = label_with_ray(tmp_path / "store", make_teacher, teacher=teacher)

@@ -13,6 +13,7 @@ from gliner_distill.cli.options import (
     RayAddress,
     RayAddressParser,
     SkipBad,
+    Teachers,
     WorkerCount,
     check_ray_options,
     option,
@@ -37,15 +38,6 @@ LabelFile = Annotated[
         "--labels",
         metavar="FILE",
         text=f"A file of the labels to find. {LABEL_LINES}",
-    ),
-]
-
-Teacher = Annotated[
-    str,
-    option(
-        "--teacher",
-        metavar="MODEL",
-        text="The GLiNER to learn from: its folder or its hub id.",
     ),
 ]
 
@@ -92,7 +84,7 @@ Minutes = Annotated[
 def distill(
     texts: Texts,
     labels: LabelFile,
-    teacher: Teacher,
+    teacher: Teachers,
     out: OutFolder,
     gold: GoldCorpus = None,
     column: TextColumn = None,
@@ -152,17 +144,18 @@ def distill(
 
 
 def _load_workers(
-    teacher: str, address: str, n_workers: int | None, gpus_per_worker: float
+    teachers: list[str], address: str, n_workers: int | None, gpus_per_worker: float
 ) -> "RayWorkers":
     from functools import partial
 
     from gliner_distill.labeling.cluster import Cluster, absolute_name
     from gliner_distill.labeling.ray import RayWorkers
-    from gliner_distill.teacher.ensemble import load_teachers
+    from gliner_distill.teacher.opening import open_teachers
 
     device = "cuda" if gpus_per_worker else "cpu"
     cluster = Cluster(n_workers or DEFAULT_WORKERS, address, gpus_per_worker=gpus_per_worker)
-    return RayWorkers(partial(load_teachers, [absolute_name(teacher)], device=device), cluster)
+    names = list(map(absolute_name, teachers))
+    return RayWorkers(partial(open_teachers, names, device=device, folder=Path.cwd()), cluster)
 
 
 DISTILL = Command(

@@ -15,6 +15,7 @@ from gliner_distill.cli.options import (
     RayAddress,
     RayAddressParser,
     SkipBad,
+    Teachers,
     WorkerCount,
     check_ray_options,
     option,
@@ -23,16 +24,6 @@ from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 
 if TYPE_CHECKING:
     from gliner_distill.labeling.policy import LabelPolicy
-
-Teachers = Annotated[
-    list[str],
-    option(
-        "--teacher",
-        metavar="MODEL",
-        text="A GLiNER: its folder or its hub id. Give this option several times to use the mean "
-        "of several GLiNERs.",
-    ),
-]
 
 OutFolder = Annotated[
     Path, option("--out", metavar="FOLDER", text="The folder for the soft-label store.")
@@ -184,7 +175,7 @@ def label(
         from gliner_distill.labeling.pipeline import label_corpus
         from gliner_distill.progress import StageProgress
         from gliner_distill.store.quantization import QUANTIZERS
-        from gliner_distill.teacher.ensemble import load_teachers
+        from gliner_distill.teacher.opening import open_teachers
 
         if ray is not None:  # so that a missing Ray is reported before the teacher is loaded
             from gliner_distill.labeling.cluster import Cluster, absolute_name
@@ -197,12 +188,12 @@ def label(
             say(line, err=True)
         # With workers, this process needs the teacher only for its fingerprint and vectors.
         here = device if device is not None and ray is None else "cpu"
-        loaded = load_teachers(teacher, device=here)
+        loaded = open_teachers(teacher, device=here)
         cluster = None
         if ray is not None:
             there = device or ("cuda" if gpus_per_worker else "cpu")
             names = list(map(absolute_name, teacher))
-            make = partial(load_teachers, names, device=there)
+            make = partial(open_teachers, names, device=there, folder=Path.cwd())
             cluster = RayWorkers(
                 make, Cluster(workers or DEFAULT_WORKERS, ray, gpus_per_worker=gpus_per_worker)
             )

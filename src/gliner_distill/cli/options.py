@@ -54,6 +54,17 @@ CorpusArgument = Annotated[
     ),
 ]
 
+Teachers = Annotated[
+    list[str],
+    option(
+        "--teacher",
+        metavar="TEACHER",
+        text="The folder or the hub id of a GLiNER or a GLiNER2; python:MODULE:OBJECT for a "
+        "teacher in a Python file of the current folder, whose code is run; or llm:MODEL for a "
+        "language model. Give the option several times to learn from several teachers.",
+    ),
+]
+
 SkipBad = Annotated[
     bool,
     option(

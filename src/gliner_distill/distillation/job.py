@@ -8,16 +8,18 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from gliner_distill.distillation.measurements import Measurements
 from gliner_distill.entities import Passage
-from gliner_distill.errors import InputError, SettingsError, shorten
+from gliner_distill.errors import InputError, SettingsError
 from gliner_distill.hub.ids import looks_like_hub_id
 from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.labels import clean_label
 from gliner_distill.runtime.locate import bundled_student_path
-from gliner_distill.teacher.base import Teacher
+from gliner_distill.teacher.base import Teacher, fault_of
+from gliner_distill.teacher.ensemble import TeacherEnsemble
+from gliner_distill.teacher.opening import open_teacher
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,69 +134,91 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-_OF_TEACHER = ("name", "fingerprint", "score_passages")
+TeacherName = str | Path | Teacher
+"""The name of a teacher (see `teacher.opening`), or a teacher that is loaded already."""
 
 
 class TeacherSource:
-    """A teacher that is loaded when it is first needed.
+    """A teacher, or an ensemble of several, that is loaded when it is first needed.
 
     A finished labeling does not need the teacher again, and loading a GLiNER takes seconds.
     """
 
-    def __init__(self, teacher: str | Path | Teacher) -> None:
+    def __init__(self, teacher: TeacherName | Sequence[TeacherName]) -> None:
         """Remember where the teacher comes from.
 
         Args:
-            teacher: The folder or hub id of a GLiNER, or a teacher that is loaded already.
+            teacher: One teacher or several.
 
         Raises:
-            InputError: It is neither a name nor a `Teacher`.
+            InputError: One of them is neither a name nor a `Teacher`, or there is none.
         """
+        is_one = isinstance(teacher, str) or not isinstance(teacher, Sequence)
+        sources = [teacher] if is_one else list(teacher)
+        if not sources:
+            raise InputError("teacher: the list is empty; expected at least one")
+        self._sources = [_check_source(source) for source in sources]
         self._teacher: Teacher | None = None
-        self.fingerprint: str | None = None
-        if isinstance(teacher, str | Path):
-            self.name = str(teacher)
-        elif isinstance(teacher, type) or not all(hasattr(teacher, name) for name in _OF_TEACHER):
-            raise InputError(
-                f"teacher: got {shorten(teacher)}; expected the folder or hub id of a GLiNER, or "
-                f"an object with {', '.join(_OF_TEACHER)}"
-            )
-        else:
-            self._teacher, self.name = teacher, teacher.name
-            self.fingerprint = teacher.fingerprint
-            for name in ("name", "fingerprint"):
-                if not isinstance(getattr(teacher, name), str):
-                    raise InputError(
-                        f"teacher: its {name} is {shorten(getattr(teacher, name))}; expected a "
-                        "string"
-                    )
+        self.name = " + ".join(map(_name_of, self._sources))
+        if not any(isinstance(source, str) for source in self._sources):
+            self.load()
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The fingerprint of the teacher; None if it would have to be loaded for that."""
+        return None if self._teacher is None else self._teacher.fingerprint
 
     def load(self) -> Teacher:
         """Return the teacher, which is loaded once.
 
         Raises:
-            TeacherError: The GLiNER cannot be loaded.
-            HubError: The GLiNER cannot be downloaded.
+            TeacherError: The teacher cannot be opened.
+            HubError: The model cannot be downloaded.
+            MissingExtraError: A package that the teacher needs is not installed.
         """
         if self._teacher is None:
-            from gliner_distill.teacher.gliner import GLiNERTeacher  # imports torch
-
-            self._teacher = GLiNERTeacher.from_pretrained(self.name)
+            loaded = [
+                open_teacher(source) if isinstance(source, str) else source
+                for source in self._sources
+            ]
+            self._teacher = TeacherEnsemble(loaded) if len(loaded) > 1 else loaded[0]
         return self._teacher
 
     @property
     def public_name(self) -> str:
         """The hub id or, for a local teacher, the folder's name without the path to it."""
-        folder = Path(self.name)
-        return folder.resolve().name if folder.is_dir() else self.name
+        names = map(_name_of, self._sources)
+        return " + ".join(Path(name).resolve().name if _is_folder(name) else name for name in names)
 
     @property
     def n_bytes(self) -> int | None:
-        """The size of the teacher's files; None if they are not in a local folder."""
-        folder = Path(self.name)
-        files = folder.glob("*") if folder.is_dir() else ()
+        """The size of the teacher's files; None if they are not in local folders."""
+        names = list(map(_name_of, self._sources))
         # A hub id has no local files, and its size is not known.
+        if not all(map(_is_folder, names)):
+            return None
+        files = (file for name in names for file in Path(name).glob("*"))
         return sum(file.stat().st_size for file in files if file.is_file()) or None
+
+
+def _check_source(source: object) -> str | Teacher:
+    if isinstance(source, str | Path):
+        return str(source)
+    fault = fault_of(source)
+    if fault is not None:
+        raise InputError(
+            f"teacher: {fault}; or give the folder or hub id of a GLiNER, or another name that "
+            "--teacher takes"
+        )
+    return cast(Teacher, source)
+
+
+def _name_of(source: str | Teacher) -> str:
+    return source if isinstance(source, str) else source.name
+
+
+def _is_folder(name: str) -> bool:
+    return Path(name).is_dir()
 
 
 @dataclass(frozen=True, slots=True)

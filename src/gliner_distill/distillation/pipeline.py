@@ -23,6 +23,7 @@ from gliner_distill.distillation.job import (
     Distilled,
     DistillJob,
     DistillSettings,
+    TeacherName,
     TeacherSource,
     describe_labels,
 )
@@ -46,7 +47,6 @@ from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.student.export import export_smallest, export_student
 from gliner_distill.student.files import load_student
 from gliner_distill.student.score_fitting import count_by_threshold
-from gliner_distill.teacher.base import Teacher
 from gliner_distill.training.run import STUDENT_FOLDER
 
 FP32_FOLDER: Final = FP32
@@ -59,7 +59,7 @@ _logger = logging.getLogger(__name__)
 def distill(
     texts: str | Path | Iterable[str],
     labels: Iterable[str] | Mapping[str, str],
-    teacher: str | Path | Teacher,
+    teacher: TeacherName | Sequence[TeacherName],
     out: str | Path,
     *,
     gold: str | Path | Sequence[Passage | Mapping[str, Any]] | None = None,
@@ -81,7 +81,8 @@ def distill(
             or any other iterable, which is read once. Hundreds of documents are a good start.
         labels: The labels to find: their names, or a dictionary from names to descriptions for the
             teacher.
-        teacher: The folder or hub id of a GLiNER, or any `Teacher`.
+        teacher: One teacher or several. Each is the folder or hub id of a GLiNER or GLiNER2,
+            another name that `--teacher` takes, or any `Teacher`.
         out: The folder of the student: a new one, or that of an earlier call.
         gold: Annotated passages, in which every entity of the labels is marked: a path, or a list;
             see `DistillJob`. With a dozen or more, the student can correct errors of the teacher.
@@ -121,7 +122,7 @@ def distill(
 
 def distill_from(
     job: DistillJob,
-    teacher: str | Path | Teacher,
+    teacher: TeacherName | Sequence[TeacherName],
     out: str | Path,
     *,
     settings: DistillSettings = DistillSettings(),  # noqa: B008 (frozen)
@@ -136,7 +137,8 @@ def distill_from(
 
     Args:
         job: The texts, the labels and the rest of the task.
-        teacher: The folder or hub id of a GLiNER, or any `Teacher`.
+        teacher: One teacher or several. Each is the folder or hub id of a GLiNER or GLiNER2,
+            another name that `--teacher` takes, or any `Teacher`.
         out: A new folder, or that of an earlier run of the same job.
         settings: All other settings; the defaults are a good choice.
         workers: The workers that label the passages, such as `RayWorkers` for a cluster; None for

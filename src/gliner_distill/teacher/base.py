@@ -5,7 +5,7 @@ numpy: torch is imported only where a GLiNER is loaded.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,14 @@ _SHOWN_CHARS = 60
 class Teacher(Protocol):
     """A model that tells how likely each word starts, ends or lies inside an entity of a label.
 
-    A teacher may have three more members, each of which is optional:
+    A teacher may have four more members, each of which is optional:
 
     - `metadata`, a mapping of plain JSON values that a store keeps, such as the number of
       parameters;
     - `subword_vectors(texts)`, which returns the `SubwordVectors` that a student's embeddings can
       start from, or None;
+    - `knows_label(label)`, which returns whether the teacher can answer for a label; if not, its
+      answer does not count in a mean of several teachers. Without it, a teacher answers for all;
     - `score_individually(passages, labels)` beside an attribute `teachers`, if the teacher averages
       several others: for each passage, one array of probabilities per teacher.
     """
@@ -50,6 +52,38 @@ class Teacher(Protocol):
                 between passages.
         """
         ...
+
+
+_MEMBERS: Final = ("name", "fingerprint", "score_passages")
+
+
+def fault_of(teacher: object) -> str | None:
+    """Return why an object cannot be used as a teacher, or None if it can."""
+    if isinstance(teacher, type):
+        return f"it is the class {teacher.__name__}; expected an object with {', '.join(_MEMBERS)}"
+    missing = [name for name in _MEMBERS if not hasattr(teacher, name)]
+    if missing:
+        return (
+            f"it is {shorten(teacher)} and has no {' and no '.join(missing)}; expected an object "
+            f"with {', '.join(_MEMBERS)}"
+        )
+    for name in _MEMBERS[:2]:
+        if not isinstance(getattr(teacher, name), str):
+            return f"its {name} is {shorten(getattr(teacher, name))}; expected a string"
+    if not callable(teacher.score_passages):  # type: ignore[attr-defined]
+        return "its score_passages is not a method"
+    return None
+
+
+def knows_label(teacher: Teacher, label: str) -> bool:
+    """Return whether a teacher can answer for a label; True if it does not say.
+
+    Args:
+        teacher: Any teacher.
+        label: The label as the teacher is asked for it, with its description if it has one.
+    """
+    offered = getattr(teacher, "knows_label", None)
+    return True if offered is None else bool(offered(label))
 
 
 def teacher_metadata(teacher: Teacher) -> dict[str, Any]:

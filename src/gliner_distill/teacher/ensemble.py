@@ -1,8 +1,4 @@
-"""Several teachers as one: a `TeacherEnsemble` returns the mean of their probabilities.
-
-`load_teachers` loads one GLiNER, or an ensemble of several, by folder or hub id. Torch is imported
-only there.
-"""
+"""Several teachers as one: a `TeacherEnsemble` returns the mean of their probabilities."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -81,23 +77,6 @@ class TeacherEnsemble:
         """
         answers = [_ask(teacher, passages, labels) for teacher in self.teachers]
         return [list(individual_probs) for individual_probs in zip(*answers, strict=True)]
-
-
-def load_teachers(sources: Sequence[str], *, device: str = "cpu") -> Teacher:
-    """Return a GLiNER, or an ensemble of several.
-
-    Args:
-        sources: Folders or hub ids.
-        device: A torch device name such as `cpu` or `cuda:0`.
-
-    Raises:
-        TeacherError: A model does not load, or is named twice.
-        HubError: A model cannot be downloaded from the hub.
-    """
-    from gliner_distill.teacher.gliner import GLiNERTeacher
-
-    teachers = [GLiNERTeacher.from_pretrained(source, device=device) for source in sources]
-    return TeacherEnsemble(teachers) if len(teachers) > 1 else teachers[0]
 
 
 def _check_distinct(teachers: Sequence[Teacher]) -> None:
