@@ -182,7 +182,7 @@ def write_teacher(model: Any, folder: Path, metrics: dict[str, Any]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         model.half().save_pretrained(str(temporary), safe_serialization=True)
-        facts = metrics | describe_size(model)
+        facts = metrics | describe_size(model.model)
         facts["weights sha256"] = file_sha256(weights_of(temporary))
         write_json(temporary / "metrics.json", facts)
         replace_file(temporary / "README.md", card(facts).encode())

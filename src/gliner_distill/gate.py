@@ -1,6 +1,6 @@
-"""Decide from its files whether a GLiNER may be loaded, before anything else reads them.
+"""Decide from its files whether a GLiNER or GLiNER2 may be loaded, before a library reads them.
 
-gliner builds encoders with `trust_remote_code=True`. Settings in JSON files can then make
+gliner and gliner2 build encoders with `trust_remote_code=True`. Settings in JSON files can then make
 transformers download and run Python code, or ask on standard input whether it may. This module
 reads only the list of files and the JSON files, and refuses such settings in a GLiNER and in the
 encoders that it names. `no_foreign_code` keeps the libraries from running code that is found in
@@ -22,6 +22,9 @@ from gliner_distill.files import check_regular_file, reason_of
 GLINER_CONFIG: Final = "gliner_config.json"
 """The file by which the folder of a GLiNER is recognized."""
 
+GLINER2_CONFIG: Final = "config.json"
+"""The file by which the folder of a GLiNER2 is recognized, if it names the kind `extractor`."""
+
 MAX_TEXT_BYTES: Final = 64_000_000
 """The largest file of settings or of a vocabulary that is read; that of Gemma has 34 MB."""
 
@@ -33,7 +36,14 @@ CONVERSION: Final = (
 )
 """The call that writes a GLiNER again, with safetensors weights and all files of its encoders."""
 
+CONVERSION_OF_GLINER2: Final = (
+    "gliner2.AutoExtractor.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
+)
+"""The call that writes a GLiNER2 again, with safetensors weights."""
+
 _WEIGHTS = "model.safetensors"
+_GLINER2_KIND = "extractor"
+_GLINER2_ENCODER = "encoder_config/config.json"
 _ENCODER_FIELDS = ("model_name", "labels_encoder", "labels_decoder")
 _CODE_FIELDS = ("auto_map", "custom_pipelines")
 _CONFIGS = (GLINER_CONFIG, "config.json")
@@ -87,25 +97,38 @@ def check_gliner(folder: Path, *, name: str) -> None:
         TeacherError: The folder, its configuration or its weights are missing, or see
             `check_gliner_settings`.
     """
+    check_is_folder(folder, name=name)
+    if not (folder / GLINER_CONFIG).exists():
+        raise TeacherError(
+            f"{name}: {GLINER_CONFIG} is missing; expected the folder of a GLiNER model"
+        )
+    _check_weights(folder, name=name, conversion=CONVERSION)
+    check_gliner_settings(folder, name=name)
+
+
+def check_is_folder(folder: Path, *, name: str) -> None:
+    """Make sure that the folder of a model exists.
+
+    Raises:
+        TeacherError: It does not.
+    """
     if not folder.is_dir():
         raise TeacherError(
             f"{name}: this folder does not exist, and the name is not a hub id (owner/name); "
             "expected a GLiNER model"
         )
-    if not (folder / GLINER_CONFIG).exists():
-        raise TeacherError(
-            f"{name}: {GLINER_CONFIG} is missing; expected the folder of a GLiNER model"
-        )
+
+
+def _check_weights(folder: Path, *, name: str, conversion: str) -> None:
     if not (folder / _WEIGHTS).exists():
         hint = "get a complete copy"
         if (folder / "pytorch_model.bin").exists():
             hint = (
                 "pytorch_model.bin is a pickle, which may run code, so it is not read; if you "
-                "trust it, convert it once: " + CONVERSION
+                "trust it, convert it once: " + conversion
             )
         raise TeacherError(f"{name}: {_WEIGHTS} is missing; {hint}")
     _check_file(folder / _WEIGHTS, f"{name}: {_WEIGHTS}", max_bytes=sys.maxsize)
-    check_gliner_settings(folder, name=name)
 
 
 def check_gliner_settings(folder: Path, *, name: str) -> None:
@@ -132,6 +155,81 @@ def check_gliner_settings(folder: Path, *, name: str) -> None:
         raise TeacherError(f"{name}: {GLINER_CONFIG} holds {name_kind(config)}; expected an object")
     for field in _ENCODER_FIELDS:
         _check_encoder(field, config.get(field), name=name)
+
+
+def is_gliner2(folder: Path, *, name: str) -> bool:
+    """Return whether the files of a folder are those of a GLiNER2.
+
+    Raises:
+        TeacherError: The configuration cannot be read.
+    """
+    config = _check_text_file(folder / GLINER2_CONFIG, folder, name=name)
+    return isinstance(config, dict) and config.get("model_type") == _GLINER2_KIND
+
+
+def check_gliner2(folder: Path, *, name: str) -> None:
+    """Make sure that a folder holds a GLiNER2 that can be loaded without running foreign code.
+
+    Raises:
+        TeacherError: The folder, its configuration or its weights are missing, the settings ask for
+            more parameters than the weights have bytes, or see `check_gliner2_settings`.
+    """
+    check_is_folder(folder, name=name)
+    _check_weights(folder, name=name, conversion=CONVERSION_OF_GLINER2)
+    check_gliner2_settings(folder, name=name)
+    encoder = _check_text_file(folder / _GLINER2_ENCODER, folder, name=name, is_encoder=True)
+    config = _check_text_file(folder / GLINER2_CONFIG, folder, name=name)
+    n_bytes = (folder / _WEIGHTS).stat().st_size
+    if _least_parameters(encoder, config) > n_bytes:
+        raise TeacherError(
+            f"{name}: {GLINER2_CONFIG} and {_GLINER2_ENCODER} ask for a much larger model than "
+            f"{_WEIGHTS} holds ({n_bytes:,} bytes); get a complete copy"
+        )
+
+
+def check_gliner2_settings(folder: Path, *, name: str) -> None:
+    """Refuse a GLiNER2 whose JSON files would run code; see `check_gliner_settings`.
+
+    The weights may be missing, so this can be called before they are downloaded.
+
+    Raises:
+        TeacherError: The folder holds another kind of model, or no encoder; or see
+            `check_gliner_settings`.
+    """
+    if not (folder / GLINER2_CONFIG).exists() or not is_gliner2(folder, name=name):
+        raise TeacherError(
+            f"{name}: {GLINER2_CONFIG} does not name the kind {_GLINER2_KIND!r}; expected the "
+            "folder of a GLiNER2 model"
+        )
+    if not (folder / _GLINER2_ENCODER).exists():
+        raise TeacherError(f"{name}: {_GLINER2_ENCODER} is missing; get a complete copy")
+    for path in sorted([*folder.glob("*"), *folder.glob("*/*")]):
+        _check_text_file(path, folder, name=name, is_encoder=path.parent != folder)
+
+
+def _least_parameters(encoder: Any, config: Any) -> int:
+    """Return a number of parameters that a GLiNER2 of these settings exceeds.
+
+    A library makes room for all of them before it compares them with the weights.
+    """
+    shape = encoder if isinstance(encoder, dict) else {}
+    width = _count(shape, "hidden_size")
+    layers = _count(shape, "num_hidden_layers") * (width + _count(shape, "intermediate_size"))
+    heads = [config.get(name) or {} for name in ("span_head", "boundary_head")]
+    widths = [
+        _count(head, key)
+        for head in heads
+        if isinstance(head, dict)
+        for key in head
+        if key.endswith(("_dim", "_layers"))
+    ]
+    pieces = _count(shape, "vocab_size") + _count(shape, "max_position_embeddings")
+    return width * (pieces + layers + max(widths, default=0))
+
+
+def _count(settings: dict[str, Any], name: str) -> int:
+    value = settings.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def _check_encoder(field: str, encoder: Any, *, name: str) -> None:

@@ -25,6 +25,14 @@ def distances(vectors):
     return np.linalg.norm(vectors[:, None] - vectors[None, :], axis=-1)
 
 
+def parts(model):
+    """Return the tokenizer and the encoder of a GLiNER."""
+    return (
+        model.data_processor.transformer_tokenizer,
+        model.model.token_rep_layer.bert_layer.model,
+    )
+
+
 class TestPrincipalComponents:
     @pytest.mark.parametrize("shape", [(50, 8), (6, 8)])
     def test_principal_components_equal_numpys_up_to_sign(self, shape):
@@ -82,7 +90,7 @@ class TestEncodeSubwords:
 
     def test_encode_subwords_takes_the_vocabulary_and_the_encoders_vectors(self, tiny_gliner):
         tokenizer = tiny_gliner.data_processor.transformer_tokenizer
-        found = encode_subwords(tiny_gliner, [], batch_rows=50)
+        found = encode_subwords(*parts(tiny_gliner), [], batch_rows=50)
         n_pieces = len(tokenizer)
         assert len(found.vocabulary) == n_pieces
         assert found.vocabulary.pieces() == tokenizer.convert_ids_to_tokens(range(n_pieces))
@@ -94,7 +102,7 @@ class TestEncodeSubwords:
     def test_encode_subwords_trains_a_vocabulary_if_the_own_one_is_too_large(self, tiny_gliner):
         tokenizer = tiny_gliner.data_processor.transformer_tokenizer
         found = encode_subwords(
-            tiny_gliner,
+            *parts(tiny_gliner),
             iter(["paris", "mary", "marylebone"] * 4),
             max_pieces=20,
             n_trained_pieces=30,
@@ -116,7 +124,7 @@ class TestEncodeSubwords:
         model = build_gliner("UniEncoderSpan")
         own = model.data_processor.transformer_tokenizer.backend_tokenizer
         own.normalizer = normalizers.Replace("a", "b")
-        found = encode_subwords(model, ["paris", "mary"] * 4, n_trained_pieces=30)
+        found = encode_subwords(*parts(model), ["paris", "mary"] * 4, n_trained_pieces=30)
         assert "paris" in found.vocabulary.pieces()
         assert len(found.vectors) == len(found.vocabulary) <= 30 < own.get_vocab_size()
 
@@ -124,7 +132,7 @@ class TestEncodeSubwords:
         model = build_gliner("UniEncoderSpan", relative=True)
         for max_pieces in (40_000, 20):
             first, second = (
-                encode_subwords(model, ["paris", "rhine"] * 3, max_pieces=max_pieces)
+                encode_subwords(*parts(model), ["paris", "rhine"] * 3, max_pieces=max_pieces)
                 for _ in range(2)
             )
             assert first.vocabulary.to_json() == second.vocabulary.to_json()

@@ -30,6 +30,16 @@ def format_prompt(label: str, description: str = "") -> str:
     return f"{name}{_DESCRIPTION_MARK}{description}" if description else name
 
 
+def split_prompt(prompt: str) -> tuple[str, str]:
+    """Return the label and the description of a text that `format_prompt` has made.
+
+    >>> split_prompt("drug: a medicine"), split_prompt("city")
+    (('drug', 'a medicine'), ('city', ''))
+    """
+    label, _, description = prompt.partition(_DESCRIPTION_MARK)
+    return label, description
+
+
 def split_labels(text: str) -> list[str]:
     """Return the labels of a list with commas or of a JSON list of strings.
 

@@ -7,7 +7,6 @@ not choose the labels (see `labeling`) and does not store anything (see `store`)
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -16,8 +15,7 @@ import numpy as np
 import torch
 
 from gliner_distill.entities import END, INSIDE, START
-from gliner_distill.errors import DistillError, TeacherError, is_out_of_memory
-from gliner_distill.files import reason_of
+from gliner_distill.errors import TeacherError
 from gliner_distill.store.subword_vectors import SubwordVectors
 from gliner_distill.teacher.base import Probabilities
 from gliner_distill.teacher.batching import PieceCounter, Request, keep_scores
@@ -25,6 +23,7 @@ from gliner_distill.teacher.loading import (
     check_architecture,
     check_settings,
     describe_size,
+    explaining,
     fingerprint_model,
     load_gliner,
     max_input_pieces,
@@ -113,7 +112,7 @@ class GLiNERTeacher:
     @property
     def metadata(self) -> dict[str, int]:
         """The number of parameters, with and without embeddings, and the bytes of the weights."""
-        return describe_size(self.model)
+        return describe_size(self.model.model)
 
     @property
     def n_threads(self) -> int:
@@ -154,7 +153,9 @@ class GLiNERTeacher:
         Args:
             texts: The words and labels of a corpus, as often as they occur; see `encode_subwords`.
         """
-        return encode_subwords(self.model, texts)
+        return encode_subwords(
+            self._tokenizer, self.model.model.token_rep_layer.bert_layer.model, texts
+        )
 
     def collate(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
@@ -201,7 +202,7 @@ class GLiNERTeacher:
     def _plan_batches(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[list[Request]]:
-        with _naming(self.name):
+        with explaining(self.name, "GLiNER"):
             self._word_pieces.learn(word[:_MAX_WORD_CHARS] for words in passages for word in words)
             self._label_pieces.learn(label for asked in labels for label in asked)
         requests = [
@@ -291,7 +292,7 @@ class GLiNERTeacher:
     def _collate(self, requests: Sequence[Request]) -> dict[str, Any]:
         inputs = self.model.prepare_base_input([request.words for request in requests])
         # A tokenizer fails if two threads set it up at the same time.
-        with self._collating, _naming(self.name):
+        with self._collating, explaining(self.name, "GLiNER"):
             batch: dict[str, Any] = self.model.collate_batch(
                 inputs, [request.labels for request in requests]
             )
@@ -299,7 +300,7 @@ class GLiNERTeacher:
 
     def _run(self, requests: Sequence[Request]) -> Any:
         batch = self._collate(requests)
-        with _naming(self.name):
+        with explaining(self.name, "GLiNER"):
             return self.model.run_batch(batch)
 
     @torch.inference_mode()
@@ -313,20 +314,6 @@ class GLiNERTeacher:
             arrays[row, : len(request.words), : len(request.labels)]
             for row, request in enumerate(requests)
         ]
-
-
-@contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Turn the errors that libraries raise for a broken model into a TeacherError."""
-    try:
-        yield
-    except Exception as error:  # torch, transformers and gliner raise errors of many classes
-        if isinstance(error, DistillError) or is_out_of_memory(error):
-            raise
-        raise TeacherError(
-            f"{name}: this GLiNER cannot score text ({type(error).__name__}: {reason_of(error)}); "
-            "its weights, settings and tokenizer do not fit each other, so get a complete copy"
-        ) from error
 
 
 def span_to_word_probs(span_probs: torch.Tensor, n_words: torch.Tensor) -> torch.Tensor:

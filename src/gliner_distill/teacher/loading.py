@@ -6,6 +6,8 @@ All functions work on a model that `GLiNER.from_pretrained` returned; scoring is
 import hashlib
 import json
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +16,14 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from gliner_distill.errors import MissingExtraError, TeacherError, shorten
+from gliner_distill.errors import (
+    DistillError,
+    MissingExtraError,
+    TeacherError,
+    is_out_of_memory,
+    shorten,
+)
+from gliner_distill.files import reason_of
 from gliner_distill.gate import (
     CONVERSION,
     GLINER_CONFIG,
@@ -136,36 +145,65 @@ def check_settings(model: Any) -> None:
 
 
 def fingerprint_model(model: Any) -> str:
-    """Return a SHA-256 over a model's settings, tokenizer and weights; the device has no effect."""
-    digest = hashlib.sha256()
+    """Return a SHA-256 over a GLiNER's settings, tokenizer and weights, whatever its device is."""
     settings = {key: getattr(model.config, key) for key in _SETTINGS_THAT_SCORE}
-    digest.update(json.dumps(settings, sort_keys=True).encode())
-    tokenizer = json.loads(model.data_processor.transformer_tokenizer.backend_tokenizer.to_str())
+    return fingerprint_parts(settings, model.data_processor.transformer_tokenizer, model.model)
+
+
+def fingerprint_parts(settings: Mapping[str, Any], tokenizer: Any, module: torch.nn.Module) -> str:
+    """Return a SHA-256 over all that decides a model's scores; the device has no effect.
+
+    Args:
+        settings: The settings that change the scores: plain JSON values.
+        tokenizer: A fast tokenizer of transformers.
+        module: The torch module.
+    """
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    pieces = json.loads(tokenizer.backend_tokenizer.to_str())
     # Every call changes these two settings of the tokenizer, so they are not part of the
     # fingerprint.
     for volatile in ("truncation", "padding"):
-        tokenizer.pop(volatile, None)
-    digest.update(json.dumps(tokenizer, sort_keys=True).encode())
+        pieces.pop(volatile, None)
+    digest.update(json.dumps(pieces, sort_keys=True).encode())
     # Sorting makes the hash independent of the order in which layers were created.
-    for key, tensor in sorted(model.model.state_dict().items()):
+    for key, tensor in sorted(module.state_dict().items()):
         digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
-def describe_size(model: Any) -> dict[str, int]:
+def describe_size(module: torch.nn.Module) -> dict[str, int]:
     """Return the number of parameters, with and without embeddings, and the bytes of the weights.
 
     Embeddings are the tables of subword pieces.
     """
-    sizes = {key: value.numel() for key, value in model.model.named_parameters()}
+    sizes = {key: value.numel() for key, value in module.named_parameters()}
     embeddings = sum(n for key, n in sizes.items() if key.endswith("word_embeddings.weight"))
-    weights = model.model.state_dict().values()
+    weights = module.state_dict().values()
     return {
         "n_parameters": sum(sizes.values()),
         "n_parameters_without_embeddings": sum(sizes.values()) - embeddings,
         "size_bytes": sum(value.numel() * value.element_size() for value in weights),
     }
+
+
+@contextmanager
+def explaining(name: str, kind: str) -> Iterator[None]:
+    """Turn the errors that libraries raise for a broken model into a TeacherError.
+
+    Args:
+        name: The teacher's name.
+        kind: What the model is, such as `GLiNER`.
+    """
+    try:
+        yield
+    except Exception as error:  # torch, transformers and gliner raise errors of many classes
+        if isinstance(error, DistillError) or is_out_of_memory(error):
+            raise
+        raise TeacherError(
+            f"{name}: this {kind} cannot score text ({type(error).__name__}: {reason_of(error)}); "
+            "its weights, settings and tokenizer do not fit each other, so get a complete copy"
+        ) from error
 
 
 def max_input_pieces(

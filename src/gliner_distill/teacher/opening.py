@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from gliner_distill.teacher.base import Teacher
+from gliner_distill.teacher.checkpoints import locate_checkpoint
 from gliner_distill.teacher.ensemble import TeacherEnsemble
 from gliner_distill.teacher.modules import open_module_teacher
 
@@ -60,6 +61,11 @@ def open_teacher(name: str, *, device: str = "cpu", folder: Path | None = None) 
         return open_module_teacher(name, folder or Path.cwd())
     if name.startswith(LLM_PREFIX):
         return _open_language_model(name)
+    _, kind = locate_checkpoint(name)
+    if kind == "gliner2":
+        from gliner_distill.teacher.gliner2 import GLiNER2Teacher
+
+        return GLiNER2Teacher.from_pretrained(name, device=device)
     from gliner_distill.teacher.gliner import GLiNERTeacher  # imports torch
 
     return GLiNERTeacher.from_pretrained(name, device=device)

@@ -24,7 +24,8 @@ VECTOR_WIDTH = 128
 
 
 def encode_subwords(
-    model: Any,
+    tokenizer: Any,
+    encoder: Any,
     texts: Iterable[str],
     *,
     max_pieces: int = 40_000,
@@ -34,7 +35,8 @@ def encode_subwords(
     """Return a vocabulary with vectors from the encoder of a GLiNER.
 
     Args:
-        model: A GLiNER.
+        tokenizer: The GLiNER's tokenizer.
+        encoder: Its transformer encoder.
         texts: The words and labels of the corpus, as often as they occur.
         max_pieces: The largest vocabulary of a GLiNER that is used unchanged. A larger one would
             use up the 6M parameters of a student, and one of another kind than WordPiece is not
@@ -43,7 +45,6 @@ def encode_subwords(
         n_trained_pieces: The size of a vocabulary that is trained.
         batch_rows: The number of pieces that go through the encoder at once.
     """
-    tokenizer = model.data_processor.transformer_tokenizer
     own = _own_vocabulary(tokenizer.backend_tokenizer, max_pieces)
     if own is not None:
         vocabulary = own
@@ -55,14 +56,13 @@ def encode_subwords(
         inputs = tokenizer(pieces, add_special_tokens=False)["input_ids"]
     first = [i for i in (tokenizer.cls_token_id,) if i is not None]
     last = [i for i in (tokenizer.sep_token_id,) if i is not None]
-    encoder = model.model.token_rep_layer.bert_layer.model
     n_known = encoder.get_input_embeddings().num_embeddings
     unknown = tokenizer.unk_token_id or 0
     # GLiNER's own marks have an id but, in a bi-encoder, no row in the encoder's table.
     inputs = [[piece if piece < n_known else unknown for piece in ids] for ids in inputs]
     rows = [first + ids + last for ids in inputs]
     states = mean_states(
-        encoder, rows, skip=(len(first), len(last)), device=model.device, batch_rows=batch_rows
+        encoder, rows, skip=(len(first), len(last)), device=encoder.device, batch_rows=batch_rows
     )
     return SubwordVectors(vocabulary, principal_components(states, VECTOR_WIDTH))
 
