@@ -1,10 +1,10 @@
 """Decide from its files whether a GLiNER or GLiNER2 may be loaded, before a library reads them.
 
-gliner and gliner2 build encoders with `trust_remote_code=True`. Settings in JSON files can then make
-transformers download and run Python code, or ask on standard input whether it may. This module
-reads only the list of files and the JSON files, and refuses such settings in a GLiNER and in the
-encoders that it names. `no_foreign_code` keeps the libraries from running code that is found in
-another way, while they load a GLiNER. This module imports neither torch nor gliner.
+The packages gliner and gliner2 build encoders with `trust_remote_code=True`. Settings in JSON files
+can then make transformers download and run Python code, or ask on standard input whether it may.
+This module reads only the list of files and the JSON files, and refuses such settings in a model
+and in the encoders that it names. `no_foreign_code` keeps the libraries from running code that is
+found in another way, while they load a model. This module imports neither torch nor gliner.
 """
 
 import json

@@ -6,6 +6,8 @@ import pytest
 from gliner_distill.errors import TeacherError
 from gliner_distill.teacher.base import (
     check_answers,
+    equal_weights,
+    fault_of,
     individual_teachers,
     mean_probs,
     score_individually,
@@ -63,9 +65,48 @@ def test_score_individually_refuses_a_teacher_without_teachers():
 
 
 def test_mean_probs_equals_the_mean_by_hand_in_float32():
-    mean = mean_probs([np.array([[[0.25, 0.5, 1.0]]]), np.array([[[0.75, 0.5, 0.0]]])])
+    probs = [np.array([[[0.25, 0.5, 1.0]] * 2]), np.array([[[0.75, 0.5, 0.0]] * 2])]
+    mean = mean_probs(probs, np.array([[0.5, 0.75], [0.5, 0.25]]))
     assert mean.dtype == np.float32
-    assert mean.tolist() == [[[0.5, 0.5, 0.5]]]
+    assert mean.tolist() == [[[0.5, 0.5, 0.5], [0.375, 0.5, 0.75]]]
+
+
+def test_mean_probs_never_exceeds_1():
+    thirds = np.full((3, 1), 1 / 3, np.float32)
+    mean = mean_probs([np.ones((1, 1, 3))] * 3, thirds)
+    assert mean.tolist() == [[[1.0, 1.0, 1.0]]]
+
+
+def test_equal_weights_counts_only_teachers_that_know_a_label(lexicon_teacher):
+    first, second = lexicon_teacher({}), lexicon_teacher({})
+    second.knows_label = lambda label: label == "city"
+    weights = equal_weights([first, second], ["city", "person"])
+    assert weights.tolist() == [[0.5, 1.0], [0.5, 0.0]]
+    assert equal_weights([second], ["person", "city"]).tolist() == [[0.0, 1.0]]
+    assert equal_weights([first, second], []).shape == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"name": None}, "its name is None"),
+        ({"fingerprint": 5}, "its fingerprint is 5"),
+        ({"score_passages": 5}, "score_passages is not a method"),
+    ],
+)
+def test_fault_of_names_what_an_object_lacks(lexicon_teacher, change, part):
+    teacher = lexicon_teacher({})
+    assert fault_of(teacher) is None
+    for name, value in change.items():
+        setattr(teacher, name, value)
+    assert part in fault_of(teacher)
+
+
+def test_fault_of_names_the_members_of_a_teacher():
+    assert "has no fingerprint and no score_passages" in fault_of(
+        type("Named", (), {"name": "x"})()
+    )
+    assert "it is the class FullTeacher" in fault_of(FullTeacher)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])

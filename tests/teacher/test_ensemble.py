@@ -140,3 +140,29 @@ class TestRefuses:
         mean = TeacherEnsemble([ConstantTeacher("A", 0.5), ConstantTeacher("B", value)])
         with pytest.raises(TeacherError, match=r"^B: .* every value in \[0, 1\]"):
             mean.score_passages(PASSAGES, LABELS)
+
+
+class KnowingTeacher(ConstantTeacher):
+    """A teacher that knows one label, and must not be asked for others."""
+
+    def knows_label(self, label):
+        return label == "city"
+
+    def score_passages(self, passages, labels):
+        assert {label for asked in labels for label in asked} <= {"city"}
+        return super().score_passages(passages, labels)
+
+
+class TestLabelsThatATeacherDoesNotKnow:
+    def test_the_mean_leaves_out_teachers_that_do_not_know_a_label(self):
+        mean = TeacherEnsemble([ConstantTeacher("A", 0.5), KnowingTeacher("B", 1.0)])
+        probs = mean.score_passages([["paris"]], [["person", "city", "river"]])[0]
+        assert probs[0, :, 0].tolist() == [0.5, 0.75, 0.5]
+        individual = mean.score_individually([["paris"]], [["person", "city"]])[0]
+        assert [probs[0, :, 0].tolist() for probs in individual] == [[0.5, 0.5], [0.0, 1.0]]
+
+    def test_a_label_that_no_teacher_knows_is_never_found(self):
+        mean = TeacherEnsemble([KnowingTeacher("A", 0.5), KnowingTeacher("B", 1.0)])
+        assert not mean.knows_label("person")
+        assert mean.knows_label("city")
+        assert not mean.score_passages([["paris"]], [["person"]])[0].any()

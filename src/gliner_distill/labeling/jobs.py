@@ -22,6 +22,8 @@ from gliner_distill.teacher.base import (
     Probabilities,
     Teacher,
     check_answers,
+    equal_weights,
+    individual_teachers,
     mean_probs,
     score_individually,
 )
@@ -173,7 +175,10 @@ def score_job(
     individual_probs: Sequence[Sequence[Probabilities]] = [()] * len(words)
     if keep_individual:
         individual_probs = score_individually(teacher, words, prompts)
-        answers = [mean_probs(probs) for probs in individual_probs]
+        answers = [
+            mean_probs(probs, equal_weights(individual_teachers(teacher), asked))
+            for probs, asked in zip(individual_probs, prompts, strict=True)
+        ]
     else:
         answers = teacher.score_passages(words, prompts)
     check_answers(teacher.name, words, prompts, answers)

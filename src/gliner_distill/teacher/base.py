@@ -17,6 +17,9 @@ Probabilities = NDArray[np.float32]
 """Shape `(words, labels, 3)`, values in [0, 1]: the probabilities that a word starts, ends and lies
 inside an entity of a label."""
 
+Weights = NDArray[np.floating]
+"""Shape `(teachers, labels)`: the share of each teacher in the mean for each label."""
+
 _SHOWN_CHARS = 60
 
 
@@ -127,10 +130,35 @@ def score_individually(
     return answers
 
 
-def mean_probs(individual_probs: Sequence[Probabilities]) -> Probabilities:
-    """Return the mean of several teachers' answers, in their shape, float32."""
-    mean: Probabilities = np.mean(individual_probs, axis=0, dtype=np.float32)
-    return mean
+def equal_weights(teachers: Sequence[Teacher], labels: Sequence[str]) -> Weights:
+    """Return the weight of each teacher in the mean for each label, shape `(teachers, labels)`.
+
+    It is the same for all teachers that know a label, and 0 for the others. If no teacher knows a
+    label, all its weights are 0, so that nothing is found.
+
+    Args:
+        teachers: The teachers.
+        labels: The labels as the teachers are asked for them.
+    """
+    known = np.array(
+        [[knows_label(teacher, label) for label in labels] for teacher in teachers],
+        dtype=np.float64,
+    ).reshape(len(teachers), len(labels))
+    weights: Weights = known / np.maximum(known.sum(axis=0), 1)
+    return weights
+
+
+def mean_probs(individual_probs: Sequence[Probabilities], weights: Weights) -> Probabilities:
+    """Return the weighted mean of several teachers' answers, in their shape, float32.
+
+    Args:
+        individual_probs: One array of shape `(words, labels, 3)` per teacher.
+        weights: Shape `(teachers, labels)`; for each label, the sum is 1, or 0 to find nothing.
+    """
+    mean = np.zeros(individual_probs[0].shape)
+    for probs, shares in zip(individual_probs, weights, strict=True):
+        mean += probs * shares[np.newaxis, :, np.newaxis]
+    return np.clip(mean, 0, 1).astype(np.float32)
 
 
 def check_answers(

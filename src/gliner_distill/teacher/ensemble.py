@@ -1,4 +1,8 @@
-"""Several teachers as one: a `TeacherEnsemble` returns the mean of their probabilities."""
+"""Several teachers as one: a `TeacherEnsemble` returns the mean of their probabilities.
+
+A teacher is asked only for the labels that it knows, and counts only in their means. So a teacher
+that knows a few labels well, such as a dictionary, does not make the others' labels less likely.
+"""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -12,6 +16,8 @@ from gliner_distill.teacher.base import (
     Probabilities,
     Teacher,
     check_answers,
+    equal_weights,
+    knows_label,
     mean_probs,
     subword_vectors,
     teacher_metadata,
@@ -19,7 +25,7 @@ from gliner_distill.teacher.base import (
 
 
 class TeacherEnsemble:
-    """A `Teacher` that returns the mean of other teachers' probabilities.
+    """A `Teacher` that returns, for each label, the mean of those teachers that know it.
 
     Attributes:
         name: The names of the teachers, joined: `A + B`.
@@ -54,6 +60,10 @@ class TeacherEnsemble:
         """Return the subword vectors of the first teacher; None if it does not offer any."""
         return subword_vectors(self.teachers[0], texts)
 
+    def knows_label(self, label: str) -> bool:
+        """Return whether any of the teachers can answer for a label."""
+        return any(knows_label(teacher, label) for teacher in self.teachers)
+
     def score_passages(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[Probabilities]:
@@ -62,14 +72,20 @@ class TeacherEnsemble:
         Raises:
             TeacherError: See `score_individually`.
         """
-        return [mean_probs(answers) for answers in self.score_individually(passages, labels)]
+        return [
+            mean_probs(answers, equal_weights(self.teachers, asked))
+            for answers, asked in zip(
+                self.score_individually(passages, labels), labels, strict=True
+            )
+        ]
 
     def score_individually(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[list[Probabilities]]:
         """Return the answer of each teacher: per passage a list with one array per teacher.
 
-        The arrays are in the order of the teachers, all of shape `(words, labels, 3)`, float32.
+        The arrays are in the order of the teachers, all of shape `(words, labels, 3)`, float32. For
+        labels that a teacher does not know, they hold 0.
 
         Raises:
             TeacherError: A teacher refuses the passages, or its answer has a wrong shape or values
@@ -96,7 +112,20 @@ def _check_distinct(teachers: Sequence[Teacher]) -> None:
 def _ask(
     teacher: Teacher, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
 ) -> list[Probabilities]:
-    answers = teacher.score_passages(passages, labels)
+    known = [
+        [place for place, label in enumerate(asked) if knows_label(teacher, label)]
+        for asked in labels
+    ]
+    asked = [
+        [labels_of[place] for place in places]
+        for labels_of, places in zip(labels, known, strict=True)
+    ]
+    answers = teacher.score_passages(passages, asked)
     # Each answer is checked by itself, because a mean can hide values that are not probabilities.
-    check_answers(teacher.name, passages, labels, answers)
-    return [probs.astype(np.float32, copy=False) for probs in answers]
+    check_answers(teacher.name, passages, asked, answers)
+    scores = []
+    for words, labels_of, places, probs in zip(passages, labels, known, answers, strict=True):
+        complete = np.zeros((len(words), len(labels_of), 3), dtype=np.float32)
+        complete[:, places] = probs
+        scores.append(complete)
+    return scores

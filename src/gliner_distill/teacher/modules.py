@@ -5,16 +5,17 @@ one, so that a name cannot reach into the packages that are installed.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module, invalidate_caches
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
-from gliner_distill.errors import DistillError, TeacherError, is_out_of_memory
+from gliner_distill.errors import TeacherError, is_out_of_memory
 from gliner_distill.files import reason_of
-from gliner_distill.teacher.base import Teacher, fault_of
+from gliner_distill.teacher.base import Probabilities, Teacher, fault_of
 
 _FORM = "python:MODULE:OBJECT, such as python:my_teacher:teacher"
 
@@ -37,7 +38,7 @@ def open_module_teacher(name: str, folder: Path) -> Teacher:
     _, module_name, object_name = parts
     _check_in_folder(name, module_name, folder)
     _make_importable(folder)
-    with _naming(name, f"the module {module_name} cannot be imported"):
+    with _naming(name, f"{module_name} cannot be imported", folder=folder):
         module = import_module(module_name)
     _check_origin(name, module, folder)
     if not hasattr(module, object_name):
@@ -47,9 +48,38 @@ def open_module_teacher(name: str, folder: Path) -> Teacher:
         )
     found = getattr(module, object_name)
     if fault_of(found) is not None and callable(found):
-        with _naming(name, f"calling {object_name}() failed"):
+        with _naming(name, f"{object_name}() failed", folder=folder):
             found = found()
-    return _check_teacher(name, found)
+    return ModuleTeacher(_check_teacher(name, found), folder)
+
+
+class ModuleTeacher:
+    """A user's teacher whose errors end in one line, with the line of the user's code.
+
+    It has all members of the user's teacher, also the optional ones.
+    """
+
+    def __init__(self, teacher: Teacher, folder: Path) -> None:
+        """Wrap a teacher from a module in a folder."""
+        self.name = teacher.name
+        self.fingerprint = teacher.fingerprint
+        self._teacher = teacher
+        self._folder = folder
+
+    def __getattr__(self, member: str) -> Any:
+        """Return an optional member of the teacher."""
+        return getattr(self._teacher, member)
+
+    def score_passages(
+        self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
+    ) -> list[Probabilities]:
+        """Return the teacher's answers; see `Teacher`.
+
+        Raises:
+            TeacherError: The teacher raised an error, whatever its class.
+        """
+        with _naming(self.name, "score_passages failed", folder=self._folder):
+            return self._teacher.score_passages(passages, labels)
 
 
 def _check_in_folder(name: str, module_name: str, folder: Path) -> None:
@@ -92,12 +122,24 @@ def _make_importable(folder: Path) -> None:
 
 
 @contextmanager
-def _naming(name: str, problem: str) -> Iterator[None]:
-    """Turn the errors of a user's module into a TeacherError."""
+def _naming(name: str, problem: str, *, folder: Path) -> Iterator[None]:
+    """Turn the errors of a user's module into a TeacherError that names a line of the user's."""
     try:
         yield
     except Exception as error:  # a module may raise anything
-        if is_out_of_memory(error):
+        if is_out_of_memory(error) or isinstance(error, TeacherError):
             raise
-        kind = "" if isinstance(error, DistillError) else f"{type(error).__name__}: "
-        raise TeacherError(f"{name}: {problem} ({kind}{reason_of(error)}); correct it") from error
+        raise TeacherError(
+            f"{name}: {problem}{_place_of(error, folder)}: {type(error).__name__}: "
+            f"{reason_of(error)}; correct the module"
+        ) from error
+
+
+def _place_of(error: Exception, folder: Path) -> str:
+    """Return the last line of a folder's files that an error has passed."""
+    frames = [
+        frame
+        for frame in extract_tb(error.__traceback__)
+        if Path(frame.filename).resolve().is_relative_to(folder.resolve())
+    ]
+    return f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
