@@ -55,9 +55,11 @@ def train_here(lexicon_teacher, settings):
     """A function like that of `make_trained`, for any working folder."""
     from gliner_distill.callbacks import no_progress
     from gliner_distill.distillation.collect import collect
-    from gliner_distill.distillation.job import DistillJob, TeacherSource
+    from gliner_distill.distillation.job import DistillJob
     from gliner_distill.distillation.label import label
     from gliner_distill.distillation.pipeline import refine, train
+    from gliner_distill.distillation.teachers import TeacherSource
+    from gliner_distill.distillation.weigh import weigh
     from gliner_distill.distillation.workspace import open_workspace
 
     def run(
@@ -76,7 +78,7 @@ def train_here(lexicon_teacher, settings):
         job = DistillJob(texts, labels, **options)
         source = TeacherSource(teacher)
         with open_workspace(Path(out), job, source, settings, progress) as work:
-            return train(work, refine(work, label(work, collect(work)))), teacher
+            return train(work, refine(work, weigh(work, label(work, collect(work))))), teacher
 
     return run
 

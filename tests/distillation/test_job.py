@@ -7,10 +7,9 @@ import pytest
 from gliner_distill.distillation.job import (
     DistillJob,
     DistillSettings,
-    TeacherSource,
     describe_labels,
 )
-from gliner_distill.errors import InputError, SettingsError, TeacherError
+from gliner_distill.errors import InputError, SettingsError
 
 
 @pytest.mark.parametrize(
@@ -97,44 +96,3 @@ def test_settings_refuse_a_value_outside_its_range(name, value):
 def test_settings_start_from_the_bundled_student_by_default(start_folder):
     assert (DistillSettings().start_folder / "student_config.json").is_file()
     assert DistillSettings(start=start_folder).start_folder == start_folder
-
-
-def test_teacher_source_loads_a_gliner_once_and_only_when_asked(gliner_folder):
-    assert TeacherSource("none").name == "none"
-    with pytest.raises(TeacherError, match="none"):
-        TeacherSource("none").load()
-    source = TeacherSource(gliner_folder)
-    assert source.fingerprint is None
-    assert source.load() is source.load()
-
-
-def test_teacher_source_knows_a_loaded_teacher_by_its_fingerprint(lexicon_teacher):
-    teacher = lexicon_teacher({})
-    source = TeacherSource(teacher)
-    assert source.load() is teacher
-    assert (source.name, source.fingerprint) == (teacher.name, teacher.fingerprint)
-    assert (source.public_name, source.n_bytes) == ("lexicon", None)
-
-
-def test_teacher_source_shows_a_local_folder_without_its_path(tmp_path):
-    folder = tmp_path / "secret" / "my teacher"
-    folder.mkdir(parents=True)
-    (folder / "weights").write_bytes(b"12345")
-    (folder / "more").mkdir()
-    source = TeacherSource(folder)
-    assert (source.public_name, source.n_bytes) == ("my teacher", 5)
-    assert TeacherSource("urchade/gliner_small-v2.1").public_name == "urchade/gliner_small-v2.1"
-
-
-@pytest.mark.parametrize("as_class", [True, False])
-def test_teacher_source_refuses_what_is_neither_a_name_nor_a_teacher(lexicon_teacher, as_class):
-    with pytest.raises(InputError, match=r"^teacher: .*score_passages"):
-        TeacherSource(lexicon_teacher if as_class else None)
-
-
-@pytest.mark.parametrize("field", ["name", "fingerprint"])
-def test_teacher_source_refuses_a_teacher_that_cannot_be_known_again(lexicon_teacher, field):
-    teacher = lexicon_teacher({})
-    setattr(teacher, field, None)
-    with pytest.raises(InputError, match=f"^teacher: .*{field} is None"):
-        TeacherSource(teacher)

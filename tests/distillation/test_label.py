@@ -15,6 +15,7 @@ from distillation_world import (
 )
 from gliner_distill.corpus.reader import write_passages
 from gliner_distill.decoding import decode_entities
+from gliner_distill.distillation import teachers
 from gliner_distill.distillation.label import (
     best_span_probs,
     warn_about_synonyms,
@@ -96,10 +97,8 @@ class TestLabel:
     def test_label_refuses_the_work_of_another_teacher_of_the_same_name(
         self, make_trained, texts, lexicon_teacher, monkeypatch
     ):
-        from gliner_distill.teacher.gliner import GLiNERTeacher
-
         loaded = lexicon_teacher(LEXICON, name="a/model")
-        monkeypatch.setattr(GLiNERTeacher, "from_pretrained", lambda name: loaded)
+        monkeypatch.setattr(teachers, "open_teacher", lambda name: loaded)
         make_trained(teacher="a/model")
         other = lexicon_teacher(LEXICON, name="a/model", fingerprint="a" * 64)
         with pytest.raises(SettingsError, match=r"a different teacher .* called 'a/model'"):

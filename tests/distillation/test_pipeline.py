@@ -67,9 +67,12 @@ def half(settings):
 def run(texts, lexicon_teacher, settings):
     """A function that distills `texts.txt` with a new lexicon teacher."""
 
-    def run(out="out", *, texts="texts.txt", labels=LABELS, settings=settings, **options):
+    def run(
+        out="out", *, texts="texts.txt", labels=LABELS, teacher=None, settings=settings, **options
+    ):
         job = DistillJob(texts, labels, **options)
-        return distill_from(job, lexicon_teacher(LEXICON), Path(out), settings=settings)
+        teacher = teacher or lexicon_teacher(LEXICON)
+        return distill_from(job, teacher, Path(out), settings=settings)
 
     return run
 
@@ -576,3 +579,27 @@ class TestDistill:
         for stage in stages:
             _, done, total, *_ = [step for step in steps if step[0] == stage][-1]
             assert done == total
+
+
+@pytest.mark.slow
+def test_distill_from_shows_which_teacher_was_believed(run, lexicon_teacher):
+    cities = {word: label for word, label in LEXICON.items() if label == "city"}
+    people = {word: label for word, label in LEXICON.items() if label == "person"}
+    teachers = [
+        lexicon_teacher(cities, name="A<b>", fingerprint="a" * 64),
+        lexicon_teacher(people, name="B", fingerprint="b" * 64),
+    ]
+    distilled = run(teacher=teachers, labels={"Person": "", "CITY": ""}, gold=make_gold(40))
+    weights = distilled.measurements.teacher_weights
+    shares = {row.label: tuple(row.shares) for row in weights.labels}
+    assert set(shares) == {"Person", "CITY"}
+    assert shares["CITY"][0] > shares["CITY"][1]
+    page = distilled.report.read_text(encoding="utf-8")
+    assert "Which teacher was believed" in page
+    assert "<th>A&lt;b&gt;<th>B<th>" in page
+    results = json.loads((distilled.student / "results.json").read_text(encoding="utf-8"))
+    assert results["teacher_weights"]["teachers"] == ["A<b>", "B"]
+    assert results["teacher"] == "A<b> + B"
+    # The same call finds everything done, and says the same.
+    again = run(teacher=teachers, labels={"Person": "", "CITY": ""}, gold=make_gold(40))
+    assert again.measurements.teacher_weights == weights

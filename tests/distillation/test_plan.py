@@ -12,8 +12,9 @@ from distillation_world import LABELS, LEXICON, all_of, make_gold, make_texts, w
 from gliner_distill.callbacks import no_progress
 from gliner_distill.corpus.reader import write_passages
 from gliner_distill.distillation import plan as plan_module
-from gliner_distill.distillation.job import DistillJob, DistillSettings, Plan, TeacherSource
+from gliner_distill.distillation.job import DistillJob, DistillSettings, Plan
 from gliner_distill.distillation.plan import make_plan, measure_training
+from gliner_distill.distillation.teachers import TeacherSource
 from gliner_distill.distillation.workspace import open_workspace
 from gliner_distill.errors import SettingsError
 from gliner_distill.training.run import read_metrics

@@ -10,8 +10,9 @@ import pytest
 
 from gliner_distill.callbacks import no_progress
 from gliner_distill.corpus.reader import read_passages
-from gliner_distill.distillation.job import DistillJob, DistillSettings, TeacherSource
+from gliner_distill.distillation.job import DistillJob, DistillSettings
 from gliner_distill.distillation.sources import Source, locate_gold, locate_texts
+from gliner_distill.distillation.teachers import TeacherSource
 from gliner_distill.distillation.workspace import open_workspace
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import DistillError, InputError

@@ -10,7 +10,8 @@ from distillation_world import LABELS, files_of, make_texts, write_texts
 from gliner_distill.callbacks import no_progress
 from gliner_distill.corpus.documents import SplitCorpus
 from gliner_distill.distillation import workspace as workspace_module
-from gliner_distill.distillation.job import DistillJob, DistillSettings, TeacherSource
+from gliner_distill.distillation.job import DistillJob, DistillSettings
+from gliner_distill.distillation.teachers import TeacherSource
 from gliner_distill.distillation.workspace import open_workspace
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError, DistillError, SettingsError

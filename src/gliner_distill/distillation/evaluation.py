@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from gliner_distill.distillation.measurements import (
     Measurements,
     ReadingSpeed,
     SpanFigures,
+    TeacherWeights,
 )
 from gliner_distill.distillation.stages import Exported
 from gliner_distill.distillation.train import Splits
@@ -90,6 +92,7 @@ def evaluate_student(
         teacher=teacher_name,
         version=__version__,
         datasets=list(datasets),
+        teacher_weights=_spell_weights(trained.labeled.teacher_weights, labels),
     )
 
 
@@ -146,6 +149,15 @@ def _respell(splits: Splits, labels: Sequence[str]) -> dict[str, list[LabeledPas
         split: [passage.respell(spellings) for passage in passages]
         for split, passages in splits.items()
     }
+
+
+def _spell_weights(weights: TeacherWeights | None, labels: Sequence[str]) -> TeacherWeights | None:
+    """Return the shares of several teachers with the labels in the spelling of the user."""
+    if weights is None:
+        return None
+    spellings = spellings_by_label(labels)
+    rows = [replace(row, label=spellings.get(row.label, row.label)) for row in weights.labels]
+    return replace(weights, labels=rows)
 
 
 def _count_passages(splits: Splits) -> dict[str, int]:

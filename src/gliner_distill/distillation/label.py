@@ -20,6 +20,7 @@ from gliner_distill.labeling.synonyms import labels_mean_the_same
 from gliner_distill.labels import clean_label
 from gliner_distill.store.manifest import read_manifest
 from gliner_distill.store.store import SoftLabelStore
+from gliner_distill.teacher.base import individual_teachers
 
 
 def label(work: Workspace, collected: Collected) -> Labeled:
@@ -133,6 +134,7 @@ def _label_folders(
                     work.teacher.load(),
                     folder.store(split),
                     policy=work.job.policy,
+                    keep_individual=bool(individual_teachers(work.teacher.load())),
                     keep_subword_vectors=False,
                     workers=work.workers,
                     limits=ShardLimits(passages=work.settings.shard_passages),

@@ -19,6 +19,9 @@ _ENOUGH_GOLD: Final = (0.97, 0.9)
 _FEW_ENTITIES: Final = 50
 _FEW_PASSAGES: Final = 10
 
+_SHOWN_LABELS: Final = 8
+"""The number of labels whose shares are shown in the note on several teachers."""
+
 _Z_95: Final = 1.96
 """The number of standard deviations on each side of a 95% interval."""
 
@@ -88,6 +91,53 @@ class GoldFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelWeights:
+    """The shares of several teachers in the soft labels of one label.
+
+    Attributes:
+        label: The label.
+        shares: The share of each teacher; all are 0 if no teacher knows the label.
+        f1s: The F1 of each teacher alone on the annotated training passages; empty if there are too
+            few of them.
+        n_entities: The number of annotated entities behind the F1 values.
+    """
+
+    label: str
+    shares: Sequence[float]
+    f1s: Sequence[float]
+    n_entities: int
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherWeights:
+    """How several teachers were weighed.
+
+    Attributes:
+        teachers: Their names.
+        labels: The shares for each label.
+        n_passages: The number of annotated passages that decided; 0 if there were too few, so that
+            each teacher has the same share in the labels that it knows.
+    """
+
+    teachers: Sequence[str]
+    labels: Sequence[LabelWeights]
+    n_passages: int
+
+    def describe(self) -> str:
+        """Return how the teachers were weighed, as a sentence for the user."""
+        how = "each counts the same for the labels that it knows"
+        if self.n_passages:
+            how = f"they are weighed for each label by {self.n_passages:,} annotated passages"
+        shares = "; ".join(
+            f"{row.label}: {', '.join(f'{100 * share:.0f}%' for share in row.shares)}"
+            for row in self.labels[:_SHOWN_LABELS]
+        )
+        more = " and so on, see the report" if len(self.labels) > _SHOWN_LABELS else ""
+        names = ", ".join(self.teachers)
+        return f"there are {len(self.teachers)} teachers ({names}), and {how}: {shares}{more}"
+
+
+@dataclass(frozen=True, slots=True)
 class ReadingSpeed:
     """The speed of a model in words per second: the median of all rounds and the range."""
 
@@ -150,6 +200,7 @@ class Measurements:
         teacher: The teacher's hub id or the name of its folder.
         version: The version of the package.
         datasets: The hub ids of the data sets that the texts and the annotated passages are from.
+        teacher_weights: The shares of the teachers, if there are several; otherwise None.
     """
 
     labels: Sequence[str]
@@ -171,6 +222,7 @@ class Measurements:
     teacher: str
     version: str
     datasets: Sequence[str] = field(default_factory=list)
+    teacher_weights: TeacherWeights | None = None
 
     @property
     def n_test_passages(self) -> int:

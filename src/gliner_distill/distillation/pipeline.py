@@ -1,10 +1,11 @@
 """Distill a teacher into a student in seven steps.
 
-`collect` reads documents, `label` asks the teacher about them, `refine` corrects its answers with
-annotated passages, `train` trains a student, `export` makes it run without torch, `evaluate`
-measures it, and `report` writes the measurements. Each step takes the result of the step before.
-Finished work is kept in the working folder (see `workspace`), so that the same call continues a run
-that was stopped, and a call with more documents adds them to the earlier ones.
+`collect` reads documents, `label` asks the teacher about them (`weigh` weighs several teachers),
+`refine` corrects its answers with annotated passages, `train` trains a student, `export` makes it
+run without torch, `evaluate` measures it, and `report` writes the measurements. Each step takes the
+result of the step before. Finished work is kept in the working folder (see `workspace`), so that
+the same call continues a run that was stopped, and a call with more documents adds them to the
+earlier ones.
 """
 
 import logging
@@ -23,20 +24,20 @@ from gliner_distill.distillation.job import (
     Distilled,
     DistillJob,
     DistillSettings,
-    TeacherName,
-    TeacherSource,
     describe_labels,
 )
 from gliner_distill.distillation.label import label
 from gliner_distill.distillation.measurements import STUDENT, STUDENT_FP32
 from gliner_distill.distillation.report import as_other_precision, make_card, render_page
 from gliner_distill.distillation.stages import Evaluated, Exported, Labeled, Refined, Trained
+from gliner_distill.distillation.teachers import TeacherName, TeacherSource
 from gliner_distill.distillation.train import (
     epoch_passages,
     saved_training_settings,
     train_on_targets,
     training_settings,
 )
+from gliner_distill.distillation.weigh import weigh
 from gliner_distill.distillation.workspace import Workspace, open_workspace
 from gliner_distill.entities import LabeledPassage, Passage, count_words
 from gliner_distill.files import write_file, write_json
@@ -151,7 +152,7 @@ def distill_from(
     source = TeacherSource(teacher)
     with open_workspace(Path(out), job, source, settings, progress, workers) as work:
         collected = collect(work)
-        labeled = label(work, collected)
+        labeled = weigh(work, label(work, collected))
         refined = refine(work, labeled)
         trained = train(work, refined)
         exported = export(work, trained)

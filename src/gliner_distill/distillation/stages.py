@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gliner_distill.distillation.few_shot import EnsembleWeight
 from gliner_distill.distillation.job import Plan
-from gliner_distill.distillation.measurements import Measurements
+from gliner_distill.distillation.measurements import Measurements, TeacherWeights
 from gliner_distill.distillation.train import Splits
 from gliner_distill.distillation.workspace import PassageFolder
 from gliner_distill.entities import LabeledPassage
@@ -45,6 +45,7 @@ class Labeled:
         plan: How the time is divided.
         seconds: The time that labeling took in this process.
         warnings: What a user should know so far.
+        teacher_weights: The shares of the teachers, if there are several; otherwise None.
     """
 
     text: Splits
@@ -53,6 +54,7 @@ class Labeled:
     plan: Plan
     seconds: float
     warnings: tuple[str, ...]
+    teacher_weights: TeacherWeights | None = None
 
 
 @dataclass(frozen=True, slots=True)

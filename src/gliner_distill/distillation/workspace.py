@@ -27,7 +27,8 @@ from typing import Any, Final, Literal
 from gliner_distill.callbacks import Progress
 from gliner_distill.corpus.documents import SPLITS, SplitCorpus
 from gliner_distill.corpus.reader import write_passages
-from gliner_distill.distillation.job import DistillJob, DistillSettings, TeacherSource
+from gliner_distill.distillation.job import DistillJob, DistillSettings
+from gliner_distill.distillation.teachers import TeacherSource
 from gliner_distill.errors import CorpusError, DistillError, SettingsError
 from gliner_distill.files import (
     LOCK_FILE,
