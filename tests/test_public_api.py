@@ -23,6 +23,7 @@ LIGHT_NAMES = (
         "Passage",
         "Redaction",
         "Redactor",
+        "SpanTeacher",
         "StudentConfig",
         "StudentNER",
         "Teacher",

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 
 import spacy
 
-from gliner_distill.teacher.spans import Span, SpanTeacher
+from gliner_distill import SpanTeacher
+from gliner_distill.teacher.spans import Span
 
 PATTERNS = [
     {"label": "GPE", "pattern": "London"},

@@ -14,9 +14,10 @@ Beside a model, it decides what it knows and leaves the rest to the model (see d
 import re
 from collections.abc import Iterator, Sequence
 
+from gliner_distill import SpanTeacher
 from gliner_distill.patterns.internet import find_emails
 from gliner_distill.patterns.payment import find_ibans
-from gliner_distill.teacher.spans import Span, SpanTeacher
+from gliner_distill.teacher.spans import Span
 
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
 DATE = re.compile(

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from gliner_distill.teacher.base import Teacher as Teacher
     from gliner_distill.teacher.ensemble import TeacherEnsemble as TeacherEnsemble
     from gliner_distill.teacher.gliner import GLiNERTeacher as GLiNERTeacher
+    from gliner_distill.teacher.gliner2 import GLiNER2Teacher as GLiNER2Teacher
+    from gliner_distill.teacher.spans import SpanTeacher as SpanTeacher
     from gliner_distill.training.settings import TrainingSettings as TrainingSettings
     from gliner_distill.training.train import train as train
 
@@ -87,6 +89,8 @@ _NAMES_OF_MODULE = {
     "teacher.base": ("Teacher",),
     "teacher.ensemble": ("TeacherEnsemble",),
     "teacher.gliner": ("GLiNERTeacher",),
+    "teacher.gliner2": ("GLiNER2Teacher",),
+    "teacher.spans": ("SpanTeacher",),
     "training.settings": ("TrainingSettings",),
     "training.train": ("train",),
 }

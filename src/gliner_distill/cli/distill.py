@@ -108,6 +108,9 @@ def distill(
     If the same command runs again, it continues where it was stopped. If there are more documents
     by then, it adds them.
 
+    Several teachers are weighed for each label by the passages of --gold; without these, each has
+    the same weight. The report says which teacher was believed.
+
     With --ray, the teacher labels the passages on a Ray cluster; everything else is done by this
     machine. The labels are the same, and a run may be continued with or without --ray.
     """
@@ -166,6 +169,13 @@ DISTILL = Command(
     --teacher urchade/gliner_small-v2.1 --out my-student
   gliner-distill distill mails.csv --column body --labels labels.txt \\
     --teacher models/gliner --gold annotated.jsonl --minutes 30 \\
+    --out my-student
+  gliner-distill distill notes.txt --labels labels.txt \\
+    --teacher fastino/gliner2-base-v1 --out my-student
+  gliner-distill distill notes.txt --labels labels.txt \\
+    --teacher python:my_rules:teacher --out my-student
+  gliner-distill distill notes.txt --labels labels.txt --gold gold.jsonl \\
+    --teacher models/gliner --teacher python:my_rules:teacher \\
     --out my-student
   gliner-distill distill notes.txt --labels labels.txt \\
     --teacher models/gliner --ray --workers 4 --out my-student""",

@@ -159,6 +159,8 @@ def label(
     Prints one line with counts and the size of the store. Writes manifest.json, Parquet shards and
     the teacher's subword vectors into OUT; a student starts from these vectors.
 
+    Several teachers give, for each label, the mean of those that know it.
+
     When the same command runs again, it continues where it was stopped. A folder with the soft
     labels of another teacher, corpus or choice of labels is refused.
     """
@@ -245,12 +247,16 @@ def _label_policy(
 
 LABEL = Command(
     label,
-    "Label a corpus with a GLiNER; keep its soft labels.",
+    "Label a corpus with a teacher; keep its soft labels.",
     """\
   gliner-distill label train.json --teacher urchade/gliner_medium-v2.1 \\
     --out soft_labels/train
   gliner-distill label notes.txt --labels labels.txt \\
     --teacher models/gliner --out soft_labels/notes
+  gliner-distill label notes.txt --labels labels.txt \\
+    --teacher fastino/gliner2-base-v1 --out soft_labels/notes
+  gliner-distill label notes.txt --labels labels.txt \\
+    --teacher python:my_rules:teacher --out soft_labels/notes
   gliner-distill label train.json --teacher models/a --teacher models/b \\
     --ray --workers 4 --out soft_labels/mean""",
     work="labeling; finished shards are kept",
