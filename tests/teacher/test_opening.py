@@ -108,7 +108,7 @@ class TestModules:
 
     @pytest.mark.parametrize("module", ["absent", "os", "gliner_distill.teacher.base"])
     def test_a_module_of_another_folder_is_refused(self, module, tmp_path):
-        with pytest.raises(TeacherError, match=r"there is no .*\.py in .*run the command there"):
+        with pytest.raises(TeacherError, match=r"has neither .*\.py nor .*run the command there"):
             open_teacher(f"python:{module}:x", folder=tmp_path)
 
     def test_the_name_of_an_installed_module_is_refused(self, tmp_path):

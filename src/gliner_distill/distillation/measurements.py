@@ -110,7 +110,7 @@ class LabelWeights:
 
 @dataclass(frozen=True, slots=True)
 class TeacherWeights:
-    """How several teachers were weighed.
+    """The shares of several teachers in the soft labels of all labels.
 
     Attributes:
         teachers: Their names.

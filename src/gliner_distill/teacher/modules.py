@@ -86,8 +86,8 @@ def _check_in_folder(name: str, module_name: str, folder: Path) -> None:
     top = module_name.split(".")[0]
     if not (folder / top).is_dir() and not (folder / f"{top}.py").is_file():
         raise TeacherError(
-            f"{name}: there is no {top}.py in {folder}; a teacher's module must be in the current "
-            "folder, so run the command there"
+            f"{name}: {folder} has neither {top}.py nor a folder {top}; a teacher's module must be "
+            "in the current folder, so run the command there"
         )
 
 

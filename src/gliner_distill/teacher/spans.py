@@ -70,7 +70,7 @@ class SpanTeacher:
                 version of a model, or the rules themselves. A store is tied to it.
 
         Raises:
-            InputError: There is no label.
+            InputError: There are no labels.
         """
         self._find_spans = find_spans
         given = labels if isinstance(labels, Mapping) else {label: label for label in labels}

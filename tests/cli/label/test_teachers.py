@@ -111,7 +111,7 @@ def test_label_keeps_what_it_has_before_a_bad_answer(label, number, fault):
 @pytest.mark.parametrize(
     ("name", "part"),
     [
-        ("python:nothing:here", "there is no nothing.py"),
+        ("python:nothing:here", "has neither nothing.py nor"),
         ("python:nothing", "expected python:MODULE:OBJECT"),
         ("notes.txt", "this folder does not exist"),
     ],
