@@ -29,7 +29,8 @@ class TeacherSource:
             InputError: One of them is neither a name nor a `Teacher`, or there is none.
         """
         is_one = isinstance(teacher, str) or not isinstance(teacher, Sequence)
-        sources = [teacher] if is_one else list(teacher)
+        given = [teacher] if is_one else teacher
+        sources = list(cast(Sequence[TeacherName], given))
         if not sources:
             raise InputError("teacher: the list is empty; expected at least one")
         self._sources = [_check_source(source) for source in sources]
