@@ -11,8 +11,10 @@ A boundary model also has probabilities of its own for starts, ends and insides.
 proposes spans; what it answers with is the score of a proposed span, so that score is used here.
 """
 
+import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -268,9 +270,7 @@ def load_gliner2(source: str | Path, *, device: str = "cpu") -> Any:
         if find_spec(package) is None:
             raise MissingExtraError(package, "gliner2")
     try:
-        with warnings.catch_warnings(), no_foreign_code():
-            # Libraries warn about details of old checkpoints that users cannot change.
-            warnings.simplefilter("ignore")
+        with _without_warnings(), no_foreign_code():
             from gliner2 import AutoExtractor
 
             return AutoExtractor.from_pretrained(
@@ -283,6 +283,23 @@ def load_gliner2(source: str | Path, *, device: str = "cpu") -> Any:
         raise TeacherError(
             f"{source}: this GLiNER2 does not load: {reason_of(error) or type(error).__name__}"
         ) from error
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep libraries from warnings about details of checkpoints, which users cannot change.
+
+    transformers warns in its log about each GLiNER2, whose kind it does not know.
+    """
+    log = logging.getLogger("transformers")
+    level = log.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        log.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            log.setLevel(level)
 
 
 def _split_at_breaks(text: str, lower: bool = True) -> Iterator[tuple[str, int, int]]:

@@ -297,6 +297,11 @@ def test_label_keeps_the_answers_of_a_gliner2(taught_gliner2, tmp_path, run_cli)
         "label", notes, "--labels", labels, "--teacher", folder, "--out", tmp_path / "store"
     )
     assert ended.code == 0, ended.err
+    # Neither gliner2 nor transformers says anything.
+    assert [line.partition(":")[0] for line in ended.err.splitlines()] == [
+        "passages without entities (kept)",
+        "labeling",
+    ]
     found = {
         (entity.label, " ".join(item.words[entity.start_word : entity.end_word]))
         for item in SoftLabelStore(tmp_path / "store")
