@@ -42,7 +42,7 @@ def test_constraints_lowest_holds_the_lower_bounds_of_the_base_install():
     assert differing == set()
 
 
-@pytest.mark.parametrize("extra", ["train", "onnx", "ray", "gliner2"])
+@pytest.mark.parametrize("extra", ["train", "onnx", "ray", "gliner2", "llm"])
 def test_lower_bounds_of_the_extras_are_the_versions_that_the_tests_run_with(extra):
     bounds, pinned = lower_bounds(EXTRAS[extra]), pinned_versions("constraints.txt")
     differing = {name for name in bounds if not same_version(bounds[name], pinned[name])}

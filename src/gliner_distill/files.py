@@ -2,7 +2,8 @@
 
 This is the only module that writes files. It writes to a temporary file in the same folder, flushes
 it to the disk and then renames it. A reader therefore never sees half of a file, and after an error
-such as a full disk the old file is unchanged.
+such as a full disk the old file is unchanged. Only files of lines that arrive one by one over a
+long time are appended to; a reader of such a file must skip a line that is not whole.
 """
 
 import hashlib
@@ -58,6 +59,33 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def open_for_appending(path: Path) -> BinaryIO:
+    """Open a file of lines to add some with `append_line`; create it if it does not exist.
+
+    A line that a killed process has left without an end is ended, so that readers can skip it.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    stream = path.open("ab+")
+    if stream.tell():
+        stream.seek(-1, os.SEEK_END)
+        if stream.read(1) != b"\n":
+            stream.write(b"\n")
+    return stream
+
+
+def append_line(stream: BinaryIO, line: bytes) -> None:
+    """Add a line to a file and put it on the disk at once.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    stream.write(line + b"\n")
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def is_leftover(name: str) -> bool:

@@ -104,7 +104,7 @@ class StoppedError(Exception):
 
 
 def write_small_files(folder: Path) -> None:
-    """Write files of labels and of placeholders, and a question to a student."""
+    """Write files of labels, of placeholders and of kept answers, and a question to a student."""
     question = {"student": "bundled", "texts": [], "labels": ["city"], "options": {}}
     labels = {"person": "a name of a human being", "city": "", "river, stream": "water"}
     lines = '# labels\nperson: a name of a human being\n\ncity\nriver, lake\n"a, b"\n'
@@ -113,7 +113,14 @@ def write_small_files(folder: Path) -> None:
         "JSON of labels/labels.txt": json.dumps(labels),
         "mapping/mapping.json": json.dumps({"[PERSON_1]": "Ada", "[CITY_1]": "[LITERAL_1]"}),
         "questions/question.json": json.dumps(question),
+        "kept answers/answers.jsonl": "".join(map(make_kept_line, "abc")),
     }
     for name, content in contents.items():
         (folder / name).parent.mkdir()
         (folder / name).write_text(content, encoding="utf-8")
+
+
+def make_kept_line(key: str) -> str:
+    """Return the answers of a language model to a question, as a line of the file of a store."""
+    answers = [[["Ada", "person", "", "lives in", 0.75], ["Paris", "city", "in", "", 1.0]], []]
+    return json.dumps({"key": key, "answers": answers, "tokens": [200, 30]}) + "\n"

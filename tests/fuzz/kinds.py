@@ -198,6 +198,7 @@ def _make_kinds() -> list[Kind]:
         Kind(f"labels: {name}", name, _harm_own("*"), "read_label_file")
         for name in ("lines of labels", "JSON of labels")
     ]
+    kinds.append(Kind("kept answers", "kept answers", _harm_own("*"), "read_kept_answers"))
     kinds.append(Kind("mapping", "mapping", _harm_own("*"), "restore_texts"))
     kinds += [
         Kind(f"texts: {name} student", "questions", _ask(name), "ask_anything")

@@ -36,6 +36,8 @@ from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.store.integrity import find_faults
 from gliner_distill.store.store import SoftLabelStore
 from gliner_distill.student.files import load_student
+from gliner_distill.teacher.llm.grounding import PassageText, ground
+from gliner_distill.teacher.llm.kept_answers import KeptAnswers, restore_answer
 from gliner_distill.training.settings import TrainingSettings
 from gliner_distill.training.train import train
 
@@ -140,6 +142,20 @@ def read_label_file(folder: Path) -> None:
     student = samples_of(folder) / "student"
     run_command("predict", TEXTS[0], "-m", student, "--labels", path)
     _raise(problem)
+
+
+def read_kept_answers(folder: Path) -> None:
+    """Read the answers of a language model, and add one to them that another reader finds."""
+    path = folder / "answers.jsonl"
+    kept, again = KeptAnswers(), KeptAnswers()
+    kept.read(path)
+    with kept.written_to(path):
+        kept.add("new", [[]], None)
+    again.read(path)
+    assert again.get("new")[-1] == []
+    for key in "abc":
+        for answer in map(restore_answer, again.get(key)):
+            ground(PassageText(["Ada", "in", "Paris"]), ["person", "city"], answer or [])
 
 
 def restore_texts(folder: Path) -> None:

@@ -18,6 +18,15 @@ from gliner_distill.cli.options import (
     check_ray_options,
     option,
 )
+from gliner_distill.cli.teachers.language_model import (
+    Answers,
+    Check,
+    MaxCost,
+    PricePerMillion,
+    Requests,
+    Temperature,
+    read_llm_settings,
+)
 from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 
 if TYPE_CHECKING:
@@ -93,6 +102,12 @@ def distill(
     workers: WorkerCount = None,
     gpus_per_worker: GpusPerWorker = 0.0,
     skip_bad: SkipBad = False,
+    price_per_million: PricePerMillion = None,
+    max_cost: MaxCost = None,
+    llm_answers: Answers = 1,
+    llm_temperature: Temperature = None,
+    llm_check: Check = False,
+    llm_requests: Requests = 8,
 ) -> None:
     """Make a student for your labels from your documents, in one command.
 
@@ -119,11 +134,22 @@ def distill(
         raise typer.BadParameter(
             "--minutes is planned with the speed of this machine alone; leave it or --ray out"
         )
+    llm = read_llm_settings(
+        teacher,
+        price_per_million=price_per_million,
+        max_cost=max_cost,
+        answers=llm_answers,
+        temperature=llm_temperature,
+        check=llm_check,
+        requests=llm_requests,
+        ray=ray,
+    )
     with when_stopped(f"{out} keeps the finished work; run the same command again to continue"):
         from gliner_distill.corpus.labels import read_labels
         from gliner_distill.distillation.job import DistillJob
         from gliner_distill.distillation.pipeline import distill_from
         from gliner_distill.progress import StageProgress
+        from gliner_distill.teacher.opening import LLM_PREFIX, open_teacher
 
         quiet_libraries()
         cluster = None
@@ -137,9 +163,12 @@ def distill(
             minutes=minutes,
             skip_bad=skip_bad,
         )
+        sources = [
+            open_teacher(name, llm=llm) if name.startswith(LLM_PREFIX) else name for name in teacher
+        ]
         # Without a terminal this writes plain lines, so that a log shows the progress.
         with StageProgress() as progress:
-            distilled = distill_from(job, teacher, out, workers=cluster, progress=progress.update)
+            distilled = distill_from(job, sources, out, workers=cluster, progress=progress.update)
     for warning in distilled.warnings:
         say(warning, err=True)
     say("\n".join(distilled.measurements.verdict))
@@ -174,6 +203,9 @@ DISTILL = Command(
     --teacher fastino/gliner2-base-v1 --out my-student
   gliner-distill distill notes.txt --labels labels.txt \\
     --teacher python:my_rules:teacher --out my-student
+  gliner-distill distill notes.txt --labels labels.txt \\
+    --teacher llm:MODEL --price-per-million 0.25,2 --max-cost 5 \\
+    --out my-student
   gliner-distill distill notes.txt --labels labels.txt --gold gold.jsonl \\
     --teacher models/gliner --teacher python:my_rules:teacher \\
     --out my-student

@@ -20,6 +20,15 @@ from gliner_distill.cli.options import (
     check_ray_options,
     option,
 )
+from gliner_distill.cli.teachers.language_model import (
+    Answers,
+    Check,
+    MaxCost,
+    PricePerMillion,
+    Requests,
+    Temperature,
+    read_llm_settings,
+)
 from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 
 if TYPE_CHECKING:
@@ -149,6 +158,12 @@ def label(
     gpus_per_worker: GpusPerWorker = 0.0,
     repair: Repair = False,
     skip_bad: SkipBad = False,
+    price_per_million: PricePerMillion = None,
+    max_cost: MaxCost = None,
+    llm_answers: Answers = 1,
+    llm_temperature: Temperature = None,
+    llm_check: Check = False,
+    llm_requests: Requests = 8,
 ) -> None:
     """Label a corpus with a teacher, and keep its answers in a soft-label store.
 
@@ -169,6 +184,16 @@ def label(
         raise typer.BadParameter("--from-pool needs a pool to draw from; give it with --pool FILE")
     if keep_individual and len(teacher) < 2:
         raise typer.BadParameter("--keep-individual needs several teachers; give --teacher again")
+    llm = read_llm_settings(
+        teacher,
+        price_per_million=price_per_million,
+        max_cost=max_cost,
+        answers=llm_answers,
+        temperature=llm_temperature,
+        check=llm_check,
+        requests=llm_requests,
+        ray=ray,
+    )
     with when_stopped(f"{out} keeps the finished shards; run the same command again to continue"):
         from functools import partial
 
@@ -190,7 +215,7 @@ def label(
             say(line, err=True)
         # With workers, this process needs the teacher only for its fingerprint and vectors.
         here = device if device is not None and ray is None else "cpu"
-        loaded = open_teachers(teacher, device=here)
+        loaded = open_teachers(teacher, device=here, llm=llm)
         cluster = None
         if ray is not None:
             there = device or ("cuda" if gpus_per_worker else "cpu")
@@ -258,7 +283,9 @@ LABEL = Command(
   gliner-distill label notes.txt --labels labels.txt \\
     --teacher python:my_rules:teacher --out soft_labels/notes
   gliner-distill label train.json --teacher models/a --teacher models/b \\
-    --ray --workers 4 --out soft_labels/mean""",
+    --ray --workers 4 --out soft_labels/mean
+  gliner-distill label notes.txt --labels labels.txt --teacher llm:MODEL \\
+    --price-per-million 0.25,2 --max-cost 5 --out soft_labels/llm""",
     work="labeling; finished shards are kept",
     less_memory="cut long passages, ask for fewer labels, or use a smaller teacher",
     parser=RayAddressParser,

@@ -151,7 +151,27 @@ GpusPerWorker = Annotated[
 ]
 
 
-class RayAddressParser(TyperCommand):
+class PanelCommand(TyperCommand):
+    """A command whose help has a section of its own for each panel of options.
+
+    Typer groups options by their `rich_help_panel` only in the help that rich draws.
+    """
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, the options, and the options of each panel."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                is_option = parameter.param_type_name == "option"
+                panel = getattr(parameter, "rich_help_panel", None) or "Options"
+                sections.setdefault(panel if is_option else "Arguments", []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+class RayAddressParser(PanelCommand):
     """A parser that accepts `--ray` without an address, for a cluster on this machine.
 
     Typer does not support options whose value may be left out (it has withdrawn `flag_value`), so

@@ -30,6 +30,7 @@ from gliner_distill.metrics import score_spans, score_spans_by_label
 from gliner_distill.processors import default_threads
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.teacher.base import Teacher
+from gliner_distill.teacher.paid import is_paid
 from gliner_distill.training.run import read_metrics
 
 _CONTEXT_WORDS: Final = 12
@@ -53,7 +54,8 @@ def evaluate_student(
         exported: The student and the passages that it was made from.
         labels: The labels in the spelling for the report.
         students: The loaded exports, by the names of `exported.folders`.
-        teacher: The teacher, to time it. Its answers on test are known already.
+        teacher: The teacher, to time it, unless its answers cost money. Its answers on test are
+            known already.
         settings: The settings of the distillation.
         teacher_name: The name of the teacher in the report.
         teacher_bytes: The size of the teacher; None if it is not known.
@@ -210,7 +212,9 @@ def _compare_speed(
         if n_words < settings.timed_words:
             texts.append(" ".join(passage.words))
             n_words += len(passage.words)
-    models: dict[str, NERModel] = {**students, TEACHER: TeacherNER(teacher)}
+    models: dict[str, NERModel] = dict(students)
+    if not is_paid(teacher):
+        models[TEACHER] = TeacherNER(teacher)
     rates = measure_rates(
         {name: model.inference for name, model in models.items()},
         texts,

@@ -1,7 +1,8 @@
 """Ask the teacher about all passages, and warn about labels that are hard to learn."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from gliner_distill.labels import clean_label
 from gliner_distill.store.manifest import read_manifest
 from gliner_distill.store.store import SoftLabelStore
 from gliner_distill.teacher.base import individual_teachers
+from gliner_distill.teacher.paid import Asked, ListQuestions, announce_questions
 
 
 def label(work: Workspace, collected: Collected) -> Labeled:
@@ -30,6 +32,7 @@ def label(work: Workspace, collected: Collected) -> Labeled:
         DistillError: The teacher cannot be used, or a store is broken or cannot be written.
     """
     started = time.monotonic()
+    _announce(work, [*collected.gold, *collected.text])
     gold = _label_folders(work, collected.gold)
     text = _label_folders(work, collected.text)
     # A passage that was read as text, and was annotated later, counts as annotated.
@@ -114,6 +117,26 @@ def best_span_probs(probs: NDArray[np.float32]) -> NDArray[np.float32]:
     return best
 
 
+def _announce(work: Workspace, folders: Sequence[PassageFolder]) -> None:
+    """Tell a teacher that costs money about all passages that it has not labeled yet."""
+
+    def list_questions(path: Path) -> Iterator[Asked]:
+        labels = tuple(work.job.policy.prompts(work.job.policy.fixed))
+        for passage in CorpusFile(path):
+            yield passage.words, labels
+
+    questions: dict[Path, ListQuestions] = {
+        folder.store(split): partial(list_questions, folder.passages_file(split))
+        for folder in folders
+        for split in folder.splits
+    }
+    finished = [store for store in questions if _is_labeled(work, store)]
+    if len(finished) < len(questions):
+        # A finished store may keep answers that another one needs.
+        questions |= dict.fromkeys(finished, tuple)
+        announce_questions(work.teacher.load(), questions)
+
+
 def _label_folders(
     work: Workspace, folders: Sequence[PassageFolder]
 ) -> dict[str, list[LabeledPassage]]:
@@ -165,6 +188,6 @@ def _is_labeled(work: Workspace, store: Path) -> bool:
     if work.teacher.fingerprint not in (None, manifest.teacher_fingerprint):
         raise SettingsError(
             f"{work.out}: its text was labeled by a different teacher that is also called "
-            f"{work.teacher.name!r}; use that teacher, or choose another --out"
+            f"{work.teacher.name!r}; use that one with its settings, or choose another --out"
         )
     return manifest.is_complete

@@ -188,7 +188,7 @@ class Measurements:
         agreement: The student's scores on test, with the teacher's answers as the reference.
         agreement_by_label: The same for each label.
         gold: Scores against annotated test passages; None if there are no entities in them.
-        speed: The speed of each export and of the teacher.
+        speed: The speed of each export and of the teacher, unless its answers cost money.
         machine: The processor and system.
         threads: The number of threads.
         size_bytes: The size of each export and of the teacher; None if it is not known.
@@ -267,12 +267,18 @@ class Measurements:
         )
 
     def _cost_line(self) -> str:
-        times = self.speed[STUDENT].words_per_second / self.speed[TEACHER].words_per_second
+        speed = self.speed[STUDENT].words_per_second
+        # A teacher whose answers cost money is not timed.
+        if TEACHER in self.speed:
+            times = speed / self.speed[TEACHER].words_per_second
+            compared = f"{times:.0f} times the teacher's words per second"
+        else:
+            compared = f"{speed:,.0f} words per second"
         student_bytes, teacher_bytes = self.size_bytes[STUDENT] or 0, self.size_bytes[TEACHER]
         size = f"{student_bytes / 1e6:.1f} MB"
         if teacher_bytes:
             size += f" instead of {teacher_bytes / 1e6:.0f} MB"
-        return f"Speed and size: {times:.0f} times the teacher's words per second, in {size}."
+        return f"Speed and size: {compared}, in {size}."
 
     def _recommendation(self) -> str:
         if not self.agreement.n_reference:

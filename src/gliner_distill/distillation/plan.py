@@ -16,7 +16,7 @@ from gliner_distill.distillation.train import train_on_targets, training_setting
 from gliner_distill.distillation.workspace import Workspace
 from gliner_distill.entities import LabeledPassage, Passage, count_words
 from gliner_distill.errors import SettingsError
-from gliner_distill.teacher.base import Teacher
+from gliner_distill.teacher.paid import announce_questions, is_paid
 
 
 def make_plan(work: Workspace, source: str) -> Plan:
@@ -36,11 +36,12 @@ def make_plan(work: Workspace, source: str) -> Plan:
     deadline = time.monotonic() + seconds
     passages = _probe_passages(job, source, settings.probe_passages)
     n_probed = sum(map(len, passages))
-    labeling_rate = _measure_labeling(work.teacher.load(), job, passages)
+    labeling_rate = _measure_labeling(work, passages)
     training_rate = measure_training(len(job.labels), settings)
     # The time after training: the export, and the warm-up and the rounds in which the teacher is
-    # timed.
-    timing_seconds = settings.timed_words * (settings.timed_rounds + 1) / labeling_rate
+    # timed, unless its answers cost money.
+    n_timed_words = 0 if is_paid(work.teacher.load()) else settings.timed_words
+    timing_seconds = n_timed_words * (settings.timed_rounds + 1) / labeling_rate
     finishing = min(settings.export_seconds + timing_seconds, seconds / 4)
     left = deadline - finishing - time.monotonic()
     max_words = int(settings.labeling_share * left * labeling_rate)
@@ -61,9 +62,11 @@ def _probe_passages(job: DistillJob, source: str, n_passages: int) -> list[tuple
     return [words for words in first if words] or [("text",)]
 
 
-def _measure_labeling(teacher: Teacher, job: DistillJob, passages: list[tuple[str, ...]]) -> float:
+def _measure_labeling(work: Workspace, passages: list[tuple[str, ...]]) -> float:
     """Return the words per second that the teacher labels."""
+    teacher, job = work.teacher.load(), work.job
     labels = [tuple(job.policy.prompts(tuple(job.labels)))] * len(passages)
+    announce_questions(teacher, {work.folder: lambda: zip(passages, labels, strict=True)})
     teacher.score_passages(passages[:2], labels[:2])  # a warm-up
     started = time.perf_counter()
     teacher.score_passages(passages, labels)

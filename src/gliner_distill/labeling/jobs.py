@@ -27,6 +27,7 @@ from gliner_distill.teacher.base import (
     mean_probs,
     score_individually,
 )
+from gliner_distill.teacher.paid import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,13 @@ def shard_jobs(
                 f"{len(job.passages)}, so another version of gliner-distill began this store; "
                 "continue with that version, or choose another --out"
             )
+
+
+def list_questions(jobs: JobSource, policy: LabelPolicy) -> Iterator[Asked]:
+    """Yield the words of each passage in some jobs, and the labels in the wording for a teacher."""
+    for job in jobs():
+        for passage, labels in zip(job.passages, job.labels, strict=True):
+            yield passage.words, policy.prompts(labels)
 
 
 def score_job(

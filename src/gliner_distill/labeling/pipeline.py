@@ -23,6 +23,7 @@ from gliner_distill.labeling.jobs import (
     ShardLimits,
     ShardPlan,
     Workers,
+    list_questions,
     shard_jobs,
 )
 from gliner_distill.labeling.policy import LabelPolicy, LabelSampler
@@ -38,6 +39,7 @@ from gliner_distill.teacher.base import (
     subword_vectors,
     teacher_metadata,
 )
+from gliner_distill.teacher.paid import keep_answers
 
 
 def label_corpus(
@@ -116,7 +118,10 @@ def label_corpus(
         made = (workers or LocalWorkers()).pack_shards(jobs, plan, teacher)
         # If the block raises an error, the work is closed at once, so that nothing is written after
         # it.
-        with closing(_write_behind(made, writer)) as written:
+        with (
+            keep_answers(teacher, folder, partial(list_questions, jobs, policy)),
+            closing(_write_behind(made, writer)) as written,
+        ):
             for shard in written:
                 n_done += shard.n_words
                 progress(stage, n_done, scan.n_words)

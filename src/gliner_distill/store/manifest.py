@@ -233,6 +233,7 @@ def check_same_origin(folder: Path, present: Manifest, expected: Manifest) -> No
         differences.append(
             f"teacher {present.teacher} ({present.teacher_fingerprint[:12]}), "
             f"not {expected.teacher} ({expected.teacher_fingerprint[:12]})"
+            + _metadata_differences(present.teacher_metadata, expected.teacher_metadata)
         )
     if present.corpus_fingerprint != expected.corpus_fingerprint:
         differences.append(
@@ -252,6 +253,16 @@ def check_same_origin(folder: Path, present: Manifest, expected: Manifest) -> No
             f"{folder}: holds soft labels from {'; '.join(differences)}; "
             f"choose another --out or remove the folder"
         )
+
+
+def _metadata_differences(present: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    """Return a clause on the settings in which two teachers differ; empty if there are none."""
+    differing = [
+        f"{name} {present[name]!r}, not {value!r}"
+        for name, value in expected.items()
+        if present.get(name, value) != value and isinstance(value, str | int | float)
+    ]
+    return f" with {'; '.join(differing)}" if differing else ""
 
 
 def _check_version(path: Path, raw: object) -> None:

@@ -134,8 +134,21 @@ def open_writer(
             # The error that stopped the work matters more than an error while saving the manifest.
             with suppress(StoreError):
                 writer.save()
+            _remove_unused(folder)
             raise
         writer.save()
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove the manifest of a store that holds nothing, so that another teacher may be tried.
+
+    A teacher may fail at its first passage, such as a language model whose name is mistyped.
+    """
+    with suppress(OSError):
+        (folder / DATA_FOLDER).rmdir()  # it is not empty if there are shards
+    with suppress(OSError):
+        if {path.name for path in folder.iterdir()} <= {MANIFEST, LOCK_FILE}:
+            (folder / MANIFEST).unlink(missing_ok=True)
 
 
 def _prepare_folder(folder: Path, *, repair: bool) -> None:

@@ -36,6 +36,8 @@ class Teacher(Protocol):
       answer does not count in a mean of several teachers. Without it, a teacher answers for all;
     - `score_individually(passages, labels)` beside an attribute `teachers`, if the teacher averages
       several others: for each passage, one array of probabilities per teacher.
+
+    A teacher whose answers cost money may have further members; see `paid`.
     """
 
     name: str

@@ -16,6 +16,8 @@ from typing import Final
 from gliner_distill.teacher.base import Teacher
 from gliner_distill.teacher.checkpoints import locate_checkpoint
 from gliner_distill.teacher.ensemble import TeacherEnsemble
+from gliner_distill.teacher.llm.settings import LLMSettings
+from gliner_distill.teacher.llm.teacher import open_llm_teacher
 from gliner_distill.teacher.modules import open_module_teacher
 
 PYTHON_PREFIX: Final = "python:"
@@ -26,7 +28,11 @@ LLM_PREFIX: Final = "llm:"
 
 
 def open_teachers(
-    names: Sequence[str], *, device: str = "cpu", folder: Path | None = None
+    names: Sequence[str],
+    *,
+    device: str = "cpu",
+    folder: Path | None = None,
+    llm: LLMSettings | None = None,
 ) -> Teacher:
     """Return the teacher that a name stands for, or an ensemble of several.
 
@@ -34,23 +40,31 @@ def open_teachers(
         names: One name or several; see `open_teacher`.
         device: A torch device name such as `cpu` or `cuda:0`.
         folder: The folder of the modules of `python:` teachers; the current folder by default.
+        llm: How language models are asked.
 
     Raises:
         TeacherError: A teacher cannot be opened, or is named twice.
         HubError: A model cannot be downloaded from the hub.
         MissingExtraError: A package that a teacher needs is not installed.
     """
-    teachers = [open_teacher(name, device=device, folder=folder) for name in names]
+    teachers = [open_teacher(name, device=device, folder=folder, llm=llm) for name in names]
     return TeacherEnsemble(teachers) if len(teachers) > 1 else teachers[0]
 
 
-def open_teacher(name: str, *, device: str = "cpu", folder: Path | None = None) -> Teacher:
+def open_teacher(
+    name: str,
+    *,
+    device: str = "cpu",
+    folder: Path | None = None,
+    llm: LLMSettings | None = None,
+) -> Teacher:
     """Return the teacher that a name stands for.
 
     Args:
         name: `python:MODULE:OBJECT`, `llm:MODEL`, or the folder or hub id of a GLiNER or GLiNER2.
         device: The torch device of a GLiNER or GLiNER2.
         folder: The folder of the module of a `python:` teacher; the current folder by default.
+        llm: How a language model is asked.
 
     Raises:
         TeacherError: The teacher cannot be opened.
@@ -60,7 +74,7 @@ def open_teacher(name: str, *, device: str = "cpu", folder: Path | None = None) 
     if name.startswith(PYTHON_PREFIX):
         return open_module_teacher(name, folder or Path.cwd())
     if name.startswith(LLM_PREFIX):
-        return _open_language_model(name)
+        return open_llm_teacher(name.removeprefix(LLM_PREFIX), llm)
     _, kind = locate_checkpoint(name)
     if kind == "gliner2":
         from gliner_distill.teacher.gliner2 import GLiNER2Teacher
@@ -78,9 +92,3 @@ def is_checkpoint(name: str) -> bool:
     (True, False, False)
     """
     return not name.startswith((PYTHON_PREFIX, LLM_PREFIX))
-
-
-def _open_language_model(name: str) -> Teacher:
-    from gliner_distill.teacher.llm import open_llm_teacher
-
-    return open_llm_teacher(name.removeprefix(LLM_PREFIX))

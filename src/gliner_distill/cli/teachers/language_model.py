@@ -1,0 +1,148 @@
+"""The options of a language model, which `label` and `distill` share."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+
+from gliner_distill.cli.options import option
+from gliner_distill.errors import SettingsError
+from gliner_distill.teacher.llm.settings import LLMSettings, Prices
+
+_PANEL: Final = "Options for a language model (--teacher llm:MODEL)"
+_DEFAULTS: Final = LLMSettings()
+
+PricePerMillion = Annotated[
+    str | None,
+    option(
+        "--price-per-million",
+        metavar="IN,OUT",
+        text="The prices of a million tokens that the model reads and writes, such as 0.15,0.60, "
+        "to see what labeling costs.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+MaxCost = Annotated[
+    float | None,
+    option(
+        "--max-cost",
+        metavar="COST",
+        text="Stop before this run costs more. All answers are kept, and the same command "
+        "continues. Needs --price-per-million.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+Answers = Annotated[
+    int,
+    option(
+        "--llm-answers",
+        metavar="K",
+        text="The number of answers per passage. With several, an entity's probability is the "
+        "share of the answers that have it; with one, it comes from log-probabilities, where the "
+        "endpoint gives them.",
+        min=1,
+        max=100,
+        rich_help_panel=_PANEL,
+    ),
+]
+
+Temperature = Annotated[
+    float | None,
+    option(
+        "--llm-temperature",
+        metavar="T",
+        text="The temperature of the answers.",
+        min=0,
+        max=2,
+        show_default="0, or 1 for several answers",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+Check = Annotated[
+    bool,
+    option(
+        "--llm-check",
+        metavar=None,
+        text="Ask about each entity again whether it is one, which takes a request per entity.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+Requests = Annotated[
+    int,
+    option(
+        "--llm-requests",
+        metavar="N",
+        text="The number of requests at the same time.",
+        min=1,
+        max=256,
+        rich_help_panel=_PANEL,
+    ),
+]
+
+
+def read_llm_settings(
+    teachers: Sequence[str],
+    *,
+    price_per_million: str | None,
+    max_cost: float | None,
+    answers: int,
+    temperature: float | None,
+    check: bool,
+    requests: int,
+    ray: str | None,
+) -> LLMSettings:
+    """Return the settings of a language model from the options.
+
+    Args:
+        teachers: The names of the teachers.
+        price_per_million: Two numbers, separated by a comma.
+        max_cost: See `LLMSettings`.
+        answers: See `LLMSettings.n_answers`.
+        temperature: See `LLMSettings`.
+        check: See `LLMSettings`.
+        requests: See `LLMSettings.n_requests`.
+        ray: The address of a Ray cluster, on which a language model is not asked.
+
+    Raises:
+        BadParameter: The options contradict each other, or the language model is missing.
+    """
+    try:
+        settings = LLMSettings(
+            n_answers=answers,
+            temperature=temperature,
+            check=check,
+            n_requests=requests,
+            prices=None if price_per_million is None else _read_prices(price_per_million),
+            max_cost=max_cost,
+        )
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from error
+    from gliner_distill.teacher.opening import LLM_PREFIX  # imports much
+
+    has_llm = any(name.startswith(LLM_PREFIX) for name in teachers)
+    if settings != _DEFAULTS and not has_llm:
+        raise typer.BadParameter(
+            "--price-per-million, --max-cost and the options --llm-... have no effect without a "
+            "language model; give --teacher llm:MODEL"
+        )
+    if ray is not None and has_llm:
+        raise typer.BadParameter(
+            "a language model is asked from this machine alone; leave --ray out, and give "
+            "--llm-requests N for more requests at the same time"
+        )
+    return settings
+
+
+def _read_prices(text: str) -> Prices:
+    try:
+        n_input, n_output = map(float, text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"--price-per-million: got {text!r}; expected two numbers with a comma between them, "
+            "such as 0.15,0.60"
+        ) from None
+    return Prices(n_input, n_output)

@@ -1,0 +1,1 @@
+"""Language models as teachers, behind an endpoint that speaks OpenAI's chat completions."""
