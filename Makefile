@@ -11,7 +11,11 @@ PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # Seconds for which `make fuzz` runs.
 FUZZ_SECONDS ?= 600
 
-.PHONY: help demo quick test integrations hub fuzz lowest lint format clean
+# The kernel with checks of each access to memory and of undefined behavior.
+SANITIZE := gcc -O1 -g -std=gnu11 -ffp-contract=off -Wno-psabi \
+  -fsanitize=address,undefined -fno-sanitize-recover=all
+
+.PHONY: help demo quick test integrations hub fuzz sanitize emulate lowest lint format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +44,20 @@ hub: $(HUB_VERSIONS:%=.venv-hub-%/test) ## Test the hub with three versions of h
 fuzz: .venv/dev ## Install, then test damaged files and random texts for FUZZ_SECONDS=600
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -n 0 -m fuzz tests/fuzz
 
+# Random networks of random lengths in buffers of exactly the sizes that the kernel may use, then
+# its tests. Python itself leaves memory behind.
+sanitize: .venv/dev ## Install, then test the kernel with AddressSanitizer and UBSan
+	mkdir -p build
+	$(SANITIZE) tests/kernel/fuzz_kernel.c -o build/fuzz_kernel
+	build/fuzz_kernel 60 1
+	$(SANITIZE) -shared -fPIC src/gliner_distill/kernel/kernel.c -o build/_kernel.so
+	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
+	  TESTED_KERNEL=build/_kernel.so $(BIN)/python -m pytest -n 0 tests/kernel/test_compiled.py
+
+# Also needs qemu-user, which has qemu-aarch64, and node.
+emulate: .venv/zig ## Install, then test the kernel's paths for ARM and WebAssembly
+	EMULATION=required $(BIN)/python -m pytest -n 0 tests/kernel/emulation
+
 # The plugin skips the tests that need more than the base install.
 lowest: .venv-lowest/test ## Install the base at its lower bounds, then run the unit tests there
 	PYTHONPATH=tests .venv-lowest/bin/python -m pytest -p base_install $(PARALLEL) \
@@ -55,7 +73,7 @@ format: .venv/dev ## Fix the format and the style
 	$(BIN)/ruff check --fix .
 
 clean: ## Remove the virtual environments and the caches
-	rm -rf .venv .venv-lowest .venv-integrations .venv-hub-* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build .venv .venv-lowest .venv-integrations .venv-hub-* .mypy_cache .pytest_cache .ruff_cache
 
 .venv/pip:
 	$(PYTHON) -m venv .venv
@@ -69,6 +87,10 @@ clean: ## Remove the virtual environments and the caches
 
 .venv/dev: .venv/train
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,ray,dev]'
+	touch $@
+
+.venv/zig: .venv/dev
+	$(BIN)/pip install --quiet --constraint constraints.txt ziglang
 	touch $@
 
 .venv-lowest/test: pyproject.toml constraints-lowest.txt

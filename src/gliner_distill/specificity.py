@@ -14,8 +14,14 @@ from numpy.typing import NDArray
 
 from gliner_distill.spans import Floats, Ints, Spans
 
+Doubles = NDArray[np.float64]
+
 # The words and the labels that are compared at once, so that memory stays small.
 _PART_WORDS, _PART_LABELS = 256, 1024
+
+# Numbers by which labels are compared are rounded to this, and cut off at 64.
+_STEP = 2.0**-16
+_MOST_STEPS = 2**22
 
 # Up to this many candidates, comparing each with each is faster than collecting their words.
 _FEW_SPANS = 32
@@ -62,11 +68,26 @@ class LabelKinds:
         >>> kinds.more_specific().tolist()
         [[False, False], [True, False]]
         """
-        yields = self.narrow @ self.broad[others].T + self.breadth[others] > 0
-        opposite = self.narrow[others] @ self.broad.T + self.breadth > 0
+        narrow, broad, breadth = self.in_steps()
+        yields = narrow @ broad[others].T + breadth[others] > 0
+        opposite = narrow[others] @ broad.T + breadth > 0
         # With many labels, the result would be in the column order of the transposed array.
         is_more_specific: NDArray[np.bool_] = np.ascontiguousarray(yields & ~opposite.T)
         return is_more_specific
+
+    def in_steps(self) -> tuple[Doubles, Doubles, Doubles]:
+        """Return `narrow`, `broad` and `breadth` as whole numbers: multiples of small steps.
+
+        Sums of their products are exact in double precision, whatever their order is. Therefore
+        every machine compares labels in the same way.
+        """
+        narrow, broad = (
+            np.clip(np.rint(values / _STEP), -_MOST_STEPS, _MOST_STEPS)
+            for values in (self.narrow.astype(np.float64), self.broad.astype(np.float64))
+        )
+        most = float(_MOST_STEPS) ** 2
+        breadth = self.breadth.astype(np.float64) / _STEP**2
+        return narrow, broad, np.clip(np.rint(breadth), -most, most)
 
 
 def keep_specific(spans: Spans, kinds: LabelKinds) -> Spans:

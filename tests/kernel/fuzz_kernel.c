@@ -48,24 +48,42 @@ static void free_product(gd_product product) {
     free((void *)product.starts);
 }
 
+/* Draw the numbers of the labels that each window is asked; return NULL if each is asked all. */
+static int32_t *draw_asked(int32_t n_labels, int32_t *n_asked, int32_t n_windows) {
+    int64_t n = 0;
+    for (int32_t w = 0; w < n_windows; w++) n += n_asked[w] = (int32_t)draw((uint32_t)n_labels + 1);
+    if (draw(2)) return NULL;
+    int32_t *labels = allocate(4 * n);
+    for (int32_t w = 0, i = 0; w < n_windows; w++)
+        for (int32_t k = 0; k < n_asked[w]; k++, i++) labels[i] = k + n_labels - n_asked[w];
+    return labels;
+}
+
 static void search_spans(int32_t path, const float *vectors, int32_t width, const int32_t *lengths,
                          int32_t n_windows, int64_t n_words) {
-    const int32_t n = 1 + (int32_t)draw(7);
+    const int32_t n = 1 + (int32_t)draw(7), n_kinds = 1 + (int32_t)draw(5);
     float *inside = draw_floats((int64_t)n * width, 8.0f / width);
-    float *edges = draw_floats((int64_t)2 * n * width, 8.0f / width);
+    float *edges = draw_floats((int64_t)2 * n * width, 8.0f / width), *none = draw_floats(width, 0.1f);
     float *cuts = draw_floats(n, 1), *shifts = draw_floats(n, 0.1f), *thresholds = allocate(4 * n);
-    uint8_t *beats = allocate((int64_t)n * n);
-    for (int32_t i = 0; i < n; i++) thresholds[i] = 0.2f, cuts[i] = -3.0f;
-    for (int32_t i = 0; i < n * n; i++) beats[i] = draw(3) == 0;
+    int32_t *narrow = allocate(4 * (int64_t)n * n_kinds), *broad = allocate(4 * (int64_t)n * n_kinds);
+    int32_t *n_asked = allocate(4 * (int64_t)n_windows);
+    int64_t *breadths = allocate(8 * (int64_t)n);
+    for (int32_t i = 0; i < n; i++) thresholds[i] = 0.2f, cuts[i] = -3.0f, breadths[i] = draw(9);
+    for (int32_t i = 0; i < n * n_kinds; i++) narrow[i] = (int32_t)draw(9) - 4, broad[i] = (int32_t)draw(9) - 4;
     const int is_compared = (int)draw(2), is_flat = (int)draw(2), is_multi = (int)draw(2);
-    const gd_search search = {inside, edges, cuts, shifts, thresholds, is_compared ? beats : NULL,
-                              0, 0, 0, path, n, width, is_flat, is_multi};
+    const int is_softmax = draw(3) == 0;
+    int32_t *asked = draw_asked(n, n_asked, n_windows);
+    const gd_search search = {inside, is_softmax ? NULL : edges, is_softmax ? none : NULL, cuts,
+                              shifts, thresholds, is_compared ? narrow : NULL, broad, breadths,
+                              0, 0, 0, path, n, width, n_kinds, is_flat, is_multi};
     const int64_t n_places = draw(2) ? n_words + GD_MOST_SPANS : draw(5);
     gd_span *found = allocate(n_places * (int64_t)sizeof(gd_span));
-    const int64_t n_found = gd_find(&search, vectors, lengths, n_windows, found, n_places);
+    const int64_t n_found = gd_find(&search, vectors, lengths, n_windows, asked,
+                                    asked ? n_asked : NULL, found, n_places);
     mix(&n_found, 8);
     if (n_found > 0) mix(found, n_found * (int64_t)sizeof(gd_span));
-    free(inside), free(edges), free(cuts), free(shifts), free(thresholds), free(beats), free(found);
+    free(inside), free(edges), free(none), free(cuts), free(shifts), free(thresholds), free(narrow);
+    free(broad), free(breadths), free(n_asked), free(asked), free(found);
 }
 
 static int32_t *draw_lengths(int32_t n) {

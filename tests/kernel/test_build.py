@@ -1,11 +1,12 @@
 """The compilation of the kernel: the compilers that are tried, and what they make."""
 
+import platform
 from pathlib import Path
 
 import pytest
 
 import gliner_distill.kernel
-from gliner_distill.kernel.build import compile_with_any, find_compilers
+from gliner_distill.kernel.build import compile_kernel, compile_with_any, find_compilers
 from gliner_distill.kernel.compiled import CompiledKernel
 
 SOURCES = ("kernel.c", "paths.h")
@@ -36,6 +37,18 @@ def test_a_compiler_that_fails_is_named_with_its_output(folder, monkeypatch):
     with pytest.raises(RuntimeError, match="false --as-a-compiler"):
         compile_with_any(folder)
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [("-ffast-math",), ("-mfma", "-ffp-contract=fast")], ids=str)
+def test_a_library_whose_numbers_would_differ_is_refused(folder, flags):
+    if not find_compilers():
+        pytest.skip("there is no C compiler")
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("the options are those of x86")
+    library = compile_kernel(folder, find_compilers()[0], "-O2", *flags)
+    with pytest.raises(ValueError, match="options that change numbers"):
+        CompiledKernel(library, "portable")
 
 
 def test_find_compilers_takes_the_one_that_the_environment_names(monkeypatch):

@@ -1,5 +1,8 @@
 """The kernel in C against the one in numpy, bit for bit, on every path of this machine."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,7 +12,9 @@ from gliner_distill.kernel.networks import BYTE, FLOAT, SHORT, make_product
 from gliner_distill.kernel.oracle import NumpyKernel
 from kernel_networks import SHAPES, extreme_network, make_network, make_windows
 
-LIBRARY = find_library()
+# `make sanitize` tests a library of its own.
+TESTED = os.environ.get("TESTED_KERNEL")
+LIBRARY = Path(TESTED) if TESTED else find_library()
 PATHS_HERE = CompiledKernel(LIBRARY).paths if LIBRARY else ()
 
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="the kernel was not compiled here")

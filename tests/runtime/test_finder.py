@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from gliner_distill.decoding import decode_entities, sigmoid
+from gliner_distill.kernel.compiled import CompiledKernel
+from gliner_distill.kernel.kernels import KERNEL_VARIABLE, find_library
 from gliner_distill.runtime.finder import EntityFinder
 from gliner_distill.runtime.labels import read_label_set
 from gliner_distill.runtime.memory import MemoryPlan
@@ -237,6 +239,41 @@ class TestScoreMap:
         mapped.save_pretrained(tmp_path)
         again = StudentNER.from_pretrained(tmp_path, num_threads=1)
         assert again.inference(texts, LABELS) == mapped.inference(texts, LABELS)
+
+
+def answers_of(ner, texts):
+    own = [list(LABELS[number % 5 : number % 5 + 2]) for number in range(len(texts))]
+    return [
+        ner.inference(texts, LABELS),
+        ner.inference(texts, own),
+        ner.inference(texts, LABELS, threshold=0.1, thresholds={"city": 0.3}),
+        ner.inference(texts, LABELS, flat_ner=False),
+        ner.inference(texts, LABELS, multi_label=True),
+        ner.inference(texts[:9], LABELS, return_class_probs=True),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("head", ["boundary", "softmax"])
+def test_every_kernel_finds_the_same_entities_with_the_same_scores(
+    head, precision, build_comparer, small_vocabulary, texts, monkeypatch
+):
+    library = find_library()
+    if library is None:
+        pytest.skip("the kernel was not compiled here")
+    bundle = make_bundle(build_comparer(seed=2, head=head), small_vocabulary)
+    if head == "boundary":
+        bundle = replace(bundle, score_map=SCORE_MAP)
+    if precision == "int8":
+        bundle = quantize_weights(bundle)
+    answers = {}
+    for name in ("numpy", *CompiledKernel(library).paths):
+        monkeypatch.setenv(KERNEL_VARIABLE, name)
+        answers[name] = answers_of(StudentNER(bundle, num_threads=1), texts)
+    assert sum(map(len, answers["numpy"][0])) > 40
+    for found in answers.values():
+        assert found == answers["numpy"]  # floats are compared to the last bit
 
 
 class TestCaches:

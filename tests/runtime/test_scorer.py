@@ -8,6 +8,8 @@ import pytest
 from gliner_distill.decoding import sigmoid
 from gliner_distill.entities import END, INSIDE, START
 from gliner_distill.errors import StudentError
+from gliner_distill.kernel.kernels import default_kernel, find_library
+from gliner_distill.runtime.head_scoring import SearchRules
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.scorer import (
     StudentScorer,
@@ -145,6 +147,47 @@ def test_label_probs_of_one_word_equal_its_score(head, request, passages):
             assert span_prob == pytest.approx(probs[2], abs=1e-5)
     assert list(parts) == []
     assert kept.by_word == {}
+
+
+class CountingKernel:
+    """A kernel that counts its searches and the calls of them."""
+
+    def __init__(self):
+        self._kernel = default_kernel()
+        self.n_searches = self.n_calls = 0
+
+    def __getattr__(self, name):
+        return getattr(self._kernel, name)
+
+    def load_search(self, search):
+        self.n_searches += 1
+        self._loaded = self._kernel.load_search(search)
+        return self
+
+    def find(self, *arguments):
+        self.n_calls += 1
+        return self._loaded.find(*arguments)
+
+
+@pytest.mark.skipif(find_library() is None, reason="the kernel was not compiled here")
+def test_find_with_own_labels_calls_the_kernel_as_often_as_with_common_ones(
+    build_finder, small_vocabulary, passages
+):
+    kernel = CountingKernel()
+    bundle = make_bundle(build_finder(head="boundary"), small_vocabulary)
+    scorer = StudentScorer(bundle, num_threads=1, kernel=kernel)
+    columns = scorer.columns(scorer.encode(PROMPTS), OWN)
+    search = scorer.search(columns, SearchRules(THRESHOLDS, None, True, False))
+    scorer.find(passages, LABELS, search)
+    n_calls = kernel.n_calls
+    asked = np.random.default_rng(0).random((len(passages), 3)) < 0.5
+    found = scorer.find(passages, LABELS, search, label_mask=asked)
+    assert kernel.n_calls == 2 * n_calls
+    assert kernel.n_searches == 1
+    labels = [{entity.label for entity in entities} for entities in found]
+    assert set().union(*labels) >= {"person", "city"}
+    for of_passage, row in zip(labels, asked, strict=True):
+        assert of_passage <= {label for label, is_asked in zip(LABELS, row, strict=True) if is_asked}
 
 
 def test_logits_of_a_long_passage_cover_every_word(boundary, draw_words):

@@ -11,20 +11,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-FLAGS = (
-    "-O3",
-    "-std=gnu11",
-    "-shared",
-    "-fPIC",
-    "-fvisibility=hidden",
-    "-fno-strict-aliasing",
-    # A fused multiplication and addition rounds once instead of twice, which changes numbers.
-    "-ffp-contract=off",
-    "-fno-fast-math",
-    "-Wno-psabi",
-)
+# A fused multiplication and addition rounds once instead of twice, which changes numbers.
+EXACT_FLAGS = ("-std=gnu11", "-ffp-contract=off", "-fno-fast-math", "-fno-strict-aliasing")
+FLAGS = ("-O3", *EXACT_FLAGS, "-shared", "-fPIC", "-fvisibility=hidden", "-Wno-psabi")
 SUFFIXES = {"darwin": ".dylib", "win32": ".dll"}
 
+ZIG = (sys.executable, "-m", "ziglang", "cc")
+"""The command of the C compiler in the package ziglang."""
+
+# WASI lends the module its memory functions; the module itself calls nothing of its host.
+WASM_FLAGS = (
+    *("-target", "wasm32-wasi", "-msimd128", "-mexec-model=reactor", "-O3", *EXACT_FLAGS),
+    *("-fvisibility=hidden", "-s", "-Wl,--export-dynamic"),
+    *("-Wl,--export=malloc", "-Wl,--export=free"),
+)
 
 def library_name() -> str:
     """Return the file name of the compiled kernel on this system."""
@@ -44,12 +44,14 @@ def find_compilers() -> list[list[str]]:
 def compile_with_any(folder: Path) -> Path:
     """Compile the kernel with the first compiler that can; return the shared library.
 
+    The compilers are those of this machine and, if it is installed, the package ziglang.
+
     Raises:
         RuntimeError: A compiler is missing, or each one fails; the message has their output.
     """
     compilers = find_compilers()
     if importlib.util.find_spec("ziglang"):
-        compilers.append([sys.executable, "-m", "ziglang", "cc"])
+        compilers.append(list(ZIG))
     failures = []
     for compiler in compilers:
         try:
@@ -65,12 +67,31 @@ def compile_kernel(folder: Path, compiler: list[str], *flags: str) -> Path:
     Raises:
         RuntimeError: The compiler fails; the message has its output.
     """
-    target = folder / library_name()
+    return _compile([*compiler, *FLAGS, *flags], folder / "kernel.c", folder / library_name())
+
+
+def compile_wasm(folder: Path, target: Path) -> Path:
+    """Compile `kernel.c` in a folder to WebAssembly with ziglang; return the module.
+
+    The module has a single thread and needs WebAssembly's SIMD instructions. It exports its memory,
+    `malloc`, `free`, `_initialize`, which has to be called first, and the functions of `kernel.c`.
+
+    Raises:
+        RuntimeError: The compiler fails or is missing; the message has its output.
+    """
+    return _compile([*ZIG, *WASM_FLAGS], folder / "kernel.c", target)
+
+
+def _compile(command: list[str], source: Path, target: Path) -> Path:
     written = target.with_name(f".{os.getpid()}.{target.name}")
-    command = [*compiler, *FLAGS, *flags, str(folder / "kernel.c"), "-o", str(written)]
+    command = [*command, str(source), "-o", str(written)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         written.unlink(missing_ok=True)
         raise RuntimeError(f"{shlex.join(command)} failed:\n{done.stderr[-2000:]}")
     written.replace(target)
     return target
+
+
+if __name__ == "__main__":  # python build.py TARGET.wasm
+    compile_wasm(Path(__file__).parent, Path(sys.argv[1]))

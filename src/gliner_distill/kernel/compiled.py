@@ -7,15 +7,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gliner_distill.kernel.library import check_array, check_memory, load_library
 from gliner_distill.kernel.networks import (
     FLOAT,
     INPUT_STEP,
+    OUTPUT_STEP,
     SHORT,
     Direction,
     Network,
     Product,
     SpanSearch,
+    make_product,
 )
+from gliner_distill.kernel.searches import CompiledSearch
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -27,14 +31,9 @@ PATHS: Final = {"portable": 0, "avx2": 1, "vnni": 2, "neon": 3, "wasm": 4}
 MOST_WINDOWS: Final = 96
 """The most windows that `read` takes at once."""
 
-SPAN: Final = np.dtype(
-    [(name, np.int32) for name in ("window", "start", "end", "label")] + [("score", np.float32)]
-)
-"""An entity that a search finds; the end is exclusive."""
-
 _ALIGNMENT = 64
-_MOST_SPANS = 256
-_LACKS_MEMORY = -2
+# Logits and what `logistic` returns for them.
+_PROBABILITIES: Final = {-3.5: 0.02931223064661026, 0.75: 0.6791787147521973}
 
 
 class _Product(ctypes.Structure):
@@ -60,15 +59,6 @@ class _Network(ctypes.Structure):
     )
 
 
-class _Search(ctypes.Structure):
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("inside", "edges", "cuts", "shifts", "thresholds")),
-        ("beats", ctypes.c_void_p),
-        *((name, ctypes.c_float) for name in ("start_bias", "end_bias", "inside_bias")),
-        *((name, ctypes.c_int32) for name in ("path", "n_labels", "width", "is_flat", "is_multi")),
-    )
-
-
 class CompiledKernel:
     """The kernel in C on one path; safe to share by threads.
 
@@ -78,37 +68,12 @@ class CompiledKernel:
 
     Raises:
         OSError: The library cannot be loaded.
-        ValueError: This machine or this library lacks the path.
+        ValueError: This machine or this library lacks the path, or the library was compiled with
+            options that change numbers.
     """
 
     def __init__(self, file: Path, path: str | None = None) -> None:
-        library = ctypes.CDLL(str(file))
-        pointer, number = ctypes.c_void_p, ctypes.c_int32
-        for name, result, arguments in (
-            ("gd_has_path", number, (number,)),
-            ("gd_packed_bytes", ctypes.c_int64, (number, number, number, number)),
-            ("gd_pack", None, (number, number, pointer, number, number, pointer, pointer)),
-            (
-                "gd_dense",
-                number,
-                (number, number, pointer, pointer, pointer, ctypes.c_int64, pointer),
-            ),
-            ("gd_read", number, (pointer, pointer, pointer, pointer, number, pointer)),
-            ("gd_compare_pairs", None, (number, *[pointer] * 4, ctypes.c_int64, number, pointer)),
-            (
-                "gd_find",
-                ctypes.c_int64,
-                (pointer, pointer, pointer, number, pointer, ctypes.c_int64),
-            ),
-            ("gd_logistic", None, (pointer, ctypes.c_int64, pointer)),
-            (
-                "gd_compare",
-                None,
-                (number, pointer, ctypes.c_int64, pointer, ctypes.c_int64, number, pointer),
-            ),
-        ):
-            function = getattr(library, name)
-            function.restype, function.argtypes = result, arguments
+        library = load_library(file)
         self._library = library
         usable = [name for name, code in PATHS.items() if library.gd_has_path(code)]
         if path is not None and path not in usable:
@@ -116,6 +81,7 @@ class CompiledKernel:
         self.paths = tuple(usable)
         self.name = path or usable[-1]
         self._path = PATHS[self.name]
+        self._check_arithmetic()
 
     def load_product(self, product: Product, bias: Floats) -> "CompiledProduct":
         """See `NumpyKernel.load_product`."""
@@ -149,8 +115,8 @@ class CompiledKernel:
     def compare(self, words: Floats, labels: Floats) -> Floats:
         """See `NumpyKernel.compare`."""
         width = words.shape[1]
-        _check(words, np.float32, (len(words), width))
-        _check(labels, np.float32, (len(labels), width))
+        check_array(words, np.float32, (len(words), width))
+        check_array(labels, np.float32, (len(labels), width))
         if width % INPUT_STEP:
             raise ValueError(f"the width {width} is not a multiple of {INPUT_STEP}")
         out = np.empty((len(labels), len(words)), np.float32)
@@ -170,10 +136,10 @@ class CompiledKernel:
     ) -> Floats:
         """See `NumpyKernel.compare_pairs`."""
         width = words.shape[1]
-        _check(words, np.float32, (len(words), width))
-        _check(labels, np.float32, (len(labels), width))
+        check_array(words, np.float32, (len(words), width))
+        check_array(labels, np.float32, (len(labels), width))
         for places, end in ((word_of, len(words)), (label_of, len(labels))):
-            _check(places, np.int64, (len(word_of),))
+            check_array(places, np.int64, (len(word_of),))
             if len(places) and not 0 <= places.min() <= places.max() < end:
                 raise ValueError(f"a pair lies outside of the {end} rows")
         out = np.empty(len(word_of), np.float32)
@@ -195,6 +161,25 @@ class CompiledKernel:
         out = np.empty_like(logits)
         self._library.gd_logistic(logits.ctypes.data, logits.size, out.ctypes.data)
         return out
+
+    def _check_arithmetic(self) -> None:
+        """Check a product and probabilities whose bits are known.
+
+        A fused multiplication and addition would not round the square below, and a compiler that
+        treats numbers as if they were exact would remove the rounding inside of `logistic`.
+        """
+        one, more = np.float32(1), np.float32(1 + 2**-12)
+        row, weights = np.zeros((2, INPUT_STEP), np.float32)
+        row[:2], weights[:2] = (-one, more), (one, more)
+        product = make_product(np.tile(weights, (OUTPUT_STEP, 1)), FLOAT)
+        loaded = self.load_product(product, np.zeros(OUTPUT_STEP, np.float32))
+        is_exact = (loaded.multiply(row[None]) == np.float32(2**-11)).all()
+        probs = self.logistic(np.array(list(_PROBABILITIES), np.float32)).tolist()
+        if not is_exact or probs != list(_PROBABILITIES.values()):
+            raise ValueError(
+                "it was compiled with options that change numbers, such as -ffast-math or "
+                "-ffp-contract=fast; compile it with the options in kernel/build.py"
+            )
 
 
 class _Packed:
@@ -219,14 +204,14 @@ class CompiledProduct:
         self._dtype: Any = np.float32 if is_float else np.int16
         self._library, self._path = library, path
         self._n_out, self._n_in = product.weights.shape
-        _check(bias, np.float32, (self._n_out,))
+        check_array(bias, np.float32, (self._n_out,))
         self._bias, self._packed = bias, kernel.pack(product, self._kind)
 
     def multiply(self, rows: NDArray[Any]) -> Floats:
         """See `NumpyProduct.multiply`."""
-        _check(rows, self._dtype, (len(rows), self._n_in))
+        check_array(rows, self._dtype, (len(rows), self._n_in))
         out = np.empty((len(rows), self._n_out), np.float32)
-        _check_memory(
+        check_memory(
             self._library.gd_dense(
                 self._path,
                 self._kind,
@@ -271,15 +256,15 @@ class CompiledNetwork:
 
     def read(self, table: Floats, rows: Ints, lengths: Ints) -> Floats:
         """See `NumpyNetwork.read`; there may be at most 96 windows."""
-        _check(table, np.float32, (len(table), self._network.n_columns))
-        _check(rows, np.int32, (int(lengths.sum()),))
-        _check(lengths, np.int32, (len(lengths),))
+        check_array(table, np.float32, (len(table), self._network.n_columns))
+        check_array(rows, np.int32, (int(lengths.sum()),))
+        check_array(lengths, np.int32, (len(lengths),))
         if not 1 <= len(lengths) <= MOST_WINDOWS or (np.diff(lengths) > 0).any() or lengths[-1] < 1:
             raise ValueError(f"the lengths {lengths} are not 1 to {MOST_WINDOWS} falling ones")
         if rows.min() < 0 or rows.max() >= len(table):
             raise ValueError(f"a row lies outside of the table of {len(table)}")
         out = np.empty((len(rows), self._network.n_out), np.float32)
-        _check_memory(
+        check_memory(
             self._library.gd_read(
                 ctypes.byref(self._structure),
                 table.ctypes.data,
@@ -290,73 +275,6 @@ class CompiledNetwork:
             )
         )
         return out
-
-
-class CompiledSearch:
-    """A search for spans in C."""
-
-    def __init__(self, library: Any, path: int, search: SpanSearch) -> None:
-        n_labels, width = search.inside.shape
-        _check(search.inside, np.float32, (n_labels, width))
-        _check(search.edges, np.float32, (2 * n_labels, width))
-        for values in (search.cuts, search.shifts, search.thresholds):
-            _check(values, np.float32, (n_labels,))
-        if search.beats is not None:
-            _check(search.beats, np.bool_, (n_labels, n_labels))
-        if width % INPUT_STEP:
-            raise ValueError(f"the width {width} is not a multiple of {INPUT_STEP}")
-        self._library, self._width = library, width
-        self._search = search  # owns the memory
-        self._structure = _Search(
-            *(values.ctypes.data for values in (search.inside, search.edges, search.cuts)),
-            *(values.ctypes.data for values in (search.shifts, search.thresholds)),
-            None if search.beats is None else search.beats.ctypes.data,
-            *map(float, search.bias),
-            path,
-            n_labels,
-            width,
-            search.is_flat,
-            search.is_multi,
-        )
-
-    def find(self, vectors: Floats, lengths: Ints) -> NDArray[Any] | None:
-        """Return the entities of windows that are whole passages, as rows of `SPAN`.
-
-        Args:
-            vectors: The word vectors, shape `(words, width)`.
-            lengths: The words of each window.
-
-        Returns:
-            The entities by window and position; None where a window has more candidates than this
-            search compares.
-        """
-        _check(lengths, np.int32, (len(lengths),))
-        n_words = int(lengths.sum())
-        _check(vectors, np.float32, (n_words, self._width))
-        found = np.empty(n_words + _MOST_SPANS, SPAN)
-        n_found = self._library.gd_find(
-            ctypes.byref(self._structure),
-            vectors.ctypes.data,
-            lengths.ctypes.data,
-            len(lengths),
-            found.ctypes.data,
-            len(found),
-        )
-        _check_memory(n_found == _LACKS_MEMORY)
-        return None if n_found < 0 else found[:n_found]
-
-
-def _check(array: NDArray[Any], dtype: Any, shape: tuple[int, ...]) -> None:
-    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
-        raise ValueError(
-            f"an array has the type {array.dtype} and the shape {array.shape}; expected "
-            f"{np.dtype(dtype)}, {shape}, without gaps"
-        )
-
-
-def _check_memory(failed: int) -> None:
-    if failed:
-        raise MemoryError("the kernel could not allocate its buffers")
 
 
 def _aligned(n_bytes: int) -> NDArray[np.uint8]:

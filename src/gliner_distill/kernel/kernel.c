@@ -14,6 +14,8 @@
 
 #if defined(_WIN32)
 #define GD_EXPORT __declspec(dllexport)
+#elif defined(__wasm__)
+#define GD_EXPORT __attribute__((visibility("default"), used))
 #else
 #define GD_EXPORT __attribute__((visibility("default")))
 #endif
@@ -46,6 +48,7 @@ typedef struct {
     gd_product tower;
 } gd_network;
 
+#define GD_VERSION 2 /* of the functions and structures, as in `library.py` */
 #define GD_CHUNK 96 /* rows that are multiplied at once */
 #define GD_TILE_ROWS 6
 
@@ -143,6 +146,8 @@ static int32_t gd_has_x86_path(int32_t path) {
     return (low & 0xe6) == 0xe6 && (b & wanted) == wanted && (c >> 11 & 1);
 }
 #endif
+
+GD_EXPORT int32_t gd_version(void) { return GD_VERSION; }
 
 GD_EXPORT int32_t gd_has_path(int32_t path) {
     if (path == GD_PORTABLE) return 1;
@@ -259,19 +264,37 @@ GD_EXPORT void gd_compare(int32_t path, const float *words, int64_t n_words, con
 #define GD_MOST_SPANS 256 /* candidates of a window; where there are more, numpy takes over */
 
 /* The labels of a search and its rules. Shapes: inside (n_labels, width), edges (2 * n_labels,
-   width) with start and end in turn, cuts, shifts and thresholds (n_labels). `beats` (n_labels,
-   n_labels) is 1 where the first label is more specific than the second; NULL without. */
+   width) with start and end in turn, cuts, shifts and thresholds (n_labels). A softmax head has no
+   edges and cuts, but `none` (width), and its bias is the first one.
+
+   Label y is more specific than label x where narrow[y] * broad[x] + breadths[x] is above 0 and the
+   same with x and y exchanged is not. These are whole numbers, so their sums are exact. Shapes:
+   narrow and broad (n_labels, n_kinds), breadths (n_labels); NULL where labels are not compared. */
 typedef struct {
-    const float *inside, *edges, *cuts, *shifts, *thresholds;
-    const uint8_t *beats;
+    const float *inside, *edges, *none, *cuts, *shifts, *thresholds;
+    const int32_t *narrow, *broad;
+    const int64_t *breadths;
     float start_bias, end_bias, inside_bias;
-    int32_t path, n_labels, width, is_flat, is_multi;
+    int32_t path, n_labels, width, n_kinds, is_flat, is_multi;
 } gd_search;
 
 typedef struct {
     int32_t window, start, end, label;
     float score;
 } gd_span;
+
+/* A window with the products of its words with the labels that are asked, a row per label. `work`
+   has 3 * n_words places. */
+typedef struct {
+    const float *words, *scores;
+    const int32_t *labels; /* their numbers; NULL for all */
+    float *work;
+    int32_t number, n_words, n_labels;
+} gd_window;
+
+static int32_t gd_label_of(const gd_window *window, int32_t row) {
+    return window->labels ? window->labels[row] : row;
+}
 
 static float gd_one_dot(int32_t path, const float *word, const float *label, int32_t width) {
     const int64_t zero = 0;
@@ -303,11 +326,33 @@ static int gd_clash(const gd_span *a, const gd_span *b, int is_flat, int is_mult
     return !(a_holds || b_holds);
 }
 
+static int gd_is_broader(const gd_search *search, int32_t label, int32_t than) {
+    const int32_t *broad = search->broad + (int64_t)label * search->n_kinds;
+    const int32_t *narrow = search->narrow + (int64_t)than * search->n_kinds;
+    int64_t sum = search->breadths[label];
+    for (int32_t k = 0; k < search->n_kinds; k++) sum += (int64_t)broad[k] * narrow[k];
+    return sum > 0;
+}
+
+/* Fill beats[i * n + j]: whether candidate j shares a word with i and is more specific. */
+static void gd_compare_spans(const gd_span *spans, int32_t n, const gd_search *search, uint8_t *beats) {
+    memset(beats, 0, (size_t)n * n);
+    for (int32_t i = 1; i < n; i++)
+        for (int32_t j = 0; j < i; j++) {
+            if (spans[i].label == spans[j].label || !gd_share_word(spans + i, spans + j)) continue;
+            const int first = gd_is_broader(search, spans[i].label, spans[j].label);
+            const int second = gd_is_broader(search, spans[j].label, spans[i].label);
+            beats[i * n + j] = first && !second;
+            beats[j * n + i] = second && !first;
+        }
+}
+
 /* Remove the candidates that yield to more specific ones; see `specificity.keep_specific`. */
-static int32_t gd_keep_specific(gd_span *spans, int32_t n, const gd_search *search) {
+static int32_t gd_keep_specific(gd_span *spans, int32_t n, const gd_search *search, uint8_t *beats) {
     enum { OPEN, KEPT, DROPPED, YIELDS };
     uint8_t state[GD_MOST_SPANS];
     int32_t n_open = 0;
+    gd_compare_spans(spans, n, search, beats);
     for (int32_t i = 0; i < n; i++) {
         state[i] = KEPT;
         for (int32_t j = 0; j < n && state[i] == KEPT; j++)
@@ -319,8 +364,7 @@ static int32_t gd_keep_specific(gd_span *spans, int32_t n, const gd_search *sear
         for (int32_t i = 0; i < n; i++) {
             if (state[i] != OPEN) continue;
             for (int32_t j = 0; j < n && !yields[i]; j++)
-                yields[i] = state[j] == OPEN && gd_share_word(spans + i, spans + j) &&
-                            search->beats[(int64_t)spans[j].label * search->n_labels + spans[i].label];
+                yields[i] = state[j] == OPEN && beats[i * n + j];
             n_yielding += yields[i];
         }
         /* If all yield, their labels form circles, and the scores have to decide. */
@@ -368,14 +412,14 @@ static int32_t gd_resolve(gd_span *spans, int32_t n, const gd_search *search) {
     return n_kept;
 }
 
-/* Collect the candidates of one label in one window; return their new number, or -1 if there are
-   too many. `scores` are the products with the inside vector, and `work` has 3 * n_words places. */
-static int32_t gd_collect(const gd_search *search, const float *words, const float *scores,
-                          int32_t n_words, int32_t window, int32_t label, float *work,
-                          gd_span *spans, int32_t n) {
+/* Collect the candidates of one label; return the new number of all, or -1 if there are too many. */
+static int32_t gd_collect_label(const gd_search *search, const gd_window *window, int32_t row,
+                                gd_span *spans, int32_t n) {
+    const int32_t label = gd_label_of(window, row), n_words = window->n_words;
     const float threshold = search->thresholds[label], shift = search->shifts[label];
     const float *edges = search->edges + (int64_t)2 * label * search->width;
-    float *inside = work, *start = work + n_words, *end = start + n_words;
+    const float *scores = window->scores + (int64_t)row * n_words;
+    float *inside = window->work, *start = inside + n_words, *end = start + n_words;
     int32_t first = 0;
     while (first < n_words) {
         /* A run of words that lie inside. */
@@ -383,7 +427,7 @@ static int32_t gd_collect(const gd_search *search, const float *words, const flo
         for (; last < n_words && scores[last] >= search->cuts[label]; last++) {
             inside[last] = gd_probability((scores[last] + search->inside_bias) - shift);
             if (!(inside[last] >= threshold)) break;
-            const float *word = words + (int64_t)last * search->width;
+            const float *word = window->words + (int64_t)last * search->width;
             const float starts = gd_one_dot(search->path, word, edges, search->width);
             const float ends = gd_one_dot(search->path, word, edges + search->width, search->width);
             start[last] = gd_probability((starts + search->start_bias) - shift);
@@ -397,7 +441,7 @@ static int32_t gd_collect(const gd_search *search, const float *words, const flo
                 if (!(end[e] > threshold)) continue;
                 if (n == GD_MOST_SPANS) return -1;
                 const float score = gd_least(gd_least(start[s], end[e]), least);
-                spans[n++] = (gd_span){window, s, e + 1, label, score};
+                spans[n++] = (gd_span){window->number, s, e + 1, label, score};
             }
         }
         first = last + 1;
@@ -405,33 +449,88 @@ static int32_t gd_collect(const gd_search *search, const float *words, const flo
     return n;
 }
 
-/* Find the entities of windows that are whole passages, with a boundary head. `vectors` has a row
-   per word. At most `n_places` entities are written to `found`. Returns their number; -1 if a
-   window has too many candidates or `found` is too small; -2 if memory is lacking. */
+/* Find the entities of a window with a boundary head. `beats` has GD_MOST_SPANS squared places. */
+static int32_t gd_find_spans(const gd_search *search, const gd_window *window, gd_span *spans,
+                             uint8_t *beats) {
+    int32_t n = 0;
+    for (int32_t row = 0; row < window->n_labels && n >= 0; row++)
+        n = gd_collect_label(search, window, row, spans, n);
+    if (n > 1 && search->narrow && search->is_flat && !search->is_multi)
+        n = gd_keep_specific(spans, n, search, beats);
+    return n > 1 ? gd_resolve(spans, n, search) : n;
+}
+
+/* Find the entities of a window with a softmax head: neighboring words of the same likeliest label.
+   Return their number, or -1 if there are too many. */
+static int32_t gd_find_runs(const gd_search *search, const gd_window *window, gd_span *spans) {
+    const int32_t n_words = window->n_words;
+    int32_t n = 0, before = -1; /* the label of the word before; -1 for none */
+    for (int32_t w = 0; w < n_words && window->n_labels; w++) {
+        int32_t best = 0;
+        for (int32_t row = 1; row < window->n_labels; row++)
+            if (window->scores[(int64_t)row * n_words + w] > window->scores[(int64_t)best * n_words + w])
+                best = row;
+        const int32_t label = gd_label_of(window, best);
+        const float *word = window->words + (int64_t)w * search->width;
+        const float none = gd_one_dot(search->path, word, search->none, search->width);
+        const float margin = window->scores[(int64_t)best * n_words + w] - none - search->start_bias;
+        const float prob = gd_probability(margin - search->shifts[label]);
+        const int is_found = prob > search->thresholds[label];
+        if (is_found && label == before) {
+            spans[n - 1].end = w + 1;
+            spans[n - 1].score = gd_least(spans[n - 1].score, prob);
+        } else if (is_found) {
+            if (n == GD_MOST_SPANS) return -1;
+            spans[n++] = (gd_span){window->number, w, w + 1, label, prob};
+        }
+        before = is_found ? label : -1;
+    }
+    return n;
+}
+
+/* Compute the products of a window's words with the labels that are asked. */
+static void gd_compare_window(const gd_search *search, const gd_window *window, float *scores) {
+    if (!window->labels) {
+        gd_compare(search->path, window->words, window->n_words, search->inside, search->n_labels,
+                   search->width, scores);
+        return;
+    }
+    for (int32_t row = 0; row < window->n_labels; row++)
+        gd_compare(search->path, window->words, window->n_words,
+                   search->inside + (int64_t)window->labels[row] * search->width, 1, search->width,
+                   scores + (int64_t)row * window->n_words);
+}
+
+/* Find the entities of windows that are whole passages. `vectors` has a row per word. `labels` has
+   the numbers of the labels that each window is asked, n_asked[w] for window w, one window after the
+   other; both are NULL if each is asked all. At most `n_places` entities are written to `found`.
+   Returns their number; -1 if a window has too many candidates or `found` is too small; -2 if memory
+   is lacking. */
 GD_EXPORT int64_t gd_find(const gd_search *search, const float *vectors, const int32_t *lengths,
-                          int32_t n_windows, gd_span *found, int64_t n_places) {
-    int32_t longest = 0;
-    for (int32_t w = 0; w < n_windows; w++) longest = lengths[w] > longest ? lengths[w] : longest;
-    float *scores = malloc((size_t)longest * (search->n_labels + 3) * sizeof(float) + 64);
-    if (!scores) return -2;
-    float *work = scores + (int64_t)longest * search->n_labels;
-    int64_t n_found = 0;
+                          int32_t n_windows, const int32_t *labels, const int32_t *n_asked,
+                          gd_span *found, int64_t n_places) {
+    int64_t n_numbers = 0;
+    for (int32_t w = 0; w < n_windows; w++) {
+        const int64_t n = (int64_t)lengths[w] * ((labels ? n_asked[w] : search->n_labels) + 3);
+        n_numbers = n > n_numbers ? n : n_numbers;
+    }
+    float *numbers = malloc((size_t)n_numbers * sizeof(float) + 64);
+    uint8_t *beats = malloc(search->narrow ? GD_MOST_SPANS * GD_MOST_SPANS : 1);
+    int64_t n_found = numbers && beats ? 0 : -2;
     for (int32_t w = 0; w < n_windows && n_found >= 0; w++) {
         gd_span spans[GD_MOST_SPANS];
-        const int32_t n_words = lengths[w];
-        int32_t n = 0;
-        gd_compare(search->path, vectors, n_words, search->inside, search->n_labels, search->width,
-                   scores);
-        for (int32_t l = 0; l < search->n_labels && n >= 0; l++)
-            n = gd_collect(search, vectors, scores + (int64_t)l * n_words, n_words, w, l, work,
-                           spans, n);
-        if (n > 1 && search->beats && search->is_flat && !search->is_multi)
-            n = gd_keep_specific(spans, n, search);
-        if (n > 1) n = gd_resolve(spans, n, search);
+        const int32_t n_labels = labels ? n_asked[w] : search->n_labels;
+        float *scores = numbers + (int64_t)3 * lengths[w];
+        const gd_window window = {vectors, scores, labels, numbers, w, lengths[w], n_labels};
+        gd_compare_window(search, &window, scores);
+        const int32_t n = search->none ? gd_find_runs(search, &window, spans)
+                                       : gd_find_spans(search, &window, spans, beats);
         if (n < 0 || n_found + n > n_places) n_found = -1;
         else memcpy(found + n_found, spans, (size_t)n * sizeof(gd_span)), n_found += n;
-        vectors += (int64_t)n_words * search->width;
+        vectors += (int64_t)lengths[w] * search->width;
+        if (labels) labels += n_labels;
     }
-    free(scores);
+    free(numbers);
+    free(beats);
     return n_found;
 }

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -46,7 +47,9 @@ class LoadedProduct(Protocol):
 class LoadedSearch(Protocol):
     """A search that is ready to find spans; see `compiled.CompiledSearch`."""
 
-    def find(self, vectors: Floats, lengths: Ints) -> NDArray[Any] | None:
+    def find(
+        self, vectors: Floats, lengths: Ints, asked: Sequence[Ints] | None = None
+    ) -> NDArray[Any] | None:
         """Return the entities of windows; None where there are too many candidates."""
         ...
 
@@ -115,7 +118,7 @@ def kernel_named(name: str | None) -> Kernel:
         if file is None:
             raise OSError("this installation was made without a C compiler")
         return CompiledKernel(file, name)
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         if name is not None:
             raise SettingsError(f"the kernel {name!r} cannot be used: {error}") from error
         _logger.warning(

@@ -106,28 +106,33 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class SpanSearch:
-    """The labels and rules of a search for spans with a boundary head.
+    """The labels and rules of a search for spans.
 
     Attributes:
-        inside: The inside vectors, shape `(labels, width)`, padded.
-        edges: The start and the end vector of each label, shape `(2 * labels, width)`.
-        cuts: Shape `(labels,)`: products below do not count.
+        inside: What words are compared with, shape `(labels, width)`, padded: for a boundary head
+            the inside vectors.
+        edges: The start and the end vector of each label, shape `(2 * labels, width)`; None for a
+            softmax head.
+        none: The vector of "none" of a softmax head, shape `(width,)`; None for a boundary head.
+        cuts: Shape `(labels,)`: products below do not count with a boundary head.
         shifts: Shape `(labels,)`: what is subtracted from logits.
         thresholds: Shape `(labels,)`.
-        bias: Shape `(3,)`: what is added to products for start, end and inside.
-        beats: Shape `(labels, labels)`: whether the first label is more specific; None if labels
-            are not compared.
+        bias: Shape `(3,)`: what is added to products for start, end and inside; for a softmax head,
+            the first one is that of "none".
+        kinds: The whole numbers by which labels are compared: narrow and broad, both int32 of shape
+            `(labels, kinds)`, and breadth, int64 of shape `(labels,)`; None if they are not.
         is_flat: Whether entities may not overlap.
         is_multi: Whether a span may have several labels.
     """
 
     inside: Floats
-    edges: Floats
+    edges: Floats | None
+    none: Floats | None
     cuts: Floats
     shifts: Floats
     thresholds: Floats
     bias: Floats
-    beats: NDArray[np.bool_] | None
+    kinds: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]] | None
     is_flat: bool
     is_multi: bool
 

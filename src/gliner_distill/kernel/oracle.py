@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gliner_distill.kernel.arithmetic import exponential
 from gliner_distill.kernel.networks import BYTE, FLOAT, Direction, Network, Product, SpanSearch
 
 Floats = NDArray[np.float32]
@@ -166,16 +167,6 @@ class NumpyNetwork:
             cells[:now], last[:now] = _update(network.kind, inputs[words] + kept, cells[:now])
             result[words] = last[:now]
         return result
-
-
-def exponential(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return e to the power of x, between -700 and 700, the same on every machine."""
-    k = np.rint(x * 1.4426950408889634)
-    y = (x - k * 0.6931471803691238) - k * 1.9082149292705877e-10
-    power = np.ones_like(x)
-    for n_terms in range(13, 0, -1):
-        power = power * y / n_terms + 1
-    return np.ldexp(power, k.astype(np.int32))
 
 
 def _dots(words: Floats, labels: Floats) -> Floats:

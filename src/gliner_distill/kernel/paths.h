@@ -84,8 +84,8 @@ GD_INLINE GD_TARGET int32x4_t GD_NAME(step_short)(int32x4_t acc, int32x4_t a, in
 #define GD_LOADA(p) wasm_v128_load32_splat(p)
 #define GD_LOADACC(p) wasm_v128_load(p)
 #define GD_STOREACC(p, v) wasm_v128_store(p, v)
-#define GD_MIN(a, b) (GD_VF)wasm_f32x4_pmin((v128_t)(a), (v128_t)(b))
-#define GD_MAX(a, b) (GD_VF)wasm_f32x4_pmax((v128_t)(a), (v128_t)(b))
+#define GD_MIN(a, b) (GD_VF)wasm_f32x4_pmin((v128_t)(b), (v128_t)(a)) /* a < b ? a : b */
+#define GD_MAX(a, b) (GD_VF)wasm_f32x4_pmax((v128_t)(b), (v128_t)(a))
 #else
 #define GD_ACC GD_VI
 #define GD_OUTS 4

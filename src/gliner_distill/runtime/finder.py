@@ -22,7 +22,7 @@ from gliner_distill.runtime.bundle import Bundle, pack_bundle, unpack_bundle
 from gliner_distill.runtime.caches import SizedCache
 from gliner_distill.runtime.head_scoring import Array, LabelColumns, Mask, SearchRules
 from gliner_distill.runtime.heads import head_named
-from gliner_distill.runtime.inputs import InferenceOptions, merge_label_sets
+from gliner_distill.runtime.inputs import InferenceOptions, merge_label_sets, split_label_sets
 from gliner_distill.runtime.labels import EncodedLabels, Prompts, read_label_set
 from gliner_distill.runtime.memory import MemoryPlan
 from gliner_distill.runtime.score_map import ScoreMap
@@ -40,7 +40,8 @@ from gliner_distill.runtime.thresholds import (
 )
 
 _TOP_LABELS = 5
-_BYTES_PER_LABEL = 5_000
+_LABELS_AT_ONCE = 512
+_BYTES_PER_LABEL = 400  # the numbers by which a search compares labels
 
 
 class EntityFinder:
@@ -111,19 +112,34 @@ class EntityFinder:
             asked: The labels for all passages, or for each passage its own.
             options: The options; `on_long` has no effect here.
         """
-        prompts, mask = merge_label_sets(asked) if isinstance(asked, list) else (asked, None)
-        if not prompts:
-            return [[] for _ in passages], [[] for _ in passages]
-        labels, columns = self._columns(prompts)
-        asked_thresholds = options.thresholds_for(columns.names)
-        score_map = self.bundle.score_map
-        rules, search = self._search(prompts, asked_thresholds, options, is_masked=mask is not None)
-        thresholds = rules.thresholds
+        if not isinstance(asked, list):
+            return self._find(passages, asked, None, options)
+        found: list[list[Entity]] = []
+        probs: list[list[dict[str, float]]] = []
+        # If texts share few labels, those of all texts together would be very many.
+        for part in split_label_sets(asked, _LABELS_AT_ONCE):
+            prompts, mask = merge_label_sets(asked[part])
+            more, more_probs = self._find(passages[part], prompts, mask, options)
+            found += more
+            probs += more_probs
+        return found, probs
+
+    def _find(
+        self,
+        passages: Sequence[Sequence[str]],
+        prompts: Prompts,
+        mask: Mask | None,
+        options: InferenceOptions,
+    ) -> tuple[list[list[Entity]], list[list[dict[str, float]]]]:
         probs: list[list[dict[str, float]]] = [[] for _ in passages]
+        if not prompts:
+            return [[] for _ in passages], probs
+        labels, columns, rules, search = self._search(prompts, options)
+        score_map, thresholds = self.bundle.score_map, rules.thresholds
         searched: list[list[Entity] | None] = [None] * len(passages)
         if not options.return_class_probs:
             searched = self._own_engine().scorer.find(
-                passages, columns, rules, search, label_mask=mask, batch_size=options.batch_size
+                passages, columns.names, search, label_mask=mask, batch_size=options.batch_size
             )
             if None not in searched:
                 complete = [entities for entities in searched if entities is not None]
@@ -273,20 +289,19 @@ class EntityFinder:
             self._engine = self._make_engine()
         return self._engine
 
-    def _search(
-        self, prompts: Prompts, asked: Array, options: InferenceOptions, *, is_masked: bool
-    ) -> "_Search":
-        """Return the rules and the search of a call, which are cached."""
-        key = prompts, asked.tobytes(), options.flat_ner, options.multi_label, is_masked
+    def _search(self, prompts: Prompts, options: InferenceOptions) -> "_Search":
+        """Return the labels, the rules and the search of a call, which are cached."""
+        own = frozenset((options.thresholds or {}).items())
+        key = prompts, options.threshold, own, options.flat_ner, options.multi_label
         engine = self._own_engine()
         found = engine.searches.get(key)
         if found is None:
             labels, columns = self._columns(prompts)
             # The entities are chosen by the student's own scores; only those found are mapped.
-            score_map = self.bundle.score_map
+            asked, score_map = options.thresholds_for(columns.names), self.bundle.score_map
             thresholds = score_map.restore(asked) if score_map else asked
             rules = SearchRules(thresholds, labels.kinds, options.flat_ner, options.multi_label)
-            found = rules, None if is_masked else engine.scorer.search(columns, rules)
+            found = labels, columns, rules, engine.scorer.search(columns, rules)
             engine.searches.put(key, found)
         return found
 
@@ -309,14 +324,12 @@ class EntityFinder:
 
 
 _Columns = tuple[EncodedLabels, LabelColumns]
-_Search = tuple[SearchRules, LoadedSearch | None]
-_SearchKey = tuple[Prompts, bytes, bool, bool, bool]
+_Search = tuple[EncodedLabels, LabelColumns, SearchRules, LoadedSearch | None]
+_SearchKey = tuple[Prompts, float, frozenset[tuple[str, float]], bool, bool]
 
 
 def _search_size(key: _SearchKey, search: _Search) -> int:
-    # A search has a copy of the vectors of the labels and compares each label with each.
-    n_labels = len(key[0])
-    return n_labels * (n_labels + _BYTES_PER_LABEL)
+    return _set_size(key[0], search[:2]) + _BYTES_PER_LABEL * len(key[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliner_distill.entities import END, INSIDE, START
+from gliner_distill.kernel.arithmetic import logit
 from gliner_distill.kernel.kernels import Kernel, LoadedSearch
 from gliner_distill.kernel.networks import OUTPUT_STEP, SpanSearch, pad, round_up
 from gliner_distill.runtime.heads import BOUNDARY, NONE
@@ -23,9 +24,6 @@ from gliner_distill.specificity import LabelKinds
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-
-# With more labels, the table that says which of two is more specific would be large.
-_MOST_COMPARED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +100,8 @@ class HeadScoring(Protocol):
         """
         ...
 
-    def search(
-        self, columns: LabelColumns, rules: SearchRules, labels: Ints | None
-    ) -> LoadedSearch | None:
-        """Return the search for spans in whole passages; None where `decoding` must do it.
-
-        Args:
-            columns: The labels.
-            rules: The thresholds and the rules.
-            labels: The numbers of the labels that are asked; None for all.
-        """
+    def search(self, columns: LabelColumns, rules: SearchRules) -> LoadedSearch | None:
+        """Return the search for spans in whole passages; None where `decoding` must do it."""
         ...
 
     def logits(self, states: Array, labels: EncodedLabels) -> Array:
@@ -155,7 +145,7 @@ class BoundaryScoring:
         """Return the pairs, with start and end computed only where a word lies inside."""
         asked = slice(None) if labels is None else labels
         scores = self._kernel.compare(vectors, columns.vectors[asked])
-        cuts = self._cuts(columns, thresholds)
+        cuts = self.cuts(columns, thresholds)
         flat = np.flatnonzero(scores >= cuts[asked, None])
         label, place = np.divmod(flat, len(vectors))
         label = label if labels is None else labels[label]
@@ -169,34 +159,31 @@ class BoundaryScoring:
         keep = inside >= thresholds[label]
         return Hits(place[keep], label[keep], start[keep], end[keep], inside[keep])
 
-    def _cuts(self, columns: LabelColumns, thresholds: Array) -> Array:
+    def cuts(self, columns: LabelColumns, thresholds: Array) -> Array:
+        """Return the product below which a word does not lie inside, shape `(labels,)`."""
         # Logits are compared with a value slightly below the threshold, because a logit and its
         # probability are rounded differently. The probabilities decide in the end, as in GLiNER.
-        cuts: Array = logit(thresholds) + columns.shifts - self._bias[INSIDE] - np.float32(1e-3)
+        logits = logit(thresholds).astype(np.float32)
+        cuts: Array = logits + columns.shifts - self._bias[INSIDE] - np.float32(1e-3)
         return cuts
 
-    def search(
-        self, columns: LabelColumns, rules: SearchRules, labels: Ints | None
-    ) -> LoadedSearch | None:
-        """Return the search, unless very many labels have to be compared with each other."""
-        numbers = np.arange(len(columns.names)) if labels is None else labels
-        beats, kinds = None, rules.kinds
-        if kinds is not None and rules.flat_ner and not rules.multi_label:
-            if len(numbers) > _MOST_COMPARED:
-                return None
-            beats = kinds.take(numbers).more_specific()
-        width = columns.edges.shape[1]
-        edges = columns.edges.reshape(len(columns.names), 2, width)[numbers]
+    def search(self, columns: LabelColumns, rules: SearchRules) -> LoadedSearch | None:
+        """Return the search, which compares labels where neither overlaps nor several may be."""
+        kinds = None
+        if rules.kinds is not None and rules.flat_ner and not rules.multi_label:
+            narrow, broad, breadth = rules.kinds.in_steps()
+            kinds = narrow.astype(np.int32), broad.astype(np.int32), breadth.astype(np.int64)
         search = SpanSearch(
-            columns.vectors[numbers],
-            edges.reshape(2 * len(numbers), width),
-            self._cuts(columns, rules.thresholds)[numbers],
-            columns.shifts[numbers],
-            rules.thresholds[numbers],
-            self._bias[[START, END, INSIDE]],
-            beats,
-            rules.flat_ner,
-            rules.multi_label,
+            inside=columns.vectors,
+            edges=columns.edges,
+            none=None,
+            cuts=self.cuts(columns, rules.thresholds),
+            shifts=columns.shifts,
+            thresholds=rules.thresholds,
+            bias=self._bias[[START, END, INSIDE]],
+            kinds=kinds,
+            is_flat=rules.flat_ner,
+            is_multi=rules.multi_label,
         )
         return self._kernel.load_search(search)
 
@@ -251,11 +238,21 @@ class SoftmaxScoring:
         prob = probs[place]
         return Hits(place, best[place], prob, prob, prob)
 
-    def search(
-        self, columns: LabelColumns, rules: SearchRules, labels: Ints | None
-    ) -> LoadedSearch | None:
-        """Return None: the words of this head have one label each, so there is little to find."""
-        return None
+    def search(self, columns: LabelColumns, rules: SearchRules) -> LoadedSearch | None:
+        """Return the search; words have one label each, so labels are not compared."""
+        search = SpanSearch(
+            inside=columns.vectors[NONE + 1 :],
+            edges=None,
+            none=columns.vectors[NONE],
+            cuts=np.zeros(len(columns.names), np.float32),
+            shifts=columns.shifts,
+            thresholds=rules.thresholds,
+            bias=np.append(self._bias, np.zeros(2, np.float32)),
+            kinds=None,
+            is_flat=rules.flat_ner,
+            is_multi=rules.multi_label,
+        )
+        return self._kernel.load_search(search)
 
     def logits(self, states: Array, labels: EncodedLabels) -> Array:
         """Return logits, shape `(words, 1 + labels)`, "none" first."""
@@ -284,14 +281,6 @@ def scoring_for(head: str, weights: Mapping[str, NDArray[Any]], kernel: Kernel) 
     """
     scoring = BoundaryScoring if head == BOUNDARY else SoftmaxScoring
     return scoring(weights, kernel)
-
-
-def logit(probs: NDArray[np.floating]) -> Array:
-    """Return the logits of probabilities; 0 and 1 give minus and plus infinity."""
-    # The thresholds 0 and 1 are allowed, and their logits are infinite.
-    with np.errstate(divide="ignore"):
-        logits: Array = np.log(probs / (1 - probs.astype(np.float64))).astype(np.float32)
-    return logits
 
 
 def _pad_width(vectors: Array) -> Array:

@@ -190,6 +190,25 @@ def merge_label_sets(label_sets: Sequence[Prompts]) -> tuple[Prompts, NDArray[np
     return tuple(column), mask
 
 
+def split_label_sets(label_sets: Sequence[Prompts], most: int) -> list[slice]:
+    """Return runs of neighboring sets; those of a run have at most `most` labels together.
+
+    A set with more labels is a run of its own.
+
+    >>> split_label_sets([("a", "b"), ("b", "c"), ("d",)], 3)
+    [slice(0, 2, None), slice(2, 3, None)]
+    """
+    runs: list[slice] = []
+    first, together = 0, set[tuple[str, str]]()
+    for row, prompts in enumerate(label_sets):
+        more = together.union(prompts)
+        if row > first and len(more) > most:
+            runs.append(slice(first, row))
+            first, more = row, set(prompts)
+        together = more
+    return [*runs, slice(first, len(label_sets))]
+
+
 def describe_entities(
     text: str, entities: Sequence[Entity], probs: Sequence[dict[str, float]] = ()
 ) -> list[EntityDict]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gliner_distill.kernel.arithmetic import exponential
 from gliner_distill.kernel.compiled import MOST_WINDOWS
 from gliner_distill.kernel.kernels import Kernel
 from gliner_distill.kernel.networks import (
@@ -27,7 +28,6 @@ from gliner_distill.kernel.networks import (
     round_up,
     state_product,
 )
-from gliner_distill.kernel.oracle import exponential
 from gliner_distill.runtime.word_network import lstm_parts
 from gliner_distill.specificity import LabelKinds
 
@@ -175,9 +175,13 @@ def mean_runs(vectors: Array, starts: Ints) -> Array:
         vectors: Shape `(vectors, width)`: those of all runs, one run after the other.
         starts: Shape `(runs,)`: the position of each run's first vector. No run may be empty.
     """
-    lengths = np.diff(starts, append=len(vectors)).astype(np.float32)
-    means: Array = np.add.reduceat(vectors, starts, axis=0)
-    means /= lengths[:, None]
+    lengths = np.diff(starts, append=len(vectors))
+    means: Array = vectors[starts]
+    # One vector of each run after the other, because numpy does not promise an order of sums.
+    for place in range(1, int(lengths.max(initial=0))):
+        runs = np.flatnonzero(lengths > place)
+        means[runs] += vectors[starts[runs] + place]
+    means /= lengths[:, None].astype(np.float32)
     return means
 
 

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliner_distill.errors import StudentError, shorten
+from gliner_distill.kernel.arithmetic import exponential, logit
 
 MAX_KNOTS: Final = 64
 _MAX_LOGIT: Final = 1_000.0
 _MIN_STEP = 1e-6
+_MOST_MAPPED = 700.0  # the probability of a larger logit is 1 in double precision
 _FIELDS = ("logits", "reported")
 
 Floats = NDArray[np.floating]
@@ -117,21 +119,18 @@ def _check_knots(name: str, knots: Sequence[float]) -> None:
 
 
 def _map_probs(probs: Floats, source: Sequence[float], target: Sequence[float]) -> NDArray[Any]:
-    exact = probs.astype(np.float64)
     # The probabilities 0 and 1 have infinite logits, which stay infinite.
-    with np.errstate(divide="ignore", over="ignore"):
-        logits = _follow(np.log(exact) - np.log1p(-exact), source, target)
-        mapped = 1 / (1 + np.exp(-logits))
+    logits = _follow(logit(probs), source, target)
+    mapped = 1 / (1 + exponential(-np.clip(logits, -_MOST_MAPPED, _MOST_MAPPED)))
     # The knots may be rounded, but what is found at 0.5 must not depend on them.
-    return np.where(exact == 0.5, 0.5, mapped).astype(np.float32)
+    return np.where(probs == 0.5, 0.5, mapped).astype(np.float32)
 
 
 def _follow(
     values: NDArray[np.float64], source: Sequence[float], target: Sequence[float]
 ) -> NDArray[np.float64]:
     """Return the values of the piecewise linear function through some points."""
+    # `np.interp` may round in another way on another processor.
     slopes = np.diff(target) / np.diff(source)
-    below = target[0] + (values - source[0]) * slopes[0]
-    above = target[-1] + (values - source[-1]) * slopes[-1]
-    between = np.interp(values, source, target)
-    return np.where(values < source[0], below, np.where(values > source[-1], above, between))
+    place = np.clip(np.searchsorted(source, values, side="right") - 1, 0, len(slopes) - 1)
+    return np.take(target, place) + (values - np.take(source, place)) * slopes[place]

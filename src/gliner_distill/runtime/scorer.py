@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gliner_distill.entities import Entity
 from gliner_distill.errors import InputError, StudentError
+from gliner_distill.kernel.arithmetic import logit
 from gliner_distill.kernel.kernels import Kernel, LoadedSearch, default_kernel
 from gliner_distill.runtime.bundle import Bundle
 from gliner_distill.runtime.embeddings import (
@@ -32,7 +33,6 @@ from gliner_distill.runtime.head_scoring import (
     LabelColumns,
     Mask,
     SearchRules,
-    logit,
     scoring_for,
 )
 from gliner_distill.runtime.heads import head_named
@@ -143,7 +143,7 @@ class StudentScorer:
             own_thresholds: For each label, the probability that `score` reports as 0.5.
         """
         thresholds = np.array([own_thresholds[name] for name in labels.names])
-        return self._scoring.columns(labels, logit(thresholds))
+        return self._scoring.columns(labels, logit(thresholds).astype(np.float32))
 
     def score(
         self,
@@ -190,14 +190,13 @@ class StudentScorer:
                 kept.forget(scores)
 
     def search(self, columns: LabelColumns, rules: SearchRules) -> LoadedSearch | None:
-        """Return the search of all labels for `find`; None where the kernel or head has none."""
-        return self._scoring.search(columns, rules, None)
+        """Return the search for `find`; None where the kernel has none."""
+        return self._scoring.search(columns, rules)
 
     def find(
         self,
         passages: Sequence[Sequence[str]],
-        columns: LabelColumns,
-        rules: SearchRules,
+        names: Sequence[str],
         search: LoadedSearch | None,
         *,
         label_mask: Mask | None = None,
@@ -206,21 +205,19 @@ class StudentScorer:
         """Return the entities of passages; None for those that need `score` and `decode_scores`.
 
         These are passages of more than one window or with very many candidates, and all passages
-        where the head or the kernel has no search. Other passages have the same entities in both.
+        where the kernel has no search. Other passages have the same entities in both.
 
         Args:
             passages: The words of each passage.
-            columns: The labels.
-            rules: The thresholds and the rules.
-            search: The result of `search` for all labels; without a mask it must be given.
+            names: The labels.
+            search: The result of `search` for them.
             label_mask: See `score`.
             batch_size: See `score`.
         """
         found: list[list[Entity] | None] = [None if words else [] for words in passages]
-        if search is None and label_mask is None:
+        if search is None:
             return found
         short = (item for item in enumerate(passages) if len(item[1]) <= WINDOW_WORDS)
-        names = columns.names
         for batch in batch_windows(cut_windows(short), batch_size):
             windows = _order_by_length(batch)
             seen = self._words.look_up([window.words for window in windows])
@@ -231,23 +228,14 @@ class StudentScorer:
                 windows: list[PassageWindow] = windows,
                 seen: WordRows = seen,
             ) -> None:
-                vectors = self._read(group, seen)
-                if search is not None:
-                    spans = search.find(vectors, seen.lengths[group])
-                    _add_spans(found, windows[group], spans, names)
-                    return
-                assert label_mask is not None
-                first = 0
-                for window in windows[group]:
-                    last = first + len(window.words)
-                    labels = np.flatnonzero(label_mask[window.passage])
-                    own = self._scoring.search(columns, rules, labels)
-                    if own is not None:
-                        lengths = np.array([last - first], np.int32)
-                        spans = own.find(vectors[first:last], lengths)
-                        own_names = [names[label] for label in labels.tolist()]
-                        _add_spans(found, [window], spans, own_names)
-                    first = last
+                asked = None
+                if label_mask is not None:
+                    asked = [
+                        np.flatnonzero(label_mask[window.passage]).astype(np.int32)
+                        for window in windows[group]
+                    ]
+                spans = search.find(self._read(group, seen), seen.lengths[group], asked)
+                _add_spans(found, windows[group], spans, names)
 
             run_threads(find, groups, self._num_threads)
         return found
