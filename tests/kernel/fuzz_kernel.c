@@ -68,6 +68,11 @@ static void search_spans(int32_t path, const float *vectors, int32_t width, cons
     int32_t *narrow = allocate(4 * (int64_t)n * n_kinds), *broad = allocate(4 * (int64_t)n * n_kinds);
     int32_t *n_asked = allocate(4 * (int64_t)n_windows);
     int64_t *breadths = allocate(8 * (int64_t)n);
+    const int32_t n_knots = (int32_t)draw(2) * (2 + (int32_t)draw(3));
+    double *logits = allocate(8 * n_knots), *reported = allocate(8 * n_knots);
+    double *slopes = allocate(8 * (n_knots ? n_knots - 1 : 0));
+    for (int32_t i = 0; i < n_knots; i++) logits[i] = i - 1.0, reported[i] = 2.0 * i - 2.0;
+    for (int32_t i = 0; i + 1 < n_knots; i++) slopes[i] = 2.0;
     for (int32_t i = 0; i < n; i++) thresholds[i] = 0.2f, cuts[i] = -3.0f, breadths[i] = draw(9);
     for (int32_t i = 0; i < n * n_kinds; i++) narrow[i] = (int32_t)draw(9) - 4, broad[i] = (int32_t)draw(9) - 4;
     const int is_compared = (int)draw(2), is_flat = (int)draw(2), is_multi = (int)draw(2);
@@ -75,7 +80,8 @@ static void search_spans(int32_t path, const float *vectors, int32_t width, cons
     int32_t *asked = draw_asked(n, n_asked, n_windows);
     const gd_search search = {inside, is_softmax ? NULL : edges, is_softmax ? none : NULL, cuts,
                               shifts, thresholds, is_compared ? narrow : NULL, broad, breadths,
-                              0, 0, 0, path, n, width, n_kinds, is_flat, is_multi};
+                              logits, reported, slopes,
+                              0, 0, 0, path, n, width, n_kinds, n_knots, is_flat, is_multi};
     const int64_t n_places = draw(2) ? n_words + GD_MOST_SPANS : draw(5);
     gd_span *found = allocate(n_places * (int64_t)sizeof(gd_span));
     const int64_t n_found = gd_find(&search, vectors, lengths, n_windows, asked,
@@ -83,7 +89,7 @@ static void search_spans(int32_t path, const float *vectors, int32_t width, cons
     mix(&n_found, 8);
     if (n_found > 0) mix(found, n_found * (int64_t)sizeof(gd_span));
     free(inside), free(edges), free(none), free(cuts), free(shifts), free(thresholds), free(narrow);
-    free(broad), free(breadths), free(n_asked), free(asked), free(found);
+    free(logits), free(reported), free(slopes), free(broad), free(breadths), free(n_asked), free(asked), free(found);
 }
 
 static int32_t *draw_lengths(int32_t n) {

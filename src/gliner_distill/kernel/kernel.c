@@ -48,7 +48,7 @@ typedef struct {
     gd_product tower;
 } gd_network;
 
-#define GD_VERSION 2 /* of the functions and structures, as in `library.py` */
+#define GD_VERSION 3 /* of the functions and structures, as in `library.py` */
 #define GD_CHUNK 96 /* rows that are multiplied at once */
 #define GD_TILE_ROWS 6
 
@@ -229,15 +229,16 @@ GD_EXPORT void gd_compare_pairs(int32_t path, const float *words, const float *l
     GD_CALL(path, compare_pairs, words, labels, word_of, label_of, n_pairs, width, out)
 }
 
-/* Return 1 / (1 + e^-logit), computed in double precision. */
-static float gd_probability(float logit) {
-    double x = -(double)logit;
-    x = x < 80.0 ? x : 80.0;
-    x = x > -80.0 ? x : -80.0;
-    /* e^x is 2^k times the series of e^y, with y from -log(2)/2 to log(2)/2. */
+/* -- exponential and logarithm, in double precision; see `arithmetic.py` ------------------------ */
+
+#define GD_LOG_2 0.6931471803691238 /* the logarithm of 2 in two parts */
+#define GD_LOG_2_REST 1.9082149292705877e-10
+
+/* Return e^x, for x between -700 and 700: 2^k times the series of e^y. */
+static double gd_exponential(double x) {
     const double shifted = x * 1.4426950408889634 + 6755399441055744.0;
     const double k = shifted - 6755399441055744.0;
-    const double y = (x - k * 0.6931471803691238) - k * 1.9082149292705877e-10;
+    const double y = (x - k * GD_LOG_2) - k * GD_LOG_2_REST;
     double power = 1.0;
     for (int n_terms = 13; n_terms; n_terms--) power = power * y / n_terms + 1.0;
     uint64_t bits;
@@ -245,7 +246,32 @@ static float gd_probability(float logit) {
     bits = (bits + 1023) << 52; /* 2^k */
     double scale;
     memcpy(&scale, &bits, sizeof scale);
-    return (float)(1.0 / (1.0 + power * scale));
+    return power * scale;
+}
+
+/* Return the logarithm of a number from 0 to 1 that is 0 or at least 2^-1022. */
+static double gd_logarithm(double x) {
+    if (!(x > 0.0)) return -(double)__builtin_inff();
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    int k = (int)(bits >> 52) - 1022;
+    bits = (bits & 0xfffffffffffff) | (uint64_t)1022 << 52; /* from 0.5 to 1 */
+    double part, series = 0.0;
+    memcpy(&part, &bits, sizeof part);
+    if (part < 0.7071067811865476) part = 2.0 * part, k--;
+    const double y = (part - 1.0) / (part + 1.0), square = y * y;
+    for (int n = 23; n > 0; n -= 2) series = series * square + 1.0 / n;
+    return k * GD_LOG_2 + (k * GD_LOG_2_REST + 2.0 * y * series);
+}
+
+static double gd_clip(double x, double most) {
+    x = x < most ? x : most;
+    return x > -most ? x : -most;
+}
+
+/* Return 1 / (1 + e^-logit). */
+static float gd_probability(float logit) {
+    return (float)(1.0 / (1.0 + gd_exponential(gd_clip(-(double)logit, 80.0))));
 }
 
 GD_EXPORT void gd_logistic(const float *logits, int64_t n, float *out) {
@@ -269,13 +295,16 @@ GD_EXPORT void gd_compare(int32_t path, const float *words, int64_t n_words, con
 
    Label y is more specific than label x where narrow[y] * broad[x] + breadths[x] is above 0 and the
    same with x and y exchanged is not. These are whole numbers, so their sums are exact. Shapes:
-   narrow and broad (n_labels, n_kinds), breadths (n_labels); NULL where labels are not compared. */
+   narrow and broad (n_labels, n_kinds), breadths (n_labels); NULL where labels are not compared.
+
+   The logits of scores are mapped by straight lines through n_knots points; see `score_map.py`. */
 typedef struct {
     const float *inside, *edges, *none, *cuts, *shifts, *thresholds;
     const int32_t *narrow, *broad;
     const int64_t *breadths;
+    const double *logits, *reported, *slopes;
     float start_bias, end_bias, inside_bias;
-    int32_t path, n_labels, width, n_kinds, is_flat, is_multi;
+    int32_t path, n_labels, width, n_kinds, n_knots, is_flat, is_multi;
 } gd_search;
 
 typedef struct {
@@ -488,6 +517,16 @@ static int32_t gd_find_runs(const gd_search *search, const gd_window *window, gd
     return n;
 }
 
+/* Return the score that is reported in place of a score. */
+static float gd_report(const gd_search *search, float score) {
+    if (search->n_knots == 0 || score == 0.5f) return score;
+    const double logit = gd_logarithm(score) - gd_logarithm(1.0 - score);
+    int32_t knot = 0;
+    while (knot < search->n_knots - 2 && search->logits[knot + 1] <= logit) knot++;
+    const double mapped = search->reported[knot] + (logit - search->logits[knot]) * search->slopes[knot];
+    return (float)(1.0 / (1.0 + gd_exponential(-gd_clip(mapped, 700.0))));
+}
+
 /* Compute the products of a window's words with the labels that are asked. */
 static void gd_compare_window(const gd_search *search, const gd_window *window, float *scores) {
     if (!window->labels) {
@@ -525,6 +564,7 @@ GD_EXPORT int64_t gd_find(const gd_search *search, const float *vectors, const i
         gd_compare_window(search, &window, scores);
         const int32_t n = search->none ? gd_find_runs(search, &window, spans)
                                        : gd_find_spans(search, &window, spans, beats);
+        for (int32_t i = 0; i < n; i++) spans[i].score = gd_report(search, spans[i].score);
         if (n < 0 || n_found + n > n_places) n_found = -1;
         else memcpy(found + n_found, spans, (size_t)n * sizeof(gd_span)), n_found += n;
         vectors += (int64_t)lengths[w] * search->width;

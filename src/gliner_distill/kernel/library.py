@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-VERSION: Final = 2
+VERSION: Final = 3
 """The version of the library's functions, as in `kernel.c`."""
 
 

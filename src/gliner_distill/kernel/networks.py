@@ -121,6 +121,8 @@ class SpanSearch:
             the first one is that of "none".
         kinds: The whole numbers by which labels are compared: narrow and broad, both int32 of shape
             `(labels, kinds)`, and breadth, int64 of shape `(labels,)`; None if they are not.
+        score_map: The lines by which scores are mapped: the logits of the knots, those that are
+            reported, and the slopes between them, all float64; None if scores stay as they are.
         is_flat: Whether entities may not overlap.
         is_multi: Whether a span may have several labels.
     """
@@ -133,6 +135,7 @@ class SpanSearch:
     thresholds: Floats
     bias: Floats
     kinds: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]] | None
+    score_map: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None
     is_flat: bool
     is_multi: bool
 

@@ -26,9 +26,10 @@ class _Search(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("inside", "edges", "none", "cuts", "shifts")),
         *((name, ctypes.c_void_p) for name in ("thresholds", "narrow", "broad", "breadths")),
+        *((name, ctypes.c_void_p) for name in ("logits", "reported", "slopes")),
         *((name, ctypes.c_float) for name in ("start_bias", "end_bias", "inside_bias")),
         *((name, ctypes.c_int32) for name in ("path", "n_labels", "width", "n_kinds")),
-        *((name, ctypes.c_int32) for name in ("is_flat", "is_multi")),
+        *((name, ctypes.c_int32) for name in ("n_knots", "is_flat", "is_multi")),
     )
 
 
@@ -39,6 +40,8 @@ class CompiledSearch:
         n_labels, width = search.inside.shape
         narrow, broad, breadth = search.kinds or (None, None, None)
         n_kinds = 0 if narrow is None else narrow.shape[1]
+        logits, reported, slopes = search.score_map or (None, None, None)
+        n_knots = 0 if logits is None else len(logits)
         pointers = [
             pointer_to(array, dtype, shape)
             for array, dtype, shape in (
@@ -51,16 +54,18 @@ class CompiledSearch:
                 (narrow, np.int32, (n_labels, n_kinds)),
                 (broad, np.int32, (n_labels, n_kinds)),
                 (breadth, np.int64, (n_labels,)),
+                (logits, np.float64, (n_knots,)),
+                (reported, np.float64, (n_knots,)),
+                (slopes, np.float64, (n_knots - 1,)),
             )
         ]
         if width % INPUT_STEP:
             raise ValueError(f"the width {width} is not a multiple of {INPUT_STEP}")
         self._library, self._width, self._n_labels = library, width, n_labels
         self._search = search  # owns the memory
+        sizes = n_labels, width, n_kinds, n_knots
         rules = search.is_flat, search.is_multi
-        self._structure = _Search(
-            *pointers, *map(float, search.bias), path, n_labels, width, n_kinds, *rules
-        )
+        self._structure = _Search(*pointers, *map(float, search.bias), path, *sizes, *rules)
 
     def find(
         self, vectors: Floats, lengths: Ints, asked: Sequence[Ints] | None = None

@@ -142,9 +142,8 @@ class EntityFinder:
                 passages, columns.names, search, label_mask=mask, batch_size=options.batch_size
             )
             if None not in searched:
-                complete = [entities for entities in searched if entities is not None]
-                return _report_scores(complete, score_map), probs
-        found = _report_scores([entities or [] for entities in searched], score_map)
+                return [entities for entities in searched if entities is not None], probs
+        found = [entities or [] for entities in searched]
         # The other passages keep their numbers, and those that are done have no words.
         passages = [
             words if entities is None else ()
@@ -300,7 +299,8 @@ class EntityFinder:
             # The entities are chosen by the student's own scores; only those found are mapped.
             asked, score_map = options.thresholds_for(columns.names), self.bundle.score_map
             thresholds = score_map.restore(asked) if score_map else asked
-            rules = SearchRules(thresholds, labels.kinds, options.flat_ner, options.multi_label)
+            flags = options.flat_ner, options.multi_label
+            rules = SearchRules(thresholds, labels.kinds, *flags, score_map)
             found = labels, columns, rules, engine.scorer.search(columns, rules)
             engine.searches.put(key, found)
         return found

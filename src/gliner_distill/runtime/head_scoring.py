@@ -18,6 +18,7 @@ from gliner_distill.kernel.kernels import Kernel, LoadedSearch
 from gliner_distill.kernel.networks import OUTPUT_STEP, SpanSearch, pad, round_up
 from gliner_distill.runtime.heads import BOUNDARY, NONE
 from gliner_distill.runtime.labels import EncodedLabels
+from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.spans import TagScores, join_words
 from gliner_distill.specificity import LabelKinds
 
@@ -72,12 +73,14 @@ class SearchRules:
         kinds: The numbers by which labels are compared; None without.
         flat_ner: Whether entities may not overlap.
         multi_label: Whether a span may have several labels.
+        score_map: The map from the student's own scores to those that are reported; None without.
     """
 
     thresholds: Array
     kinds: LabelKinds | None
     flat_ner: bool
     multi_label: bool
+    score_map: ScoreMap | None = None
 
 
 class HeadScoring(Protocol):
@@ -182,6 +185,7 @@ class BoundaryScoring:
             thresholds=rules.thresholds,
             bias=self._bias[[START, END, INSIDE]],
             kinds=kinds,
+            score_map=rules.score_map.lines() if rules.score_map else None,
             is_flat=rules.flat_ner,
             is_multi=rules.multi_label,
         )
@@ -249,6 +253,7 @@ class SoftmaxScoring:
             thresholds=rules.thresholds,
             bias=np.append(self._bias, np.zeros(2, np.float32)),
             kinds=None,
+            score_map=None,  # this head has none
             is_flat=rules.flat_ner,
             is_multi=rules.multi_label,
         )

@@ -23,6 +23,7 @@ _MOST_MAPPED = 700.0  # the probability of a larger logit is 1 in double precisi
 _FIELDS = ("logits", "reported")
 
 Floats = NDArray[np.floating]
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,10 @@ class ScoreMap:
         The probabilities 0, 0.5 and 1 stay the same.
         """
         return _map_probs(probs, self.reported, self.logits)
+
+    def lines(self) -> tuple[Doubles, Doubles, Doubles]:
+        """Return the logits, the reported logits, and the slopes between two knots each."""
+        return _lines(self.logits, self.reported)
 
     def as_json(self) -> dict[str, list[float]]:
         """Return the map in the form of the configuration file."""
@@ -126,11 +131,15 @@ def _map_probs(probs: Floats, source: Sequence[float], target: Sequence[float]) 
     return np.where(probs == 0.5, 0.5, mapped).astype(np.float32)
 
 
-def _follow(
-    values: NDArray[np.float64], source: Sequence[float], target: Sequence[float]
-) -> NDArray[np.float64]:
+def _follow(values: Doubles, source: Sequence[float], target: Sequence[float]) -> Doubles:
     """Return the values of the piecewise linear function through some points."""
     # `np.interp` may round in another way on another processor.
-    slopes = np.diff(target) / np.diff(source)
-    place = np.clip(np.searchsorted(source, values, side="right") - 1, 0, len(slopes) - 1)
-    return np.take(target, place) + (values - np.take(source, place)) * slopes[place]
+    knots, targets, slopes = _lines(source, target)
+    place = np.clip(np.searchsorted(knots, values, side="right") - 1, 0, len(slopes) - 1)
+    followed: Doubles = targets[place] + (values - knots[place]) * slopes[place]
+    return followed
+
+
+def _lines(source: Sequence[float], target: Sequence[float]) -> tuple[Doubles, Doubles, Doubles]:
+    knots, targets = np.array(source, np.float64), np.array(target, np.float64)
+    return knots, targets, np.diff(targets) / np.diff(knots)

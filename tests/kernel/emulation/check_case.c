@@ -27,10 +27,11 @@ static gd_product take_product(int32_t path, int32_t kind, int32_t n_in, int32_t
 }
 
 static int is_equal(int32_t path) {
-    const int32_t *sizes = take(44);
+    const int32_t *sizes = take(48);
     const int32_t kind = sizes[0], n_layers = sizes[1], n_directions = sizes[2], n_units = sizes[3];
     const int32_t n_out = sizes[4], n_rows = sizes[5], n_windows = sizes[6], n_words = sizes[7];
-    const int32_t n_labels = sizes[8], n_kinds = sizes[9], n_expected = sizes[10];
+    const int32_t n_labels = sizes[8], n_kinds = sizes[9], n_knots = sizes[10];
+    const int32_t n_expected = sizes[11];
     const int32_t n_states = n_directions * n_units, n_columns = 4 * n_states + n_out;
     gd_direction directions[8] = {0};
     for (int32_t i = 0; i < n_layers * n_directions; i++) {
@@ -43,7 +44,7 @@ static int is_equal(int32_t path) {
     const float *table = take((int64_t)4 * n_rows * n_columns);
     const int32_t *rows = take(4 * n_words), *lengths = take(4 * n_windows);
     gd_search search = {.path = path, .n_labels = n_labels, .width = n_out, .n_kinds = n_kinds,
-                        .is_flat = 1};
+                        .n_knots = n_knots, .is_flat = 1};
     search.inside = take((int64_t)4 * n_labels * n_out);
     search.edges = take((int64_t)8 * n_labels * n_out);
     search.cuts = take(4 * n_labels), search.shifts = take(4 * n_labels);
@@ -51,6 +52,8 @@ static int is_equal(int32_t path) {
     search.narrow = take(4 * n_labels * n_kinds), search.broad = take(4 * n_labels * n_kinds);
     search.breadths = take(8 * n_labels);
     const float *bias = take(12);
+    search.logits = take(8 * n_knots), search.reported = take(8 * n_knots);
+    search.slopes = take(8 * (n_knots - 1));
     search.start_bias = bias[0], search.end_bias = bias[1], search.inside_bias = bias[2];
     const int64_t n_bytes = (int64_t)4 * n_words * n_out;
     float *out = malloc((size_t)n_bytes);

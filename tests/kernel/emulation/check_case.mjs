@@ -28,9 +28,9 @@ const isSame = (bytes, others) => Buffer.compare(bytes, others) === 0;
 function checkPath(path, content) {
   let position = 0;
   const take = (length) => content.subarray(position, (position += length));
-  const sizes = new Int32Array(take(44).slice().buffer);
+  const sizes = new Int32Array(take(48).slice().buffer);
   const [kind, nLayers, nDirections, nUnits, nOut, nRows, nWindows, nWords] = sizes;
-  const [nLabels, nKinds, nExpected] = sizes.slice(8);
+  const [nLabels, nKinds, nKnots, nExpected] = sizes.slice(8);
   const [nStates, nGates] = [nDirections * nUnits, 4 * nUnits];
   const nColumns = 4 * nStates + nOut;
 
@@ -60,8 +60,9 @@ function checkPath(path, content) {
   const [narrow, broad] = [0, 0].map(() => put(take(4 * nLabels * nKinds)));
   const breadths = put(take(8 * nLabels));
   const bias = new Int32Array(take(12).slice().buffer); // the bits of three floats
-  const pointers = [inside, edges, 0, cuts, shifts, thresholds, narrow, broad, breadths];
-  const search = putInts(...pointers, ...bias, path, nLabels, nOut, nKinds, 1, 0);
+  const lines = [0, 0, 0].map((_, i) => put(take(8 * (nKnots - (i === 2)))));
+  const pointers = [inside, edges, 0, cuts, shifts, thresholds, narrow, broad, breadths, ...lines];
+  const search = putInts(...pointers, ...bias, path, nLabels, nOut, nKinds, nKnots, 1, 0);
 
   const out = kernel.malloc(4 * nWords * nOut);
   if (kernel.gd_read(network, table, rows, lengths, nWindows, out)) return false;

@@ -21,6 +21,7 @@ from gliner_distill.kernel.networks import BYTE, FLOAT
 from gliner_distill.kernel.oracle import NumpyKernel
 from gliner_distill.runtime.head_scoring import BoundaryScoring
 from gliner_distill.runtime.labels import EncodedLabels
+from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.spans import TagScores
 from gliner_distill.specificity import LabelKinds
 from kernel_networks import make_network, make_windows
@@ -28,6 +29,7 @@ from kernel_networks import make_network, make_windows
 FOLDER = Path(__file__).parent
 FUZZ = FOLDER.parent / "fuzz_kernel.c"
 N_NETWORKS = 12
+SCORE_MAP = ScoreMap((-2.0, 0.0, 1.5), (-1.0, 0.0, 2.0))
 ARM = ("-target", "aarch64-linux-musl", "-static", "-O2")
 WASI = ("-target", "wasm32-wasi", "-msimd128", "-O2", "-Wl,-z,stack-size=4194304")
 
@@ -66,9 +68,10 @@ def find_spans(vectors, lengths, columns, thresholds, kinds, scoring):
         scores = TagScores(passage, hits.label, hits.place, hits.start, hits.end, hits.inside)
         names = list(range(len(thresholds)))
         (found,) = decode_scores(scores.in_reading_order(), thresholds, names, 1, kinds=kinds)
+        scores = SCORE_MAP.report(np.array([e.score for e in found])).view(np.int32)
         rows += [
-            (number, e.start_word, e.end_word, e.label, np.float32(e.score).view(np.int32))
-            for e in found
+            (number, e.start_word, e.end_word, e.label, score)
+            for e, score in zip(found, scores.tolist(), strict=True)
         ]
     return np.array(rows, np.int32)
 
@@ -101,9 +104,10 @@ def make_case(kind):
     arrays += [network.tower.weights, network.tower.scales, table, rows, lengths]
     arrays += [columns.vectors, columns.edges, scoring.cuts(columns, thresholds), columns.shifts]
     arrays += [thresholds, narrow.astype(np.int32), broad.astype(np.int32)]
-    arrays += [breadth.astype(np.int64), bias[[START, END, INSIDE]], vectors, spans]
+    arrays += [breadth.astype(np.int64), bias[[START, END, INSIDE]]]
+    arrays += [*SCORE_MAP.lines(), vectors, spans]
     sizes = [kind, len(network.layers), network.n_directions, network.n_units, network.n_out]
-    sizes += [len(table), len(lengths), len(rows), n_labels, n_kinds, len(spans)]
+    sizes += [len(table), len(lengths), len(rows), n_labels, n_kinds, 3, len(spans)]
     return np.array(sizes, np.int32).tobytes() + b"".join(array.tobytes() for array in arrays)
 
 
