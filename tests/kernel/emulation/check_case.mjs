@@ -72,7 +72,7 @@ function checkPath(path, content) {
   return nFound === nExpected && isSame(get(found, 20 * nFound), take(20 * nExpected));
 }
 
-const content = readFileSync(process.argv[3]);
+const content = new Uint8Array(readFileSync(process.argv[3]));
 for (const path of [PORTABLE, WASM]) {
   const isEqual = kernel.gd_has_path(path) && checkPath(path, content);
   console.log(path, isEqual ? "equal" : "different");
