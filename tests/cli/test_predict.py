@@ -342,7 +342,7 @@ def test_predict_takes_a_limit_of_memory(run_cli, world):
     expected = run_cli(*args)
     assert run_cli(*args, "--max-memory", "400MB").out == expected.out
     assert_fails(run_cli(*args, "--max-memory", "2XB"), "2XB", "512MB", code=2)
-    assert_fails(run_cli(*args, "--max-memory", "1MB"), "1MB", "320 MB", code=2)
+    assert_fails(run_cli(*args, "--max-memory", "1MB"), "1MB", "192 MB", code=2)
 
 
 @pytest.mark.slow

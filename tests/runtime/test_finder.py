@@ -278,7 +278,7 @@ def test_every_kernel_finds_the_same_entities_with_the_same_scores(
 
 class TestCaches:
     def test_label_sets_are_bounded_by_bytes(self, bundle, texts):
-        plan = replace(MemoryPlan.of("320MB"), label_set_bytes=120_000)
+        plan = replace(MemoryPlan.of("192MB"), label_set_bytes=120_000)
         finder = EntityFinder(bundle, num_threads=1, plan=plan)
         sizes = []
         for number in range(40):

@@ -32,17 +32,17 @@ def test_read_size_refuses_what_is_no_size(size):
         read_size(size)
 
 
-@pytest.mark.parametrize("size", ["100MB", 0, "319999999"])
+@pytest.mark.parametrize("size", ["100MB", 0, "191999999"])
 def test_read_size_refuses_less_than_a_student_needs(size):
-    with pytest.raises(InputError, match=rf"{size}.* 320 MB"):
+    with pytest.raises(InputError, match=rf"{size}.* 192 MB"):
         read_size(size)
 
 
 def test_memory_plan_stays_within_the_limit():
-    for size in ("320MB", "500MB", "2GB", "64GB"):
+    for size in ("192MB", "500MB", "2GB", "64GB"):
         plan = MemoryPlan.of(size)
         caches = plan.word_bytes + plan.label_bytes + plan.label_set_bytes
-        assert caches <= (read_size(size) - 256_000_000) / 4
+        assert caches <= (read_size(size) - 128_000_000) / 4
         assert plan.n_scores >= MAX_SPANS
         assert plan.n_spans >= MAX_SPANS
     assert MemoryPlan.of("4GB").n_spans > MemoryPlan.of("2GB").n_spans > MAX_SPANS
@@ -55,7 +55,7 @@ def test_answers_are_the_same_for_every_limit():
     texts += ["Monday " * 700, " ".join(texts)]
     labels = ["person", "location", "date", "event", "quantity", "thing"]
     rules = {"threshold": 0.2, "flat_ner": False}
-    small = StudentNER.from_pretrained(num_threads=1, max_memory="320MB")
+    small = StudentNER.from_pretrained(num_threads=1, max_memory="192MB")
     large = StudentNER.from_pretrained(num_threads=1, max_memory="8GB")
     found = small.inference(texts, labels, **rules)
     assert found == large.inference(texts, labels, **rules)

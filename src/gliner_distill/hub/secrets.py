@@ -2,7 +2,6 @@
 
 import re
 from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies
 
 # A password may hold "/" or "@", although it should be quoted.
 _USER_INFO = re.compile(r"://(\S*)@")
@@ -40,6 +39,8 @@ def hide_secrets(text: str, *, token: str | bool | None = None) -> str:
     >>> hide_secrets("http://ann:s3cret@hub.example.org/api with Bearer hf_abcdefgh")
     'http://[hidden]@hub.example.org/api with Bearer [hidden]'
     """
+    from urllib.request import getproxies  # takes a while, and messages of errors are rare
+
     from huggingface_hub import constants
 
     text = _USER_INFO.sub("://[hidden]@", text)

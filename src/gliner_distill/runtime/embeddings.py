@@ -25,6 +25,7 @@ Array = NDArray[np.float32]
 
 
 _MAX_CACHE_BYTES: Final = 64_000_000
+_LABELS_AT_ONCE = 512
 
 # The vocabulary reads only this many characters of a word. Longer words are rare, and would make
 # large keys.
@@ -64,7 +65,7 @@ class PieceTable:
     def largest(self) -> float:
         """The largest absolute value in the table."""
         if self._scales is None:
-            return float(np.abs(self._pieces).max(initial=0))
+            return _largest(self._pieces)
         # The codes are compared as wide numbers, since -128 has no positive counterpart.
         codes = np.abs(self._pieces.astype(np.int16)).max(axis=1, initial=0)
         return float((codes * np.abs(self._scales[:, 0])).max(initial=0))
@@ -246,8 +247,10 @@ class LabelVectors:
         cached = {label: self._cache.get(label) for label in labels}
         rows = {label: row for label, row in cached.items() if row is not None}
         missing = [label for label in cached if label not in rows]
-        if missing:
-            for label, row in zip(missing, self._compute(missing), strict=True):
+        # The tower needs much memory for the pieces of a label.
+        for first in range(0, len(missing), _LABELS_AT_ONCE):
+            part = missing[first : first + _LABELS_AT_ONCE]
+            for label, row in zip(part, self._compute(part), strict=True):
                 rows[label] = row.copy()  # a view would keep the rows of all labels
                 self._cache.put(label, rows[label])
         return self._tower.outputs(np.stack([rows[label] for label in labels]))
@@ -257,6 +260,16 @@ class LabelVectors:
         lengths = np.array([len(ids) for ids in pieces], dtype=np.int64)
         ids = np.array(list(chain.from_iterable(pieces)), dtype=np.int64)
         return self._tower.read(self._pieces.look_up(ids), np.cumsum(lengths) - lengths)
+
+
+def _largest(numbers: NDArray[Any]) -> float:
+    """Return the largest absolute value of numbers that are finite."""
+    if numbers.dtype != np.float16:
+        return float(np.abs(numbers).max(initial=0))
+    # Without their sign, the bits of numbers in half precision have the order of the numbers, and
+    # they are compared fifty times as fast.
+    bits = (numbers.view(np.uint16) & np.uint16(0x7FFF)).max(initial=np.uint16(0))
+    return float(bits.view(np.float16))
 
 
 def _row_size(label: str, row: Array) -> int:

@@ -1,8 +1,9 @@
 """The memory that a student may take, and how it is divided.
 
-A process with a student takes about 256 MB in any case: the interpreter, numpy, the
-network with its buffers for one batch, and the pieces of words. The rest of the limit is divided
-into sixteenths:
+A process with a student takes about 128 MB in any case: the interpreter, numpy, the weights, the
+network with its buffers for one batch, and the pieces of words. (With the bundled student, it takes
+85 MB to answer one text, and 128 MB to answer 64 texts of 384 words in a batch with two threads.)
+The rest of the limit is divided into sixteenths:
 
 ==========================  ===========  ======================================================
 part                        sixteenths   what it bounds
@@ -16,8 +17,8 @@ candidate spans             3            candidates that are compared at once
 
 The other six sixteenths are for the texts, their words and the answers. A score takes about 160
 bytes while it is sorted (six numbers in several copies), and a candidate about 400 bytes (five
-numbers, their order, and its Python object). With the default of 2 GB these are 2.0 million scores
-and 817,500 candidates. However small the limit is, there is room for 100,000 of either, because
+numbers, their order, and its Python object). With the default of 2 GB these are 2.2 million scores
+and 877,500 candidates. However small the limit is, there is room for 100,000 of either, because
 that many candidates may compete in one place (`crowds.MAX_SPANS`).
 
 The batches of the network have at most 4,096 words, whatever the limit is. A limit changes how much
@@ -34,8 +35,8 @@ from gliner_distill.errors import InputError, shorten
 
 DEFAULT_MEMORY: Final = "2GB"
 
-_FIXED_BYTES = 256_000_000
-_MIN_BYTES = 320_000_000
+_FIXED_BYTES = 128_000_000
+_MIN_BYTES = 192_000_000
 _MAX_CACHE_BYTES = 64_000_000
 _BYTES_PER_SCORE = 160
 _BYTES_PER_SPAN = 400
@@ -69,10 +70,10 @@ class MemoryPlan:
             max_memory: Bytes as a number, or a size such as `2GB` or `512MiB`.
 
         Raises:
-            InputError: It is not a size, or it is below 320 MB, in which no student runs.
+            InputError: It is not a size, or it is below 192 MB, in which no student runs.
 
         >>> MemoryPlan.of("2GB").n_scores, MemoryPlan.of("400MB").n_scores
-        (2043750, 168750)
+        (2193750, 318750)
         """
         share = (read_size(max_memory) - _FIXED_BYTES) // 16
         small = min(share, _MAX_CACHE_BYTES)
@@ -89,7 +90,7 @@ def read_size(size: str | int) -> int:
     """Return the bytes of a size.
 
     Raises:
-        InputError: It is not a size, or it is below 320 MB.
+        InputError: It is not a size, or it is below 192 MB.
 
     >>> read_size("2GB"), read_size("512 MiB")
     (2000000000, 536870912)

@@ -66,7 +66,7 @@ class StudentNER(GLiNERMethods, ThresholdTuning, SharedStudent):
 
     Raises:
         StudentError: The weights do not fit the student.
-        InputError: `num_threads` is below 1, or `max_memory` is not a size of at least 320 MB.
+        InputError: `num_threads` is below 1, or `max_memory` is not a size of at least 192 MB.
     """
 
     def __init__(

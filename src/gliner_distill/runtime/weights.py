@@ -113,11 +113,19 @@ def _check_numbers(path: Path, weights: Mapping[str, NDArray[Any]]) -> None:
                 f"{path}: {name} is of type {weight.dtype}; expected "
                 f"{'integers' if allowed == 'i' else 'floating-point numbers'}"
             )
-        if allowed == "f" and not np.isfinite(weight).all():
+        if allowed == "f" and not _is_finite(weight):
             raise StudentError(
                 f"{path}: {name} holds a number that is not finite; train the student again with "
                 "a lower learning rate, or copy it again"
             )
+
+
+def _is_finite(weight: NDArray[Any]) -> bool:
+    if weight.dtype != np.float16:
+        return bool(np.isfinite(weight).all())
+    # Infinity and NaN have all five bits of the exponent set; numpy takes twenty times as long.
+    exponents = weight.view(np.uint16) & np.uint16(0x7C00)
+    return bool((exponents != 0x7C00).all())
 
 
 def _check_shapes(
