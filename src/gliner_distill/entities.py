@@ -8,6 +8,7 @@ where they are read). This module needs only numpy.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
@@ -181,9 +182,14 @@ def word_texts(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-def word_bounds(text: str) -> list[tuple[int, int]]:
-    """Return the start and end character of each word of `split_words`."""
-    return [match.span() for match in _WORD.finditer(text)]
+def word_bounds(text: str, n_words: int | None = None) -> list[tuple[int, int]]:
+    """Return the start and end character of each word of `split_words`.
+
+    Args:
+        text: The text.
+        n_words: The number of words to look at, from the first one; None for all.
+    """
+    return [match.span() for match in islice(_WORD.finditer(text), n_words)]
 
 
 def count_words(passages: Iterable[Passage | LabeledPassage]) -> int:

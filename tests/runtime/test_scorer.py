@@ -187,7 +187,9 @@ def test_find_with_own_labels_calls_the_kernel_as_often_as_with_common_ones(
     labels = [{entity.label for entity in entities} for entities in found]
     assert set().union(*labels) >= {"person", "city"}
     for of_passage, row in zip(labels, asked, strict=True):
-        assert of_passage <= {label for label, is_asked in zip(LABELS, row, strict=True) if is_asked}
+        assert of_passage <= {
+            label for label, is_asked in zip(LABELS, row, strict=True) if is_asked
+        }
 
 
 def test_logits_of_a_long_passage_cover_every_word(boundary, draw_words):

@@ -26,6 +26,7 @@ WASM_FLAGS = (
     *("-Wl,--export=malloc", "-Wl,--export=free"),
 )
 
+
 def library_name() -> str:
     """Return the file name of the compiled kernel on this system."""
     return "_kernel" + SUFFIXES.get(sys.platform, ".so")

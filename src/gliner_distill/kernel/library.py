@@ -7,7 +7,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-
 VERSION: Final = 3
 """The version of the library's functions, as in `kernel.c`."""
 

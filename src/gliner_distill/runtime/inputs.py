@@ -221,7 +221,7 @@ def describe_entities(
     """
     if not entities:
         return []
-    bounds = word_bounds(text)
+    bounds = word_bounds(text, max(entity.end_word for entity in entities))
     described: list[EntityDict] = []
     for entity in entities:
         start, end = bounds[entity.start_word][0], bounds[entity.end_word - 1][1]
