@@ -110,6 +110,13 @@ def bundle(student, small_vocabulary):
     return make_bundle(student, small_vocabulary)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_largest_is_the_largest_absolute_value(dtype):
+    pieces = np.random.default_rng(0).normal(size=(50, 6)).astype(dtype)
+    for table in (pieces, -pieces, pieces * dtype(1e-7)):
+        assert PieceTable({PIECES: table}).largest == np.abs(table).max()
+
+
 class TestWords:
     def test_word_vectors_equal_torch(self, student, bundle, small_vocabulary):
         seen = make_word_vectors(bundle).look_up(PASSAGES)

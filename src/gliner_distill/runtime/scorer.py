@@ -102,8 +102,8 @@ class StudentScorer:
         self._n_states = count_states(config)
         pieces = PieceTable(weights)
         shapes = weights[SHAPES].astype(np.float32)
-        # A vector of a word is a mean of pieces and a sum of shapes.
-        largest = pieces.largest + float(np.abs(shapes).sum(axis=1).max())
+        # A vector of a word is a mean of pieces and a sum of shapes, added here in a fixed order.
+        largest = pieces.largest + float(sum(np.abs(shapes.T)).max())
         self._network = WordNetwork(
             config, weights, bundle.precision, largest=largest, kernel=kernel
         )
