@@ -6,6 +6,7 @@ skipped, unless `EMULATION=required` is set, as `make emulate` does.
 
 import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -140,3 +141,12 @@ def test_random_networks_give_the_same_bytes_on_all_machines(tmp_path):
     wasm_found = run(["node", "--no-warnings", FOLDER / "wasi.mjs", wasm, N_NETWORKS])
     assert arm_found == ["path", "0:", expected, "path", "3:", expected]
     assert wasm_found == ["path", "0:", expected, "path", "4:", expected]
+
+
+def test_vnni_written_out_in_c_gives_the_same_bytes(tmp_path):
+    need()
+    if platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("the instructions are those of x86")
+    source = FUZZ.with_name("emulated_vnni.c")
+    program = compile_program(source, tmp_path / "vnni", "-O2", "-mavx2")
+    assert "2:" in run([program, N_NETWORKS])
