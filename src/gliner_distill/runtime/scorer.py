@@ -204,10 +204,9 @@ class StudentScorer:
     ) -> list[list[Entity] | None]:
         """Return the entities of passages; None for those that need `score` and `decode_scores`.
 
-        Their scores are those that are reported, while `score` returns the student's own.
-
         These are passages of more than one window or with very many candidates, and all passages
-        where the kernel has no search. Other passages have the same entities in both.
+        where the kernel has no search. Other passages have the same entities in both, but here with
+        the scores that are reported, and in `score` with the student's own.
 
         Args:
             passages: The words of each passage.
