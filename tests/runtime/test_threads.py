@@ -64,6 +64,13 @@ def test_a_thousand_texts_have_the_same_answers_however_they_are_asked():
     assert shuffled == [expected[place] for place in order]
     assert student.inference(texts, LABELS, batch_size=7) == expected
     assert list(student.inference(iter(texts), LABELS)) == expected
+    # Labels of their own, which are too many to be asked at once.
+    own = [[*LABELS[place % 3 :], f"kind {place}", f"sort {place}"] for place in range(300)]
+    one_by_one = [
+        alone.predict_entities(text, labels, threshold=0.3)
+        for text, labels in zip(texts[:300], own, strict=True)
+    ]
+    assert student.inference(texts[:300], own, threshold=0.3) == one_by_one
     for num_threads in (1, 4):
         other = StudentNER.from_pretrained(num_threads=num_threads)
         assert other.inference(texts, LABELS) == expected

@@ -8,7 +8,7 @@ take one after the other. No number depends on what else is in a group.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,7 @@ class StudentScorer:
         pieces = PieceTable(weights)
         shapes = weights[SHAPES].astype(np.float32)
         # A vector of a word is a mean of pieces and a sum of shapes, added here in a fixed order.
-        largest = pieces.largest + float(sum(np.abs(shapes.T)).max())
+        largest = pieces.largest + float(reduce(np.add, np.abs(shapes.T)).max())
         self._network = WordNetwork(
             config, weights, bundle.precision, largest=largest, kernel=kernel
         )
