@@ -53,7 +53,8 @@ def test_count_words_counts_plain_and_labeled_passages() -> None:
 
 
 class TestSplitWords:
-    @given(st.text(max_size=60))
+    # Marks are the only characters that are split in another way; see below.
+    @given(st.text(st.characters(exclude_categories=["Mn", "Mc", "Cf", "Cs"]), max_size=60))
     def test_split_words_equals_gliner_on_any_text(self, text: str) -> None:
         expected = list(WhitespaceTokenSplitter()(text))
         assert [
@@ -70,3 +71,20 @@ class TestSplitWords:
     @pytest.mark.parametrize("text", ["", " ", "\n\t\u00a0"])
     def test_split_words_of_blank_text_is_empty(self, text: str) -> None:
         assert split_words(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("क्\u200dया-क्या है।", ["क्\u200dया-क्या", "है", "।"]),
+        ("Stra\u00dfe fu\u0308r", ["Stra\u00dfe", "fu\u0308r"]),
+        ("คนที่", ["คนที่"]),
+        ("❤\ufe0f 1\ufe0f\u20e3", ["❤", "\ufe0f", "1", "\ufe0f", "\u20e3"]),
+        ("\u0301a", ["\u0301", "a"]),
+    ],
+)
+def test_split_words_keeps_marks_with_their_letters(text, words):
+    assert word_texts(text) == words
+    assert [word.text for word in split_words(text)] == words
+    assert [text[start:end] for start, end in word_bounds(text)] == words

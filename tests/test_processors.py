@@ -4,7 +4,11 @@ import os
 
 import pytest
 
-from gliner_distill.processors import count_processors, default_threads
+from gliner_distill.processors import (
+    count_processors,
+    default_threads,
+    has_bf16_instructions,
+)
 
 N_AFFINE = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 needs_two = pytest.mark.skipif(N_AFFINE < 2, reason="this machine has one processor")
@@ -113,3 +117,14 @@ def test_default_threads_ignore_an_omp_num_threads_that_is_no_number(tmp_path, v
 def test_default_threads_are_the_processors_without_omp_num_threads(container):
     root = container("0::/\n", {"sys/fs/cgroup/cpu.max": "100000 100000\n"})
     assert default_threads({}, root) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("avx512_vnni avx512_bf16", True), ("amx_bf16", True), ("avx2 avx512_vnni", False)],
+)
+def test_has_bf16_instructions_reads_the_flags_of_the_processor(tmp_path, flags, expected):
+    assert not has_bf16_instructions(tmp_path)
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "cpuinfo").write_text(f"processor : 0\nflags : fpu {flags}\n")
+    assert has_bf16_instructions(tmp_path) is expected

@@ -6,8 +6,10 @@ where they are read). This module needs only numpy.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import islice
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -21,6 +23,13 @@ START, END, INSIDE = 0, 1, 2
 """The positions of the three probabilities on the last axis of every array of probabilities."""
 
 _WORD = re.compile(r"\w+(?:[-_]\w+)*|\S")
+
+# Texts without these characters, among which are all marks that belong to letters, take the simpler
+# expression, which is faster.
+_PERHAPS_MARKED = re.compile(
+    "[\u0300-\u1fff\u200c\u200d\u2de0-\u2dff\u302a-\u309a\ua66f-\uabff\ufb1e\ufe20-\ufe2f"
+    "\U00010000-\U0001dfff]"
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -169,17 +178,21 @@ def split_words(text: str) -> list[WordSpan]:
 
     A word consists of letters, digits and underscores, joined by single hyphens or underscores;
     any other character that is not white space is a word of its own. The regular expression is
-    `\w+(?:[-_]\w+)*|\S`.
+    `\w+(?:[-_]\w+)*|\S`. Marks that belong to a letter, such as the vowel signs of Hindi, stay with
+    it, although `\w` does not match them and GLiNER's splitter cuts the word there.
 
     >>> [word.text for word in split_words("Mary-Ann paid £3.50.")]
     ['Mary-Ann', 'paid', '£', '3', '.', '50', '.']
+    >>> [word.text for word in split_words("हिन्दी में")]
+    ['हिन्दी', 'में']
     """
-    return [WordSpan(match[0], match.start(), match.end()) for match in _WORD.finditer(text)]
+    matches = _word_pattern(text).finditer(text)
+    return [WordSpan(match[0], match.start(), match.end()) for match in matches]
 
 
 def word_texts(text: str) -> list[str]:
     """Return the words of `split_words` as plain strings, which takes a third of the time."""
-    return _WORD.findall(text)
+    return _word_pattern(text).findall(text)
 
 
 def word_bounds(text: str, n_words: int | None = None) -> list[tuple[int, int]]:
@@ -189,7 +202,28 @@ def word_bounds(text: str, n_words: int | None = None) -> list[tuple[int, int]]:
         text: The text.
         n_words: The number of words to look at, from the first one; None for all.
     """
-    return [match.span() for match in islice(_WORD.finditer(text), n_words)]
+    return [match.span() for match in islice(_word_pattern(text).finditer(text), n_words)]
+
+
+def _word_pattern(text: str) -> re.Pattern[str]:
+    """Return the expression that finds the words of a text."""
+    if text.isascii() or _PERHAPS_MARKED.search(text) is None:
+        return _WORD
+    return _marked_word()
+
+
+@cache
+def _marked_word() -> re.Pattern[str]:
+    """Return the expression for words whose letters may carry marks."""
+    marks = "".join(
+        character
+        for character in map(chr, range(0x300, 0x1E000))
+        # The marks between these numbers select the picture of a symbol, such as an emoji.
+        if unicodedata.category(character) in ("Mn", "Mc") and not "\ufe00" <= character <= "\ufe0f"
+    )
+    # Two invisible characters join letters, or keep them apart, within a word.
+    letters = rf"[\w{marks}\u200c\u200d]"
+    return re.compile(rf"\w{letters}*(?:[-_]{letters}+)*|\S")
 
 
 def count_words(passages: Iterable[Passage | LabeledPassage]) -> int:

@@ -28,6 +28,21 @@ def count_processors(root: Path = _ROOT) -> int:
     return min([n_allowed, *(max(1, math.ceil(quota)) for quota in _quotas(root))])
 
 
+def has_bf16_instructions(root: Path = _ROOT) -> bool:
+    """Say whether the processor computes in bfloat16 natively.
+
+    Without these instructions, bfloat16 is emulated and slower than single precision.
+
+    Args:
+        root: The folder with `proc/cpuinfo`. Without this file, the answer is false.
+    """
+    info = root / "proc" / "cpuinfo"
+    if not info.is_file():
+        return False
+    flags = info.read_text(encoding="utf-8", errors="replace")
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
 def default_threads(environment: Mapping[str, str] = os.environ, root: Path = _ROOT) -> int:
     """Return the number of threads to compute with if the caller gives none.
 

@@ -22,7 +22,7 @@ def label_throughput():
 
 
 @pytest.mark.slow
-def test_label_throughput_writes_the_rates_of_three_ways(
+def test_label_throughput_writes_the_rates_of_all_ways(
     label_throughput, gliner_folder, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(label_throughput, "measure_rest", lambda n_rounds: {"encoding": 5.0})
@@ -30,12 +30,15 @@ def test_label_throughput_writes_the_rates_of_three_ways(
     monkeypatch.setattr(sys, "argv", ["label_throughput.py", *args, "--out", str(tmp_path / "out")])
     label_throughput.main()
     results = json.loads((tmp_path / "out").read_text(encoding="utf-8"))
-    ways = {"forward", "forward, parallel", "label"}
-    assert results["passages_per_second"].keys() == results["words_per_second"].keys() == ways
-    assert [len(seconds) for seconds in results["seconds"].values()] == [1, 1, 1]
+    ways = {"forward", "forward, parallel", "label", "label, fp32", "label, compared before"}
+    rates = [results[f"{key}_second"] for key in ("passages_per", "words_per", "words_per_cpu")]
+    assert [rate.keys() for rate in rates] == [ways] * 3
+    assert [len(seconds) for seconds in results["seconds"].values()] == [1] * 5
+    assert results["gain"].keys() == {"label", "label, compared before"}
+    assert results["students"] == []
     assert results["memory"] == []
     rates = results["passages_per_second"]
-    share = rates["label"] / max(rates["forward"], rates["forward, parallel"])
+    share = rates["label, fp32"] / max(rates["forward"], rates["forward, parallel"])
     assert results["share_of_forward"] == pytest.approx(share)
     assert "encoding: 5 words/s on one core" in capsys.readouterr().out
 

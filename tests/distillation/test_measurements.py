@@ -142,6 +142,7 @@ def test_as_json_has_the_keys_of_results_json():
         *("labels", "passages", "gold_passages", "words", "agreement", "agreement_by_label"),
         *("gold", "speed", "machine", "threads", "size_bytes", "curve", "disagreements", "notes"),
         *("seconds", "date", "teacher", "version", "verdict", "datasets", "teacher_weights"),
+        "start",
     }
     assert content["agreement"] == {
         **{"precision": 1.0, "recall": 1.0, "f1": 1.0},

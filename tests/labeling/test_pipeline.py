@@ -37,6 +37,7 @@ from gliner_distill.store.subword_vectors import read_subword_vectors
 from gliner_distill.store.writer import open_writer
 from gliner_distill.teacher.ensemble import TeacherEnsemble
 from gliner_distill.teacher.gliner import GLiNERTeacher
+from gliner_distill.teacher.precision import PrecisionCheck
 
 LEXICON = {"Paris": "city", "Mary": "person", "Rhine": "river", "Acme": "company", "Rex": "dog"}
 POLICY = LabelPolicy(negatives=2, seed=5)
@@ -98,6 +99,70 @@ def whole(label, tmp_path):
     """A store of the corpus that was labeled without a break: do not change it."""
     label(folder=tmp_path / "whole")
     return tmp_path / "whole"
+
+
+class RoundingTeacher:
+    """A lexicon teacher that is faster in bf16, where its scores differ by a little."""
+
+    def __init__(self, exact, error=1 / 256):
+        self.name, self.fingerprint, self._exact, self._error = "rounding", "r" * 64, exact, error
+        self.faster_precision, self.precision_check, self.precision = "bf16", None, "fp32"
+
+    def set_precision(self, precision):
+        self.precision = precision
+
+    def score_passages(self, passages, labels):
+        probs = self._exact.score_passages(passages, labels)
+        error = 0 if self.precision == "fp32" else np.float32(self._error)
+        return [part - error for part in probs]
+
+
+class TestPrecision:
+    @staticmethod
+    def read(folder):
+        store = SoftLabelStore(folder)
+        return store.manifest.precision, [item.probs for item in store]
+
+    def test_label_corpus_takes_bf16_for_a_whole_store_and_says_so(
+        self, label, lexicon_teacher, tmp_path
+    ):
+        corpus = make_corpus(210)
+        for folder, error in (("same", 1 / 1024), ("other", 1 / 16)):
+            teacher = RoundingTeacher(lexicon_teacher(LEXICON), error)
+            label(corpus, tmp_path / folder, teacher=teacher)
+            assert teacher.precision == "fp32"
+        label(corpus, tmp_path / "exact")
+        precision, probs = self.read(tmp_path / "same")
+        assert precision == "bf16"
+        for item, same in zip(SoftLabelStore(tmp_path / "exact"), probs, strict=True):
+            np.testing.assert_allclose(item.probs, same, atol=2 / 256)
+        precision, probs = self.read(tmp_path / "other")
+        assert precision == "fp32"
+        assert all(map(np.array_equal, probs, self.read(tmp_path / "exact")[1]))
+
+    @pytest.mark.parametrize("precision", ["bf16", "fp32"])
+    def test_label_corpus_continues_with_the_precision_that_a_store_began_with(
+        self, label, lexicon_teacher, tmp_path, precision
+    ):
+        checks = {"bf16": PrecisionCheck(200, 0.0, 1.0), "fp32": PrecisionCheck(200, 1.0, 0.0)}
+        other = {"bf16": "fp32", "fp32": "bf16"}[precision]
+
+        def teacher(check, **options):
+            made = RoundingTeacher(lexicon_teacher(LEXICON, **options))
+            made.precision_check = checks[check]
+            return made
+
+        label(folder=tmp_path / "whole", teacher=teacher(precision))
+        with pytest.raises(RuntimeError, match="went away"):
+            label(teacher=teacher(precision, fail_at_passage=13))
+        label(teacher=teacher(other))
+        assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+        assert read_manifest(tmp_path / "store").precision == precision
+        # The shards tell the precision if the manifest is lost.
+        (tmp_path / "store" / "manifest.json").unlink()
+        (tmp_path / "store" / "data" / "shard-000001.parquet").unlink()
+        label(teacher=teacher(other), repair=True)
+        assert contents(tmp_path / "store") == contents(tmp_path / "whole")
 
 
 class TestStore:

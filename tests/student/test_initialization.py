@@ -6,12 +6,14 @@ import torch
 
 from gliner_distill.errors import StudentError
 from gliner_distill.runtime.config import StudentConfig
+from gliner_distill.runtime.vocabulary import choose_vocabulary
 from gliner_distill.store.subword_vectors import SubwordVectors, subword_vector_files
 from gliner_distill.student.initialization import (
     EMBEDDING_SPREAD,
     initialize_embeddings,
     initialize_student,
     load_or_train_vocabulary,
+    transfer_student,
 )
 
 
@@ -104,3 +106,69 @@ class TestInitializeEmbeddings:
         with pytest.raises(StudentError, match=rf"shape \({shape[0]}, {shape[1]}\); .* \(90, 8\)"):
             initialize_embeddings(student, np.ones(shape, np.float32))
         assert torch.equal(student.pieces.weight, before)
+
+
+class TestTransferStudent:
+    @pytest.fixture
+    def new(self):
+        return choose_vocabulary(["[UNK]", "paris", "parisper", "##x", "ж"], lowercase=True)
+
+    def test_transfer_student_keeps_known_pieces_and_all_other_weights(
+        self, build_student, small_vocabulary, new
+    ):
+        student = build_student()
+        found = transfer_student(student, small_vocabulary, new)
+        assert found.config.n_pieces == 5
+        places = {piece: place for place, piece in enumerate(small_vocabulary.pieces())}
+        for row, piece in enumerate(new.pieces()):
+            if piece in places:
+                assert torch.equal(found.pieces.weight[row], student.pieces.weight[places[piece]])
+        for name, value in student.state_dict().items():
+            if name != "pieces.weight":
+                assert torch.equal(found.state_dict()[name], value)
+
+    def test_transfer_student_spells_new_pieces_with_the_old_ones(
+        self, build_student, small_vocabulary, new
+    ):
+        student = build_student()
+        spelled = transfer_student(student, small_vocabulary, new).pieces.weight[2]
+        pieces = small_vocabulary.encode_words(["parisper"]).piece_ids
+        torch.testing.assert_close(spelled, student.pieces.weight[pieces].mean(0))
+        # Nothing spells a letter of another script, so its vector is drawn from the seed.
+        drawn = [
+            transfer_student(student, small_vocabulary, new, seed=seed).pieces.weight[4]
+            for seed in (0, 0, 1)
+        ]
+        assert torch.equal(drawn[0], drawn[1])
+        assert not torch.equal(drawn[0], drawn[2])
+
+    def test_transfer_student_maps_the_vectors_of_a_teacher(self, build_student):
+        words = [
+            f"{first}{second}{third}" for first in "abc" for second in "def" for third in "ghi"
+        ]
+        old = choose_vocabulary(["[UNK]", *words], lowercase=True)
+        new = choose_vocabulary(["[UNK]", "new", "words"], lowercase=True)
+        student = build_student(n_pieces=len(old))
+        draw = np.random.default_rng(0)
+        turned = draw.standard_normal((8, 8)).astype(np.float32)
+        vectors = student.pieces.weight.detach().numpy()
+        known = dict(zip(old.pieces(), vectors @ turned, strict=True))
+        known |= {"new": known["adg"], "words": known["cfi"]}
+
+        def encode(texts):
+            return np.stack([known[text] for text in texts])
+
+        found = transfer_student(student, old, new, encode_texts=encode).pieces.weight
+        # The map is pulled a little toward the mean.
+        for row, word in ((1, "adg"), (2, "cfi")):
+            expected = student.pieces.weight[old.pieces().index(word)]
+            assert torch.cosine_similarity(found[row], expected, dim=0) > 0.9
+
+        def encode_noise(texts):
+            return draw.standard_normal((len(texts), 8)).astype(np.float32)
+
+        for useless in (encode_noise, lambda texts: None):
+            spelled = transfer_student(student, old, new, encode_texts=useless)
+            assert torch.equal(
+                spelled.pieces.weight, transfer_student(student, old, new).pieces.weight
+            )

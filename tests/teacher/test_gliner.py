@@ -15,7 +15,9 @@ from gliner_distill.corpus.reader import read_passages, sample_path
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import END, INSIDE, START
 from gliner_distill.errors import TeacherError
+from gliner_distill.teacher import gliner as gliner_module
 from gliner_distill.teacher.gliner import GLiNERTeacher, span_to_word_probs
+from gliner_distill.teacher.precision import AdjustableTeacher
 from gliner_distill.windows import plan_windows
 
 WORDS = [
@@ -434,3 +436,30 @@ def test_score_passages_says_that_the_files_of_a_gliner_do_not_fit(build_gliner,
     teacher = GLiNERTeacher(model, name="mine")
     with pytest.raises(TeacherError, match=r"mine: .*(padding token|index out of range)"):
         teacher.score_passages([["in", "<998>"]], [["city"]])
+
+
+class TestPrecision:
+    def test_set_precision_scores_nearly_the_same_in_bf16_and_exactly_the_same_again(
+        self, tiny_gliner
+    ):
+        teacher = GLiNERTeacher(tiny_gliner)
+        fingerprint = teacher.fingerprint
+        exact = teacher.score_passages([WORDS[:9], WORDS[:4]], [LABELS, LABELS])
+        teacher.set_precision("bf16")
+        rounded = teacher.score_passages([WORDS[:9], WORDS[:4]], [LABELS, LABELS])
+        for ours, theirs in zip(rounded, exact, strict=True):
+            assert ours.dtype == np.float32
+            assert 0 < np.abs(ours - theirs).max() < 0.3
+        teacher.set_precision("fp32")
+        again = teacher.score_passages([WORDS[:9], WORDS[:4]], [LABELS, LABELS])
+        assert all(map(np.array_equal, again, exact))
+        assert teacher.fingerprint == fingerprint
+
+    @pytest.mark.parametrize(("has_bf16", "expected"), [(True, "bf16"), (False, None)])
+    def test_faster_precision_needs_a_processor_with_bf16(
+        self, tiny_gliner, monkeypatch, has_bf16, expected
+    ):
+        teacher = GLiNERTeacher(tiny_gliner)
+        assert isinstance(teacher, AdjustableTeacher)
+        monkeypatch.setattr(gliner_module, "has_bf16_instructions", lambda: has_bf16)
+        assert teacher.faster_precision == expected

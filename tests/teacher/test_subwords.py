@@ -5,13 +5,17 @@ import types
 import numpy as np
 import pytest
 import torch
-from tokenizers import normalizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
+from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.teacher.subwords import (
     VECTOR_WIDTH,
     encode_subwords,
+    encode_texts,
     mean_states,
     principal_components,
+    prune_vocabulary,
 )
 
 
@@ -150,3 +154,59 @@ class TestEncodeSubwords:
         np.testing.assert_allclose(found, [[3, 9], [1.5, 2.5], [4, 62 / 3]])
         found = mean_states(Encoder(), rows, skip=(1, 1), **options)
         np.testing.assert_allclose(found, [[0, 0], [0, 0], [1, 1]])
+
+
+class TestPruneVocabulary:
+    @staticmethod
+    def make_unigrams(pieces):
+        model = models.Unigram([(piece, -float(len(piece) < 3)) for piece in ["<unk>", *pieces]], 0)
+        tokenizer = Tokenizer(model)
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
+
+    @staticmethod
+    def pieces_of(vocabulary, word):
+        names = vocabulary.pieces()
+        return [names[piece] for piece in vocabulary.encode_words([word]).piece_ids]
+
+    def test_prune_vocabulary_keeps_the_pieces_of_the_text_from_many(self):
+        others = [f"▁word{number}" for number in range(250_000)]
+        letters = [*"▁Stadtwerkeüß", "ि", "न", "द", "ह"]
+        tokenizer = self.make_unigrams(["▁Stadt", "werke", "▁für", *letters, *others])
+        found = prune_vocabulary(
+            tokenizer, ["Stadtwerke", "für", "Stadt", "हिनद"], max_pieces=5_000
+        )
+        assert len(found) < 400
+        assert self.pieces_of(found, "Stadtwerke") == ["Stadt", "##werke"]
+        assert self.pieces_of(found, "für") == ["für"]
+        # The vocabulary is cased as the tokenizer is.
+        assert self.pieces_of(found, "stadt")[0] == "s"
+        spelled = "".join(piece.removeprefix("##") for piece in self.pieces_of(found, "हिनद"))
+        assert spelled == "हिनद"
+        assert Vocabulary.from_json(found.to_json()).pieces() == found.pieces()
+
+    def test_prune_vocabulary_keeps_to_its_size_and_the_most_frequent_pieces(self):
+        tokenizer = self.make_unigrams(["▁ein", "▁aus", *"▁einaus"])
+        everything = prune_vocabulary(tokenizer, ["aus", "ein", "ein"], max_pieces=5_000)
+        n_pieces = len(everything) - 1
+        fewer = prune_vocabulary(tokenizer, ["aus", "ein", "ein"], max_pieces=n_pieces)
+        assert set(everything.pieces()) - set(fewer.pieces()) == {"aus"}
+
+    def test_prune_vocabulary_reads_lower_case_if_the_teacher_does(self, tiny_gliner):
+        tokenizer = tiny_gliner.data_processor.transformer_tokenizer
+        found = prune_vocabulary(tokenizer, ["Paris", "Rhine", "Füße"], max_pieces=5_000)
+        assert self.pieces_of(found, "Paris") == self.pieces_of(found, "PARIS") == ["paris"]
+        assert "".join(p.removeprefix("##") for p in self.pieces_of(found, "Füße")) == "füße"
+
+
+class TestEncodeTexts:
+    def test_encode_texts_gives_the_mean_state_of_each_text(self, tiny_gliner):
+        tokenizer = tiny_gliner.data_processor.transformer_tokenizer
+        encoder = tiny_gliner.model.token_rep_layer.bert_layer.model
+        found = encode_texts(tokenizer, encoder, ["paris", "marylebone"], batch_rows=1)
+        rows = [
+            tokenizer(text, add_special_tokens=False)["input_ids"]
+            for text in ("paris", "marylebone")
+        ]
+        expected = TestEncodeSubwords.mean_states(tiny_gliner, tokenizer, rows)
+        np.testing.assert_allclose(found, expected, atol=1e-4)

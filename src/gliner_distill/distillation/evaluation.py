@@ -47,6 +47,7 @@ def evaluate_student(
     teacher_name: str,
     teacher_bytes: int | None,
     datasets: Sequence[str] = (),
+    start: str = "",
 ) -> Measurements:
     """Return all measurements that the report of a student needs.
 
@@ -60,6 +61,7 @@ def evaluate_student(
         teacher_name: The name of the teacher in the report.
         teacher_bytes: The size of the teacher; None if it is not known.
         datasets: See `Measurements`.
+        start: See `Measurements`.
     """
     trained = exported.trained
     text, gold = (
@@ -95,6 +97,7 @@ def evaluate_student(
         version=__version__,
         datasets=list(datasets),
         teacher_weights=_spell_weights(trained.labeled.teacher_weights, labels),
+        start=start,
     )
 
 

@@ -201,6 +201,8 @@ class Measurements:
         version: The version of the package.
         datasets: The hub ids of the data sets that the texts and the annotated passages are from.
         teacher_weights: The shares of the teachers, if there are several; otherwise None.
+        start: The student that training started from, and why, as a sentence; empty if the user has
+            chosen it.
     """
 
     labels: Sequence[str]
@@ -223,6 +225,7 @@ class Measurements:
     version: str
     datasets: Sequence[str] = field(default_factory=list)
     teacher_weights: TeacherWeights | None = None
+    start: str = ""
 
     @property
     def n_test_passages(self) -> int:

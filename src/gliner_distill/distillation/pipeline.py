@@ -27,6 +27,7 @@ from gliner_distill.distillation.job import (
     describe_labels,
 )
 from gliner_distill.distillation.label import label
+from gliner_distill.distillation.languages.start import choose_start, read_start
 from gliner_distill.distillation.measurements import STUDENT, STUDENT_FP32
 from gliner_distill.distillation.report import as_other_precision, make_card, render_page
 from gliner_distill.distillation.stages import Evaluated, Exported, Labeled, Refined, Trained
@@ -151,7 +152,7 @@ def distill_from(
     """
     source = TeacherSource(teacher)
     with open_workspace(Path(out), job, source, settings, progress, workers) as work:
-        collected = collect(work)
+        work, collected = choose_start(work, collect(work))
         labeled = weigh(work, label(work, collected))
         refined = refine(work, labeled)
         trained = train(work, refined)
@@ -292,6 +293,7 @@ def evaluate(work: Workspace, exported: Exported) -> Evaluated:
     students = {
         name: StudentNER.from_pretrained(folder) for name, folder in exported.folders.items()
     }
+    start = read_start(work)
     measurements = evaluate_student(
         exported,
         list(work.job.labels),
@@ -301,6 +303,7 @@ def evaluate(work: Workspace, exported: Exported) -> Evaluated:
         teacher_name=work.teacher.public_name,
         teacher_bytes=work.teacher.n_bytes,
         datasets=work.job.datasets,
+        start="" if start is None else start.reason,
     )
     work.progress("measuring", n_words, n_words)
     return Evaluated(exported, measurements)

@@ -16,7 +16,9 @@ from gliner_distill.distillation.train import train_on_targets, training_setting
 from gliner_distill.distillation.workspace import Workspace
 from gliner_distill.entities import LabeledPassage, Passage, count_words
 from gliner_distill.errors import SettingsError
+from gliner_distill.store.manifest import FP32
 from gliner_distill.teacher.paid import announce_questions, is_paid
+from gliner_distill.teacher.precision import AdjustableTeacher, scoring_in
 
 
 def make_plan(work: Workspace, source: str) -> Plan:
@@ -63,14 +65,16 @@ def _probe_passages(job: DistillJob, source: str, n_passages: int) -> list[tuple
 
 
 def _measure_labeling(work: Workspace, passages: list[tuple[str, ...]]) -> float:
-    """Return the words per second that the teacher labels."""
+    """Return the words per second that the teacher labels, in the precision it will likely use."""
     teacher, job = work.teacher.load(), work.job
     labels = [tuple(job.policy.prompts(tuple(job.labels)))] * len(passages)
     announce_questions(teacher, {work.folder: lambda: zip(passages, labels, strict=True)})
-    teacher.score_passages(passages[:2], labels[:2])  # a warm-up
-    started = time.perf_counter()
-    teacher.score_passages(passages, labels)
-    return sum(map(len, passages)) / (time.perf_counter() - started)
+    faster = teacher.faster_precision if isinstance(teacher, AdjustableTeacher) else None
+    with scoring_in(teacher, faster or FP32):
+        teacher.score_passages(passages[:2], labels[:2])  # a warm-up
+        started = time.perf_counter()
+        teacher.score_passages(passages, labels)
+        return sum(map(len, passages)) / (time.perf_counter() - started)
 
 
 def measure_training(n_labels: int, settings: DistillSettings) -> float:

@@ -12,6 +12,7 @@ from gliner_distill.distillation.job import DistillSettings
 from gliner_distill.entities import LabeledPassage, Passage
 from gliner_distill.errors import SettingsError
 from gliner_distill.files import reason_of
+from gliner_distill.processors import has_bf16_instructions
 from gliner_distill.student.files import load_student
 from gliner_distill.student.losses import gold_boundaries
 from gliner_distill.student.model import Student
@@ -149,11 +150,4 @@ def mean_probs(probs: Probabilities, other: Probabilities, share: float) -> Prob
 
 def computes_in_bf16() -> bool:
     """Say whether this machine computes in bfloat16 natively, which makes training faster."""
-    if torch.cuda.is_available():
-        return True
-    # Without these instructions, bfloat16 is emulated and slower than single precision.
-    info = Path("/proc/cpuinfo")
-    if not info.is_file():
-        return False
-    flags = info.read_text(encoding="utf-8", errors="replace")
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return torch.cuda.is_available() or has_bf16_instructions()

@@ -15,7 +15,7 @@ from gliner_distill.corpus.statistics import CorpusHash
 from gliner_distill.entities import LabeledPassage, Passage
 from gliner_distill.errors import CorpusError, StoreError
 from gliner_distill.labeling.policy import LabelPolicy, LabelSampler
-from gliner_distill.store.manifest import Shard
+from gliner_distill.store.manifest import FP32, Shard
 from gliner_distill.store.quantization import Quantizer
 from gliner_distill.store.shards import ShardOrigin, pack_shard
 from gliner_distill.teacher.base import (
@@ -28,6 +28,7 @@ from gliner_distill.teacher.base import (
     score_individually,
 )
 from gliner_distill.teacher.paid import Asked
+from gliner_distill.teacher.precision import scoring_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class ShardPlan:
         store: The hash of everything that the store is made from.
         teacher: The teacher's name.
         teacher_fingerprint: The fingerprint that the worker's teacher must have.
+        precision: The precision in which the teacher scores.
     """
 
     policy: LabelPolicy
@@ -89,10 +91,12 @@ class ShardPlan:
     store: str
     teacher: str
     teacher_fingerprint: str
+    precision: str = FP32
 
     def score(self, job: ShardJob, teacher: Teacher) -> list[LabeledPassage]:
         """Return the passages of a job with the teacher's probabilities; see `score_job`."""
-        return score_job(job, teacher, self.policy, keep_individual=self.keep_individual)
+        with scoring_in(teacher, self.precision):
+            return score_job(job, teacher, self.policy, keep_individual=self.keep_individual)
 
     def pack(self, job: ShardJob, items: Sequence[LabeledPassage]) -> tuple[Shard, bytes]:
         """Return a scored job as a shard: its record and its bytes."""

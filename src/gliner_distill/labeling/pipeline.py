@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from gliner_distill.callbacks import Progress, no_progress
@@ -28,7 +29,7 @@ from gliner_distill.labeling.jobs import (
 )
 from gliner_distill.labeling.policy import LabelPolicy, LabelSampler
 from gliner_distill.runtime.vocabulary import TOKENIZER_FILE
-from gliner_distill.store.manifest import Manifest, Shard
+from gliner_distill.store.manifest import FP32, Manifest, Shard
 from gliner_distill.store.quantization import COMPACT, Quantizer
 from gliner_distill.store.store import SoftLabelStore
 from gliner_distill.store.subword_vectors import VECTORS_FILE, subword_vector_files
@@ -40,6 +41,7 @@ from gliner_distill.teacher.base import (
     teacher_metadata,
 )
 from gliner_distill.teacher.paid import keep_answers
+from gliner_distill.teacher.precision import N_CHECKED_PASSAGES, AdjustableTeacher, choose_precision
 
 
 def label_corpus(
@@ -99,6 +101,9 @@ def label_corpus(
         manifest = writer.manifest
         n_done = sum(shard.n_words for shard in manifest.shards)
         progress(stage, n_done, scan.n_words)
+        sampler = LabelSampler(policy, scan.label_counts)
+        if not manifest.shards:
+            manifest.precision = _choose_precision(teacher, passages, sampler, policy)
         plan = ShardPlan(
             policy,
             quantizer,
@@ -106,11 +111,12 @@ def label_corpus(
             manifest.origin,
             teacher.name,
             teacher.fingerprint,
+            manifest.precision,
         )
         jobs = partial(
             shard_jobs,
             passages,
-            LabelSampler(policy, scan.label_counts),
+            sampler,
             scan.fingerprint,
             limits,
             done={shard.index: shard.n_passages for shard in manifest.shards},
@@ -128,6 +134,17 @@ def label_corpus(
         if keep_subword_vectors:
             _add_subword_vectors(writer, teacher, passages)
     return SoftLabelStore(folder)
+
+
+def _choose_precision(
+    teacher: Teacher, passages: Iterable[Passage], sampler: LabelSampler, policy: LabelPolicy
+) -> str:
+    """Return the precision of a new store, after a comparison on its first passages."""
+    if not isinstance(teacher, AdjustableTeacher):
+        return FP32
+    first = list(islice(passages, N_CHECKED_PASSAGES))
+    labels = [policy.prompts(sampler.choose(*item)) for item in enumerate(first)]
+    return choose_precision(teacher, [passage.words for passage in first], labels)
 
 
 def _write_behind(

@@ -6,10 +6,12 @@ unknown, and a label is the bag of its words' pieces.
 """
 
 import json
+import string
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +28,9 @@ from gliner_distill.runtime.caches import SizedCache
 TOKENIZER_FILE: Final = "tokenizer.json"
 MAX_TOKENIZER_BYTES: Final = 20_000_000
 
+UNKNOWN_PIECE: Final = "[UNK]"
+"""The piece of a word whose characters the vocabulary lacks."""
+
 N_SHAPES: Final = 8
 """The number of properties in `word_shape`."""
 
@@ -36,6 +41,8 @@ _MAX_CACHE_BYTES = 32_000_000
 _MAX_PREFIX_CHARS = 16
 _MAX_REASON_CHARS = 200
 _MAX_TEMPLATE_ITEMS = 16
+_MAX_TRAINED = 100_000
+_MIN_WORDS = 3
 
 _PARTS: Final[dict[str, tuple[str | None, ...]]] = {
     "model": ("WordPiece",),
@@ -287,7 +294,7 @@ def train_vocabulary(texts: Iterable[str], *, n_pieces: int) -> Vocabulary:
             characters.
     """
     counts = Counter(texts)
-    trained = _lower_cased_word_pieces(models.WordPiece(unk_token="[UNK]"))
+    trained = _word_pieces(models.WordPiece(unk_token=UNKNOWN_PIECE))
     # The trainer numbers the characters inside words in the order of a hash map with a random
     # seed, and breaks ties by number. Naming the characters beforehand fixes their order.
     within = sorted(
@@ -295,18 +302,84 @@ def train_vocabulary(texts: Iterable[str], *, n_pieces: int) -> Vocabulary:
     )
     trainer = trainers.WordPieceTrainer(
         vocab_size=n_pieces,
-        special_tokens=["[UNK]", *(f"##{char}" for char in within)],
+        special_tokens=[UNKNOWN_PIECE, *(f"##{char}" for char in within)],
         show_progress=False,
     )
     trained.train_from_iterator(counts.elements(), trainer)
     # In a fresh tokenizer, the characters named above are ordinary pieces.
-    model = models.WordPiece(trained.get_vocab(), unk_token="[UNK]")
-    return Vocabulary(_lower_cased_word_pieces(model))
+    model = models.WordPiece(trained.get_vocab(), unk_token=UNKNOWN_PIECE)
+    return Vocabulary(_word_pieces(model))
 
 
-def _lower_cased_word_pieces(model: models.WordPiece) -> Tokenizer:
+def choose_vocabulary(pieces: Iterable[str], *, lowercase: bool) -> Vocabulary:
+    """Return a vocabulary of given pieces, of which a word takes the longest ones.
+
+    Accents and vowel signs stay, unlike in `train_vocabulary`: English words keep their meaning
+    without them, but words of other languages do not.
+
+    Args:
+        pieces: The pieces, `[UNK]` first. Those that continue a word begin with `##`.
+        lowercase: Whether words are read in lower case.
+    """
+    numbers = {piece: number for number, piece in enumerate(pieces)}
+    model = models.WordPiece(numbers, unk_token=UNKNOWN_PIECE)
+    return Vocabulary(_word_pieces(model, lowercase=lowercase, keep_accents=True))
+
+
+def train_pieces(words: Iterable[str], alphabet: Iterable[str]) -> list[str]:
+    """Return WordPieces that occur at least three times in words, the alphabet first.
+
+    Args:
+        words: The words, in a fixed order.
+        alphabet: Their characters; see `list_alphabet`.
+    """
+    tokenizer = _word_pieces(models.WordPiece(unk_token=UNKNOWN_PIECE), keep_accents=True)
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=_MAX_TRAINED,
+        min_frequency=_MIN_WORDS,
+        special_tokens=[UNKNOWN_PIECE, *alphabet],  # see `train_vocabulary`
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(words, trainer)
+    numbers = tokenizer.get_vocab()
+    return sorted(numbers, key=lambda piece: numbers[piece])
+
+
+def list_alphabet(parts: Mapping[str, int]) -> list[str]:
+    """Return the characters of words as pieces, at the start and within a word, by frequency.
+
+    A word with one unknown character is unknown as a whole, so those of English are always there.
+
+    Args:
+        parts: The words, with the number of times that each occurs.
+    """
+    counts = Counter(dict.fromkeys(string.ascii_lowercase + string.digits + string.punctuation, 0))
+    for part, n in parts.items():
+        for character in part:
+            counts[character] += n
+    ranked = sorted(counts, key=lambda character: (-counts[character], character))
+    return [piece for character in ranked for piece in (character, f"##{character}")]
+
+
+def part_splitter(*, lowercase: bool) -> Callable[[str], list[str]]:
+    """Return a function that splits a word into the parts that are cut into pieces.
+
+    The parts are those that `choose_vocabulary` reads.
+
+    >>> part_splitter(lowercase=True)("L'été")
+    ['l', "'", 'été']
+    """
+    empty = models.WordPiece(unk_token=UNKNOWN_PIECE)
+    return partial(_split, _word_pieces(empty, lowercase=lowercase, keep_accents=True))
+
+
+def _word_pieces(
+    model: models.WordPiece, *, lowercase: bool = True, keep_accents: bool = False
+) -> Tokenizer:
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    # None removes the accents of words in lower case.
+    accents = False if keep_accents else None
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=accents)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return tokenizer
 

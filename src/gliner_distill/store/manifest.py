@@ -40,6 +40,11 @@ FORMAT_VERSION = 3
 
 MANIFEST = "manifest.json"
 
+FP32 = "fp32"
+BF16 = "bf16"
+PRECISIONS = (FP32, BF16)
+"""The precisions in which a teacher may score."""
+
 DATA_FOLDER = "data"
 
 _SHOWN_CHARS = 60
@@ -91,6 +96,8 @@ class Manifest:
         quantization: The name of the quantizer of the probabilities, one of `QUANTIZERS`.
         individual_teachers: The names of the teachers whose probabilities are kept beside their
             mean; empty if only the mean is kept.
+        precision: The precision in which the teacher scored, one of `PRECISIONS`; `fp32` for a
+            teacher that has only one.
         format_version: The version of this layout.
         teacher_metadata: More about the teacher, such as its number of parameters.
         shards: The shards written so far, by index.
@@ -107,6 +114,7 @@ class Manifest:
     n_words: int
     quantization: str = COMPACT.name
     individual_teachers: list[str] = field(default_factory=list)
+    precision: str = FP32
     format_version: int = FORMAT_VERSION
     teacher_metadata: dict[str, Any] = field(default_factory=dict)
     shards: list[Shard] = field(default_factory=list)
@@ -138,6 +146,8 @@ class Manifest:
             self.label_policy,
             self.quantization,
             len(self.individual_teachers),
+            # Shards of earlier versions, which knew only fp32, keep their hash.
+            *([] if self.precision == FP32 else [self.precision]),
         ]
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
@@ -308,6 +318,7 @@ _KINDS = {
         lambda value: isinstance(value, str) and value in QUANTIZERS,
     ),
     "individual_teachers": TEXTS,
+    "precision": FieldKind(f"one of {', '.join(PRECISIONS)}", lambda value: value in PRECISIONS),
     "teacher_metadata": OBJECT,
     "shards": LIST,
     "other_files": LIST,

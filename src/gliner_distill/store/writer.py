@@ -24,6 +24,7 @@ from gliner_distill.store.integrity import (
 from gliner_distill.store.manifest import (
     DATA_FOLDER,
     MANIFEST,
+    PRECISIONS,
     Manifest,
     Shard,
     StoredFile,
@@ -193,7 +194,12 @@ def _open_manifest(folder: Path, expected: Manifest, *, repair: bool) -> Manifes
 
 
 def _recover_manifest(folder: Path, expected: Manifest) -> Manifest:
-    expected.shards = recover_shards(folder, expected)
+    # The shards know in which precision the teacher scored them.
+    for precision in PRECISIONS:
+        expected.precision = precision
+        expected.shards = recover_shards(folder, expected)
+        if expected.shards:
+            break
     # Shards of another store must not be overwritten by a repair.
     other = None if expected.shards else find_other_origin(folder, expected)
     if other is not None:

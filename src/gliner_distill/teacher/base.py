@@ -26,14 +26,18 @@ _SHOWN_CHARS = 60
 class Teacher(Protocol):
     """A model that tells how likely each word starts, ends or lies inside an entity of a label.
 
-    A teacher may have four more members, each of which is optional:
+    A teacher may have more members, each of which is optional:
 
     - `metadata`, a mapping of plain JSON values that a store keeps, such as the number of
       parameters;
+    - those of `teacher.precision.AdjustableTeacher`, if it can score in another precision;
     - `subword_vectors(texts)`, which returns the `SubwordVectors` that a student's embeddings can
       start from, or None;
     - `knows_label(label)`, which returns whether the teacher can answer for a label; if not, its
       answer does not count in a mean of several teachers. Without it, a teacher answers for all;
+    - `prune_vocabulary(texts, max_pieces=N)`, which returns those of its subword pieces that occur
+      in texts, as a `Vocabulary`, or None; and `encode_texts(texts)`, which returns its vectors of
+      short texts, or None: a student for another language than English starts from them;
     - `score_individually(passages, labels)` beside an attribute `teachers`, if the teacher averages
       several others: for each passage, one array of probabilities per teacher.
 

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gliner_distill.errors import TeacherError
+from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.store.subword_vectors import SubwordVectors
 from gliner_distill.teacher.base import (
     Probabilities,
@@ -22,6 +24,7 @@ from gliner_distill.teacher.base import (
     subword_vectors,
     teacher_metadata,
 )
+from gliner_distill.teacher.precision import AdjustableTeacher, PrecisionCheck
 
 
 class TeacherEnsemble:
@@ -31,6 +34,7 @@ class TeacherEnsemble:
         name: The names of the teachers, joined: `A + B`.
         fingerprint: A SHA-256 over the fingerprints of the teachers, in order.
         teachers: The teachers, in order: at least two, all different.
+        precision_check: The comparison of their faster precision with fp32, if there was one.
     """
 
     def __init__(self, teachers: Sequence[Teacher]) -> None:
@@ -41,6 +45,7 @@ class TeacherEnsemble:
         """
         _check_distinct(teachers)
         self.teachers = tuple(teachers)
+        self.precision_check: PrecisionCheck | None = None
         self.name = " + ".join(teacher.name for teacher in teachers)
         fingerprints = "\n".join(teacher.fingerprint for teacher in teachers)
         self.fingerprint = hashlib.sha256(fingerprints.encode()).hexdigest()
@@ -56,6 +61,21 @@ class TeacherEnsemble:
             ]
         }
 
+    @property
+    def faster_precision(self) -> str | None:
+        """The precision in which every teacher is faster than in fp32; None if there is none."""
+        names = {
+            teacher.faster_precision if isinstance(teacher, AdjustableTeacher) else None
+            for teacher in self.teachers
+        }
+        return names.pop() if len(names) == 1 else None
+
+    def set_precision(self, precision: str) -> None:
+        """Let all teachers score in another precision from now on; see `GLiNERTeacher`."""
+        for teacher in self.teachers:
+            if isinstance(teacher, AdjustableTeacher):
+                teacher.set_precision(precision)
+
     def subword_vectors(self, texts: Iterable[str]) -> SubwordVectors | None:
         """Return the subword vectors of the first teacher; None if it does not offer any."""
         return subword_vectors(self.teachers[0], texts)
@@ -63,6 +83,20 @@ class TeacherEnsemble:
     def knows_label(self, label: str) -> bool:
         """Return whether any of the teachers can answer for a label."""
         return any(knows_label(teacher, label) for teacher in self.teachers)
+
+    def prune_vocabulary(self, texts: Iterable[str], *, max_pieces: int) -> Vocabulary | None:
+        """Return the pieces of the first teacher that occur in texts; None if it has none."""
+        offered = getattr(self.teachers[0], "prune_vocabulary", None)
+        pruned: Vocabulary | None = (
+            None if offered is None else offered(texts, max_pieces=max_pieces)
+        )
+        return pruned
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
+        """Return the first teacher's vectors of short texts; None if it does not offer any."""
+        offered = getattr(self.teachers[0], "encode_texts", None)
+        vectors: NDArray[np.float32] | None = None if offered is None else offered(texts)
+        return vectors
 
     def score_passages(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]

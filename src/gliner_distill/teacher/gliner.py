@@ -6,6 +6,7 @@ of passages that are already split into words, so that word positions are exact.
 not choose the labels (see `labeling`) and does not store anything (see `store`).
 """
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
@@ -13,9 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gliner_distill.entities import END, INSIDE, START
 from gliner_distill.errors import TeacherError
+from gliner_distill.processors import has_bf16_instructions
+from gliner_distill.runtime.vocabulary import Vocabulary
+from gliner_distill.store.manifest import BF16, FP32
 from gliner_distill.store.subword_vectors import SubwordVectors
 from gliner_distill.teacher.base import Probabilities
 from gliner_distill.teacher.batching import PieceCounter, Request, keep_scores
@@ -28,7 +33,8 @@ from gliner_distill.teacher.loading import (
     load_gliner,
     max_input_pieces,
 )
-from gliner_distill.teacher.subwords import encode_subwords
+from gliner_distill.teacher.precision import PrecisionCheck
+from gliner_distill.teacher.subwords import encode_subwords, encode_texts, prune_vocabulary
 from gliner_distill.teacher.threads import map_in_threads
 from gliner_distill.windows import batches_by_length, plan_windows
 
@@ -61,6 +67,7 @@ class GLiNERTeacher:
         name: The name for people, in messages and records.
         fingerprint: A SHA-256 over settings, tokenizer and weights.
         model: The GLiNER.
+        precision_check: The comparison of its faster precision with fp32, if there was one.
     """
 
     def __init__(self, model: Any, *, name: str = "gliner", batch_pieces: int | None = None):
@@ -83,6 +90,9 @@ class GLiNERTeacher:
         self._is_on_cpu = torch.device(model.device).type == "cpu"
         default = _BATCH_PIECES_CPU if self._is_on_cpu else _BATCH_PIECES_GPU
         self._batch_pieces = batch_pieces if batch_pieces is not None else default
+        self.precision_check: PrecisionCheck | None = None
+        self._scoring_model = self.model
+        self._bf16_model: Any = None
         self._collating = Lock()
         self._is_bi_encoder = "BiEncoder" in type(model).__name__
         self._tokenizer = model.data_processor.transformer_tokenizer
@@ -113,6 +123,21 @@ class GLiNERTeacher:
     def metadata(self) -> dict[str, int]:
         """The number of parameters, with and without embeddings, and the bytes of the weights."""
         return describe_size(self.model.model)
+
+    @property
+    def faster_precision(self) -> str | None:
+        """The precision in which this machine scores faster than in fp32; None if there is none."""
+        is_single = next(self.model.model.parameters()).dtype == torch.float32
+        return BF16 if self._is_on_cpu and is_single and has_bf16_instructions() else None
+
+    def set_precision(self, precision: str) -> None:
+        """Score in another precision from now on: `fp32`, or `bf16` with a copy of the weights.
+
+        The representations and the subword vectors stay in single precision.
+        """
+        if precision == BF16 and self._bf16_model is None:
+            self._bf16_model = copy.deepcopy(self.model).to(torch.bfloat16)
+        self._scoring_model = self.model if precision == FP32 else self._bf16_model
 
     @property
     def n_threads(self) -> int:
@@ -157,6 +182,15 @@ class GLiNERTeacher:
             self._tokenizer, self.model.model.token_rep_layer.bert_layer.model, texts
         )
 
+    def prune_vocabulary(self, texts: Iterable[str], *, max_pieces: int) -> Vocabulary:
+        """Return the pieces of the model's tokenizer that occur in texts; see `subwords`."""
+        return prune_vocabulary(self._tokenizer, texts, max_pieces=max_pieces)
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the mean state of each short text in the model's encoder; see `subwords`."""
+        encoder = self.model.model.token_rep_layer.bert_layer.model
+        return encode_texts(self._tokenizer, encoder, texts)
+
     def collate(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
     ) -> list[dict[str, Any]]:
@@ -183,7 +217,7 @@ class GLiNERTeacher:
             ]
             if not first:
                 continue
-            output = self._run(first)
+            output = self._run(self.model, first)
             words = getattr(output, "words_embedding", None)
             prompts = getattr(output, "prompts_embedding", None)
             if words is None or prompts is None:
@@ -298,14 +332,14 @@ class GLiNERTeacher:
             )
         return batch
 
-    def _run(self, requests: Sequence[Request]) -> Any:
+    def _run(self, model: Any, requests: Sequence[Request]) -> Any:
         batch = self._collate(requests)
         with explaining(self.name, "GLiNER"):
-            return self.model.run_batch(batch)
+            return model.run_batch(batch)
 
     @torch.inference_mode()
     def _score_requests(self, requests: Sequence[Request]) -> list[Probabilities]:
-        probs = torch.sigmoid(self._run(requests)[0].float())
+        probs = torch.sigmoid(self._run(self._scoring_model, requests)[0].float())
         n_words = torch.tensor([len(request.words) for request in requests], device=probs.device)
         if self.model.config.span_mode != "token_level":
             probs = span_to_word_probs(probs, n_words)

@@ -1,0 +1,1 @@
+"""Text in other languages: how it is recognized, and the student that it starts from."""
