@@ -7,7 +7,7 @@ import pytest
 
 from gliner_distill.callbacks import no_progress
 from gliner_distill.corpus.documents import SplitCorpus
-from gliner_distill.distillation.job import DistillJob, DistillSettings, Plan, TeacherSource
+from gliner_distill.distillation.job import DistillJob, DistillSettings, Plan
 from gliner_distill.distillation.languages.start import (
     START_FOLDER,
     choose_start,
@@ -15,6 +15,7 @@ from gliner_distill.distillation.languages.start import (
     read_start,
 )
 from gliner_distill.distillation.stages import Collected
+from gliner_distill.distillation.teachers import TeacherSource
 from gliner_distill.distillation.workspace import open_workspace
 from gliner_distill.entities import Passage
 from gliner_distill.errors import DistillError
