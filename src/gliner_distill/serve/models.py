@@ -1,0 +1,76 @@
+"""The models that a server has, each with a name and a queue of its own."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from gliner_distill.evaluation.models import NERModel
+from gliner_distill.runtime.ner import StudentNER
+from gliner_distill.serve.bounds import Bounds
+from gliner_distill.serve.problems import RequestError
+from gliner_distill.serve.reader import Reader
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model behind a name.
+
+    Attributes:
+        name: The name that requests may give.
+        model: The model.
+        reader: Its queue.
+    """
+
+    name: str
+    model: NERModel
+    reader: Reader
+
+    @property
+    def has_thresholds(self) -> bool:
+        """Whether the model takes thresholds for single labels."""
+        return isinstance(self.model, StudentNER)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what clients may know about the model, as plain JSON."""
+        if not isinstance(self.model, StudentNER):
+            return {"name": self.name, "kind": "teacher"}
+        return {"name": self.name, "kind": "student", "precision": self.model.precision}
+
+
+@final
+class ModelShelf:
+    """The models of a server, the first of which answers requests that name none.
+
+    Args:
+        models: The models by name.
+        bounds: The bounds of their queues.
+        n_threads: The number of batches that each model reads side by side.
+    """
+
+    def __init__(self, models: Mapping[str, NERModel], bounds: Bounds, *, n_threads: int = 1):
+        self._models = {
+            name: ServedModel(name, model, Reader(model, n_threads=n_threads, bounds=bounds))
+            for name, model in models.items()
+        }
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter(self._models.values())
+
+    def find(self, name: str | None) -> ServedModel:
+        """Return the model of a name, or the first one for None.
+
+        Raises:
+            RequestError: There is no such model.
+        """
+        if name is None:
+            return next(iter(self))
+        if name not in self._models:
+            names = ", ".join(self._models)
+            raise RequestError(404, f"model: there is none of this name; there is: {names}", "model")
+        return self._models[name]
+
+    def close(self) -> None:
+        """Wait for the threads of all models."""
+        for served in self:
+            served.reader.close()

@@ -1,0 +1,229 @@
+"""Read waiting requests together: a queue in front of a model, and the threads that empty it.
+
+A request waits until a thread is free. The thread then takes everything that waits, up to a bound,
+so batches grow with the load and nobody waits for company. The answer for a text does not depend on
+the texts beside it. A long request is read in parts, between which other requests have their turn.
+"""
+
+import asyncio
+import logging
+import math
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import final
+
+from gliner_distill.evaluation.models import NERModel
+from gliner_distill.serve.bounds import Bounds
+from gliner_distill.serve.problems import RequestError
+from gliner_distill.serve.questions import Question, Render
+
+_PART_CHARS = 50_000
+_PART_TEXTS = 256
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A request that waits, or is being read."""
+
+    question: Question
+    texts: Sequence[str]
+    render: Render
+    answer: "asyncio.Future[list[bytes]]"
+    n_chars: int
+    n_taken: int = 0
+    n_missing: int = 0
+    pieces: list[bytes] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class _Part:
+    """Texts of a job that are read at once, and the result."""
+
+    job: _Job
+    start: int
+    end: int
+    pieces: list[bytes] = field(default_factory=list)
+    error: Exception | None = None
+
+
+def _ignore(_n_texts: int) -> None:
+    """Do nothing with the size of a batch."""
+
+
+@final
+class Reader:
+    """A model with a queue of requests; all methods must be called from the event loop.
+
+    Args:
+        model: The model.
+        n_threads: The number of batches that are read side by side.
+        bounds: The bounds of the queue.
+        count_batch: A function that is told the number of texts of each batch.
+    """
+
+    def __init__(
+        self,
+        model: NERModel,
+        *,
+        n_threads: int = 1,
+        bounds: Bounds | None = None,
+        count_batch: Callable[[int], None] = _ignore,
+    ) -> None:
+        self._model = model
+        self._bounds = bounds or Bounds()
+        self._count_batch = count_batch
+        self._jobs: deque[_Job] = deque()
+        self._n_chars = 0
+        self._n_free = n_threads
+        self._is_scheduled = False
+        self._threads = ThreadPoolExecutor(n_threads, thread_name_prefix="reader")
+
+    @property
+    def n_waiting(self) -> int:
+        """The number of requests that wait."""
+        return len(self._jobs)
+
+    async def read(self, question: Question, texts: Sequence[str], render: Render) -> list[bytes]:
+        """Return the rendered answer for each text.
+
+        Args:
+            question: The labels and options.
+            texts: The texts.
+            render: A function that turns a text and its entities into JSON; it runs in a thread.
+
+        Raises:
+            RequestError: Too many requests wait, or the time limit has passed.
+            Exception: The model's or the function's own error.
+        """
+        if not texts:
+            return []
+        n_chars = sum(map(len, texts))
+        self._check_room(n_chars)
+        loop = asyncio.get_running_loop()
+        job = _Job(question, texts, render, loop.create_future(), n_chars)
+        job.n_missing = len(texts)
+        self._jobs.append(job)
+        self._n_chars += n_chars
+        self._schedule(loop)
+        # A timer is cheaper than a task that waits for the answer.
+        timer = loop.call_later(self._bounds.time_limit_s, self._give_up, job)
+        try:
+            return await job.answer
+        finally:
+            timer.cancel()
+
+    def close(self) -> None:
+        """Wait for the threads; call it when no request waits any more."""
+        self._threads.shutdown()
+
+    def _check_room(self, n_chars: int) -> None:
+        bounds = self._bounds
+        if (
+            len(self._jobs) >= bounds.max_waiting
+            or self._n_chars + n_chars > max(bounds.max_waiting_chars, n_chars)
+        ):
+            raise RequestError(429, "too many requests wait for this model; ask again later")
+
+    def _give_up(self, job: _Job) -> None:
+        if not job.answer.done():
+            limit = self._bounds.time_limit_s
+            error = RequestError(
+                503, f"there was no answer within {limit:g} seconds; ask again later, or for less"
+            )
+            job.answer.set_exception(error)
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take a batch after the requests that have arrived at the same time are all here."""
+        if not self._is_scheduled and self._n_free and self._jobs:
+            self._is_scheduled = True
+            loop.call_soon(self._begin, loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_scheduled = False
+        parts = self._take()
+        if not parts:
+            return
+        self._n_free -= 1
+        self._count_batch(sum(part.end - part.start for part in parts))
+        done = loop.run_in_executor(self._threads, self._answer, parts)
+        done.add_done_callback(lambda _: self._end(loop, parts))
+        self._schedule(loop)
+
+    def _end(self, loop: asyncio.AbstractEventLoop, parts: list[_Part]) -> None:
+        self._n_free += 1
+        self._schedule(loop)
+        for part in parts:
+            _deliver(part)
+
+    def _take(self) -> list[_Part]:
+        """Return the next parts to read, without those that nobody waits for any more."""
+        parts: list[_Part] = []
+        room_chars, room_texts = _PART_CHARS, _PART_TEXTS
+        for _ in range(len(self._jobs)):
+            if room_chars <= 0 or room_texts <= 0:
+                break
+            job = self._jobs.popleft()
+            if job.answer.done():
+                self._n_chars -= job.n_chars
+                continue
+            start = end = job.n_taken
+            while end < len(job.texts) and (end == start or room_chars > 0) and room_texts > 0:
+                room_chars -= len(job.texts[end])
+                room_texts -= 1
+                end += 1
+            job.n_taken = end
+            parts.append(_Part(job, start, end))
+            if end < len(job.texts):
+                self._jobs.append(job)  # the others have their turn first
+            else:
+                self._n_chars -= job.n_chars
+        return parts
+
+    def _answer(self, parts: list[_Part]) -> None:
+        """Read parts, those with equal questions at once; this runs in a thread."""
+        groups: dict[Question, list[_Part]] = {}
+        for part in parts:
+            groups.setdefault(part.job.question, []).append(part)
+        for question, group in groups.items():
+            try:
+                self._answer_group(question, group)
+            except Exception as error:
+                if len(group) == 1:
+                    group[0].error = error
+                    continue
+                # One of them is at fault, and must not fail its neighbors.
+                for part in group:
+                    try:
+                        self._answer_group(question, [part])
+                    except Exception as own_error:
+                        part.error = own_error
+
+    def _answer_group(self, question: Question, group: list[_Part]) -> None:
+        texts = [text for part in group for text in part.job.texts[part.start : part.end]]
+        answers = iter(question.ask(self._model, texts))
+        for part in group:
+            own = part.job.texts[part.start : part.end]
+            part.pieces = [
+                part.job.render(text, found) for text, found in zip(own, answers, strict=False)
+            ]
+
+
+def _deliver(part: _Part) -> None:
+    """Give the result of a part to its request, if it is the last one."""
+    job = part.job
+    if job.answer.done():
+        return
+    if part.error is not None:
+        job.answer.set_exception(part.error)
+        return
+    if not job.pieces:
+        job.pieces = [b""] * len(job.texts)
+    job.pieces[part.start : part.end] = part.pieces
+    job.n_missing -= len(part.pieces)
+    if job.n_missing == 0:
+        job.answer.set_result(job.pieces)
