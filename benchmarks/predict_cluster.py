@@ -23,7 +23,7 @@ from statistics import median
 import pyarrow as pa
 from pyarrow import parquet
 
-from gliner_distill.cli.input import DocumentSource
+from gliner_distill.cli.reading.input import DocumentSource
 from gliner_distill.cli.tables.answers import Answers, Question, answer_here, answer_on_cluster
 from gliner_distill.cli.tables.columns import read_columns
 from gliner_distill.cli.tables.writers import write_table

@@ -22,7 +22,7 @@ COMMANDS = (
         "redact",
         "reproduce",
     ),
-    "train",
+    *("serve", "train"),
 )
 README = ROOT / "README.md"
 MAX_RESOURCE_BYTES = 25_000_000

@@ -53,7 +53,7 @@ def evaluate(
     measurements per label.
     """
     with when_stopped("nothing was written"):
-        from gliner_distill.cli.input import read_annotated
+        from gliner_distill.cli.reading.input import read_annotated
         from gliner_distill.corpus.labels import read_labels
         from gliner_distill.evaluation.evaluate import measure_model
         from gliner_distill.evaluation.models import load_model

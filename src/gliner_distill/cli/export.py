@@ -77,7 +77,7 @@ def export(
         )
     with when_stopped("nothing was written"):
         folder = _find_original(student, out)
-        from gliner_distill.cli.input import read_annotated
+        from gliner_distill.cli.reading.input import read_annotated
         from gliner_distill.corpus.reader import sample_path
         from gliner_distill.runtime.bundle import read_score_map
         from gliner_distill.runtime.config import other_metadata, read_student_config

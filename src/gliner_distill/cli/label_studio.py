@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from gliner_distill.cli.command import Command
-from gliner_distill.cli.documents import MaxMemory, Model
 from gliner_distill.cli.options import Patterns, ThreadCount, Threshold, option
+from gliner_distill.cli.reading.documents import MaxMemory, Model
 from gliner_distill.cli.terminal import quiet_libraries, say
 from gliner_distill.errors import DistillError, MissingExtraError
 

@@ -9,18 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gliner_distill.cli.command import Command
-from gliner_distill.cli.documents import (
-    InputFormat,
-    Inputs,
-    LabelFile,
-    Labels,
-    MaxMemory,
-    Model,
-    SkipBad,
-    TextField,
-    check_streams,
-    describe_labels,
-)
 from gliner_distill.cli.options import (
     DEFAULT_WORKERS,
     Patterns,
@@ -32,6 +20,18 @@ from gliner_distill.cli.options import (
     check_ray_options,
     option,
 )
+from gliner_distill.cli.reading.documents import (
+    InputFormat,
+    Inputs,
+    LabelFile,
+    Labels,
+    MaxMemory,
+    Model,
+    SkipBad,
+    TextField,
+    check_streams,
+    describe_labels,
+)
 from gliner_distill.cli.terminal import (
     is_terminal,
     print_whole,
@@ -42,7 +42,7 @@ from gliner_distill.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gliner_distill.cli.input import InputOptions
+    from gliner_distill.cli.reading.input import InputOptions
     from gliner_distill.cli.tables.answers import Answers, Question
     from gliner_distill.labeling.cluster import Cluster
 
@@ -175,8 +175,8 @@ def _print_answers(
     question: "Question",
     cluster: "Cluster | None",
 ) -> None:
-    from gliner_distill.cli.input import find_source
     from gliner_distill.cli.output import make_writer
+    from gliner_distill.cli.reading.input import find_source
 
     source = find_source(inputs, **options)
     writer = make_writer(form, list(question.labels))

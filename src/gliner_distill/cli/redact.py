@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from gliner_distill.cli.command import Command
-from gliner_distill.cli.documents import (
+from gliner_distill.cli.options import Patterns, ThreadCount, Threshold, option
+from gliner_distill.cli.reading.documents import (
     InputFormat,
     Inputs,
     LabelFile,
@@ -23,7 +24,6 @@ from gliner_distill.cli.documents import (
     documents_at_once,
     read_documents,
 )
-from gliner_distill.cli.options import Patterns, ThreadCount, Threshold, option
 from gliner_distill.cli.terminal import (
     print_whole,
     quiet_libraries,
@@ -32,7 +32,7 @@ from gliner_distill.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from gliner_distill.cli.input import DocumentSource
+    from gliner_distill.cli.reading.input import DocumentSource
     from gliner_distill.cli.tables.records import Document
     from gliner_distill.entities import EntityDict
     from gliner_distill.redaction.redactor import RedactedEntity, RedactionMode, Redactor
@@ -131,7 +131,7 @@ def redact(
     _check_options(mode, mapping, restore, key_file, field)
     check_streams(inputs)
     with when_stopped("what was printed is whole"), until_reader_leaves():
-        from gliner_distill.cli.input import find_source
+        from gliner_distill.cli.reading.input import find_source
 
         quiet_libraries()
         source = find_source(inputs or [], form=input_format, text_field=field, skip_bad=skip_bad)

@@ -1,92 +1,299 @@
-"""The HTTP application of `gliner-distill serve`."""
+"""The HTTP application of `gliner-distill serve`: its routes, its checks and its errors.
+
+Source for errors: RFC 9457. Neither texts nor labels nor entities are logged.
+"""
 
 import logging
+import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, final
 
-from pydantic_core import to_json
-
-from gliner_distill.entities import EntityDict
-from gliner_distill.errors import InputError, MissingExtraError
+from gliner_distill import __version__
+from gliner_distill.errors import InputError, MissingExtraError, is_out_of_memory
 from gliner_distill.evaluation.models import NERModel
-from gliner_distill.serve.bounds import Bounds
-from gliner_distill.serve.guard import RequestGuard
+from gliner_distill.serve.answers import (
+    Service,
+    answer_entities,
+    answer_redaction,
+    json_response,
+)
+from gliner_distill.serve.guard import App, Receive, RequestGuard, Scope, Send
+from gliner_distill.serve.metrics import METRICS_TYPE, Metrics
 from gliner_distill.serve.models import ModelShelf
-from gliner_distill.serve.page_files import add_page
+from gliner_distill.serve.openapi import build_openapi, describe_answers, describe_route
+from gliner_distill.serve.other_clients import (
+    answer_adapter_cache,
+    answer_gliner_serve,
+    answer_pooling,
+)
+from gliner_distill.serve.page_files import page_files
 from gliner_distill.serve.problems import PROBLEM_JSON, RequestError
-from gliner_distill.serve.requests import EntitiesRequest, parse_body
+from gliner_distill.serve.questions import Bounds
 
 try:
     from fastapi import FastAPI, Request, Response
+    from pydantic_core import to_json
     from starlette.exceptions import HTTPException
+    from starlette.middleware.cors import CORSMiddleware
 except ModuleNotFoundError as error:
     raise MissingExtraError("fastapi", "serve") from error
 
 _logger = logging.getLogger(__name__)
 
-Handler = Callable[[Request], Awaitable[Response]]
+Answer = Callable[[Service, bytes], Awaitable[Response]]
+Respond = Callable[[bytes], Awaitable[Response]]
+
+_POST_ROUTES: Final[dict[str, Answer]] = {
+    "/v1/entities": answer_entities,
+    "/v1/redact": answer_redaction,
+    "/gliner": answer_gliner_serve,
+    "/pooling": answer_pooling,
+}
+_OPEN_PATHS: Final = ("/health", "/ready")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may send requests; see `RequestGuard`.
+
+    Attributes:
+        hosts: The host names, besides `localhost`, that requests may name.
+        origins: The other origins whose pages may send requests.
+        api_key: The key that requests must have; None if they need none.
+    """
+
+    hosts: Collection[str] = ()
+    origins: Collection[str] = ()
+    api_key: str | None = None
+
+
+@final
+class ServeApp(FastAPI):
+    """The application, with the state that the server around it changes.
+
+    Attributes:
+        is_stopping: Whether the server is about to stop. `/ready` then says so, and each answer
+            closes its connection.
+        entrance: The checks of requests, and behind them all routes.
+    """
+
+    is_stopping = False
+    entrance: App
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self.entrance(scope, receive, send)
+
+    async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that has been checked."""
+        await super().__call__(scope, receive, send)
+
+    @cached_property
+    def _description(self) -> dict[str, Any]:
+        return build_openapi(self)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the description of the interface."""
+        return self._description
 
 
 def create_app(
     models: Mapping[str, NERModel],
     *,
     bounds: Bounds | None = None,
+    access: Access | None = None,
+    hash_key: bytes | None = None,
     n_threads: int = 1,
-    hosts: Collection[str] = (),
-) -> FastAPI:
-    """Return the application."""
-    bounds = bounds or Bounds()
+) -> ServeApp:
+    """Return the application.
+
+    Args:
+        models: The models by name; the first one answers requests that name none.
+        bounds: The bounds of requests.
+        access: Who may send requests.
+        hash_key: The secret for hashes in redacted texts; None to refuse them.
+        n_threads: The number of batches that each student reads side by side.
+    """
+    bounds, access = bounds or Bounds(), access or Access()
     shelf = ModelShelf(models, bounds, n_threads=n_threads)
+    service = Service(shelf, bounds, hash_key)
+    metrics = Metrics()
+    for served in shelf:
+        metrics.watch(served.name, served.reader)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         shelf.close()
 
-    app = FastAPI(title="gliner-distill", docs_url=None, redoc_url=None, lifespan=lifespan)
-
-    async def entities(request: Request) -> Response:
-        asked = parse_body(EntitiesRequest, await request.body())
-        served = shelf.find(asked.model)
-        pieces = await served.reader.read(asked.question(bounds), asked.all_texts, _render_entities)
-        return _answer(served.name, "entities", pieces, is_list=asked.texts is not None)
-
-    async def list_models(request: Request) -> Response:
-        return _json({"models": [served.describe() for served in shelf]})
-
-    app.add_api_route("/v1/entities", _guarded(entities), methods=["POST"])
-    app.add_api_route("/v1/models", _guarded(list_models), methods=["GET"])
-    add_page(app)
-    app.add_middleware(RequestGuard, hosts=hosts, max_body_bytes=bounds.max_body_bytes)
+    app = ServeApp(
+        title="gliner-distill",
+        version=__version__,
+        description="Finds entities of any label in texts, and redacts them.",
+        docs_url=None,  # these pages would load scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _answer_http_error},
+    )
+    shortcuts = _add_routes(app, service, metrics)
+    page = page_files()
+    for path, response in page.items():
+        app.add_api_route(path, _always(response), methods=["GET"], include_in_schema=False)
+    guard = RequestGuard(
+        _Shortcuts(shortcuts, app.route),
+        hosts=access.hosts,
+        origins=access.origins,
+        api_key=access.api_key,
+        open_paths=(*_OPEN_PATHS, *page),
+        max_body_bytes=bounds.max_body_bytes,
+        body_time_limit_s=bounds.time_limit_s,
+        write_error=_write_problem,
+        count_refusal=metrics.count_refusal,
+    )
+    app.entrance = _allow_origins(guard, access.origins) if access.origins else guard
     return app
 
 
-def _render_entities(_text: str, entities: list[EntityDict]) -> bytes:
-    return to_json(entities)
+@final
+class _Shortcuts:
+    """The way around the framework for the routes that are asked most.
+
+    Half of the time of a short request would otherwise be spent in the framework's layers, none of
+    which these routes need.
+    """
+
+    def __init__(self, routes: Mapping[str, Respond], others: App) -> None:
+        self._routes = routes
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        respond = self._routes.get(scope["path"]) if scope["type"] == "http" else None
+        if respond is None or scope["method"] != "POST":
+            await self._others(scope, receive, send)
+            return
+        response = await respond((await receive())["body"])  # the guard has read it as a whole
+        await response(scope, receive, send)
 
 
-def _answer(model: str, field: str, pieces: list[bytes], *, is_list: bool) -> Response:
-    """Return an answer whose parts are JSON already."""
-    content = b"[" + b",".join(pieces) + b"]" if is_list else pieces[0]
-    body = b'{"model":%b,"%b":%b}' % (to_json(model), field.encode(), content)
-    return Response(body, media_type="application/json")
+def _add_routes(app: ServeApp, service: Service, metrics: Metrics) -> dict[str, Respond]:
+    """Add all routes but those of the page, and return the functions behind those for `POST`."""
+    models = to_json({"models": [served.describe() for served in service.models]})
+
+    async def list_models(_service: Service, _content: bytes) -> Response:
+        return json_response(models)
+
+    async def say_health(_service: Service, _content: bytes) -> Response:
+        return json_response(b'{"status":"ok"}')
+
+    async def say_ready(_service: Service, _content: bytes) -> Response:
+        if app.is_stopping:
+            raise RequestError(503, "the server is about to stop")
+        return json_response(b'{"status":"ready"}')
+
+    async def write_metrics(_service: Service, _content: bytes) -> Response:
+        return Response(metrics.write(), media_type=METRICS_TYPE)
+
+    get_routes: dict[str, Answer] = {
+        "/v1/models": list_models,
+        "/health": say_health,
+        "/ready": say_ready,
+        "/metrics": write_metrics,
+        "/gliner/adapter-cache": answer_adapter_cache,
+    }
+    shortcuts: dict[str, Respond] = {}
+    for method, routes in (("POST", _POST_ROUTES), ("GET", get_routes)):
+        for path, answer in routes.items():
+            respond = _respond(app, path, answer, service, metrics)
+            if method == "POST":
+                shortcuts[path] = respond
+            app.add_api_route(
+                path,
+                _endpoint(respond),
+                methods=[method],
+                name=path.removeprefix("/v1").strip("/"),
+                summary=(answer.__doc__ or "").split("\n")[0] or None,
+                include_in_schema=path != "/gliner/adapter-cache",
+                responses=describe_answers(path),
+                openapi_extra=describe_route(path),
+            )
+    return shortcuts
 
 
-def _json(content: Any) -> Response:
-    return Response(to_json(content), media_type="application/json")
+def _respond(
+    app: ServeApp, path: str, answer: Answer, service: Service, metrics: Metrics
+) -> Respond:
+    """Return a function that answers bodies, turns errors into problems, and counts."""
 
-
-def _guarded(handler: Handler) -> Handler:
-    async def guarded(request: Request) -> Response:
+    async def respond(body: bytes) -> Response:
+        began = time.perf_counter()
         try:
-            return await handler(request)
-        except RequestError as error:
-            return _problem(error)
+            response = await answer(service, body)
+        except Exception as error:
+            response = _problem(_explain(error))
+        if app.is_stopping:
+            response.headers["Connection"] = "close"
+        metrics.count(path, response.status_code, time.perf_counter() - began)
+        return response
 
-    return guarded
+    return respond
+
+
+def _endpoint(respond: Respond) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        return await respond(await request.body())
+
+    return endpoint
+
+
+def _explain(error: Exception) -> RequestError:
+    """Return the error that a client is told."""
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, InputError):
+        return RequestError(422, str(error))
+    # The message of an unexpected error may hold a text, so only its place is logged.
+    place = "".join(traceback.format_tb(error.__traceback__))
+    _logger.error("%s while answering a request, at\n%s", type(error).__name__, place)
+    if is_out_of_memory(error):
+        return RequestError(503, "there is not enough memory now; ask again later, or for less")
+    return RequestError(500, "the server failed at this request; its log has the place")
 
 
 def _problem(error: RequestError) -> Response:
     return Response(error.body, error.status, error.headers, PROBLEM_JSON)
+
+
+async def _answer_http_error(_request: Request, error: Exception) -> Response:
+    """Answer a path or a method that does not exist."""
+    assert isinstance(error, HTTPException)
+    response = _problem(RequestError(error.status_code, str(error.detail)))
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _always(response: Response) -> Callable[[], Response]:
+    """Return an endpoint that always has the same answer."""
+
+    def endpoint() -> Response:
+        return response
+
+    return endpoint
+
+
+def _write_problem(error: RequestError) -> tuple[str, bytes]:
+    return PROBLEM_JSON, error.body
+
+
+def _allow_origins(app: App, origins: Collection[str]) -> App:
+    """Return an application that answers browsers which ask before a page sends its request."""
+    return CORSMiddleware(
+        app,
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type"],
+        expose_headers=["Retry-After"],
+    )

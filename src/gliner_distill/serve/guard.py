@@ -1,11 +1,12 @@
 """Refuse HTTP requests that are not meant for this server, or that are too large.
 
-`RequestGuard` wraps any ASGI application. A page in a browser can send requests to servers
-on the same machine, so two checks keep it out: the header `Host` must name this server, which stops
-DNS rebinding, and a body must be JSON, which a page of another site may not send without asking.
-Every refusal is a JSON object with `error` and `field`.
+`RequestGuard` wraps any ASGI application. A page in a browser can send requests to servers on the
+same machine, so three checks keep it out: the header `Host` must name this server, which stops DNS
+rebinding; the header `Origin`, which browsers send, must name it as well; and a body must be JSON,
+which a page of another site may not send without asking.
 """
 
+import asyncio
 import base64
 import hmac
 import ipaddress
@@ -14,17 +15,26 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, Final, final
 
+from gliner_distill.serve.problems import RequestError
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+WriteError = Callable[[RequestError], tuple[str, bytes]]
+"""A function that returns the media type and the body of the answer for an error."""
 
 MAX_BODY_BYTES: Final = 64 * 2**20
 """The size up to which a body is read."""
 
 _LOCAL_NAMES = ("localhost",)
 _logger = logging.getLogger(__name__)
+
+
+def write_plain(error: RequestError) -> tuple[str, bytes]:
+    """Return a JSON object with `error` and `field`, as the answer for an error."""
+    return "application/json", json.dumps({"error": error.detail, "field": error.field}).encode()
 
 
 @final
@@ -35,8 +45,15 @@ class RequestGuard:
         app: The other application. It gets bodies as a whole.
         hosts: The host names, without ports, that requests may name besides `localhost`. A numeric
             address is always allowed, because DNS rebinding needs a name.
+        origins: Other origins whose pages may send requests, such as `https://example.com`.
         credentials: The `USER:PASSWORD` of HTTP basic authentication; None if none are needed.
+        api_key: The key that requests must have in `Authorization: Bearer KEY`; None if none is
+            needed. Only one of `credentials` and `api_key` may be given.
+        open_paths: The paths that need neither.
         max_body_bytes: The size up to which a body is read.
+        body_time_limit_s: The seconds within which a body must arrive; None for no limit.
+        write_error: A function that writes the answer for a refused request.
+        count_refusal: A function that is told the status of each refused request.
     """
 
     def __init__(
@@ -44,59 +61,115 @@ class RequestGuard:
         app: App,
         *,
         hosts: Collection[str] = (),
+        origins: Collection[str] = (),
         credentials: str | None = None,
+        api_key: str | None = None,
+        open_paths: Collection[str] = (),
         max_body_bytes: int = MAX_BODY_BYTES,
+        body_time_limit_s: float | None = None,
+        write_error: WriteError = write_plain,
+        count_refusal: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._app = app
         self._hosts = {name.lower() for name in (*_LOCAL_NAMES, *hosts)}
+        self._origins = {origin.lower().encode() for origin in origins}
+        self._open_paths = frozenset(open_paths)
         self._max_body_bytes = max_body_bytes
+        self._body_time_limit_s = body_time_limit_s
+        self._write_error = write_error
+        self._count_refusal = count_refusal
         self._authorization: bytes | None = None
+        self._challenge = 'Basic realm="gliner-distill"'
+        self._missing = "the user name or the password is wrong"
         if credentials is not None:
             self._authorization = b"Basic " + base64.b64encode(credentials.encode())
+        elif api_key is not None:
+            self._authorization = b"Bearer " + api_key.encode()
+            self._challenge = 'Bearer realm="gliner-distill"'
+            self._missing = "the API key is missing or wrong; send `Authorization: Bearer KEY`"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on; other events of the server are passed on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name.lower(): value for name, value in scope["headers"]}
-        refusal = self._refusal(scope, headers)
-        if refusal is None and scope["method"] in ("POST", "PUT", "PATCH"):
-            body = await _read_body(receive, self._max_body_bytes)
-            if body is None:
-                refusal = _Refusal(413, self._too_large(), "body")
-            else:
-                receive = _replay(body, receive)
-        if refusal is None:
-            await self._app(scope, receive, send)
+        try:
+            self._check(scope, dict(scope["headers"]))
+            if scope["method"] in ("POST", "PUT", "PATCH"):
+                receive = _replay(await self._read_body(receive), receive)
+        except RequestError as error:
+            _logger.warning("refused with status %d: %s", error.status, error.detail)
+            self._count_refusal(error.status)
+            await self._refuse(error, send)
         else:
-            _logger.warning("%s %s: refused: %s", scope["method"], scope["path"], refusal.error)
-            await refusal.send(send)
+            await self._app(scope, receive, send)
 
-    def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> "_Refusal | None":
-        host = headers.get(b"host", b"").decode("latin-1")
-        if not is_allowed_host(host, self._hosts):
-            return _Refusal(
-                400,
-                f"the host {host!r} is not one of this server's; name it when you start the server",
-                "Host",
+    def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        """Raise a `RequestError` unless the headers of a request are those of a welcome one."""
+        host = headers.get(b"host", b"")
+        if not is_allowed_host(host.decode("latin-1"), self._hosts):
+            name = host[:60].decode("latin-1")
+            message = (
+                f"the host {name!r} is not one of this server's; name it when you start the server"
             )
-        given = headers.get(b"authorization", b"")
-        if self._authorization and not hmac.compare_digest(given, self._authorization):
-            return _Refusal(401, "the user name or the password is wrong", "Authorization")
-        if scope["method"] not in ("POST", "PUT", "PATCH"):
-            return None
+            raise _refusal(400, message, "Host")
+        origin = headers.get(b"origin")
+        if origin is not None and not self._is_allowed_origin(origin.lower(), host.lower()):
+            raise _refusal(403, "pages of this origin may not use this server", "Origin")
+        if self._authorization is not None and scope["path"] not in self._open_paths:
+            given = headers.get(b"authorization", b"")
+            if not hmac.compare_digest(given, self._authorization):
+                raise _refusal(401, self._missing, "Authorization")
+        if scope["method"] in ("POST", "PUT", "PATCH"):
+            self._check_content(headers)
+
+    def _check_content(self, headers: dict[bytes, bytes]) -> None:
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if kind != b"application/json":
-            message = f"found {kind.decode('latin-1')!r}; expected 'application/json'"
-            return _Refusal(415, message, "Content-Type")
+            found = kind[:60].decode("latin-1")
+            raise _refusal(415, f"found {found!r}; expected 'application/json'", "Content-Type")
         length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._max_body_bytes:
-            return _Refusal(413, self._too_large(), "body")
-        return None
+        if length.isdigit() and int(length[:20]) > self._max_body_bytes:
+            raise self._too_large()
 
-    def _too_large(self) -> str:
-        return f"the body has more than {self._max_body_bytes:,} bytes; send fewer texts at once"
+    def _is_allowed_origin(self, origin: bytes, host: bytes) -> bool:
+        """Return whether a page belongs to this server, or to one of the other origins."""
+        return origin.partition(b"://")[2] == host or origin in self._origins
+
+    async def _read_body(self, receive: Receive) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            RequestError: It is too large, or does not arrive in time.
+        """
+        try:
+            async with asyncio.timeout(self._body_time_limit_s):
+                body = await _read_body(receive, self._max_body_bytes)
+        except TimeoutError:
+            limit = self._body_time_limit_s
+            raise _refusal(408, f"it did not arrive within {limit:g} seconds", "body") from None
+        if body is None:
+            raise self._too_large()
+        return body
+
+    def _too_large(self) -> RequestError:
+        limit = f"{self._max_body_bytes:,}"
+        return _refusal(
+            413, f"the body has more than {limit} bytes; send fewer texts at once", "body"
+        )
+
+    async def _refuse(self, error: RequestError, send: Send) -> None:
+        kind, body = self._write_error(error)
+        headers = {"content-type": kind, "content-length": str(len(body)), **error.headers}
+        if error.status == 401:
+            headers["www-authenticate"] = self._challenge
+        pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": error.status, "headers": pairs})
+        await send({"type": "http.response.body", "body": body})
+
+
+def _refusal(status: int, problem: str, field: str) -> RequestError:
+    return RequestError(status, f"{field}: {problem}", field)
 
 
 def is_allowed_host(host: str, names: Collection[str]) -> bool:
@@ -121,26 +194,6 @@ def is_allowed_host(host: str, names: Collection[str]) -> bool:
     except ValueError:
         return name.lower().removesuffix(".") in names
     return True
-
-
-@final
-class _Refusal:
-    def __init__(self, status: int, problem: str, field: str) -> None:
-        self.error = f"{field}: {problem}"
-        self._status = status
-        self._body = json.dumps({"error": self.error, "field": field}).encode()
-
-    async def send(self, send: Send) -> None:
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(self._body)).encode()),
-        ]
-        if self._status == 401:
-            headers.append((b"www-authenticate", b'Basic realm="gliner-distill"'))
-        if self._status == 413:  # the rest of the body is not read
-            headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": self._status, "headers": headers})
-        await send({"type": "http.response.body", "body": self._body})
 
 
 async def _read_body(receive: Receive, max_bytes: int) -> bytes | None:

@@ -6,8 +6,8 @@ from typing import Any, final
 
 from gliner_distill.evaluation.models import NERModel
 from gliner_distill.runtime.ner import StudentNER
-from gliner_distill.serve.bounds import Bounds
 from gliner_distill.serve.problems import RequestError
+from gliner_distill.serve.questions import Bounds
 from gliner_distill.serve.reader import Reader
 
 
@@ -27,15 +27,13 @@ class ServedModel:
     reader: Reader
 
     @property
-    def has_thresholds(self) -> bool:
-        """Whether the model takes thresholds for single labels."""
+    def is_student(self) -> bool:
+        """Whether the model is a student, which takes thresholds for single labels."""
         return isinstance(self.model, StudentNER)
 
     def describe(self) -> dict[str, Any]:
         """Return what clients may know about the model, as plain JSON."""
-        if not isinstance(self.model, StudentNER):
-            return {"name": self.name, "kind": "teacher"}
-        return {"name": self.name, "kind": "student", "precision": self.model.precision}
+        return {"name": self.name, "kind": "student" if self.is_student else "teacher"}
 
 
 @final
@@ -43,19 +41,35 @@ class ModelShelf:
     """The models of a server, the first of which answers requests that name none.
 
     Args:
-        models: The models by name.
+        models: The models by name, at least one.
         bounds: The bounds of their queues.
-        n_threads: The number of batches that each model reads side by side.
+        n_threads: The number of batches that each student reads side by side. A teacher reads one
+            after the other.
     """
 
-    def __init__(self, models: Mapping[str, NERModel], bounds: Bounds, *, n_threads: int = 1):
+    def __init__(
+        self, models: Mapping[str, NERModel], bounds: Bounds, *, n_threads: int = 1
+    ) -> None:
         self._models = {
-            name: ServedModel(name, model, Reader(model, n_threads=n_threads, bounds=bounds))
+            name: ServedModel(
+                name,
+                model,
+                Reader(
+                    model,
+                    n_threads=n_threads if isinstance(model, StudentNER) else 1,
+                    bounds=bounds,
+                ),
+            )
             for name, model in models.items()
         }
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(self._models.values())
+
+    @property
+    def first(self) -> ServedModel:
+        """The model that answers requests which name none."""
+        return next(iter(self))
 
     def find(self, name: str | None) -> ServedModel:
         """Return the model of a name, or the first one for None.
@@ -64,10 +78,11 @@ class ModelShelf:
             RequestError: There is no such model.
         """
         if name is None:
-            return next(iter(self))
+            return self.first
         if name not in self._models:
             names = ", ".join(self._models)
-            raise RequestError(404, f"model: there is none of this name; there is: {names}", "model")
+            message = f"model: this server has no such model; it has {names}"
+            raise RequestError(404, message, "model")
         return self._models[name]
 
     def close(self) -> None:

@@ -3,7 +3,12 @@
 from importlib.resources import files
 from typing import Final
 
-from fastapi import FastAPI, Request, Response
+from gliner_distill.errors import MissingExtraError
+
+try:
+    from fastapi import Response
+except ModuleNotFoundError as error:
+    raise MissingExtraError("fastapi", "serve") from error
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
@@ -52,15 +57,3 @@ def page_files() -> dict[str, Response]:
     if "/index.html" in answers:
         answers["/"] = answers["/index.html"]
     return answers
-
-
-def add_page(app: FastAPI) -> frozenset[str]:
-    """Add a route for each file of the page, and return their paths."""
-    answers = page_files()
-
-    async def show(request: Request) -> Response:
-        return answers[request.url.path]
-
-    for path in answers:
-        app.add_api_route(path, show, methods=["GET", "HEAD"], include_in_schema=False)
-    return frozenset(answers)

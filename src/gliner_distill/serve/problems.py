@@ -66,8 +66,6 @@ class RequestError(DistillError):
         headers = {}
         if self.status in _RETRIED:
             headers["Retry-After"] = str(RETRY_AFTER_S)
-        if self.status == HTTPStatus.UNAUTHORIZED:
-            headers["WWW-Authenticate"] = 'Bearer realm="gliner-distill"'
         if self.status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
             headers["Connection"] = "close"  # the rest of the body is not read
         return headers

@@ -6,9 +6,6 @@ the texts beside it. A long request is read in parts, between which other reques
 """
 
 import asyncio
-import logging
-import math
-import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,14 +13,11 @@ from dataclasses import dataclass, field
 from typing import final
 
 from gliner_distill.evaluation.models import NERModel
-from gliner_distill.serve.bounds import Bounds
 from gliner_distill.serve.problems import RequestError
-from gliner_distill.serve.questions import Question, Render
+from gliner_distill.serve.questions import Bounds, Question, Render
 
 _PART_CHARS = 50_000
 _PART_TEXTS = 256
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -46,12 +40,12 @@ class _Part:
 
     job: _Job
     start: int
-    end: int
+    texts: Sequence[str]
     pieces: list[bytes] = field(default_factory=list)
     error: Exception | None = None
 
 
-def _ignore(_n_texts: int) -> None:
+def _ignore(_n_texts: int, _n_chars: int) -> None:
     """Do nothing with the size of a batch."""
 
 
@@ -63,7 +57,9 @@ class Reader:
         model: The model.
         n_threads: The number of batches that are read side by side.
         bounds: The bounds of the queue.
-        count_batch: A function that is told the number of texts of each batch.
+
+    Attributes:
+        count_batch: A function that is told the number of texts and of characters of each batch.
     """
 
     def __init__(
@@ -72,11 +68,10 @@ class Reader:
         *,
         n_threads: int = 1,
         bounds: Bounds | None = None,
-        count_batch: Callable[[int], None] = _ignore,
     ) -> None:
+        self.count_batch: Callable[[int, int], None] = _ignore
         self._model = model
         self._bounds = bounds or Bounds()
-        self._count_batch = count_batch
         self._jobs: deque[_Job] = deque()
         self._n_chars = 0
         self._n_free = n_threads
@@ -123,9 +118,8 @@ class Reader:
 
     def _check_room(self, n_chars: int) -> None:
         bounds = self._bounds
-        if (
-            len(self._jobs) >= bounds.max_waiting
-            or self._n_chars + n_chars > max(bounds.max_waiting_chars, n_chars)
+        if len(self._jobs) >= bounds.max_waiting or self._n_chars + n_chars > max(
+            bounds.max_waiting_chars, n_chars
         ):
             raise RequestError(429, "too many requests wait for this model; ask again later")
 
@@ -149,7 +143,8 @@ class Reader:
         if not parts:
             return
         self._n_free -= 1
-        self._count_batch(sum(part.end - part.start for part in parts))
+        texts = [text for part in parts for text in part.texts]
+        self.count_batch(len(texts), sum(map(len, texts)))
         done = loop.run_in_executor(self._threads, self._answer, parts)
         done.add_done_callback(lambda _: self._end(loop, parts))
         self._schedule(loop)
@@ -177,7 +172,7 @@ class Reader:
                 room_texts -= 1
                 end += 1
             job.n_taken = end
-            parts.append(_Part(job, start, end))
+            parts.append(_Part(job, start, job.texts[start:end]))
             if end < len(job.texts):
                 self._jobs.append(job)  # the others have their turn first
             else:
@@ -204,13 +199,11 @@ class Reader:
                         part.error = own_error
 
     def _answer_group(self, question: Question, group: list[_Part]) -> None:
-        texts = [text for part in group for text in part.job.texts[part.start : part.end]]
+        texts = [text for part in group for text in part.texts]
         answers = iter(question.ask(self._model, texts))
         for part in group:
-            own = part.job.texts[part.start : part.end]
-            part.pieces = [
-                part.job.render(text, found) for text, found in zip(own, answers, strict=False)
-            ]
+            render = part.job.render
+            part.pieces = [render(text, next(answers)) for text in part.texts]
 
 
 def _deliver(part: _Part) -> None:
@@ -223,7 +216,7 @@ def _deliver(part: _Part) -> None:
         return
     if not job.pieces:
         job.pieces = [b""] * len(job.texts)
-    job.pieces[part.start : part.end] = part.pieces
+    job.pieces[part.start : part.start + len(part.pieces)] = part.pieces
     job.n_missing -= len(part.pieces)
     if job.n_missing == 0:
         job.answer.set_result(job.pieces)

@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal, TypeVar, final
 from gliner_distill.errors import InputError, MissingExtraError
 from gliner_distill.redaction.labels import PERSONAL_LABELS
 from gliner_distill.runtime.labels import read_label_set
-from gliner_distill.serve.bounds import Bounds
 from gliner_distill.serve.problems import RequestError
-from gliner_distill.serve.questions import Prompts, Question
+from gliner_distill.serve.questions import Bounds, Prompts, Question
 
 try:
     from pydantic import BaseModel, ConfigDict, Field, ValidationError

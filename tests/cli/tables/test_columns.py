@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gliner_distill.cli.input import DocumentSource, find_source
+from gliner_distill.cli.reading.input import DocumentSource, find_source
 from gliner_distill.cli.tables.columns import check_columns, read_columns
 from gliner_distill.errors import CorpusError, DistillError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gliner_distill.cli.input import find_source
+from gliner_distill.cli.reading.input import find_source
 from gliner_distill.cli.tables.columns import read_columns
 from gliner_distill.cli.tables.writers import write_table
 from gliner_distill.entities import arrow_entities_type

@@ -14,9 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gliner_distill.cli.documents import STUDENT_DOCUMENTS, TEACHER_DOCUMENTS, read_documents
-from gliner_distill.cli.input import DocumentSource
-from gliner_distill.cli.prefetcher import Prefetcher
+from gliner_distill.cli.reading.documents import (
+    STUDENT_DOCUMENTS,
+    TEACHER_DOCUMENTS,
+    read_documents,
+)
+from gliner_distill.cli.reading.input import DocumentSource
+from gliner_distill.cli.reading.prefetcher import Prefetcher
 from gliner_distill.cli.tables.records import BadRecords, Document
 from gliner_distill.entities import EntityDict
 from gliner_distill.errors import CorpusError, DistillError, StudentError

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from gliner_distill.cli.input import STANDARD_INPUT, DocumentSource
+from gliner_distill.cli.reading.input import STANDARD_INPUT, DocumentSource
 from gliner_distill.cli.tables.parquet import (
     check_text_column,
     describe_columns,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gliner_distill.cli.input import (
+from gliner_distill.cli.reading.input import (
     STANDARD_INPUT,
     DocumentSource,
     InputFormat,

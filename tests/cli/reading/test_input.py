@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from command_line import make_passages, write_corpus
-from gliner_distill.cli.input import (
+from gliner_distill.cli.reading.input import (
     DocumentSource,
     find_source,
     read_annotated,

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gliner_distill.cli.prefetcher import Prefetcher
+from gliner_distill.cli.reading.prefetcher import Prefetcher
 from gliner_distill.cli.tables.records import Document
 from gliner_distill.errors import CorpusError
 

@@ -12,7 +12,7 @@ from gliner_distill.cli.terminal import is_terminal
 from gliner_distill.errors import DistillError
 
 if TYPE_CHECKING:
-    from gliner_distill.cli.input import DocumentSource
+    from gliner_distill.cli.reading.input import DocumentSource
     from gliner_distill.cli.tables.records import Document
     from gliner_distill.evaluation.models import NERModel
 
@@ -216,8 +216,8 @@ def read_documents(
     Raises:
         CorpusError: See `DocumentSource.read`; or bad records are skipped, and all are bad.
     """
-    from gliner_distill.cli.prefetcher import Prefetcher
     from gliner_distill.cli.progress import DocumentProgress
+    from gliner_distill.cli.reading.prefetcher import Prefetcher
 
     # A bar would disturb answers that are printed on the same terminal.
     is_shown = is_terminal(sys.stderr) and not (prints and is_terminal(sys.stdout))
