@@ -147,26 +147,44 @@ def resolve_overlaps(
         multi_label: Whether a span may have several labels.
     """
     kept: list[Entity] = []
-    kept_at: dict[int, list[Entity]] = {}  # only entities that share a word can clash
+    taken = _TakenWords(flat_ner)
+    # A span that clashes with what is kept does so ever after, whatever its label.
+    is_free: dict[tuple[int, int], bool] = {}
     for entity in sorted(candidates, key=lambda entity: -entity.score):
-        words = range(entity.start_word, entity.end_word)
-        others = (other for word in words for other in kept_at.get(word, ()))
-        if not any(_clash(entity, other, flat_ner, multi_label) for other in others):
+        span = entity.start_word, entity.end_word
+        is_first = span not in is_free
+        if is_first:
+            is_free[span] = taken.take(*span)
+        # Two labels of the same span clash even if nesting is allowed.
+        if is_free[span] and (is_first or multi_label):
             kept.append(entity)
-            for word in words:
-                kept_at.setdefault(word, []).append(entity)
     return sorted(kept, key=lambda entity: entity.start_word)
 
 
-def _clash(entity: Entity, other: Entity, flat_ner: bool, multi_label: bool) -> bool:
-    """Return whether two entities that share a word exclude one another."""
-    # Two labels of the same span clash even if nesting is allowed.
-    if (entity.start_word, entity.end_word) == (other.start_word, other.end_word):
-        return not multi_label
-    if flat_ner:
+class _TakenWords:
+    """The words of spans that are kept, as far as they say which other spans clash with them."""
+
+    def __init__(self, flat_ner: bool) -> None:
+        self._flat_ner = flat_ner
+        self._words: set[int] = set()
+        # Two spans cross if one starts inside the other and ends behind it.
+        self._last_end: dict[int, int] = {}
+        self._first_start: dict[int, int] = {}
+
+    def take(self, start: int, end: int) -> bool:
+        """Take the words of a span, and return whether no other one clashes with it."""
+        if self._flat_ner:
+            words = range(start, end)
+            if not self._words.isdisjoint(words):
+                return False
+            self._words.update(words)
+            return True
+        for place in range(start + 1, end):
+            if self._last_end.get(place, end) > end or self._first_start.get(place, start) < start:
+                return False
+        self._last_end[start] = max(end, self._last_end.get(start, end))
+        self._first_start[end] = min(start, self._first_start.get(end, start))
         return True
-    inner, outer = sorted((entity, other), key=lambda entity: entity.end_word - entity.start_word)
-    return not (outer.start_word <= inner.start_word and inner.end_word <= outer.end_word)
 
 
 def decode_entities(
