@@ -3,16 +3,13 @@
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from gliner_distill.cli.command import Command
 from gliner_distill.cli.options import Patterns, ThreadCount, Threshold, option
 from gliner_distill.cli.reading.documents import MaxMemory, Model
 from gliner_distill.cli.terminal import quiet_libraries, say
 from gliner_distill.errors import DistillError, MissingExtraError
-
-if TYPE_CHECKING:
-    from socket import socket
 
 _CREDENTIALS = "GLINER_DISTILL_CREDENTIALS"
 
@@ -87,6 +84,7 @@ def label_studio(
         from uvicorn import Config, Server
     except ModuleNotFoundError as error:
         raise MissingExtraError("uvicorn", "label-studio") from error
+    from gliner_distill.serve.server import listen
 
     quiet_libraries()
     credentials = os.environ.get(_CREDENTIALS)
@@ -99,7 +97,7 @@ def label_studio(
     app = create_app(
         predictor, gold=kept, hosts=[host, *(allow_host or [])], credentials=credentials
     )
-    listener = _listen(host, port)
+    listener = listen(host, port)
     address = f"[{host}]" if ":" in host else host
     say(f"backend of {version}: http://{address}:{listener.getsockname()[1]}")
     say(f"gold: {'not kept; give --gold FILE' if gold is None else gold}")
@@ -108,24 +106,6 @@ def label_studio(
     # Ctrl-C is the usual way to end it. The server finishes its answers first.
     with suppress(KeyboardInterrupt):
         Server(config).run(sockets=[listener])
-
-
-def _listen(host: str, port: int) -> "socket":
-    """Return a socket that listens at an address.
-
-    Raises:
-        DistillError: The address is not one of this machine, or another program uses the port.
-    """
-    import socket
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise DistillError(
-            f"{host}, port {port}: cannot listen there: {error.strerror or error}; give another "
-            "--host or --port"
-        ) from error
 
 
 LABEL_STUDIO = Command(

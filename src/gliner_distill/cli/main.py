@@ -23,6 +23,7 @@ from gliner_distill.cli.options import option
 from gliner_distill.cli.predict import PREDICT
 from gliner_distill.cli.redact import REDACT
 from gliner_distill.cli.reproduce import REPRODUCE
+from gliner_distill.cli.serve import SERVE
 from gliner_distill.cli.terminal import drop_output, say, showing_log
 from gliner_distill.cli.train import TRAIN
 from gliner_distill.errors import DistillError, MissingExtraError, is_out_of_memory
@@ -35,7 +36,7 @@ EXAMPLES: Final = """\
 
 COMMANDS: Final = (
     *(DISTILL, PREDICT, REDACT, EVALUATE, BENCH, LABEL, TRAIN, EXPORT, INSPECT, REPRODUCE),
-    LABEL_STUDIO,
+    *(SERVE, LABEL_STUDIO),
 )
 """All commands, in the order in which the overview lists them."""
 
@@ -64,8 +65,8 @@ def root(context: typer.Context, version: Version = False) -> None:
     """Turn any GLiNER into a small, fast LSTM that finds the entities of your labels.
 
     `distill` makes such a student from your texts and label names in one command, and `predict`
-    finds entities with it. `redact` replaces personal data. `evaluate` and `bench` measure how good
-    and how fast a student or a GLiNER is.
+    finds entities with it. `redact` replaces personal data, and `serve` does both over HTTP.
+    `evaluate` and `bench` measure how good and how fast a student or a GLiNER is.
 
     The single steps of `distill` are commands as well: `label` a corpus with a GLiNER, `train` a
     student on the answers, and `export` it. `inspect` describes a corpus or a store of answers, and

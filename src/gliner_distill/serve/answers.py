@@ -1,8 +1,10 @@
 """Answers to the routes of this package: from the body of a request to that of its answer."""
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar, final
 
 from gliner_distill.entities import EntityDict
 from gliner_distill.errors import MissingExtraError
@@ -14,19 +16,19 @@ from gliner_distill.serve.requests import EntitiesRequest, RedactRequest, parse_
 
 try:
     from fastapi import Response
-    from fastapi.concurrency import run_in_threadpool
     from pydantic import BaseModel
     from pydantic_core import to_json
 except ModuleNotFoundError as error:
     raise MissingExtraError("fastapi", "serve") from error
 
 _MODES: dict[str, RedactionMode] = {"replace": "label", "mask": "mask", "hash": "hash"}
-# Above this size, parsing would keep the event loop from other requests for a millisecond.
-_LARGE_BODY_BYTES = 100_000
+# Parsing a larger body could keep the event loop from other requests for some milliseconds.
+_LARGE_BODY_BYTES = 20_000
 
 Body = TypeVar("Body", bound=BaseModel)
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Service:
     """All that answers need.
@@ -35,16 +37,31 @@ class Service:
         models: The models.
         bounds: The bounds of requests.
         hash_key: The secret for hashes in redacted texts; None if there is none.
+        parser: The thread that parses large bodies, one after the other, because a body that is
+            full of errors takes many times its size.
     """
 
     models: ModelShelf
     bounds: Bounds
     hash_key: bytes | None = None
+    parser: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "parser"))
+
+    async def parse(self, kind: type[Body], content: bytes) -> Body:
+        """Return a body as an object; see `parse_body`."""
+        if len(content) < _LARGE_BODY_BYTES:
+            return parse_body(kind, content)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.parser, parse_body, kind, content)
+
+    def close(self) -> None:
+        """Wait for all threads."""
+        self.parser.shutdown()
+        self.models.close()
 
 
 async def answer_entities(service: Service, content: bytes) -> Response:
     """Return the entities of texts."""
-    asked = await read_body(EntitiesRequest, content)
+    asked = await service.parse(EntitiesRequest, content)
     served = service.models.find(asked.model)
     question = asked.question(service.bounds)
     pieces = await read_texts(served, question, asked.all_texts, render_entities)
@@ -53,7 +70,7 @@ async def answer_entities(service: Service, content: bytes) -> Response:
 
 async def answer_redaction(service: Service, content: bytes) -> Response:
     """Return texts in which entities are replaced."""
-    asked = await read_body(RedactRequest, content)
+    asked = await service.parse(RedactRequest, content)
     served = service.models.find(asked.model)
     if asked.mode == "hash" and service.hash_key is None:
         message = "mode: this server has no key for hashes; start it with --hash-key-file"
@@ -68,13 +85,6 @@ async def answer_redaction(service: Service, content: bytes) -> Response:
     question = asked.question(service.bounds)
     pieces = await read_texts(served, question, asked.all_texts, render)
     return _join(served, b"redacted", pieces, is_list=asked.texts is not None)
-
-
-async def read_body(kind: type[Body], content: bytes) -> Body:
-    """Return a body as an object; a large one is read in a thread. See `parse_body`."""
-    if len(content) < _LARGE_BODY_BYTES:
-        return parse_body(kind, content)
-    return await run_in_threadpool(parse_body, kind, content)
 
 
 async def read_texts(

@@ -128,7 +128,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        shelf.close()
+        service.close()
 
     app = ServeApp(
         title="gliner-distill",
@@ -150,6 +150,7 @@ def create_app(
         api_key=access.api_key,
         open_paths=(*_OPEN_PATHS, *page),
         max_body_bytes=bounds.max_body_bytes,
+        max_held_bytes=16 * bounds.max_body_bytes,
         body_time_limit_s=bounds.time_limit_s,
         write_error=_write_problem,
         count_refusal=metrics.count_refusal,

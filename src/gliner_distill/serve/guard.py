@@ -51,6 +51,7 @@ class RequestGuard:
             needed. Only one of `credentials` and `api_key` may be given.
         open_paths: The paths that need neither.
         max_body_bytes: The size up to which a body is read.
+        max_held_bytes: The size of all bodies together that are being read or answered.
         body_time_limit_s: The seconds within which a body must arrive; None for no limit.
         write_error: A function that writes the answer for a refused request.
         count_refusal: A function that is told the status of each refused request.
@@ -66,6 +67,7 @@ class RequestGuard:
         api_key: str | None = None,
         open_paths: Collection[str] = (),
         max_body_bytes: int = MAX_BODY_BYTES,
+        max_held_bytes: int = 4 * MAX_BODY_BYTES,
         body_time_limit_s: float | None = None,
         write_error: WriteError = write_plain,
         count_refusal: Callable[[int], None] = lambda _: None,
@@ -75,6 +77,8 @@ class RequestGuard:
         self._origins = {origin.lower().encode() for origin in origins}
         self._open_paths = frozenset(open_paths)
         self._max_body_bytes = max_body_bytes
+        self._n_held_bytes = 0
+        self._max_held_bytes = max_held_bytes
         self._body_time_limit_s = body_time_limit_s
         self._write_error = write_error
         self._count_refusal = count_refusal
@@ -93,16 +97,21 @@ class RequestGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        body = b""
         try:
             self._check(scope, dict(scope["headers"]))
             if scope["method"] in ("POST", "PUT", "PATCH"):
-                receive = _replay(await self._read_body(receive), receive)
+                body = await self._read_body(receive)
+                receive = _replay(body, receive)
         except RequestError as error:
             _logger.warning("refused with status %d: %s", error.status, error.detail)
             self._count_refusal(error.status)
             await self._refuse(error, send)
-        else:
+            return
+        try:
             await self._app(scope, receive, send)
+        finally:
+            self._n_held_bytes -= len(body)
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Raise a `RequestError` unless the headers of a request are those of a welcome one."""
@@ -137,20 +146,39 @@ class RequestGuard:
         return origin.partition(b"://")[2] == host or origin in self._origins
 
     async def _read_body(self, receive: Receive) -> bytes:
-        """Return the whole body.
+        """Return the whole body, whose size then counts as held.
 
         Raises:
-            RequestError: It is too large, or does not arrive in time.
+            RequestError: It is too large, or does not arrive in time, or other bodies have taken
+                the memory.
         """
+        body = bytearray()
         try:
             async with asyncio.timeout(self._body_time_limit_s):
-                body = await _read_body(receive, self._max_body_bytes)
-        except TimeoutError:
+                while await self._read_part(receive, body):
+                    pass
+        except BaseException as error:
+            self._n_held_bytes -= len(body)
+            if not isinstance(error, TimeoutError):
+                raise
             limit = self._body_time_limit_s
             raise _refusal(408, f"it did not arrive within {limit:g} seconds", "body") from None
-        if body is None:
+        return bytes(body)
+
+    async def _read_part(self, receive: Receive, body: bytearray) -> bool:
+        """Add a part to a body, and return whether there is more."""
+        message = await receive()
+        if message["type"] != "http.request":
+            raise _refusal(400, "the client has left", "body")
+        part = message.get("body", b"")
+        body += part
+        self._n_held_bytes += len(part)
+        if len(body) > self._max_body_bytes:
             raise self._too_large()
-        return body
+        has_more = bool(message.get("more_body", False))
+        if has_more and self._n_held_bytes > self._max_held_bytes:
+            raise _refusal(503, "there are too many large requests; ask again later", "body")
+        return has_more
 
     def _too_large(self) -> RequestError:
         limit = f"{self._max_body_bytes:,}"
@@ -194,22 +222,6 @@ def is_allowed_host(host: str, names: Collection[str]) -> bool:
     except ValueError:
         return name.lower().removesuffix(".") in names
     return True
-
-
-async def _read_body(receive: Receive, max_bytes: int) -> bytes | None:
-    """Return the whole body, or None if it is too large."""
-    parts: list[bytes] = []
-    n_bytes = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":  # the client has left
-            return b""
-        parts.append(message.get("body", b""))
-        n_bytes += len(parts[-1])
-        if n_bytes > max_bytes:
-            return None
-        if not message.get("more_body", False):
-            return b"".join(parts)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -12,12 +12,11 @@ from gliner_distill.errors import MissingExtraError
 from gliner_distill.serve.answers import (
     Service,
     json_response,
-    read_body,
     read_texts,
     render_entities,
 )
 from gliner_distill.serve.problems import RequestError
-from gliner_distill.serve.requests import Labels, Probability, check_question
+from gliner_distill.serve.requests import Labels, Probability, Strings, check_question
 
 try:
     from fastapi import Response
@@ -43,7 +42,7 @@ class GLiNERServeRequest(BaseModel):
     threshold: Probability | None = None
     flat_ner: bool = True
     multi_label: bool = False
-    relations: list[str] | None = Field(None, description="Must be empty.")
+    relations: Strings | None = Field(None, description="Must be empty.")
     adapter_id: str | None = Field(None, description="Must be empty.")
 
 
@@ -55,7 +54,7 @@ class PoolingSchema(BaseModel):
 
     entities: Labels
     classifications: list[Any] | None = None
-    relations: list[str] | dict[str, Any] | None = None
+    relations: Strings | dict[str, Any] | None = None
     structures: dict[str, Any] | None = None
 
 
@@ -87,7 +86,7 @@ class PoolingRequest(BaseModel):
 
 async def answer_gliner_serve(service: Service, content: bytes) -> Response:
     """Answer a request of `gliner.serve.GLiNERClient`."""
-    asked = await read_body(GLiNERServeRequest, content)
+    asked = await service.parse(GLiNERServeRequest, content)
     for field, value in (("relations", asked.relations), ("adapter_id", asked.adapter_id)):
         if value:
             raise RequestError(422, f"{field}: this server has none; leave it out", field)
@@ -110,7 +109,7 @@ async def answer_adapter_cache(_service: Service, _content: bytes) -> Response:
 
 async def answer_pooling(service: Service, content: bytes) -> Response:
     """Answer a request of vLLM Factory's clients."""
-    asked = await read_body(PoolingRequest, content)
+    asked = await service.parse(PoolingRequest, content)
     data = asked.data
     served = service.models.find(None if asked.model == DEFAULT_POOLING_MODEL else asked.model)
     labels, field = _pooling_labels(data)

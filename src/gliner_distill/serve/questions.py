@@ -26,7 +26,7 @@ class Bounds:
         time_limit_s: The seconds until a request must be answered.
     """
 
-    max_body_bytes: int = 8 * 2**20
+    max_body_bytes: int = 4 * 2**20
     max_texts: int = 1_000
     max_chars: int = 1_000_000
     max_labels: int = 500

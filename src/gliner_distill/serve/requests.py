@@ -14,11 +14,31 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("pydantic", "serve") from error
 
-Labels = list[str] | dict[str, str]
+# A list of a million numbers would otherwise become a million errors.
+Strings = Annotated[list[str], Field(fail_fast=True)]
+Labels = Strings | dict[str, str]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Body = TypeVar("Body", bound=BaseModel)
 
-_MOST_ERRORS = 20
+_LOW_THRESHOLD = 0.1
+_MOST_LOW_PAIRS = 1_000_000
+_MOST_ERRORS = 50
+_MOST_FIELD_CHARS = 100
+_CHOICES = ("list[str]", "dict[str,str]")
+_EXPECTED = {
+    "missing": "is missing",
+    "extra_forbidden": "this is not a field of the request; leave it out",
+    "string_type": "expected a string",
+    "bool_type": "expected true or false",
+    "float_type": "expected a number",
+    "finite_number": "expected a number from 0 to 1",
+    "greater_than_equal": "expected a number from 0 to 1",
+    "less_than_equal": "expected a number from 0 to 1",
+    "list_type": "expected a list",
+    "dict_type": "expected an object",
+    "model_type": "expected an object",
+    "model_attributes_type": "expected an object",
+}
 
 
 class _TextsRequest(BaseModel):
@@ -27,7 +47,7 @@ class _TextsRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     text: str | None = Field(None, description="One text; or give `texts`.")
-    texts: list[str] | None = Field(None, description="Several texts; or give `text`.")
+    texts: Strings | None = Field(None, description="Several texts; or give `text`.")
     model: str | None = Field(
         None, description="The name of a model, see `/v1/models`; by default, the first one."
     )
@@ -115,6 +135,9 @@ def parse_body(kind: type[Body], content: bytes) -> Body:
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
+        if error.error_count() > _MOST_ERRORS:
+            message = f"the body has {error.error_count():,} wrong or unknown fields"
+            raise RequestError(422, message, "body") from None
         # The inputs are left out, because they may be long or private.
         found = error.errors(include_url=False, include_context=False, include_input=False)
         raise _name_fields(found) from None
@@ -162,6 +185,8 @@ def check_question(
     own = () if not thresholds else tuple(thresholds.items())
     if own:
         _read_prompts(dict.fromkeys(thresholds or (), "threshold"), "thresholds")
+    if min([threshold, *(value for _, value in own)]) < _LOW_THRESHOLD:
+        _check_low_threshold(texts, prompts)
     return Question(prompts, threshold, own, nested, multi_label, patterns)
 
 
@@ -170,6 +195,18 @@ def _read_prompts(labels: Labels, field: str) -> Prompts:
         return read_label_set(labels, where=field)
     except InputError as error:
         raise RequestError(422, str(error), field) from None
+
+
+def _check_low_threshold(texts: Sequence[str], prompts: Prompts) -> None:
+    """Refuse a request in which nearly every span of a long text would be an entity."""
+    n_pairs = sum(map(len, texts)) * len(prompts)
+    if n_pairs > _MOST_LOW_PAIRS:
+        raise RequestError(
+            413,
+            f"threshold: below {_LOW_THRESHOLD}, characters times labels may be at most "
+            f"{_MOST_LOW_PAIRS:,}, and are {n_pairs:,}; raise it, or ask for less at once",
+            "threshold",
+        )
 
 
 def _too_large(field: str, things: str, found: int, allowed: int) -> RequestError:
@@ -182,22 +219,42 @@ def _name_fields(errors: Sequence[Any]) -> RequestError:
     if errors[0]["type"] == "json_invalid":
         return RequestError(400, f"the body is not JSON: {_plain(errors[0]['msg'])}", "body")
     details: dict[str, str] = {}
-    for error in errors[:_MOST_ERRORS]:
-        field = _field_name(error["loc"])
-        details.setdefault(field, f"{field}: {_plain(error['msg'])}")
-    (field, detail), *others = details.items()
+    for field, detail in map(_describe, _without_choices(errors)):
+        details.setdefault(field, f"{field}: {detail}")
+    (field, detail), *others = list(details.items())[:_MOST_ERRORS]
     return RequestError(422, detail, field, others)
 
 
-def _field_name(location: Sequence[int | str]) -> str:
-    """Return the name of a field, such as `texts[2]`, from the steps that lead to it."""
+def _without_choices(errors: Sequence[Any]) -> list[Any]:
+    """Return errors without those of a choice, such as `list[str]`, that was not the client's.
+
+    A field that takes a list or an object has errors for both. An error inside one of them tells
+    that the client meant this one.
+    """
+    places = {error["loc"][:n] for error in errors for n in range(1, len(error["loc"]))}
+    inner = {error["loc"][:-1] for error in errors if _is_choice(error)} & {
+        place[:-1] for place in places if place[-1] in _CHOICES
+    }
+    return [error for error in errors if not (_is_choice(error) and error["loc"][:-1] in inner)]
+
+
+def _is_choice(error: Any) -> bool:
+    last = error["loc"][-1] if error["loc"] else 0
+    return isinstance(last, str) and last in _CHOICES
+
+
+def _describe(error: Any) -> tuple[str, str]:
+    """Return the name of a field, such as `texts[2]`, and what was expected there."""
     name = ""
-    for step in location:
+    for step in error["loc"]:
         if isinstance(step, int):
             name += f"[{step}]"
-        elif "[" not in step or not name:  # `list[str]` is a choice and not a step
+        elif step not in _CHOICES:
             name += f".{step}" if name else step
-    return name or "body"
+    name = name[:_MOST_FIELD_CHARS]
+    if _is_choice(error):
+        return name, "expected a list of strings, or an object with strings"
+    return name or "body", _EXPECTED.get(error["type"], _plain(error["msg"]))
 
 
 def _plain(message: str) -> str:

@@ -1,0 +1,284 @@
+"""The command `serve`: find entities over HTTP."""
+
+import ipaddress
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gliner_distill.cli.command import Command
+from gliner_distill.cli.options import ThreadCount, option
+from gliner_distill.cli.reading.documents import MaxMemory
+from gliner_distill.cli.terminal import quiet_libraries, say
+from gliner_distill.errors import DistillError
+
+if TYPE_CHECKING:
+    from gliner_distill.evaluation.models import NERModel
+
+_KEY_VARIABLE = "GLINER_DISTILL_API_KEY"
+_MIN_KEY_CHARS = 16
+_NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
+
+Models = Annotated[
+    list[str] | None,
+    option(
+        "--model",
+        "-m",
+        metavar="[NAME=]MODEL",
+        text="The folder of a student, of a run, of an export or of a GLiNER; or a hub id. Repeat "
+        "the option for more models: requests choose one by its name, and the first one answers "
+        "the others. Without NAME=, the name is the last part of MODEL.",
+        show_default="the student that comes with the package, as `bundled`",
+    ),
+]
+
+Host = Annotated[
+    str,
+    option(
+        "--host",
+        metavar="ADDRESS",
+        text="The address to listen at. With 0.0.0.0, other machines can connect; this needs an "
+        "API key, or --no-api-key.",
+    ),
+]
+
+Port = Annotated[
+    int, option("--port", metavar="N", text="The port; 0 for any free one.", min=0, max=65535)
+]
+
+ApiKeyFile = Annotated[
+    Path | None,
+    option(
+        "--api-key-file",
+        metavar="FILE",
+        text="A file with the key that requests must send, of at least 16 characters.",
+        show_default=f"the environment variable {_KEY_VARIABLE}, or no key",
+    ),
+]
+
+NoApiKey = Annotated[
+    bool,
+    option(
+        "--no-api-key",
+        metavar=None,
+        text="Listen at an address that other machines can reach, although there is no API key.",
+    ),
+]
+
+AllowedHosts = Annotated[
+    list[str] | None,
+    option(
+        "--allow-host",
+        metavar="NAME",
+        text="A host name in the address of this server, such as ner.example.com. Repeat the "
+        "option for more names. Numeric addresses and localhost are always allowed.",
+    ),
+]
+
+AllowedOrigins = Annotated[
+    list[str] | None,
+    option(
+        "--allow-origin",
+        metavar="ORIGIN",
+        text="Another origin whose pages may use this server, such as https://example.com. Repeat "
+        "the option for more origins.",
+    ),
+]
+
+HashKeyFile = Annotated[
+    Path | None,
+    option(
+        "--hash-key-file",
+        metavar="FILE",
+        text="A file with the secret key for hashes in redacted texts, of at least 16 bytes.",
+        show_default="the environment variable GLINER_DISTILL_KEY, or no hashes",
+    ),
+]
+
+MaxTexts = Annotated[
+    int, option("--max-texts", metavar="N", text="The most texts of a request.", min=1)
+]
+
+MaxChars = Annotated[
+    int,
+    option(
+        "--max-chars",
+        metavar="N",
+        text="The most characters of a request, in its texts and labels together. Its body may "
+        "have four times as many bytes.",
+        min=1,
+    ),
+]
+
+MaxLabels = Annotated[
+    int, option("--max-labels", metavar="N", text="The most labels of a request.", min=1)
+]
+
+MaxWaiting = Annotated[
+    int,
+    option(
+        "--max-waiting",
+        metavar="N",
+        text="The most requests that wait for a model; more are told to come again later.",
+        min=1,
+    ),
+]
+
+TimeLimit = Annotated[
+    float,
+    option(
+        "--time-limit",
+        metavar="SECONDS",
+        text="The time within which a request must arrive, and then be answered.",
+        min=0.1,
+        max=3600,
+    ),
+]
+
+
+def serve(
+    model: Models = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    api_key_file: ApiKeyFile = None,
+    no_api_key: NoApiKey = False,
+    allow_host: AllowedHosts = None,
+    allow_origin: AllowedOrigins = None,
+    hash_key_file: HashKeyFile = None,
+    max_texts: MaxTexts = 1_000,
+    max_chars: MaxChars = 1_000_000,
+    max_labels: MaxLabels = 500,
+    max_waiting: MaxWaiting = 1_024,
+    time_limit: TimeLimit = 30.0,
+    threads: ThreadCount = None,
+    max_memory: MaxMemory = "2GB",
+) -> None:
+    """Find entities over HTTP, until Ctrl-C or SIGTERM.
+
+    The address that is printed shows a page to try it out. Programs send JSON to /v1/entities and
+    /v1/redact; /openapi.json describes these and all other paths. Clients of gliner.serve and of
+    vLLM Factory work as well.
+
+    Requests that wait together are read together, and each gets the answer that it would get alone.
+    A server that is told to stop finishes the requests that it has.
+
+    Prints the address and the names of the models, and writes no files. Neither texts nor labels
+    are logged.
+    """
+    from gliner_distill.processors import default_threads
+    from gliner_distill.serve.app import Access, create_app
+    from gliner_distill.serve.questions import Bounds
+    from gliner_distill.serve.server import listen, run_server
+
+    quiet_libraries()
+    api_key = _read_api_key(api_key_file)
+    _check_reach(host, has_key=api_key is not None or no_api_key)
+    hash_key = _read_hash_key(hash_key_file)
+    listener = listen(host, port)
+    n_threads = threads or default_threads()
+    models = _load_models(model or [], max_memory)
+    bounds = Bounds(
+        max_body_bytes=max(2**16, 4 * max_chars),
+        max_texts=max_texts,
+        max_chars=max_chars,
+        max_labels=max_labels,
+        max_waiting=max_waiting,
+        max_waiting_chars=16 * max_chars,
+        time_limit_s=time_limit,
+    )
+    access = Access((host, *(allow_host or ())), allow_origin or (), api_key)
+    app = create_app(models, bounds=bounds, access=access, hash_key=hash_key, n_threads=n_threads)
+    address = f"[{host}]" if ":" in host else host
+    say(f"serving {', '.join(models)}: http://{address}:{listener.getsockname()[1]}")
+    say("stop it with Ctrl-C")
+    run_server(app, listener, time_limit_s=time_limit)
+
+
+def _load_models(named: list[str], max_memory: str) -> "dict[str, NERModel]":
+    """Return the models by name, in the order of the options.
+
+    Raises:
+        DistillError: Two models have the same name, or one cannot be loaded.
+    """
+    from gliner_distill.evaluation.models import load_model
+
+    if not named:
+        return {"bundled": load_model(num_threads=1, max_memory=max_memory)}
+    models: dict[str, NERModel] = {}
+    for text in named:
+        match = None if Path(text).exists() else _NAMED.fullmatch(text)
+        name, model = match.groups() if match else (Path(text).resolve().name, text)
+        if name in models:
+            raise DistillError(f"--model {text}: there are two models {name!r}; give NAME=MODEL")
+        models[name] = load_model(model, num_threads=1, max_memory=max_memory)
+    return models
+
+
+def _read_api_key(file: Path | None) -> str | None:
+    """Return the key in a file or in the environment, or None.
+
+    Raises:
+        DistillError: It cannot be read, or is short or not printable ASCII.
+    """
+    from gliner_distill.files import reason_of
+
+    if file is None:
+        if _KEY_VARIABLE not in os.environ:
+            return None
+        place, key = _KEY_VARIABLE, os.environ[_KEY_VARIABLE]
+    else:
+        try:
+            place, key = str(file), file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DistillError(f"{file}: the key cannot be read: {reason_of(error)}") from error
+    key = key.strip()
+    # A header cannot hold other characters.
+    if len(key) < _MIN_KEY_CHARS or not key.isascii() or not key.isprintable() or " " in key:
+        raise DistillError(
+            f"{place}: the key must have at least {_MIN_KEY_CHARS} letters, digits or signs of "
+            "ASCII, without spaces"
+        )
+    return key
+
+
+def _check_reach(host: str, *, has_key: bool) -> None:
+    """Refuse to open the server to other machines without a key.
+
+    Raises:
+        BadParameter: The address is not one of this machine alone.
+    """
+    try:
+        is_local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_local = host == "localhost"
+    if not is_local and not has_key:
+        raise typer.BadParameter(
+            f"--host {host} lets other machines use this server; give --api-key-file, or "
+            "--no-api-key if everybody who reaches it may use it"
+        )
+
+
+def _read_hash_key(file: Path | None) -> bytes | None:
+    """Return the secret for hashes, or None if there is none."""
+    from gliner_distill.redaction.keys import KEY_VARIABLE, read_key
+
+    if file is None and KEY_VARIABLE not in os.environ:
+        return None
+    return read_key(file)
+
+
+SERVE = Command(
+    serve,
+    "Find entities over HTTP, with a page to try it out.",
+    """\
+  gliner-distill serve
+  gliner-distill serve -m my-student -m legal=students/legal --port 8080
+  gliner-distill serve --host 0.0.0.0 --api-key-file key.txt \\
+    --allow-host ner.example.com
+  curl localhost:8000/v1/entities -H 'Content-Type: application/json' \\
+    -d '{"text": "Mary left Paris.", "labels": ["person", "city"]}'""",
+    work="serving requests",
+    less_memory="serve fewer models, or lower --max-chars",
+)
