@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar, final
 
@@ -37,26 +36,21 @@ class Service:
         models: The models.
         bounds: The bounds of requests.
         hash_key: The secret for hashes in redacted texts; None if there is none.
-        parser: The thread that parses large bodies, one after the other, because a body that is
-            full of errors takes many times its size.
+        turn: Large bodies are parsed one after the other, because one that is full of errors takes
+            many times its size.
     """
 
     models: ModelShelf
     bounds: Bounds
     hash_key: bytes | None = None
-    parser: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "parser"))
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def parse(self, kind: type[Body], content: bytes) -> Body:
         """Return a body as an object; see `parse_body`."""
         if len(content) < _LARGE_BODY_BYTES:
             return parse_body(kind, content)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.parser, parse_body, kind, content)
-
-    def close(self) -> None:
-        """Wait for all threads."""
-        self.parser.shutdown()
-        self.models.close()
+        async with self.turn:
+            return await asyncio.to_thread(parse_body, kind, content)
 
 
 async def answer_entities(service: Service, content: bytes) -> Response:

@@ -128,7 +128,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        service.close()
+        shelf.close()
 
     app = ServeApp(
         title="gliner-distill",

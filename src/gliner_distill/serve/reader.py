@@ -74,9 +74,9 @@ class Reader:
         self._bounds = bounds or Bounds()
         self._jobs: deque[_Job] = deque()
         self._n_chars = 0
-        self._n_free = n_threads
+        self._n_threads = self._n_free = n_threads
         self._is_scheduled = False
-        self._threads = ThreadPoolExecutor(n_threads, thread_name_prefix="reader")
+        self._threads: ThreadPoolExecutor | None = None
 
     @property
     def n_waiting(self) -> int:
@@ -113,8 +113,10 @@ class Reader:
             timer.cancel()
 
     def close(self) -> None:
-        """Wait for the threads; call it when no request waits any more."""
-        self._threads.shutdown()
+        """Wait for the threads; call it when no request waits any more. Another one opens it."""
+        if self._threads is not None:
+            self._threads.shutdown()
+            self._threads = None
 
     def _check_room(self, n_chars: int) -> None:
         bounds = self._bounds
@@ -143,6 +145,8 @@ class Reader:
         if not parts:
             return
         self._n_free -= 1
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._n_threads, thread_name_prefix="reader")
         texts = [text for part in parts for text in part.texts]
         self.count_batch(len(texts), sum(map(len, texts)))
         done = loop.run_in_executor(self._threads, self._answer, parts)
