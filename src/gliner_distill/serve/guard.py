@@ -74,6 +74,7 @@ class RequestGuard:
     ) -> None:
         self._app = app
         self._hosts = {name.lower() for name in (*_LOCAL_NAMES, *hosts)}
+        self._last_host: bytes | None = None
         self._origins = {origin.lower().encode() for origin in origins}
         self._open_paths = frozenset(open_paths)
         self._max_body_bytes = max_body_bytes
@@ -116,12 +117,14 @@ class RequestGuard:
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Raise a `RequestError` unless the headers of a request are those of a welcome one."""
         host = headers.get(b"host", b"")
-        if not is_allowed_host(host.decode("latin-1"), self._hosts):
+        # Most requests have the same host, and to parse an address takes longer than to compare it.
+        if host != self._last_host and not is_allowed_host(host.decode("latin-1"), self._hosts):
             name = host[:60].decode("latin-1")
             message = (
                 f"the host {name!r} is not one of this server's; name it when you start the server"
             )
             raise _refusal(400, message, "Host")
+        self._last_host = host
         origin = headers.get(b"origin")
         if origin is not None and not self._is_allowed_origin(origin.lower(), host.lower()):
             raise _refusal(403, "pages of this origin may not use this server", "Origin")

@@ -1,6 +1,7 @@
 """The bodies of requests: their fields, their checks, and the errors that name a field."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar, final
 
 from gliner_distill.errors import InputError, MissingExtraError
@@ -22,6 +23,8 @@ Body = TypeVar("Body", bound=BaseModel)
 
 _LOW_THRESHOLD = 0.1
 _MOST_LOW_PAIRS = 1_000_000
+_MOST_CACHED_LABELS = 50
+_MOST_CACHED_CHARS = 4_000
 _MOST_ERRORS = 50
 _MOST_FIELD_CHARS = 100
 _CHOICES = ("list[str]", "dict[str,str]")
@@ -191,10 +194,19 @@ def check_question(
 
 
 def _read_prompts(labels: Labels, field: str) -> Prompts:
+    pairs = tuple(labels.items() if isinstance(labels, dict) else zip(labels, labels, strict=True))
+    n_chars = sum(len(label) + len(prompt) for label, prompt in pairs)
+    is_small = len(pairs) <= _MOST_CACHED_LABELS and n_chars <= _MOST_CACHED_CHARS
     try:
-        return read_label_set(labels, where=field)
+        return _prompts_of(pairs) if is_small else read_label_set(labels)
     except InputError as error:
-        raise RequestError(422, str(error), field) from None
+        raise RequestError(422, str(error).replace("labels", field, 1), field) from None
+
+
+@lru_cache(maxsize=256)
+def _prompts_of(pairs: Prompts) -> Prompts:
+    """Return checked labels; the same few sets are asked again and again."""
+    return read_label_set(dict(pairs))
 
 
 def _check_low_threshold(texts: Sequence[str], prompts: Prompts) -> None:
