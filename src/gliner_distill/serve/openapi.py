@@ -217,7 +217,7 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     schema = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
-    shapes = [*_BODIES.values(), *_ANSWERS.values(), Problem]
+    shapes: list[type[BaseModel]] = [*_BODIES.values(), *_ANSWERS.values(), Problem]
     _, definitions = models_json_schema(
         [(shape, "validation") for shape in shapes], ref_template=_REFERENCE
     )
