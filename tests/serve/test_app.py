@@ -4,8 +4,9 @@ import json
 import logging
 
 import pytest
+from starlette.testclient import TestClient
 
-from gliner_distill.serve.app import Access
+from gliner_distill.serve.app import Access, create_app
 from gliner_distill.serve.questions import Bounds
 
 TEXT = "Mary left Paris."
@@ -166,6 +167,19 @@ def test_redact_hashes_only_with_a_key(make_client):
     assert texts[0].startswith("[PERSON:")
     assert texts[0] == texts[1] != texts[2]
     assert_problem(ask(make_client(), "/v1/redact", text=TEXT, mode="mapping"), 422, "mode")
+
+
+def test_the_application_can_be_started_again(name_model):
+    app = create_app({"names": name_model})
+    for _ in range(2):
+        with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+            assert ask(client, text=TEXT, labels=["person"]).json()["entities"] == [MARY]
+
+
+def test_a_large_body_is_parsed_apart(client):
+    texts = ["Mary and John. " * 50] * 100
+    answers = ask(client, texts=texts, labels=["person"]).json()["entities"]
+    assert [len(found) for found in answers] == [2] * 100
 
 
 def test_models_and_states(client):

@@ -117,3 +117,97 @@ def test_guard_passes_other_events_on():
 
     asyncio.run(RequestGuard(app)({"type": "lifespan"}, None, None))
     assert seen == ["lifespan"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://127.0.0.1:9090", 200),
+        ("HTTP://127.0.0.1:9090", 200),
+        ("https://good.example", 200),
+        ("https://good.example.evil.example", 403),
+        ("http://127.0.0.1", 403),
+        ("null", 403),
+        ("", 403),
+    ],
+)
+def test_guard_accepts_pages_of_its_own_and_of_allowed_origins(origin, status):
+    guard = RequestGuard(echo, origins=["https://good.example"])
+    assert ask(guard, b"{}", Origin=origin)[0] == status
+    assert ask(guard, method="GET", Origin=origin)[0] == status
+
+
+def test_guard_asks_for_a_key_except_on_open_paths():
+    guard = RequestGuard(echo, api_key="secret-secret-secret")
+    status, headers, body = ask(guard, b"{}")
+    assert status == 401
+    assert headers[b"www-authenticate"].startswith(b"Bearer")
+    assert json.loads(body)["field"] == "Authorization"
+    assert ask(guard, b"{}", Authorization="Bearer secret-secret-secret")[0] == 200
+    assert ask(RequestGuard(echo, api_key="x", open_paths=["/predict"]), b"{}")[0] == 200
+
+
+def test_guard_remembers_only_hosts_that_it_has_accepted():
+    guard = RequestGuard(echo)
+    for _ in range(2):
+        assert ask(guard, b"{}", Host="evil.example")[0] == 400
+        assert ask(guard, b"{}", Host="127.0.0.1")[0] == 200
+
+
+def test_guard_writes_errors_as_it_is_told_and_counts_them():
+    counted = []
+    guard = RequestGuard(
+        echo,
+        write_error=lambda error: ("text/plain", str(error.status).encode()),
+        count_refusal=counted.append,
+    )
+    status, headers, body = ask(guard, b"{}", Host="evil.example")
+    assert (status, headers[b"content-type"], body) == (400, b"text/plain", b"400")
+    assert counted == [400]
+
+
+def run_pending(guard, *parts):
+    """Send a request whose body never ends, and return a task and the messages of the answer."""
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()],
+    }
+    incoming, outgoing = list(parts), []
+
+    async def receive():
+        if incoming:
+            return {"type": "http.request", "body": incoming.pop(0), "more_body": True}
+        return await asyncio.Event().wait()
+
+    async def send(message):
+        outgoing.append(message)
+
+    return asyncio.ensure_future(guard(scope, receive, send)), outgoing
+
+
+def test_guard_does_not_wait_for_a_body_without_end():
+    async def go():
+        task, outgoing = run_pending(RequestGuard(echo, body_time_limit_s=0.02), b"{")
+        await task
+        return outgoing[0]["status"], dict(outgoing[0]["headers"])
+
+    status, headers = asyncio.run(go())
+    assert status == 408
+    assert headers[b"connection"] == b"close"
+
+
+def test_guard_bounds_all_bodies_together_and_forgets_those_that_are_done():
+    async def go():
+        guard = RequestGuard(echo, max_body_bytes=100, max_held_bytes=150, body_time_limit_s=0.1)
+        first, _ = run_pending(guard, b"x" * 90)
+        await asyncio.sleep(0)
+        second, outgoing = run_pending(guard, b"x" * 90)
+        await second
+        await first  # it runs into the time limit
+        third, later = run_pending(guard, b"x" * 90)
+        await third
+        return outgoing[0]["status"], later[0]["status"]
+
+    assert asyncio.run(go()) == (503, 408)

@@ -157,15 +157,17 @@ def serve(
 ) -> None:
     """Find entities over HTTP, until Ctrl-C or SIGTERM.
 
-    The address that is printed shows a page to try it out. Programs send JSON to /v1/entities and
+    The address that is printed shows a page to try it out. Programs send JSON such as {"text":
+    "Mary left Paris.", "labels": ["person", "city"]} to /v1/entities, or a text alone to
     /v1/redact; /openapi.json describes these and all other paths. Clients of gliner.serve and of
     vLLM Factory work as well.
 
     Requests that wait together are read together, and each gets the answer that it would get alone.
     A server that is told to stop finishes the requests that it has.
 
-    Prints the address and the names of the models, and writes no files. Neither texts nor labels
-    are logged.
+    Prints the address and the names of the models. Neither texts nor labels are logged.
+
+    Writes no files.
     """
     from gliner_distill.processors import default_threads
     from gliner_distill.serve.app import Access, create_app
@@ -276,9 +278,7 @@ SERVE = Command(
   gliner-distill serve
   gliner-distill serve -m my-student -m legal=students/legal --port 8080
   gliner-distill serve --host 0.0.0.0 --api-key-file key.txt \\
-    --allow-host ner.example.com
-  curl localhost:8000/v1/entities -H 'Content-Type: application/json' \\
-    -d '{"text": "Mary left Paris.", "labels": ["person", "city"]}'""",
+    --allow-host ner.example.com""",
     work="serving requests",
     less_memory="serve fewer models, or lower --max-chars",
 )

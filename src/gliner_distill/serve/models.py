@@ -75,7 +75,7 @@ class ModelShelf:
         """Return the model of a name, or the first one for None.
 
         Raises:
-            RequestError: There is no such model.
+            RequestError: No model has this name.
         """
         if name is None:
             return self.first

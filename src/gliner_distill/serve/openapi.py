@@ -123,7 +123,7 @@ _STATUSES: Final = {
     400: "The body is not JSON, or the header Host is wrong.",
     401: "The API key is missing or wrong.",
     403: "The page that sent the request belongs to another origin.",
-    404: "There is no such model or path.",
+    404: "The model or the path does not exist.",
     408: "The body did not arrive in time.",
     413: "The request is larger than the server allows.",
     415: "The body is not declared as JSON.",

@@ -5,9 +5,6 @@ import time
 
 import pytest
 
-for package in ("fastapi", "httpx2", "uvicorn"):
-    pytest.importorskip(package)
-
 
 @pytest.fixture(scope="session")
 def student():
@@ -17,7 +14,9 @@ def student():
 
 
 @pytest.fixture(scope="session")
-def app(student):
+def app(needs, student):
+    for package in ("fastapi", "prometheus_client", "uvicorn", "httptools", "httpx2"):
+        needs(package)
     from gliner_distill.serve.app import Access, create_app
     from gliner_distill.serve.questions import Bounds
 
