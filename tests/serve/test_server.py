@@ -2,12 +2,11 @@
 
 import http.client
 import json
-import os
 import signal
 import socket
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -26,14 +25,14 @@ def test_listen_names_an_address_that_is_taken():
             listen("127.0.0.1", port)
 
 
-@pytest.fixture
-def port():
-    """The port of a server in a process of its own, which must end well."""
+@contextmanager
+def serving():
+    """Start a server in a process of its own, and check that it ends well."""
     process = start_process(MAIN, "serve", "--port", 0, "--threads", 1, "--time-limit", 3)
     try:
         line = process.stdout.readline()
         port = int(line.rpartition(":")[2])
-        ask(port)  # it answers
+        assert ask(port) == 200
         yield port, process
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=60)
@@ -42,6 +41,13 @@ def port():
         assert "Curie" not in err
     finally:
         process.kill()
+
+
+@pytest.fixture(scope="module")
+def port():
+    """The port of a server that several tests share."""
+    with serving() as (port, _):
+        yield port
 
 
 def connect(port):
@@ -71,8 +77,17 @@ def head(n_body_bytes):
 
 
 @pytest.mark.slow
-def test_sigterm_under_load_loses_no_request(port):
-    port, process = port
+def test_sigterm_under_load_loses_no_request():
+    with serving() as (port, process):
+        outcomes = ask_until_the_end(port, process)
+        process.wait(60)
+        with pytest.raises(OSError, match="refused"):
+            ask(port)
+    assert outcomes == [{200}] * 8
+
+
+def ask_until_the_end(port, process):
+    """Let eight clients ask without a pause, end the server, and return their statuses."""
     outcomes = []
     is_loaded = threading.Event()
 
@@ -95,15 +110,11 @@ def test_sigterm_under_load_loses_no_request(port):
     process.send_signal(signal.SIGTERM)
     for thread in threads:
         thread.join(60)
-    assert outcomes == [{200}] * 8
-    process.wait(60)
-    with pytest.raises(OSError, match="refused"):
-        ask(port)
+    return outcomes
 
 
 @pytest.mark.slow
 def test_slow_clients_and_half_requests_block_nobody(port):
-    port, _ = port
     halves = [b"", b"POST /v1/en", head(500)[:-2], head(500), head(500) + BODY[:10]]
     sockets = []
     try:
@@ -130,7 +141,6 @@ def test_slow_clients_and_half_requests_block_nobody(port):
 
 @pytest.mark.slow
 def test_a_body_in_small_parts_is_answered(port):
-    port, _ = port
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(head(len(BODY)))
         for place in range(0, len(BODY), 7):
@@ -146,7 +156,6 @@ def test_a_body_in_small_parts_is_answered(port):
 
 @pytest.mark.slow
 def test_headers_without_end_close_the_connection(port):
-    port, _ = port
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n")
         with pytest.raises(OSError, match=r"reset|[Bb]roken pipe"):
@@ -155,7 +164,7 @@ def test_headers_without_end_close_the_connection(port):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_server(port):
-    _, process = port
-    os.kill(process.pid, signal.SIGINT)
-    assert process.wait(60) == 0
+def test_ctrl_c_ends_the_server():
+    with serving() as (_, process):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0

@@ -276,10 +276,10 @@ async def _answer_http_error(_request: Request, error: Exception) -> Response:
     return response
 
 
-def _always(response: Response) -> Callable[[], Response]:
+def _always(response: Response) -> Callable[[], Awaitable[Response]]:
     """Return an endpoint that always has the same answer."""
 
-    def endpoint() -> Response:
+    async def endpoint() -> Response:
         return response
 
     return endpoint

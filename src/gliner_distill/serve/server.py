@@ -21,6 +21,8 @@ HEADER_TIME_LIMIT_S: Final = 10.0
 
 # A read may bring a part of the body together with the headers.
 _MAX_HEADER_BYTES = 2**20
+# Longer than proxies and clients keep an idle connection, so that they are the ones to end it.
+_IDLE_S = 75
 _STOP_S = 1.0
 _TICK_S = 0.05
 
@@ -108,6 +110,7 @@ def run_server(app: ServeApp, listener: socket.socket, *, time_limit_s: float) -
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=_IDLE_S,
         timeout_graceful_shutdown=math.ceil(time_limit_s) + 5,
     )
     # The server passes signals on to these handlers at its end, where they must not kill it.
