@@ -63,7 +63,7 @@ NoApiKey = Annotated[
     option(
         "--no-api-key",
         metavar=None,
-        text="Listen at an address that other machines can reach, although there is no API key.",
+        text="Listen without an API key at an address that other machines can reach.",
     ),
 ]
 

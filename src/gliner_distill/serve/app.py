@@ -291,10 +291,11 @@ def _write_problem(error: RequestError) -> tuple[str, bytes]:
 
 def _allow_origins(app: App, origins: Collection[str]) -> App:
     """Return an application that answers browsers which ask before a page sends its request."""
-    return CORSMiddleware(
+    allowing: App = CORSMiddleware(
         app,
         allow_origins=list(origins),
         allow_methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type"],
         expose_headers=["Retry-After"],
     )
+    return allowing

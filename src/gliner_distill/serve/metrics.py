@@ -99,7 +99,8 @@ class Metrics:
 
     def write(self) -> bytes:
         """Return all numbers as text."""
-        return generate_latest(self._registry)
+        text: bytes = generate_latest(self._registry)
+        return text
 
     def _counter(self, route: str, status: int) -> Counter:
         key = route, status

@@ -214,7 +214,7 @@ def describe_answers(path: str) -> dict[int | str, dict[str, Any]]:
 
 def build_openapi(app: FastAPI) -> dict[str, Any]:
     """Return the description of all routes of an application."""
-    schema = get_openapi(
+    schema: dict[str, Any] = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
     shapes: list[type[BaseModel]] = [*_BODIES.values(), *_ANSWERS.values(), Problem]
