@@ -26,6 +26,20 @@ def test_serve_opens_no_address_to_others_without_a_key(run_cli, host):
     assert_fails(run_cli("serve", "--host", host), *facts, code=2)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--allow-host", "https://ner.example.com"),
+        ("--allow-host", "ner.example.com:8000"),
+        ("--allow-origin", "example.com"),
+        ("--allow-origin", "https://example.com/page"),
+        ("--allow-origin", "*"),
+    ],
+)
+def test_serve_refuses_hosts_and_origins_that_no_header_can_equal(run_cli, option, value):
+    assert_fails(run_cli("serve", option, value), option, value, code=2)
+
+
 @pytest.mark.usefixtures("needs_server")
 @pytest.mark.parametrize("key", ["short", "x" * 20 + " y", "ü" * 20, ""])
 def test_serve_refuses_a_key_that_a_header_cannot_hold(run_cli, monkeypatch, key):

@@ -20,6 +20,25 @@ if TYPE_CHECKING:
 _KEY_VARIABLE = "GLINER_DISTILL_API_KEY"
 _MIN_KEY_CHARS = 16
 _NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
+_HOST = re.compile(r"[\w.-]+")
+_ORIGIN = re.compile(r"https?://[\w.-]+(:\d+)?")
+
+
+def _check_hosts(names: list[str] | None) -> list[str]:
+    for name in names or ():
+        if not _HOST.fullmatch(name):
+            raise typer.BadParameter(f"{name} is not a host name, such as ner.example.com")
+    return names or []
+
+
+def _check_origins(origins: list[str] | None) -> list[str]:
+    for origin in origins or ():
+        if not _ORIGIN.fullmatch(origin):
+            raise typer.BadParameter(
+                f"{origin} is not an origin, such as https://example.com, without a path"
+            )
+    return origins or []
+
 
 Models = Annotated[
     list[str] | None,
@@ -74,6 +93,7 @@ AllowedHosts = Annotated[
         metavar="NAME",
         text="A host name in the address of this server, such as ner.example.com. Repeat the "
         "option for more names. Numeric addresses and localhost are always allowed.",
+        callback=_check_hosts,
     ),
 ]
 
@@ -84,6 +104,7 @@ AllowedOrigins = Annotated[
         metavar="ORIGIN",
         text="Another origin whose pages may use this server, such as https://example.com. Repeat "
         "the option for more origins.",
+        callback=_check_origins,
     ),
 ]
 
