@@ -1,5 +1,6 @@
 """The application: its routes, what it refuses, who may ask, and that texts stay out of logs."""
 
+import asyncio
 import json
 import logging
 
@@ -174,6 +175,40 @@ def test_the_application_can_be_started_again(name_model):
     for _ in range(2):
         with TestClient(app, base_url="http://127.0.0.1:8000") as client:
             assert ask(client, text=TEXT, labels=["person"]).json()["entities"] == [MARY]
+
+
+def test_no_model_reads_for_a_client_that_has_left(name_model):
+    async def send_and_leave(app, text, leaves):
+        messages = [{"type": "http.request", "body": json.dumps(asked | {"text": text}).encode()}]
+        answers = []
+
+        async def receive():
+            if messages:
+                return messages.pop()
+            await leaves.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            answers.append(message)
+
+        await app(scope, receive, send)
+        return answers
+
+    async def go():
+        app, never, now = create_app({"names": name_model}), asyncio.Event(), asyncio.Event()
+        now.set()
+        first = asyncio.ensure_future(send_and_leave(app, "wait", never))
+        await asyncio.to_thread(name_model.waits.wait, 30)
+        assert await send_and_leave(app, "left", now) == []
+        name_model.release.set()
+        assert (await first)[0]["status"] == 200
+        assert (await send_and_leave(app, "next", never))[0]["status"] == 200
+
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/entities", "headers": headers}
+    asked = {"labels": ["person"]}
+    asyncio.run(go())
+    assert name_model.batches == [["wait"], ["next"]]
 
 
 def test_a_large_body_is_parsed_apart(client):

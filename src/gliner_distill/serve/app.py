@@ -3,6 +3,7 @@
 Source for errors: RFC 9457. Neither texts nor labels nor entities are logged.
 """
 
+import asyncio
 import logging
 import time
 import traceback
@@ -53,6 +54,7 @@ _POST_ROUTES: Final[dict[str, Answer]] = {
     "/gliner": answer_gliner_serve,
     "/pooling": answer_pooling,
 }
+_WATCHED_AFTER_S = 0.1
 _OPEN_PATHS: Final = ("/health", "/ready")
 
 
@@ -176,8 +178,45 @@ class _Shortcuts:
         if respond is None or scope["method"] != "POST":
             await self._others(scope, receive, send)
             return
-        response = await respond((await receive())["body"])  # the guard has read it as a whole
-        await response(scope, receive, send)
+        body = (await receive())["body"]  # the guard has read it as a whole
+        response = await _answer_unless_left(respond(body), receive)
+        if response is not None:
+            await response(scope, receive, send)
+
+
+async def _answer_unless_left(answer: Awaitable[Response], receive: Receive) -> Response | None:
+    """Return an answer, or None as soon as the client has left, so that no model reads for nobody.
+
+    Most requests are answered before it is worth a look at the client.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    watch: asyncio.Task[None] | None = None
+    has_left = False
+
+    async def wait_for_the_end() -> None:
+        nonlocal has_left
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        has_left = True
+        task.cancel()
+
+    def start_watch() -> None:
+        nonlocal watch
+        watch = loop.create_task(wait_for_the_end())
+
+    timer = loop.call_later(_WATCHED_AFTER_S, start_watch)
+    try:
+        return await answer
+    except asyncio.CancelledError:
+        if not has_left:
+            raise
+        task.uncancel()
+        return None
+    finally:
+        timer.cancel()
+        if watch is not None:
+            watch.cancel()
 
 
 def _add_routes(app: ServeApp, service: Service, metrics: Metrics) -> dict[str, Respond]:
