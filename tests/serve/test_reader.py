@@ -188,6 +188,8 @@ def test_reader_answers_as_the_student_alone(student):
     texts = ["Marie Curie was born in Warsaw in 1867.", "Mail a.b@example.com in Paris.", ""]
     questions = [
         Question((("person", "person"), ("city", "city"))),
+        Question((("person", "name of a person"),)),
+        Question(()),
         Question((("city", "town or city"),), threshold=0.2, nested=True),
         Question((("email", "email"), ("city", "city")), 0.5, (("city", 0.99),)),
     ]
@@ -202,10 +204,14 @@ def test_reader_answers_as_the_student_alone(student):
             )
         )
 
+    batches = []
+
     async def go():
-        with closing(Reader(student, n_threads=2)) as reader:
+        with closing(Reader(student)) as reader:
+            reader.count_batch = lambda n_texts, _: batches.append(n_texts)
             return await ask(reader)
 
     answers = [piece.decode() for [piece] in asyncio.run(go())]
+    assert batches == [len(answers)]
     alone = [repr(question.ask(student, [text])[0]) for question in questions for text in texts]
     assert answers == alone * 3

@@ -1,7 +1,8 @@
 """Questions to a model, and the bounds of requests: the one form in which all requests are read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gliner_distill.entities import EntityDict
 from gliner_distill.evaluation.models import NERModel
@@ -37,7 +38,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """All that is asked about texts; requests with equal questions are read together.
+    """All that is asked about texts; requests with equal options are read together.
 
     Attributes:
         labels: The labels, each with the text that the model reads for it.
@@ -55,12 +56,26 @@ class Question:
     multi_label: bool = False
     patterns: bool = True
 
-    def ask(self, model: NERModel, texts: list[str]) -> list[list[EntityDict]]:
-        """Return the entities that a model finds in each text."""
+    @property
+    def options(self) -> tuple[Any, ...]:
+        """All but the labels."""
+        return self.threshold, self.thresholds, self.nested, self.multi_label, self.patterns
+
+    def ask(
+        self, model: NERModel, texts: list[str], labels: Sequence[Prompts] | None = None
+    ) -> list[list[EntityDict]]:
+        """Return the entities that a model finds in each text.
+
+        Args:
+            model: The model.
+            texts: The texts.
+            labels: Other labels for each text, which only a student takes.
+        """
+        asked: Any = dict(self.labels) if labels is None else [dict(own) for own in labels]
         more = {"thresholds": dict(self.thresholds)} if self.thresholds else {}
         return model.inference(
             texts,
-            dict(self.labels),
+            asked,
             not self.nested,
             self.threshold,
             self.multi_label,

@@ -7,12 +7,13 @@ the texts beside it. A long request is read in parts, between which other reques
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import final
 
 from gliner_distill.evaluation.models import NERModel
+from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.serve.problems import RequestError
 from gliner_distill.serve.questions import Bounds, Question, Render
 
@@ -71,6 +72,7 @@ class Reader:
     ) -> None:
         self.count_batch: Callable[[int, int], None] = _ignore
         self._model = model
+        self._mixes_labels = isinstance(model, StudentNER)
         self._bounds = bounds or Bounds()
         self._jobs: deque[_Job] = deque()
         self._n_chars = 0
@@ -184,13 +186,15 @@ class Reader:
         return parts
 
     def _answer(self, parts: list[_Part]) -> None:
-        """Read parts, those with equal questions at once; this runs in a thread."""
-        groups: dict[Question, list[_Part]] = {}
+        """Read parts, those with equal options at once; this runs in a thread."""
+        groups: dict[Hashable, list[_Part]] = {}
         for part in parts:
-            groups.setdefault(part.job.question, []).append(part)
-        for question, group in groups.items():
+            question = part.job.question
+            key = question.options if self._mixes_labels else question
+            groups.setdefault(key, []).append(part)
+        for group in groups.values():
             try:
-                self._answer_group(question, group)
+                self._answer_group(group)
             except Exception as error:
                 if len(group) == 1:
                     group[0].error = error
@@ -198,13 +202,16 @@ class Reader:
                 # One of them is at fault, and must not fail its neighbors.
                 for part in group:
                     try:
-                        self._answer_group(question, [part])
+                        self._answer_group([part])
                     except Exception as own_error:
                         part.error = own_error
 
-    def _answer_group(self, question: Question, group: list[_Part]) -> None:
+    def _answer_group(self, group: list[_Part]) -> None:
         texts = [text for part in group for text in part.texts]
-        answers = iter(question.ask(self._model, texts))
+        question, labels = group[0].job.question, None
+        if any(part.job.question.labels != question.labels for part in group):
+            labels = [part.job.question.labels for part in group for _ in part.texts]
+        answers = iter(question.ask(self._model, texts, labels))
         for part in group:
             render = part.job.render
             part.pieces = [render(text, next(answers)) for text in part.texts]
