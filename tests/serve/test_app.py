@@ -55,6 +55,25 @@ def test_entities_equal_the_students(make_client, student):
     assert response.json()["entities"] == student.inference(texts, labels, False, **options)
 
 
+@pytest.mark.slow
+def test_entities_of_a_gliner_equal_its_own(make_client, gliner_folder):
+    pytest.importorskip("gliner")
+    from gliner_distill.evaluation.models import load_model
+
+    gliner = load_model(gliner_folder, num_threads=1)
+    client = make_client({"gliner": gliner})
+    texts, labels = (
+        ["mary left paris", "john saw the rhine"],
+        {"person": "a person", "city": "city"},
+    )
+    response = ask(client, texts=texts, labels=labels, threshold=0.4, nested=True)
+    expected = gliner.inference(texts, labels, False, 0.4)
+    assert response.json()["entities"] == expected
+    assert any(expected)
+    models = client.get("/v1/models").json()["models"]
+    assert models == [{"name": "gliner", "kind": "teacher"}]
+
+
 def test_entities_come_from_the_model_of_the_request(make_client, name_model, student):
     client = make_client({"names": name_model, "student": student})
     assert ask(client, text=TEXT, labels=["person"], model="student").json()["model"] == "student"
