@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from importlib.util import find_spec
 
 import pytest
 from starlette.testclient import TestClient
@@ -56,8 +57,8 @@ def test_entities_equal_the_students(make_client, student):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(find_spec("gliner") is None, reason="gliner is not installed")
 def test_entities_of_a_gliner_equal_its_own(make_client, gliner_folder):
-    pytest.importorskip("gliner")
     from gliner_distill.evaluation.models import load_model
 
     gliner = load_model(gliner_folder, num_threads=1)
