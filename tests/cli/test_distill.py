@@ -166,6 +166,8 @@ def test_distill_refuses_other_labels_on_one_line(run_cli, gliner):
         ((*ARGS, "--teacher", "t", "--minutes", "0"), "'--minutes'"),
         ((*ARGS, "--teacher", "t", "--minutes", "5", "--ray"), "--minutes"),
         ((*ARGS, "--teacher", "t", "--workers", "5"), "without --ray"),
+        ((*ARGS, "--teacher", "t", "--teacher-budget", "soon"), "such as 30min"),
+        ((*ARGS, "--teacher", "t", "--teacher-budget", "5USD"), "'5USD'"),
     ],
 )
 def test_distill_names_wrong_usage_on_one_line(run_cli, args, part):

@@ -1,6 +1,7 @@
 """The verdict on a student, and what `results.json` holds."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,9 @@ from gliner_distill.distillation.measurements import (
     TEACHER,
     GoldFigures,
     Measurements,
+    Reading,
     ReadingSpeed,
+    RoundFigures,
     SpanFigures,
 )
 
@@ -150,3 +153,28 @@ def test_as_json_has_the_keys_of_results_json():
     }
     assert content["gold"]["by_label"]["x"]["student"]["f1"] == 0.5
     assert len(content["verdict"]) == 4
+
+
+def test_reading_of_several_texts_has_the_course_of_the_last_that_was_chosen():
+    chosen = Reading(30, 100, "budget", (RoundFigures(20, 0.5),))
+    whole = Reading(40, 40)
+    assert not whole.is_chosen
+    assert whole + chosen == Reading(70, 140, "budget", chosen.curve)
+    assert chosen + whole == Reading(70, 140, "budget", chosen.curve)
+    assert "70 of 140 words of the training text (50%), as much" in (whole + chosen).sentence
+    everything = Reading(100, 100, "all", chosen.curve)
+    assert everything.is_chosen
+    assert everything.sentence.endswith("100 of 100 words of the training text (100%)")
+
+
+def test_as_json_has_the_reading_only_if_passages_were_chosen():
+    plain = measured()
+    assert "reading" not in plain.as_json()
+    reading = Reading(30, 100, "budget", (RoundFigures(20, 0.5),))
+    content = json.loads(json.dumps(replace(plain, reading=reading).as_json()))
+    assert content["reading"] == {
+        "n_words": 30,
+        "n_all_words": 100,
+        "reason": "budget",
+        "curve": [{"n_words": 20, "agreement_f1": 0.5}],
+    }

@@ -14,7 +14,9 @@ from gliner_distill.distillation.measurements import (
     EpochFigures,
     GoldFigures,
     Measurements,
+    Reading,
     ReadingSpeed,
+    RoundFigures,
     SpanFigures,
 )
 from gliner_distill.distillation.report import as_other_precision, make_card, render_page
@@ -57,6 +59,15 @@ def measured():
 
 
 class TestPage:
+    def test_render_page_shows_what_the_teacher_read_and_why_it_stopped(self, measured):
+        assert "What the teacher read" not in render_page(measured, "title")
+        curve = (RoundFigures(1_000, 0.25), RoundFigures(1_500, 0.5))
+        reading = Reading(2_000, 34_567, "agreement", curve)
+        page = render_page(replace(measured, reading=reading), "title")
+        assert "The teacher read 2,000 of 34,567 words of the training text (6%), since" in page
+        assert "agreement on dev stopped rising; --teacher-budget all reads it all. After" in page
+        assert "<tr><td>1,500<td>50.0</tr>" in page
+
     def test_render_page_stands_by_itself_and_shows_text_as_text(self, measured):
         page = render_page(measured, f"title {NASTY}")
         assert "http" not in page

@@ -28,6 +28,7 @@ from gliner_distill.cli.teachers.language_model import (
     read_llm_settings,
 )
 from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
+from gliner_distill.errors import SettingsError
 
 if TYPE_CHECKING:
     from gliner_distill.labeling.ray import RayWorkers
@@ -90,6 +91,17 @@ Minutes = Annotated[
 ]
 
 
+TeacherPart = Annotated[
+    str,
+    option(
+        "--teacher-budget",
+        metavar="WORDS|MINUTES|all",
+        text="The part of the texts that the teacher reads: a number of words such as 200000, "
+        "minutes such as 30min, all, or auto to stop when the student does not get better.",
+    ),
+]
+
+
 def distill(
     texts: Texts,
     labels: LabelFile,
@@ -98,6 +110,7 @@ def distill(
     gold: GoldCorpus = None,
     column: TextColumn = None,
     minutes: Minutes = None,
+    teacher_budget: TeacherPart = "auto",
     ray: RayAddress = None,
     workers: WorkerCount = None,
     gpus_per_worker: GpusPerWorker = 0.0,
@@ -115,6 +128,10 @@ def distill(
     for test, and labels the passages with the teacher. Then trains a student, starting from the one
     that comes with the package, until its agreement with the teacher on dev stops improving.
     Finally tunes the thresholds and exports the student.
+
+    Of a thousand training passages or more, the teacher reads a part: first a random sample, then
+    in rounds the passages at which a quick student is in doubt, until the agreement on dev stops
+    rising. With --teacher-budget the end is set by words or minutes, or all passages are read.
 
     Prints a verdict in four lines and the path of the report. Writes the student into OUT (in
     int8 if that loses little; OUT/fp32 holds it in single precision), report.html, results.json
@@ -144,6 +161,12 @@ def distill(
         requests=llm_requests,
         ray=ray,
     )
+    from gliner_distill.distillation.selection.budget import TeacherBudget
+
+    try:
+        budget = TeacherBudget.parse(teacher_budget)
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from error
     with when_stopped(f"{out} keeps the finished work; run the same command again to continue"):
         from gliner_distill.corpus.labels import read_labels
         from gliner_distill.distillation.job import DistillJob
@@ -162,6 +185,7 @@ def distill(
             gold=gold,
             minutes=minutes,
             skip_bad=skip_bad,
+            teacher_budget=budget,
         )
         sources = [
             open_teacher(name, llm=llm) if name.startswith(LLM_PREFIX) else name for name in teacher

@@ -98,6 +98,7 @@ def evaluate_student(
         datasets=list(datasets),
         teacher_weights=_spell_weights(trained.labeled.teacher_weights, labels),
         start=start,
+        reading=trained.labeled.reading if trained.labeled.reading.is_chosen else None,
     )
 
 

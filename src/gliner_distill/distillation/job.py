@@ -6,11 +6,12 @@ This module does not import torch, so settings can be created before any large p
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from gliner_distill.distillation.measurements import Measurements
+from gliner_distill.distillation.selection.budget import Pace, TeacherBudget
 from gliner_distill.entities import Passage
 from gliner_distill.errors import InputError, SettingsError
 from gliner_distill.hub.ids import looks_like_hub_id
@@ -34,6 +35,7 @@ class DistillJob:
             record in GLiNER's training form.
         minutes: The time that the whole distillation may take; None to use all documents.
         skip_bad: Whether to leave out bad records instead of raising an error.
+        teacher_budget: The part of the training text that the teacher reads.
 
     Raises:
         InputError: The labels are not a mapping.
@@ -46,6 +48,7 @@ class DistillJob:
     gold: str | Path | Sequence[Passage | Mapping[str, Any]] | None = None
     minutes: float | None = None
     skip_bad: bool = False
+    teacher_budget: TeacherBudget = field(default_factory=TeacherBudget)
 
     def __post_init__(self) -> None:
         if not isinstance(self.labels, Mapping):
@@ -179,6 +182,7 @@ class DistillSettings:
         timed_rounds: The number of rounds in which they are timed; the median counts.
         timed_seconds: The seconds per round for a model that is too slow to read all these words.
         max_disagreements: The largest number of disagreements that the report lists.
+        pace: The rounds in which the teacher is asked, where it does not read all texts.
 
     Raises:
         SettingsError: A value is outside its range.
@@ -212,6 +216,7 @@ class DistillSettings:
     timed_rounds: int = 3
     timed_seconds: float = 2.0
     max_disagreements: int = 30
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def start_folder(self) -> Path:

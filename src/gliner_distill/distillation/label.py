@@ -1,4 +1,4 @@
-"""Ask the teacher about all passages, and warn about labels that are hard to learn."""
+"""Ask the teacher about the passages, and warn about labels that are hard to learn."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -11,30 +11,41 @@ from numpy.typing import NDArray
 
 from gliner_distill.corpus.documents import SPLITS
 from gliner_distill.corpus.reader import CorpusFile
+from gliner_distill.distillation.measurements import Reading
+from gliner_distill.distillation.selection.asking import is_labeled
+from gliner_distill.distillation.selection.texts import (
+    Passages,
+    is_in_rounds,
+    read_text,
+    read_whole,
+)
 from gliner_distill.distillation.stages import Collected, Labeled
 from gliner_distill.distillation.workspace import PassageFolder, Workspace
 from gliner_distill.entities import END, INSIDE, START, LabeledPassage
-from gliner_distill.errors import SettingsError, StoreError
-from gliner_distill.labeling.jobs import ShardLimits
-from gliner_distill.labeling.pipeline import label_corpus
 from gliner_distill.labeling.synonyms import labels_mean_the_same
 from gliner_distill.labels import clean_label
-from gliner_distill.store.manifest import read_manifest
-from gliner_distill.store.store import SoftLabelStore
-from gliner_distill.teacher.base import individual_teachers
 from gliner_distill.teacher.paid import Asked, ListQuestions, announce_questions
 
 
 def label(work: Workspace, collected: Collected) -> Labeled:
-    """Ask the teacher about all passages that it has not been asked about yet.
+    """Ask the teacher about the passages that it has not been asked about yet.
 
     Raises:
+        SettingsError: The teacher's budget is too small.
         DistillError: The teacher cannot be used, or a store is broken or cannot be written.
     """
     started = time.monotonic()
     _announce(work, [*collected.gold, *collected.text])
-    gold = _label_folders(work, collected.gold)
-    text = _label_folders(work, collected.text)
+    gold: dict[str, list[LabeledPassage]] = {split: [] for split in SPLITS}
+    text: dict[str, list[LabeledPassage]] = {split: [] for split in SPLITS}
+    for folder in collected.gold:
+        _add(gold, read_whole(work, folder))
+    reading, start = Reading(0, 0), work.start_of_run(collected.run)
+    for folder in collected.text:
+        known = {split: [*text[split], *gold[split]] for split in SPLITS}
+        passages, more, start = read_text(work, folder, known, start)
+        _add(text, passages)
+        reading += more
     # A passage that was read as text, and was annotated later, counts as annotated.
     annotated = {passage.words for split in gold.values() for passage in split}
     text = {
@@ -43,6 +54,7 @@ def label(work: Workspace, collected: Collected) -> Labeled:
     }
     labels = tuple(work.job.labels)
     warnings = [
+        *([reading.sentence] if reading.is_chosen else []),
         *warn_about_synonyms(labels),
         *warn_about_unseen_labels([*text["train"], *gold["train"]], labels),
     ]
@@ -51,9 +63,16 @@ def label(work: Workspace, collected: Collected) -> Labeled:
         gold=gold,
         run=collected.run,
         plan=collected.plan,
+        reading=reading,
+        start=start,
         seconds=time.monotonic() - started,
         warnings=(*collected.warnings, *warnings),
     )
+
+
+def _add(labeled: dict[str, list[LabeledPassage]], more: Passages) -> None:
+    for split, passages in more.items():
+        labeled[split] += passages
 
 
 def warn_about_synonyms(labels: Sequence[str]) -> list[str]:
@@ -118,7 +137,10 @@ def best_span_probs(probs: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _announce(work: Workspace, folders: Sequence[PassageFolder]) -> None:
-    """Tell a teacher that costs money about all passages that it has not labeled yet."""
+    """Tell a teacher that costs money about all passages that it has not labeled yet.
+
+    Texts that it reads in rounds are announced whole at first, and then round by round.
+    """
 
     def list_questions(path: Path) -> Iterator[Asked]:
         labels = tuple(work.job.policy.prompts(work.job.policy.fixed))
@@ -129,65 +151,10 @@ def _announce(work: Workspace, folders: Sequence[PassageFolder]) -> None:
         folder.store(split): partial(list_questions, folder.passages_file(split))
         for folder in folders
         for split in folder.splits
+        if split != "train" or not is_in_rounds(folder)
     }
-    finished = [store for store in questions if _is_labeled(work, store)]
+    finished = [store for store in questions if is_labeled(work, store)]
     if len(finished) < len(questions):
         # A finished store may keep answers that another one needs.
         questions |= dict.fromkeys(finished, tuple)
         announce_questions(work.teacher.load(), questions)
-
-
-def _label_folders(
-    work: Workspace, folders: Sequence[PassageFolder]
-) -> dict[str, list[LabeledPassage]]:
-    """Return the soft labels of all folders by split, from their stores once these are finished.
-
-    Raises:
-        CorpusError: A file of passages was changed.
-        StoreError: A store holds another number of passages than its file.
-    """
-    labeled: dict[str, list[LabeledPassage]] = {split: [] for split in SPLITS}
-    for folder in folders:
-        for split in folder.splits:
-            folder.check_passages(split)
-            if not _is_labeled(work, folder.store(split)):
-                label_corpus(
-                    # Another process, which may read it for the workers, works in another folder.
-                    CorpusFile(folder.passages_file(split).absolute()),
-                    work.teacher.load(),
-                    folder.store(split),
-                    policy=work.job.policy,
-                    keep_individual=bool(individual_teachers(work.teacher.load())),
-                    keep_subword_vectors=False,
-                    workers=work.workers,
-                    limits=ShardLimits(passages=work.settings.shard_passages),
-                    progress=work.progress,
-                    stage=f"labeling {folder.path.name} {split}",
-                )
-            store = SoftLabelStore(folder.store(split))
-            if len(store) != folder.n_passages[split]:
-                raise StoreError(
-                    f"{folder.store(split)}: has {len(store):,} passages, but "
-                    f"{folder.passages_file(split)} has {folder.n_passages[split]:,}; remove the "
-                    "store, so that they are labeled again"
-                )
-            labeled[split] += store
-    return labeled
-
-
-def _is_labeled(work: Workspace, store: Path) -> bool:
-    """Say whether a store is finished.
-
-    Raises:
-        SettingsError: Another teacher has labeled it.
-    """
-    try:
-        manifest = read_manifest(store)
-    except StoreError:
-        return False  # the store is missing, or broken, which `label_corpus` reports
-    if work.teacher.fingerprint not in (None, manifest.teacher_fingerprint):
-        raise SettingsError(
-            f"{work.out}: its text was labeled by a different teacher that is also called "
-            f"{work.teacher.name!r}; use that one with its settings, or choose another --out"
-        )
-    return manifest.is_complete

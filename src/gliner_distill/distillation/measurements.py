@@ -16,6 +16,11 @@ STUDENT_FP32: Final = "student fp32"
 _ENOUGH_AGREEMENT: Final = (0.9, 0.75)
 _ENOUGH_GOLD: Final = (0.97, 0.9)
 
+_REASONS: Final = {
+    "budget": ", as much as its budget allows",
+    "agreement": ", since the agreement on dev stopped rising; --teacher-budget all reads it all",
+}
+
 _FEW_ENTITIES: Final = 50
 _FEW_PASSAGES: Final = 10
 
@@ -156,6 +161,62 @@ class EpochFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundFigures:
+    """The training words that the teacher has read after a round, and a quick student's F1 on dev.
+
+    Attributes:
+        n_words: The words of all rounds so far.
+        agreement_f1: The F1 against the teacher's answers of a student that learned from them.
+    """
+
+    n_words: int
+    agreement_f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The part of the training text that the teacher read.
+
+    Attributes:
+        n_words: The number of words that it read.
+        n_all_words: The number of words that there are.
+        reason: Why it stopped: `all` (it read everything), `budget`, or `agreement` (that on dev
+            stopped rising).
+        curve: The agreement on dev by round.
+    """
+
+    n_words: int
+    n_all_words: int
+    reason: str = "all"
+    curve: Sequence[RoundFigures] = ()
+
+    def __add__(self, later: "Reading") -> "Reading":
+        """Return what was read of two texts, with the course of the later one."""
+        course = later if later.is_chosen else self
+        return Reading(
+            self.n_words + later.n_words,
+            self.n_all_words + later.n_all_words,
+            course.reason,
+            course.curve,
+        )
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether the passages were chosen in rounds, even if these are all of them."""
+        return bool(self.curve) or self.reason != "all"
+
+    @property
+    def sentence(self) -> str:
+        """The same for a user, without a full stop."""
+        share = 100 * self.n_words / max(self.n_all_words, 1)
+        read = (
+            f"the teacher read {self.n_words:,} of {self.n_all_words:,} words of the training text "
+            f"({share:.0f}%)"
+        )
+        return read + _REASONS.get(self.reason, "")
+
+
+@dataclass(frozen=True, slots=True)
 class Disagreement:
     """A span that student and teacher label differently.
 
@@ -203,6 +264,7 @@ class Measurements:
         teacher_weights: The shares of the teachers, if there are several; otherwise None.
         start: The student that training started from, and why, as a sentence; empty if the user has
             chosen it.
+        reading: How much of the training text the teacher read; None if that was not chosen.
     """
 
     labels: Sequence[str]
@@ -226,6 +288,7 @@ class Measurements:
     datasets: Sequence[str] = field(default_factory=list)
     teacher_weights: TeacherWeights | None = None
     start: str = ""
+    reading: Reading | None = None
 
     @property
     def n_test_passages(self) -> int:
@@ -245,6 +308,8 @@ class Measurements:
     def as_json(self) -> dict[str, Any]:
         """Return the content of `results.json`; its key `notes` holds the warnings."""
         content = asdict(self)
+        if self.reading is None:
+            del content["reading"]
         content["notes"] = content.pop("warnings")
         return content | {"verdict": list(self.verdict)}
 

@@ -30,6 +30,7 @@ from gliner_distill.distillation.label import label
 from gliner_distill.distillation.languages.start import choose_start, read_start
 from gliner_distill.distillation.measurements import STUDENT, STUDENT_FP32
 from gliner_distill.distillation.report import as_other_precision, make_card, render_page
+from gliner_distill.distillation.selection.budget import TeacherBudget
 from gliner_distill.distillation.stages import Evaluated, Exported, Labeled, Refined, Trained
 from gliner_distill.distillation.teachers import TeacherName, TeacherSource
 from gliner_distill.distillation.train import (
@@ -67,6 +68,7 @@ def distill(
     gold: str | Path | Sequence[Passage | Mapping[str, Any]] | None = None,
     column: str | None = None,
     minutes: float | None = None,
+    teacher_budget: str | int = "auto",
     skip_bad: bool = False,
     settings: DistillSettings = DistillSettings(),  # noqa: B008 (frozen)
     progress: bool | Progress = True,
@@ -90,6 +92,8 @@ def distill(
             see `DistillJob`. With a dozen or more, the student can correct errors of the teacher.
         column: The column of a CSV file, or the field of JSON lines, that holds the text.
         minutes: The time that the whole call may take; None to use all texts.
+        teacher_budget: The part of the texts that the teacher reads: a number of words, or minutes
+            such as "30min"; "all"; or "auto" to stop when the student does not get better.
         skip_bad: Whether to leave out bad records instead of raising an error.
         settings: All other settings; the defaults are a good choice.
         progress: Whether to show progress bars in a terminal or a notebook; or a function that
@@ -100,7 +104,8 @@ def distill(
 
     Raises:
         InputError: Texts, labels or annotated passages have a wrong type or content.
-        SettingsError: The folder holds a distillation with other labels or another teacher.
+        SettingsError: The folder holds a distillation with other labels or another teacher; or the
+            budget of the teacher has an unknown form, or is too small.
         DistillError: The texts, the teacher, the folder or the disk cannot be used. Finished work
             is kept.
     """
@@ -111,6 +116,7 @@ def distill(
         gold=gold,
         minutes=minutes,
         skip_bad=skip_bad,
+        teacher_budget=TeacherBudget.parse(teacher_budget),
     )
     with show_progress(progress) as show:
         distilled = distill_from(job, teacher, out, settings=settings, progress=show)
@@ -186,7 +192,7 @@ def refine(work: Workspace, labeled: Labeled) -> Refined:
 
 
 def train(work: Workspace, refined: Refined) -> Trained:
-    """Train a student on the targets, from the student of an earlier run if there is one.
+    """Train a student on the targets, from the last student that learned some of them.
 
     Raises:
         DistillError: The folder is broken or cannot be written.
@@ -205,7 +211,7 @@ def train(work: Workspace, refined: Refined) -> Trained:
         labeled.gold,
         training,
         settings,
-        start=work.start_of_run(labeled.run),
+        start=labeled.start,
         progress=work.progress,
     )
     work.mark_finished(labeled.run)

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -38,7 +39,7 @@ def make_plan(work: Workspace, source: str) -> Plan:
     deadline = time.monotonic() + seconds
     passages = _probe_passages(job, source, settings.probe_passages)
     n_probed = sum(map(len, passages))
-    labeling_rate = _measure_labeling(work, passages)
+    labeling_rate = measure_labeling(work, passages)
     training_rate = measure_training(len(job.labels), settings)
     # The time after training: the export, and the warm-up and the rounds in which the teacher is
     # timed, unless its answers cost money.
@@ -64,8 +65,13 @@ def _probe_passages(job: DistillJob, source: str, n_passages: int) -> list[tuple
     return [words for words in first if words] or [("text",)]
 
 
-def _measure_labeling(work: Workspace, passages: list[tuple[str, ...]]) -> float:
-    """Return the words per second that the teacher labels, in the precision it will likely use."""
+def measure_labeling(work: Workspace, passages: Sequence[tuple[str, ...]]) -> float:
+    """Return the words per second that a teacher labels, in the precision it will likely use.
+
+    Args:
+        work: The workspace of the job.
+        passages: The words of passages to measure it on.
+    """
     teacher, job = work.teacher.load(), work.job
     labels = [tuple(job.policy.prompts(tuple(job.labels)))] * len(passages)
     announce_questions(teacher, {work.folder: lambda: zip(passages, labels, strict=True)})

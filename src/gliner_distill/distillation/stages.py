@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gliner_distill.distillation.few_shot import EnsembleWeight
 from gliner_distill.distillation.job import Plan
-from gliner_distill.distillation.measurements import Measurements, TeacherWeights
+from gliner_distill.distillation.measurements import Measurements, Reading, TeacherWeights
 from gliner_distill.distillation.train import Splits
 from gliner_distill.distillation.workspace import PassageFolder
 from gliner_distill.entities import LabeledPassage
@@ -43,6 +43,8 @@ class Labeled:
         gold: The annotated passages, with annotation and soft labels.
         run: The number of the training run.
         plan: How the time is divided.
+        reading: How much of the training text the teacher read.
+        start: The folder of the student that training starts from.
         seconds: The time that labeling took in this process.
         warnings: What a user should know so far.
         teacher_weights: The shares of the teachers, if there are several; otherwise None.
@@ -52,6 +54,8 @@ class Labeled:
     gold: Splits
     run: int
     plan: Plan
+    reading: Reading
+    start: Path
     seconds: float
     warnings: tuple[str, ...]
     teacher_weights: TeacherWeights | None = None

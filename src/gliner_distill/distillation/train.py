@@ -73,6 +73,7 @@ def train_on_targets(
     *,
     start: Path,
     progress: Progress,
+    stage: str = "training",
 ) -> Student:
     """Train a student from the weights of another one into a run folder, or continue a run.
 
@@ -84,6 +85,7 @@ def train_on_targets(
         settings: The settings of the distillation.
         start: The folder of the student to start from.
         progress: Told how far training is.
+        stage: The name of the stage in the reports to `progress`.
 
     Raises:
         DistillError: See `train_student`.
@@ -104,6 +106,7 @@ def train_on_targets(
         keep_relations=True,
         resume=(run / CHECKPOINT_FILE).exists(),
         progress=progress,
+        stage=stage,
     )
 
 

@@ -10,7 +10,8 @@ more documents can build on the one before:
   were read for the Nth time. `train.json`, `dev.json` and `test.json` hold the passages;
   `documents.json`, written last, holds the number of passages per split, the hashes of their files
   and of the documents, and the warnings; `labels-train`, `labels-dev` and `labels-test` are
-  soft-label stores.
+  soft-label stores. If the teacher reads a part of the training passages, there are folders
+  `round-R` in place of `labels-train` (see `selection.rounds`).
 - `run-N/`: the training run on all of these folders, N + 1 in number. It is a run folder of
   `train_student` with the student in `student/`, the empty file `finished` once it has ended, and
   `gold/`: the students tuned on annotated passages (`fold-K`, `tuned`), their answers
