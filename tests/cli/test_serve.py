@@ -57,6 +57,12 @@ def test_serve_names_a_key_file_that_does_not_exist(run_cli):
     assert_fails(run_cli("serve", "--hash-key-file", "none"), "none", "cannot be read")
 
 
+@pytest.mark.usefixtures("needs_server")
+def test_serve_names_a_distillation_or_a_teacher_that_does_not_exist(run_cli):
+    assert_fails(run_cli("serve", "--distillation", "none"), "none")
+    assert_fails(run_cli("serve", "--teacher", "./none"), "none")
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("needs_server")
 def test_serve_refuses_two_models_of_one_name_and_models_that_do_not_exist(run_cli):

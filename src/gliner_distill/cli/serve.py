@@ -16,6 +16,7 @@ from gliner_distill.errors import DistillError
 
 if TYPE_CHECKING:
     from gliner_distill.evaluation.models import NERModel
+    from gliner_distill.serve.review.disagreements import Review
 
 _KEY_VARIABLE = "GLINER_DISTILL_API_KEY"
 _MIN_KEY_CHARS = 16
@@ -50,6 +51,28 @@ Models = Annotated[
         "the option for more models: requests choose one by its name, and the first one answers "
         "the others. Without NAME=, the name is the last part of MODEL.",
         show_default="the student that comes with the package, as `bundled`",
+    ),
+]
+
+Teacher = Annotated[
+    str | None,
+    option(
+        "--teacher",
+        metavar="MODEL",
+        text="The folder or the hub id of a GLiNER whose answers the page shows beside the "
+        "student's. Requests can name it as `teacher`.",
+        show_default="the page shows students alone",
+    ),
+]
+
+Distillation = Annotated[
+    Path | None,
+    option(
+        "--distillation",
+        metavar="FOLDER",
+        text="The folder of a finished `distill` run. Its student is served first, as `student`, "
+        "and the page shows its report and passages on which student and teacher disagree. Your "
+        "judgments are written to FOLDER/judged.json, for the next `distill --gold`.",
     ),
 ]
 
@@ -161,6 +184,8 @@ TimeLimit = Annotated[
 
 def serve(
     model: Models = None,
+    teacher: Teacher = None,
+    distillation: Distillation = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
     api_key_file: ApiKeyFile = None,
@@ -188,7 +213,7 @@ def serve(
 
     Prints the address and the names of the models. Neither texts nor labels are logged.
 
-    Writes no files.
+    Writes no files, except for judgments with --distillation.
     """
     from gliner_distill.processors import default_threads
     from gliner_distill.serve.app import Access, create_app
@@ -201,7 +226,7 @@ def serve(
     hash_key = _read_hash_key(hash_key_file)
     listener = listen(host, port)
     n_threads = threads or default_threads()
-    models = _load_models(model or [], max_memory)
+    models, review = _load_models(model or [], teacher, distillation, max_memory)
     bounds = Bounds(
         max_body_bytes=max(2**16, 4 * max_chars),
         max_texts=max_texts,
@@ -212,31 +237,54 @@ def serve(
         time_limit_s=time_limit,
     )
     access = Access((host, *(allow_host or ())), allow_origin or (), api_key)
-    app = create_app(models, bounds=bounds, access=access, hash_key=hash_key, n_threads=n_threads)
+    app = create_app(
+        models,
+        bounds=bounds,
+        access=access,
+        hash_key=hash_key,
+        review=review,
+        n_threads=n_threads,
+    )
     address = f"[{host}]" if ":" in host else host
     say(f"serving {', '.join(models)}: http://{address}:{listener.getsockname()[1]}")
     say("stop it with Ctrl-C")
     run_server(app, listener, time_limit_s=time_limit)
 
 
-def _load_models(named: list[str], max_memory: str) -> "dict[str, NERModel]":
-    """Return the models by name, in the order of the options.
+def _load_models(
+    named: list[str], teacher: str | None, distillation: Path | None, max_memory: str
+) -> "tuple[dict[str, NERModel], Review | None]":
+    """Return the models by name, in the order of the options, and the disagreements to show.
 
     Raises:
-        DistillError: Two models have the same name, or one cannot be loaded.
+        DistillError: Two models have the same name, or a model or the distillation cannot be
+            loaded.
     """
     from gliner_distill.evaluation.models import load_model
+    from gliner_distill.runtime.ner import StudentNER
+    from gliner_distill.serve.review.disagreements import Review
 
-    if not named:
-        return {"bundled": load_model(num_threads=1, max_memory=max_memory)}
     models: dict[str, NERModel] = {}
+    review = None
+
+    def add(name: str, model: str | None, where: str) -> None:
+        if name in models:
+            raise DistillError(f"{where}: there are two models {name!r}; give --model NAME=MODEL")
+        models[name] = load_model(model, num_threads=1, max_memory=max_memory)
+
+    if distillation is not None:
+        student = StudentNER.from_pretrained(distillation, num_threads=1, max_memory=max_memory)
+        models["student"] = student
+        review = Review(distillation, student)
     for text in named:
         match = None if Path(text).exists() else _NAMED.fullmatch(text)
         name, model = match.groups() if match else (Path(text).resolve().name, text)
-        if name in models:
-            raise DistillError(f"--model {text}: there are two models {name!r}; give NAME=MODEL")
-        models[name] = load_model(model, num_threads=1, max_memory=max_memory)
-    return models
+        add(name, model, f"--model {text}")
+    if not models:
+        add("bundled", None, "--model")
+    if teacher is not None:
+        add("teacher", teacher, f"--teacher {teacher}")
+    return models, review
 
 
 def _read_api_key(file: Path | None) -> str | None:
@@ -298,6 +346,7 @@ SERVE = Command(
     """\
   gliner-distill serve
   gliner-distill serve -m my-student -m legal=students/legal --port 8080
+  gliner-distill serve --distillation my-student --teacher models/gliner
   gliner-distill serve --host 0.0.0.0 --api-key-file key.txt \\
     --allow-host ner.example.com""",
     work="serving requests",

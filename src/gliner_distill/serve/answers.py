@@ -12,6 +12,7 @@ from gliner_distill.serve.models import ModelShelf, ServedModel
 from gliner_distill.serve.problems import RequestError
 from gliner_distill.serve.questions import Bounds, Question, Render
 from gliner_distill.serve.requests import EntitiesRequest, RedactRequest, parse_body
+from gliner_distill.serve.review.disagreements import Review
 
 try:
     from fastapi import Response
@@ -36,6 +37,7 @@ class Service:
         models: The models.
         bounds: The bounds of requests.
         hash_key: The secret for hashes in redacted texts; None if there is none.
+        review: The disagreements of a distillation; None if the server shows none.
         turn: Large bodies are parsed one after the other, because one that is full of errors takes
             many times its size.
     """
@@ -43,6 +45,7 @@ class Service:
     models: ModelShelf
     bounds: Bounds
     hash_key: bytes | None = None
+    review: Review | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def parse(self, kind: type[Body], content: bytes) -> Body:

@@ -34,6 +34,8 @@ from gliner_distill.serve.other_clients import (
 from gliner_distill.serve.page_files import page_files
 from gliner_distill.serve.problems import PROBLEM_JSON, RequestError
 from gliner_distill.serve.questions import Bounds
+from gliner_distill.serve.review.disagreements import Review
+from gliner_distill.serve.review.routes import REVIEW_ROUTES
 
 try:
     from fastapi import FastAPI, Request, Response
@@ -109,6 +111,7 @@ def create_app(
     bounds: Bounds | None = None,
     access: Access | None = None,
     hash_key: bytes | None = None,
+    review: Review | None = None,
     n_threads: int = 1,
 ) -> ServeApp:
     """Return the application.
@@ -118,11 +121,12 @@ def create_app(
         bounds: The bounds of requests.
         access: Who may send requests.
         hash_key: The secret for hashes in redacted texts; None to refuse them.
+        review: The disagreements that the page shows; None for a page without them.
         n_threads: The number of batches that each student reads side by side.
     """
     bounds, access = bounds or Bounds(), access or Access()
     shelf = ModelShelf(models, bounds, n_threads=n_threads)
-    service = Service(shelf, bounds, hash_key)
+    service = Service(shelf, bounds, hash_key, review)
     metrics = Metrics()
     for served in shelf:
         metrics.watch(served.name, served.reader)
@@ -142,6 +146,10 @@ def create_app(
         exception_handlers={HTTPException: _answer_http_error},
     )
     shortcuts = _add_routes(app, service, metrics)
+    if review is not None:
+        for (method, path), answer in REVIEW_ROUTES.items():
+            endpoint = _endpoint(_respond(app, path, answer, service, metrics))
+            app.add_api_route(path, endpoint, methods=[method], include_in_schema=False)
     page = page_files()
     for path, response in page.items():
         app.add_api_route(path, _always(response), methods=["GET"], include_in_schema=False)
@@ -221,7 +229,8 @@ async def _answer_unless_left(answer: Awaitable[Response], receive: Receive) -> 
 
 def _add_routes(app: ServeApp, service: Service, metrics: Metrics) -> dict[str, Respond]:
     """Add all routes but those of the page, and return the functions behind those for `POST`."""
-    models = to_json({"models": [served.describe() for served in service.models]})
+    described = {"models": [served.describe() for served in service.models]}
+    models = to_json(described | ({"review": True} if service.review else {}))
 
     async def list_models(_service: Service, _content: bytes) -> Response:
         return json_response(models)
@@ -276,7 +285,9 @@ def _respond(
             response = _problem(_explain(error))
         if app.is_stopping:
             response.headers["Connection"] = "close"
-        metrics.count(path, response.status_code, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        response.headers["Server-Timing"] = f"answer;dur={1000 * seconds:.2f}"
+        metrics.count(path, response.status_code, seconds)
         return response
 
     return respond

@@ -49,7 +49,7 @@ _HEADERS: Final = {
 def page_files() -> dict[str, Response]:
     """Return the answer for each path of the page; `/` is its `index.html`."""
     answers: dict[str, Response] = {}
-    for file in (files("gliner_distill.serve") / "page").iterdir():
+    for file in (files("gliner_distill") / "resources" / "page").iterdir():
         suffix = "." + file.name.rpartition(".")[2]
         if file.is_file() and suffix in _MEDIA_TYPES:
             kind = _MEDIA_TYPES[suffix]

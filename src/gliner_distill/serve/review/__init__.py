@@ -1,0 +1,1 @@
+"""Disagreements of a distillation, which a person judges on the page."""
