@@ -109,7 +109,7 @@ class Review:
             verdicts: For each of its entities, whether it is right.
 
         Raises:
-            RequestError: There is no such passage, or the number of verdicts is wrong.
+            RequestError: No such passage waits, or the number of verdicts is wrong.
             DistillError: The file of judged passages cannot be written.
         """
         with self._lock:
