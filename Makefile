@@ -8,6 +8,11 @@ HUB_VERSIONS := 0.36.2 1.33.0 2.4.0
 JOBS ?= 2
 # Each file of tests in one process, so that its fixtures are made once; see tests/conftest.py.
 PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# `make lock` leaves these out. They are installed before the rest, as constraints.txt says: torch's build for CPUs needs
+# none of the others.
+NOT_LOCKED := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti \
+  nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver \
+  nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
 # Seconds for which `make fuzz` runs.
 FUZZ_SECONDS ?= 600
 
@@ -15,7 +20,8 @@ FUZZ_SECONDS ?= 600
 SANITIZE := gcc -O1 -g -std=gnu11 -ffp-contract=off -Wno-psabi \
   -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help demo quick test integrations hub fuzz sanitize emulate lowest lint format clean
+.PHONY: help demo quick coverage test integrations hub fuzz sanitize emulate lowest lint format docs \
+  notebooks lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +31,9 @@ demo: .venv/train ## Install, then reproduce the published experiment on the sam
 
 quick: .venv/dev ## Install, then run the unit tests, which take about a minute
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not ray and not fuzz"
+
+coverage: .venv/dev ## Install, then measure how much of the package the unit tests run
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not ray and not fuzz" --cov --cov-report term
 
 test: .venv/dev ## Install, then run all tests
 	$(BIN)/python -m pytest $(PARALLEL)
@@ -72,8 +81,24 @@ format: .venv/dev ## Fix the format and the style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# Warnings are errors. The line about MkDocs 2 that Material prints is not one.
+docs: .venv-docs/site ## Install what the docs site needs, then build it into site/
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+
+notebooks: .venv/notebooks ## Install, then run the notebooks again, with TEACHER=a folder or hub id
+	rm -rf notebooks/workshop-student
+	cd notebooks && PYTHONWARNINGS=ignore OMP_NUM_THREADS=1 ../$(BIN)/jupyter execute --inplace *.ipynb
+	$(BIN)/ruff format --quiet notebooks
+
+lock: .venv-tools/uv ## Write requirements-dev.lock: the development environment with hashes
+	.venv-tools/bin/uv pip compile pyproject.toml --extra train --extra ray --extra dev \
+	  --constraint constraints.txt --universal --python-version 3.11 --generate-hashes --quiet \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  $(NOT_LOCKED:%=--no-emit-package %) --output-file requirements-dev.lock
+
 clean: ## Remove the virtual environments and the caches
-	rm -rf build .venv .venv-lowest .venv-integrations .venv-hub-* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build .venv .venv-lowest .venv-integrations .venv-hub-* .venv-docs .venv-tools .mypy_cache \
+	  .pytest_cache .ruff_cache site
 
 .venv/pip:
 	$(PYTHON) -m venv .venv
@@ -93,6 +118,10 @@ clean: ## Remove the virtual environments and the caches
 	$(BIN)/pip install --quiet --constraint constraints.txt ziglang
 	touch $@
 
+.venv/notebooks: .venv/dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[notebooks]'
+	touch $@
+
 .venv-lowest/test: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --quiet --constraint constraints-lowest.txt --editable '.[test]'
@@ -110,4 +139,14 @@ clean: ## Remove the virtual environments and the caches
 	.venv-integrations/bin/pip install --quiet --constraint constraints.txt torch
 	.venv-integrations/bin/pip install --quiet --constraint constraints.txt \
 	  --editable '.[integrations]'
+	touch $@
+
+.venv-docs/site: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+.venv-tools/uv: constraints.txt
+	$(PYTHON) -m venv .venv-tools
+	.venv-tools/bin/pip install --quiet --constraint constraints.txt uv
 	touch $@

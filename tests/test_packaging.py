@@ -42,6 +42,23 @@ def test_constraints_lowest_holds_the_lower_bounds_of_the_base_install():
     assert differing == set()
 
 
+def test_lock_pins_what_the_other_files_pin_and_has_a_hash_for_each_package():
+    text = (ROOT / "requirements-dev.lock").read_text(encoding="utf-8")
+    assert "://" not in text
+    entries = re.findall(r"^([\w.-]+)==(\S+)(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert len(entries) > 50
+    assert all("--hash=sha256:" in rest for _, _, rest in entries)
+    locked = {name.lower(): version for name, version, _ in entries}
+    assert "torch" not in locked
+    exact = dict(re.findall(r"^([\w.-]+)==([\d.]+)$", "\n".join(EXTRAS["dev"]), re.MULTILINE))
+    expected = exact | {
+        name: version
+        for name, version in pinned_versions("constraints.txt").items()
+        if name in locked
+    }
+    assert {name: locked.get(name.lower()) for name in expected} == expected
+
+
 @pytest.mark.parametrize("extra", ["train", "onnx", "ray", "gliner2", "llm"])
 def test_lower_bounds_of_the_extras_are_the_versions_that_the_tests_run_with(extra):
     bounds, pinned = lower_bounds(EXTRAS[extra]), pinned_versions("constraints.txt")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gliner_distill import read_mapping, restore
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 pytestmark = pytest.mark.skipif(
@@ -58,3 +60,54 @@ def test_label_with_a_dictionary_needs_no_torch(tmp_path):
         check=False,
     )
     assert (done.stdout, done.stderr) == (LABELED, "")
+
+
+def run_example(*args, folder):
+    """Run an example in a folder with one thread, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, *map(str, args)],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_redact_folder_writes_files_that_can_be_restored(tmp_path):
+    texts = {
+        "a.txt": "Ada Lovelace wrote to ada@example.com.\n",
+        "deep/b.txt": "Call Ada Lovelace.\n\nCall Maria Lopez.\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_text(text, encoding="utf-8")
+    (tmp_path / "in" / "c.csv").write_text("Ada Lovelace", encoding="utf-8")
+    args = (EXAMPLES / "redact_folder.py", "in", "out", "values.json")
+    assert run_example(*args, folder=tmp_path).splitlines() == [
+        "a.txt: 2 replaced",
+        "deep/b.txt: 2 replaced",
+    ]
+    mapping = read_mapping(tmp_path / "values.json")
+    written = {
+        path.relative_to(tmp_path / "out").as_posix(): path.read_text(encoding="utf-8")
+        for path in (tmp_path / "out").rglob("*.txt")
+    }
+    assert written["a.txt"] == "[PERSON_1] wrote to [EMAIL_ADDRESS_1].\n"
+    assert {name: restore(text, mapping) for name, text in written.items()} == texts
+    run_example(*args, folder=tmp_path)  # again: the same placeholders
+    assert read_mapping(tmp_path / "values.json") == mapping
+
+
+@pytest.mark.ray
+def test_ray_job_counts_the_entities_of_all_lines(tmp_path):
+    pytest.importorskip("ray", reason="ray is not installed")
+    lines = ["Mary left Paris.", "Nothing happened.", "John saw London."]
+    (tmp_path / "texts.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    printed = run_example(EXAMPLES / "ray_job.py", "texts.txt", "out", folder=tmp_path)
+    assert sorted(printed.splitlines()) == ["city 2", "person 2"]
+    assert list((tmp_path / "out").glob("*.parquet"))

@@ -1,0 +1,191 @@
+"""Get started and the tutorials: their commands and programs run, and print what the pages say.
+
+The blocks of a page run one after the other in an empty folder:
+
+- a block of `console`: each command after `$`, compared with the output below it, if there is any;
+- a block of `python`: a program, compared with the plain block after it, if there is one;
+  An output that begins with `gliner-distill: ` is that of an error;
+- a block after a line that ends with "`NAME`:" is the content of the file NAME.
+
+`PATH/TO/GLINER` is a tiny random GLiNER, and `REPOSITORY` a folder with a part of the workshop's
+files. What such a teacher or its students print is not compared. The commands of `sh` and the
+programs of `py` do not run; `NOT_RUN` lists them.
+"""
+
+import re
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = ("get_started.md", "troubleshooting.md", *(f"tutorials/{name}.md" for name in (
+    *("distill", "annotate", "redact", "from_gliner", "millions", "teacher"),
+)))  # fmt: skip
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE_NAME = re.compile(r"`([\w.-]+)`:\s*\Z")
+VERDICT = ("Agreement with ", "Against gold", "Speed and size", "Recommendation", "report")
+N_LETTERS, N_GOLD = 40, 10  # with so few, no students are tuned on gold
+NOT_RUN = {
+    # They install packages.
+    "git clone", "cd gliner-distill", "python3 -m venv", "source .venv/bin/activate",
+    "pip install .", "pip install torch", "pip install '.[train]'", "pip install '.[ray]'",
+    # It needs more letters than there are; tests/distillation adds texts to a distillation.
+    "gliner-distill distill more-letters.txt",
+    # It needs a cluster; tests/cli runs the command on one machine.
+    "gliner-distill predict mails.parquet",
+    # They need gliner, or a process without it; tests/compat has the last one.
+    "from gliner import GLiNER", 'model = GLiNER.from_pretrained("my-student")',
+    "import gliner_distill.compat",
+}  # fmt: skip
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not DOCS.is_dir(), reason="the docs are in the repository alone"),
+]
+
+
+@dataclass
+class Block:
+    """A block of a page: its language, its text, the file it is, and the output below it."""
+
+    language: str
+    text: str
+    file: str | None
+    output: str | None
+
+
+def blocks_of(page):
+    """Return the blocks of a page, without those that are the output of the one before."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    found = list(BLOCK.finditer(text))
+    blocks = []
+    for place, match in enumerate(found):
+        if not match[1]:
+            continue
+        name = FILE_NAME.search(text[: match.start()])
+        after = found[place + 1] if place + 1 < len(found) else None
+        is_output = after and not after[1] and not text[match.end() : after.start()].strip()
+        output = after[2] if is_output else None
+        blocks.append(Block(match[1], match[2], name and name[1], output))
+    return blocks
+
+
+def commands_of(text):
+    """Yield the commands of a block of `console`, each with the output below it."""
+    for part in re.split(r"^\$ ", text.replace("\\\n", ""), flags=re.MULTILINE)[1:]:
+        command, _, output = part.partition("\n")
+        yield command, output
+
+
+@pytest.fixture
+def stand_ins(build_student, small_vocabulary, gliner_folder, tmp_path, monkeypatch):
+    """Replace what a user has: a GLiNER, the repository, time; return names and their values."""
+    from gliner_distill import StudentNER
+    from gliner_distill.distillation.job import DistillSettings
+    from gliner_distill.distillation.pipeline import distill, distill_from
+    from gliner_distill.student.files import save_student
+
+    start = tmp_path / "start"
+    student = build_student(head="boundary", label_hidden_width=12)
+    save_student(start, student, small_vocabulary, metadata={})
+    quick = DistillSettings(
+        epochs=2, precision="fp32", start=start, timed_words=20, timed_seconds=0.01
+    )
+    for function in (distill, distill_from):
+        monkeypatch.setitem(function.__kwdefaults__, "settings", quick)
+    workshop = tmp_path / "repository" / "examples" / "workshop"
+    workshop.mkdir(parents=True)
+    original = ROOT / "examples" / "workshop"
+    for name, n_lines in (("letters.txt", N_LETTERS), ("gold.jsonl", N_GOLD), ("labels.txt", 99)):
+        lines = (original / name).read_text(encoding="utf-8").splitlines(keepends=True)
+        (workshop / name).write_text("".join(lines[:n_lines]), encoding="utf-8")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.syspath_prepend(str(work))
+    StudentNER.from_pretrained(num_threads=1).save_pretrained("my-student")
+    return {"PATH/TO/GLINER": str(gliner_folder), "REPOSITORY": str(tmp_path / "repository")}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_and_programs_of_a_page_run(page, stand_ins, run_cli, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    is_exact, names, n_run = True, {}, 0
+    for block in blocks_of(page):
+        if block.file:
+            Path(block.file).write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
+            is_exact &= "workshop-student" not in block.text
+            capsys.readouterr()
+            exec(compile(block.text, page, "exec"), names)
+            n_run += 1
+            printed = capsys.readouterr().out
+            if block.output and is_exact:
+                assert printed == block.output
+        elif block.language == "console":
+            for command, output in commands_of(block.text):
+                is_exact &= "PATH/TO" not in command
+                is_error = output.startswith("gliner-distill: ")
+                printed = run_command(command, stand_ins, run_cli, is_error=is_error)
+                n_run += 1
+                assert_same_output(printed, output, is_exact)
+        else:
+            assert block.language in ("text", "json", "sh", "py")
+    sys.modules.pop("my_teacher", None)
+    assert n_run > 1
+
+
+def run_command(command, stand_ins, run_cli, *, is_error=False):
+    """Run a command as a shell would, and return what it prints: an error if there must be one."""
+    for name, value in stand_ins.items():
+        command = command.replace(name, value)
+    program, *args = shlex.split(command)
+    redirected = {}
+    while len(args) > 2 and args[-2] in ("<", ">"):
+        name, sign = args.pop(), args.pop()
+        redirected[sign] = Path(name)
+    if program == "cp":
+        shutil.copy(*args)
+        return ""
+    if program == "cat":
+        return Path(*args).read_text(encoding="utf-8")
+    assert program == "gliner-distill"
+    done = run_cli(*args, stdin=redirected["<"].read_bytes() if "<" in redirected else b"")
+    if is_error:
+        assert done.code == 1
+        return done.err
+    assert done.code == 0, done.err
+    if ">" not in redirected:
+        return done.out
+    redirected[">"].write_text(done.out, encoding="utf-8")
+    return ""
+
+
+def assert_same_output(printed, expected, is_exact):
+    if is_exact:
+        assert printed == expected or not expected
+    elif expected.startswith(VERDICT[0]):
+        for text in (printed, expected):
+            lines = text.splitlines()
+            assert len(lines) == len(VERDICT)
+            assert all(map(str.startswith, lines, VERDICT)), text
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_does_not_run_on_a_page_is_listed(page):
+    for block in blocks_of(page):
+        if block.language == "sh":
+            for command in block.text.replace("\\\n", "").splitlines():
+                assert command.startswith(tuple(NOT_RUN)), command
+        elif block.language == "py":
+            assert block.text.startswith(tuple(NOT_RUN)), block.text
+
+
+def test_everything_that_is_listed_as_not_run_is_on_a_page():
+    texts = "\n".join((DOCS / page).read_text(encoding="utf-8") for page in PAGES)
+    assert {start for start in NOT_RUN if start not in texts} == set()
