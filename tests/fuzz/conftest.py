@@ -35,9 +35,9 @@ def fuzz_only() -> tuple[str, int] | None:
 def samples(tmp_path_factory, small_vocabulary, build_comparer, gliner_folder):
     """A folder of unharmed files: small models, a store, and what commands write and read."""
     from fuzz.corpora import write_corpora
-    from gliner_distill.runtime.bundle import write_bundle
+    from gliner_distill.runtime.bundle import quantize_weights, write_bundle
     from gliner_distill.runtime.ner import StudentNER
-    from gliner_distill.student.bundling import make_bundle, quantize_weights
+    from gliner_distill.student.bundling import make_bundle
     from gliner_distill.student.files import save_student
 
     root = tmp_path_factory.mktemp("fuzz")

@@ -19,6 +19,7 @@ from gliner_distill.errors import StudentError
 from gliner_distill.runtime.bundle import (
     EXPORT_FILES,
     pack_bundle,
+    quantize_weights,
     read_bundle,
     read_score_map,
     unpack_bundle,
@@ -34,7 +35,7 @@ from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import TOKENIZER_FILE, train_vocabulary
 from gliner_distill.runtime.weights import weight_shapes
-from gliner_distill.student.bundling import make_bundle, quantize_weights
+from gliner_distill.student.bundling import make_bundle
 from gliner_distill.student.files import save_student
 from student_folders import change_config, sign, write_signed, write_version_3
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gliner_distill.kernel.kernels import default_kernel
+from gliner_distill.runtime.bundle import quantize_weights
 from gliner_distill.runtime.embeddings import (
     PIECE_SCALES,
     PIECES,
@@ -17,7 +18,7 @@ from gliner_distill.runtime.embeddings import (
     WordVectors,
 )
 from gliner_distill.student.batch import make_batch
-from gliner_distill.student.bundling import make_bundle, quantize_weights
+from gliner_distill.student.bundling import make_bundle
 
 LABELS = ("person", "place name", "first_name", "東京", "city", "a label of many words", "x")
 PASSAGES = [

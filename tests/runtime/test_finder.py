@@ -12,12 +12,13 @@ import pytest
 from gliner_distill.decoding import decode_entities, sigmoid
 from gliner_distill.kernel.compiled import CompiledKernel
 from gliner_distill.kernel.kernels import KERNEL_VARIABLE, find_library
+from gliner_distill.runtime.bundle import quantize_weights
 from gliner_distill.runtime.finder import EntityFinder
 from gliner_distill.runtime.labels import read_label_set
 from gliner_distill.runtime.memory import MemoryPlan
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.score_map import ScoreMap
-from gliner_distill.student.bundling import make_bundle, quantize_weights
+from gliner_distill.student.bundling import make_bundle
 from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.student.relations import kind_rows
 

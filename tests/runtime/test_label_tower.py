@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from gliner_distill.kernel.kernels import default_kernel
+from gliner_distill.runtime.bundle import quantize_weights
 from gliner_distill.runtime.embeddings import LabelVectors, PieceTable
 from gliner_distill.runtime.label_tower import LabelTower, gelu, mean_runs
 from gliner_distill.student.batch import make_batch
-from gliner_distill.student.bundling import make_bundle, quantize_weights
+from gliner_distill.student.bundling import make_bundle
 from gliner_distill.student.relations import kind_rows
 
 LABELS = (

@@ -9,7 +9,7 @@ import torch
 from gliner_distill.corpus.reader import read_passages, sample_path
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import ExportError
-from gliner_distill.runtime.bundle import EXPORT_FILES, read_bundle, write_bundle
+from gliner_distill.runtime.bundle import EXPORT_FILES, quantize_weights, read_bundle, write_bundle
 from gliner_distill.runtime.config import INT8, RUNTIME_WEIGHTS_FILE
 from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES
 from gliner_distill.runtime.locate import bundled_student_path
@@ -18,7 +18,6 @@ from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.student import bundling, export
 from gliner_distill.student.bundling import (
     make_bundle,
-    quantize_weights,
     student_weights,
 )
 from gliner_distill.student.export import (

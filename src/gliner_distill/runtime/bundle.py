@@ -9,7 +9,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +39,7 @@ from gliner_distill.runtime.config import (
     read_student_config,
     warn_without_checksums,
 )
+from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES
 from gliner_distill.runtime.heads import BOUNDARY
 from gliner_distill.runtime.score_map import ScoreMap, parse_score_map
 from gliner_distill.runtime.vocabulary import MAX_TOKENIZER_BYTES, TOKENIZER_FILE, Vocabulary
@@ -214,6 +215,23 @@ def write_bundle(
             (folder / RUNTIME_WEIGHTS_FILE).unlink(missing_ok=True)
     except OSError as error:
         raise StudentError(f"{folder}: cannot be written: {reason_of(error)}") from error
+
+
+def quantize_weights(bundle: Bundle) -> Bundle:
+    """Return a bundle that computes in 8 bits, with pieces in 8 bits and the rest in half.
+
+    Each piece has a scale of its own: its largest absolute value becomes 127.
+    """
+    pieces = bundle.weights[PIECES].astype(np.float32)
+    # The lower limit avoids a division by zero for a row of zeros.
+    scales = np.maximum(np.abs(pieces).max(axis=1, keepdims=True), 1e-8) / 127
+    weights = {
+        name: weight.astype(np.float16 if weight.ndim == 2 else np.float32)
+        for name, weight in bundle.weights.items()
+    }
+    codes = np.rint(pieces / scales).astype(np.int8)
+    weights |= {PIECES: codes, PIECE_SCALES: scales.astype(np.float32)}
+    return replace(bundle, weights=weights, precision=INT8)
 
 
 def _make_bundle(

@@ -8,6 +8,7 @@ shape; `label_tower` reads the pieces of labels. Each is computed once and then 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import chain
 from threading import Lock
 from typing import Any, Final
@@ -85,6 +86,17 @@ class PieceTable:
         if self._scales is not None:
             vectors *= self._scales[piece_ids]
         return vectors
+
+
+def largest_number(pieces: PieceTable, shapes: Array) -> float:
+    """Return the largest number that can occur in a vector of a word.
+
+    Args:
+        pieces: The vectors of subword pieces.
+        shapes: The vectors of the shapes of words, shape `(width, shapes)`.
+    """
+    # A vector of a word is a mean of pieces and a sum of shapes, added here in a fixed order.
+    return pieces.largest + float(reduce(np.add, np.abs(shapes.T)).max())
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ take one after the other. No number depends on what else is in a group.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from gliner_distill.runtime.embeddings import (
     PieceTable,
     WordRows,
     WordVectors,
+    largest_number,
 )
 from gliner_distill.runtime.head_scoring import (
     Array,
@@ -102,8 +103,7 @@ class StudentScorer:
         self._n_states = count_states(config)
         pieces = PieceTable(weights)
         shapes = weights[SHAPES].astype(np.float32)
-        # A vector of a word is a mean of pieces and a sum of shapes, added here in a fixed order.
-        largest = pieces.largest + float(reduce(np.add, np.abs(shapes.T)).max())
+        largest = largest_number(pieces, shapes)
         self._network = WordNetwork(
             config, weights, bundle.precision, largest=largest, kernel=kernel
         )

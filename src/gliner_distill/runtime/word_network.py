@@ -48,6 +48,8 @@ class WordNetwork:
     Attributes:
         n_columns: The numbers that the network gets from a distinct word.
         width: The width of the word vectors, padded with zeros.
+        scale: The number with which vectors of words are multiplied before they are rounded.
+        most: The largest rounded number.
     """
 
     def __init__(
@@ -67,9 +69,9 @@ class WordNetwork:
         matrix, bias = _read_inputs(config, weights, network, self._n_inputs)
         # The sums of products must fit into 32 bits, however wide the vectors are.
         most = min(_MOST_SHORT, (2**31 - 1) // (127 * self._n_inputs))
-        self._scale = np.float32(most / max(largest, 1e-8))
-        self._most = most
-        product = make_product(matrix, SHORT if self._is_short else FLOAT, 1 / float(self._scale))
+        self.scale = np.float32(most / max(largest, 1e-8))
+        self.most = most
+        product = make_product(matrix, SHORT if self._is_short else FLOAT, 1 / float(self.scale))
         self._inputs = kernel.load_product(product, bias)
 
     def prepare(self, vectors: Array) -> Array:
@@ -81,7 +83,7 @@ class WordNetwork:
         padded = pad(vectors, len(vectors), self._n_inputs)
         if not self._is_short:
             return self._inputs.multiply(padded)
-        codes = np.clip(np.rint(padded * self._scale), -self._most, self._most)
+        codes = np.clip(np.rint(padded * self.scale), -self.most, self.most)
         return self._inputs.multiply(codes.astype(np.int16))
 
     def read(self, table: Array, rows: NDArray[np.int32], lengths: NDArray[np.int32]) -> Array:

@@ -1,4 +1,4 @@
-"""Turn a torch student into the bundle that the runtime reads, in 32 or in 8 bits."""
+"""Turn a torch student into the bundle that the runtime reads."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliner_distill.runtime.bundle import Bundle
-from gliner_distill.runtime.config import INT8
-from gliner_distill.runtime.embeddings import PIECE_SCALES, PIECES
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.runtime.weights import weight_shapes
@@ -67,23 +65,6 @@ def make_bundle(
         score_map=score_map,
         metadata=metadata or {},
     )
-
-
-def quantize_weights(bundle: Bundle) -> Bundle:
-    """Return a bundle that computes in 8 bits, with pieces in 8 bits and the rest in half.
-
-    Each piece has a scale of its own: its largest absolute value becomes 127.
-    """
-    pieces = bundle.weights[PIECES].astype(np.float32)
-    # The lower limit avoids a division by zero for a row of zeros.
-    scales = np.maximum(np.abs(pieces).max(axis=1, keepdims=True), 1e-8) / 127
-    weights = {
-        name: weight.astype(np.float16 if weight.ndim == 2 else np.float32)
-        for name, weight in bundle.weights.items()
-    }
-    codes = np.rint(pieces / scales).astype(np.int8)
-    weights |= {PIECES: codes, PIECE_SCALES: scales.astype(np.float32)}
-    return replace(bundle, weights=weights, precision=INT8)
 
 
 def _as_half(values: NDArray[np.float32]) -> NDArray[np.float16]:

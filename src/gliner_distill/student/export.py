@@ -18,12 +18,12 @@ from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import ExportError, MissingExtraError, StudentError
 from gliner_distill.files import reason_of, replace_file
 from gliner_distill.metrics import score_spans
-from gliner_distill.runtime.bundle import EXPORT_FILES, Bundle, write_bundle
+from gliner_distill.runtime.bundle import EXPORT_FILES, Bundle, quantize_weights, write_bundle
 from gliner_distill.runtime.config import FP32, GRAPH_FILE, INT8, TORCH_WEIGHTS_FILE
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.score_map import ScoreMap
 from gliner_distill.runtime.vocabulary import Vocabulary
-from gliner_distill.student.bundling import make_bundle, quantize_weights, student_weights
+from gliner_distill.student.bundling import make_bundle, student_weights
 from gliner_distill.student.model import Student
 from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.student.score_fitting import fit_bundle_scores

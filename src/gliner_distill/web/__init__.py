@@ -1,0 +1,1 @@
+"""Students in browsers and Node: a site with the weights, the kernel and the JavaScript modules."""

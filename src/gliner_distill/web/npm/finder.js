@@ -1,0 +1,238 @@
+// Find entities in words: the student's probabilities with its thresholds, and the choice of spans.
+
+import { byCleanLabel, cleanLabel } from "./labels.js";
+import { resolveOverlaps } from "./decoding.js";
+import { ScoreMap, logit } from "./numbers.js";
+import { lastGap, listSpans } from "./spans.js";
+import { compareLabels, isMoreSpecific, keepSpecific } from "./specificity.js";
+import { WINDOW_WORDS, batchWindows, cutWindows } from "./windows.js";
+
+const MOST_COMPARED = 1_000; // labels of which each is compared with each beforehand
+const MOST_LABEL_SETS = 8;
+const SECTION_WINDOWS = 40; // texts with more are decoded in sections
+const [START, END, INSIDE] = [0, 1, 2];
+
+/** A student that finds entities in words. */
+export class EntityFinder {
+  #kernel;
+  #network;
+  #tower;
+  #bias;
+  #threshold;
+  #labelThresholds;
+  #scoreMap;
+  #columns = new Map();
+
+  constructor(kernel, network, tower, settings) {
+    this.#kernel = kernel;
+    this.#network = network;
+    this.#tower = tower;
+    this.#bias = Float32Array.from(settings.bias);
+    this.#threshold = settings.threshold;
+    this.#labelThresholds = byCleanLabel(settings.label_thresholds);
+    this.#scoreMap = settings.score_map ? new ScoreMap(settings.score_map) : null;
+  }
+
+  /**
+   * Return the entities of each passage: `start` and `end` in words, `label` and `score`.
+   *
+   * @param {string[][]} passages The words of each passage.
+   * @param {[string, string][]} prompts Labels with the texts that are read for them.
+   * @param {object} options The thresholds and the rules, see `student.js`.
+   */
+  find(passages, prompts, options) {
+    const found = passages.map(() => []);
+    if (!prompts.length) return found;
+    const columns = this.#columnsOf(prompts);
+    const rules = this.#rulesOf(columns, options);
+    const short = passages.flatMap((words, passage) =>
+      words.length && words.length <= WINDOW_WORDS
+        ? [{ passage, words, first: 0, keepStart: 0, keepEnd: words.length }]
+        : [],
+    );
+    const search = rules.canSearch ? this.#kernel.loadSearch(columns, rules) : null;
+    for (const batch of batchWindows(short)) {
+      const spans = this.#findInBatch(batch, columns, rules, search);
+      batch.forEach((window, place) => (found[window.passage] = spans[place]));
+    }
+    if (search) this.#kernel.freeSearch(search);
+    passages.forEach((words, passage) => {
+      if (words.length > WINDOW_WORDS) found[passage] = this.#findInLong(words, columns, rules);
+    });
+    return found.map((spans) => spans.map((span) => this.#describe(span, columns)));
+  }
+
+  #describe({ start, end, label, score }, { names }) {
+    const reported = this.#scoreMap ? this.#scoreMap.report(score) : score;
+    return { start, end, label: names[label], score: reported };
+  }
+
+  /** Return the spans of windows that are whole passages. */
+  #findInBatch(batch, columns, rules, search) {
+    const lengths = Int32Array.from(batch, ({ words }) => words.length);
+    const vectors = this.#network.read(batch.map(({ words }) => words));
+    const found = search && this.#kernel.find(search, vectors, lengths);
+    const spans = batch.map(() => []);
+    if (found) {
+      for (const [window, start, end, label, score] of found) {
+        spans[window].push({ start, end, label, score });
+      }
+    } else {
+      let place = vectors;
+      batch.forEach((window, number) => {
+        spans[number] = this.#decode(this.#score(window, place, columns, rules), columns, rules);
+        place += 4 * columns.width * window.words.length;
+      });
+    }
+    this.#kernel.free(vectors);
+    return spans;
+  }
+
+  /** Return the spans of a passage of several windows. */
+  #findInLong(words, columns, rules) {
+    const windows = cutWindows(words);
+    const spans = [];
+    let waiting = [];
+    let firstWord = 0;
+    // A passage of few windows is one section.
+    const most = SECTION_WINDOWS * (WINDOW_WORDS - 32);
+    const nWindows = words.length > most ? SECTION_WINDOWS : windows.length;
+    for (let first = 0; first < windows.length; first += nWindows) {
+      const section = windows.slice(first, first + nWindows);
+      for (const batch of batchWindows(section)) {
+        waiting.push(...this.#scoreBatch(batch, columns, rules));
+      }
+      waiting.sort((a, b) => a.label - b.label || a.word - b.word);
+      const end = section.at(-1).first + section.at(-1).keepEnd;
+      const isLast = first + nWindows >= windows.length;
+      // What follows the last gap waits, so that an entity at the border stays whole.
+      const cut = isLast ? end : lastGap(waiting, firstWord, end);
+      const before = waiting.filter(({ word }) => word < cut);
+      for (const span of this.#decode(before, columns, rules)) spans.push(span);
+      waiting = waiting.filter(({ word }) => word >= cut);
+      firstWord = cut;
+    }
+    return spans;
+  }
+
+  #scoreBatch(batch, columns, rules) {
+    const vectors = this.#network.read(batch.map(({ words }) => words));
+    let place = vectors;
+    const scores = batch.flatMap((window) => {
+      const own = this.#score(window, place, columns, rules);
+      place += 4 * columns.width * window.words.length;
+      return own;
+    });
+    this.#kernel.free(vectors);
+    return scores;
+  }
+
+  /** Return the probabilities of a window's words that reach their label's threshold. */
+  #score({ words, first, keepStart, keepEnd }, vectors, columns, rules) {
+    const { names, inside, edges, width } = columns;
+    const { cuts, shifts, thresholds } = rules;
+    const n = words.length;
+    const products = this.#kernel.compare(vectors, n, inside, names.length, width);
+    const pairs = { label: [], word: [], product: [] };
+    for (let label = 0; label < names.length; label++) {
+      for (let word = keepStart; word < keepEnd; word++) {
+        const product = products[label * n + word];
+        if (!(product >= cuts[label])) continue;
+        pairs.label.push(label);
+        pairs.word.push(word);
+        pairs.product.push(product);
+      }
+    }
+    const columnsOf = (offset) => pairs.label.map((label) => 2 * label + offset);
+    const edge = (offset) =>
+      this.#kernel.comparePairs(vectors, edges, pairs.word, columnsOf(offset), width);
+    const start = this.#probabilities(edge(START), pairs.label, shifts, START);
+    const end = this.#probabilities(edge(END), pairs.label, shifts, END);
+    const within = this.#probabilities(pairs.product, pairs.label, shifts, INSIDE);
+    return pairs.label.flatMap((label, i) =>
+      within[i] >= thresholds[label]
+        ? [{ label, word: first + pairs.word[i], start: start[i], end: end[i], inside: within[i] }]
+        : [],
+    );
+  }
+
+  #probabilities(products, labels, shifts, place) {
+    const logits = Float32Array.from(products, (product, i) =>
+      Math.fround(Math.fround(product + this.#bias[place]) - shifts[labels[i]]),
+    );
+    return this.#kernel.logistic(logits);
+  }
+
+  #decode(scores, columns, rules) {
+    const found = [];
+    for (const group of listSpans(scores, rules.thresholds)) {
+      const spans = rules.isSpecific ? keepSpecific(group, rules.isMoreSpecific) : group;
+      for (const span of resolveOverlaps(spans, rules)) found.push(span);
+    }
+    return found;
+  }
+
+  /** Return the labels of a call in the form that the kernel needs. */
+  #columnsOf(prompts) {
+    const key = JSON.stringify(prompts);
+    let columns = this.#columns.get(key);
+    if (columns === undefined) {
+      columns = this.#encode(prompts);
+      this.#columns.set(key, columns);
+      const [[oldest, { inside, edges }]] = this.#columns;
+      if (this.#columns.size > MOST_LABEL_SETS) {
+        this.#columns.delete(oldest);
+        this.#kernel.free(inside, edges);
+      }
+    }
+    return columns;
+  }
+
+  #encode(prompts) {
+    const names = prompts.map(([name]) => name);
+    const outputs = prompts.map(([, text]) => this.#tower.encode(text));
+    const { width } = this.#network;
+    const inside = new Float32Array(names.length * width); // padded with zeros
+    const edges = new Float32Array(2 * names.length * width);
+    outputs.forEach((vectors, label) => {
+      inside.set(vectors.inside, label * width);
+      edges.set(vectors.start, 2 * label * width);
+      edges.set(vectors.end, (2 * label + 1) * width);
+    });
+    const own = names.map((name) => this.#labelThresholds.get(cleanLabel(name)) ?? this.#threshold);
+    return {
+      names,
+      width,
+      shifts: Float32Array.from(own, logit),
+      kinds: outputs[0].kind ? outputs.map(({ kind }) => kind) : null,
+      inside: this.#kernel.store(inside),
+      edges: this.#kernel.store(edges),
+    };
+  }
+
+  #rulesOf({ names, shifts, kinds }, { threshold, thresholds, flatNer, multiLabel }) {
+    const own = byCleanLabel(thresholds);
+    const asked = Float32Array.from(names, (name) => own.get(cleanLabel(name)) ?? threshold);
+    const restored = this.#scoreMap ? asked.map((value) => this.#scoreMap.restore(value)) : asked;
+    const cuts = restored.map((value, label) => {
+      const shifted = Math.fround(logit(value) + shifts[label]);
+      const unbiased = Math.fround(shifted - this.#bias[INSIDE]);
+      // Products are compared with a slightly lower value, and the probabilities decide.
+      return Math.fround(unbiased - Math.fround(1e-3));
+    });
+    const isSpecific = kinds !== null && flatNer && !multiLabel;
+    const isSmall = names.length <= MOST_COMPARED;
+    return {
+      cuts,
+      shifts,
+      thresholds: restored,
+      bias: this.#bias,
+      isFlat: flatNer,
+      isMulti: multiLabel,
+      isSpecific,
+      isMoreSpecific: isSpecific ? (a, b) => isMoreSpecific(kinds[a], kinds[b]) : null,
+      canSearch: !isSpecific || isSmall,
+      beats: isSpecific && isSmall ? compareLabels(kinds) : null,
+    };
+  }
+}

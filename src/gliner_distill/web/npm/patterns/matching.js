@@ -1,0 +1,1 @@
+export function addMatches(text, entities) { return entities; }
