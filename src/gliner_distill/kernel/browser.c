@@ -17,22 +17,11 @@ static float gd_piece(const gd_pieces *table, int32_t piece, int32_t column) {
     return (float)table->codes[(int64_t)piece * table->width + column] * table->scales[piece];
 }
 
-/* Return the sum of one column over pieces, added in the order of numpy's `add.reduceat`: to the
-   first number, the sum of the others. Eight or more others are added in eight sums. */
-static float gd_sum_pieces(const gd_pieces *table, const int32_t *pieces, int32_t n, int32_t column) {
-    float rest = -0.0f;
-    int32_t i = 1;
-    if (n > 8) {
-        float parts[8];
-        for (int32_t p = 0; p < 8; p++) parts[p] = gd_piece(table, pieces[1 + p], column);
-        for (i = 9; i + 8 <= n; i += 8)
-            for (int32_t p = 0; p < 8; p++) parts[p] += gd_piece(table, pieces[i + p], column);
-        rest = ((parts[0] + parts[1]) + (parts[2] + parts[3])) +
-               ((parts[4] + parts[5]) + (parts[6] + parts[7]));
-    }
-    for (; i < n; i++) rest += gd_piece(table, pieces[i], column);
-    const float first = gd_piece(table, pieces[0], column);
-    return n > 1 ? first + rest : first;
+/* Return the mean of one column over pieces, added in their order. */
+static float gd_mean_column(const gd_pieces *table, const int32_t *pieces, int32_t n, int32_t column) {
+    float sum = gd_piece(table, pieces[0], column);
+    for (int32_t i = 1; i < n; i++) sum += gd_piece(table, pieces[i], column);
+    return sum / (float)n;
 }
 
 /* Compute the mean vector of each run of pieces; run r has lengths[r] pieces, at least one. */
@@ -40,7 +29,7 @@ GD_EXPORT void gd_mean_pieces(const gd_pieces *table, const int32_t *pieces, con
                               int32_t n_runs, float *out) {
     for (int32_t r = 0; r < n_runs; pieces += lengths[r++])
         for (int32_t c = 0; c < table->width; c++)
-            *out++ = gd_sum_pieces(table, pieces, lengths[r], c) / (float)lengths[r];
+            *out++ = gd_mean_column(table, pieces, lengths[r], c);
 }
 
 /* Copy the vectors of pieces, each `n_columns` wide, padded with zeros. */
@@ -61,7 +50,7 @@ GD_EXPORT void gd_embed_words(const gd_pieces *table, const int32_t *pieces, con
         for (int32_t c = 0; c < n_columns; c++) {
             float sum = 0.0f;
             if (c < table->width) {
-                sum = gd_sum_pieces(table, pieces, lengths[w], c) / (float)lengths[w];
+                sum = gd_mean_column(table, pieces, lengths[w], c);
                 for (int32_t s = 0; s < table->n_shapes; s++)
                     sum += (float)shapes[s] * table->shapes[s * table->width + c];
             }

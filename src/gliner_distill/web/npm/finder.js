@@ -4,10 +4,9 @@ import { byCleanLabel, cleanLabel } from "./labels.js";
 import { resolveOverlaps } from "./decoding.js";
 import { ScoreMap, logit } from "./numbers.js";
 import { lastGap, listSpans } from "./spans.js";
-import { compareLabels, isMoreSpecific, keepSpecific } from "./specificity.js";
+import { inSteps, isMoreSpecific, keepSpecific } from "./specificity.js";
 import { WINDOW_WORDS, batchWindows, cutWindows } from "./windows.js";
 
-const MOST_COMPARED = 1_000; // labels of which each is compared with each beforehand
 const MOST_LABEL_SETS = 8;
 const SECTION_WINDOWS = 40; // texts with more are decoded in sections
 const [START, END, INSIDE] = [0, 1, 2];
@@ -50,12 +49,12 @@ export class EntityFinder {
         ? [{ passage, words, first: 0, keepStart: 0, keepEnd: words.length }]
         : [],
     );
-    const search = rules.canSearch ? this.#kernel.loadSearch(columns, rules) : null;
+    const search = this.#kernel.loadSearch(columns, rules);
     for (const batch of batchWindows(short)) {
       const spans = this.#findInBatch(batch, columns, rules, search);
       batch.forEach((window, place) => (found[window.passage] = spans[place]));
     }
-    if (search) this.#kernel.freeSearch(search);
+    this.#kernel.freeSearch(search);
     passages.forEach((words, passage) => {
       if (words.length > WINDOW_WORDS) found[passage] = this.#findInLong(words, columns, rules);
     });
@@ -71,7 +70,7 @@ export class EntityFinder {
   #findInBatch(batch, columns, rules, search) {
     const lengths = Int32Array.from(batch, ({ words }) => words.length);
     const vectors = this.#network.read(batch.map(({ words }) => words));
-    const found = search && this.#kernel.find(search, vectors, lengths);
+    const found = this.#kernel.find(search, vectors, lengths);
     const spans = batch.map(() => []);
     if (found) {
       for (const [window, start, end, label, score] of found) {
@@ -166,7 +165,7 @@ export class EntityFinder {
   #decode(scores, columns, rules) {
     const found = [];
     for (const group of listSpans(scores, rules.thresholds)) {
-      const spans = rules.isSpecific ? keepSpecific(group, rules.isMoreSpecific) : group;
+      const spans = rules.beats ? keepSpecific(group, rules.beats) : group;
       for (const span of resolveOverlaps(spans, rules)) found.push(span);
     }
     return found;
@@ -204,7 +203,7 @@ export class EntityFinder {
       names,
       width,
       shifts: Float32Array.from(own, logit),
-      kinds: outputs[0].kind ? outputs.map(({ kind }) => kind) : null,
+      kinds: outputs[0].kind ? outputs.map(({ kind }) => inSteps(kind)) : null,
       inside: this.#kernel.store(inside),
       edges: this.#kernel.store(edges),
     };
@@ -215,13 +214,12 @@ export class EntityFinder {
     const asked = Float32Array.from(names, (name) => own.get(cleanLabel(name)) ?? threshold);
     const restored = this.#scoreMap ? asked.map((value) => this.#scoreMap.restore(value)) : asked;
     const cuts = restored.map((value, label) => {
-      const shifted = Math.fround(logit(value) + shifts[label]);
+      const shifted = Math.fround(Math.fround(logit(value)) + shifts[label]);
       const unbiased = Math.fround(shifted - this.#bias[INSIDE]);
       // Products are compared with a slightly lower value, and the probabilities decide.
       return Math.fround(unbiased - Math.fround(1e-3));
     });
-    const isSpecific = kinds !== null && flatNer && !multiLabel;
-    const isSmall = names.length <= MOST_COMPARED;
+    const compared = flatNer && !multiLabel ? kinds : null;
     return {
       cuts,
       shifts,
@@ -229,10 +227,8 @@ export class EntityFinder {
       bias: this.#bias,
       isFlat: flatNer,
       isMulti: multiLabel,
-      isSpecific,
-      isMoreSpecific: isSpecific ? (a, b) => isMoreSpecific(kinds[a], kinds[b]) : null,
-      canSearch: !isSpecific || isSmall,
-      beats: isSpecific && isSmall ? compareLabels(kinds) : null,
+      kinds: compared,
+      beats: compared && ((a, b) => isMoreSpecific(compared[a], compared[b])),
     };
   }
 }

@@ -11,7 +11,7 @@ const PATH = 4; // of WebAssembly with SIMD, as in `kernel.c`
 const PRODUCT_BYTES = 20;
 const DIRECTION_BYTES = 2 * PRODUCT_BYTES + 4;
 const NETWORK_BYTES = 28 + PRODUCT_BYTES;
-const SEARCH_BYTES = 56;
+const SEARCH_BYTES = 88;
 const SPAN_BYTES = 20;
 const TABLE_BYTES = 28;
 const MOST_SPANS = 256; // candidates of a window that `find` compares
@@ -208,15 +208,22 @@ export class Kernel {
    *
    * @param {object} columns The pointers to `inside` and `edges` vectors and their `width`.
    * @param {object} rules Arrays of floats `cuts`, `shifts` and `thresholds`; the `bias` for start,
-   *   end and inside; `beats`, bytes or null; and whether the search `isFlat` and `isMulti`.
+   *   end and inside; `kinds`, the numbers by which labels are compared in steps, or null; and
+   *   whether the search `isFlat` and `isMulti`.
    */
-  loadSearch({ inside, edges, width }, { cuts, shifts, thresholds, bias, beats, isFlat, isMulti }) {
-    const arrays = [cuts, shifts, thresholds, ...(beats ? [beats] : [])];
-    const stored = arrays.map((array) => this.store(array));
-    const pointers = [inside, edges, ...stored, ...(beats ? [] : [0])];
-    const integers = [PATH, thresholds.length, width, Number(isFlat), Number(isMulti)];
-    const structure = this.#structure([...pointers, 0, 0, 0, ...integers], SEARCH_BYTES);
-    this.view(Float32Array, structure + 24, 3).set(bias);
+  loadSearch({ inside, edges, width }, { cuts, shifts, thresholds, bias, kinds, isFlat, isMulti }) {
+    const compared = (kinds ?? []).map(({ narrow, broad }) => [narrow, broad]);
+    const [narrow, broad] = [0, 1].map((part) =>
+      Int32Array.from(compared.flatMap((pair) => pair[part])),
+    );
+    const breadths = BigInt64Array.from((kinds ?? []).map(({ breadth }) => BigInt(breadth)));
+    const stored = [cuts, shifts, thresholds, narrow, broad, breadths].map((a) => this.store(a));
+    const kindsAt = kinds ? stored.slice(3) : [0, 0, 0];
+    const pointers = [inside, edges, 0, ...stored.slice(0, 3), ...kindsAt, 0, 0, 0];
+    const sizes = [thresholds.length, width, kinds ? kinds[0].narrow.length : 0, 0];
+    const fields = [...pointers, 0, 0, 0, PATH, ...sizes, Number(isFlat), Number(isMulti)];
+    const structure = this.#structure(fields, SEARCH_BYTES);
+    this.view(Float32Array, structure + 4 * pointers.length, 3).set(bias);
     return { structure, stored };
   }
 
@@ -234,7 +241,8 @@ export class Kernel {
     const [lengthsAt, out] = [this.store(lengths), this.allocate(SPAN_BYTES * nPlaces)];
     const { structure } = search;
     const { gd_find: find } = this.#exports;
-    const n = Number(find(structure, vectors, lengthsAt, lengths.length, out, BigInt(nPlaces)));
+    const sizes = [lengthsAt, lengths.length, 0, 0]; // each window is asked all labels
+    const n = Number(find(structure, vectors, ...sizes, out, BigInt(nPlaces)));
     this.#check(n === -2);
     const spans = [];
     for (let i = 0; i < n; i++) {

@@ -4,47 +4,47 @@
 const ROUND = 6755399441055744; // adding and subtracting 1.5 * 2^52 rounds to a whole number
 const LOG2_HIGH = 0.6931471803691238;
 const LOG2_LOW = 1.9082149292705877e-10;
+const MOST_MAPPED = 700; // the probability of a larger logit is 1
 
 const view = new DataView(new ArrayBuffer(8));
 
-/** Return e to the power of x. */
+/** Return e to the power of x, between -700 and 700. */
 export function exponential(x) {
-  if (x > 709) return Infinity;
-  if (x < -700) return 0;
-  const k = x * 1.4426950408889634 + ROUND - ROUND;
+  const k = roundToEven(x * 1.4426950408889634);
   const y = x - k * LOG2_HIGH - k * LOG2_LOW;
   let power = 1;
   for (let n = 13; n; n--) power = (power * y) / n + 1;
   return power * powerOfTwo(k);
 }
 
-/** Return the natural logarithm of a number that is not negative. */
+/** Return the natural logarithm of a number from 0 to 1; that of 0 is minus infinity. */
 export function logarithm(x) {
-  if (x === 0) return -Infinity;
-  if (x === Infinity) return Infinity;
-  if (x < 2 ** -1000) return logarithm(x * 2 ** 64) - 64 * (LOG2_HIGH + LOG2_LOW);
+  if (!(x > 0)) return -Infinity;
   view.setFloat64(0, x);
   const high = view.getUint32(0);
-  let k = (high >>> 20) - 1023;
-  view.setUint32(0, (high & 0xfffff) | (1023 << 20));
-  let fraction = view.getFloat64(0); // from 1 to 2
-  if (fraction > 1.4142135623730951) {
-    fraction /= 2;
-    k++;
+  let k = (high >>> 20) - 1022;
+  view.setUint32(0, (high & 0xfffff) | (1022 << 20));
+  let part = view.getFloat64(0); // from 0.5 to 1
+  if (part < 0.7071067811865476) {
+    part *= 2;
+    k--;
   }
-  const f = fraction - 1;
-  // log(1 + f) is 2 s (1 + s^2 / 3 + s^4 / 5 + ...), which is written as f less a small number.
-  const s = f / (2 + f);
-  const z = s * s;
-  let rest = 0;
-  for (let n = 25; n > 1; n -= 2) rest = (rest + 2 / n) * z;
-  const half = 0.5 * f * f;
-  return k * LOG2_HIGH - (half - (s * (half + rest) + k * LOG2_LOW) - f);
+  // log(part) is twice the series y + y^3 / 3 + y^5 / 5 + ...
+  const y = (part - 1) / (part + 1);
+  const square = y * y;
+  let series = 0;
+  for (let n = 23; n > 0; n -= 2) series = series * square + 1 / n;
+  return k * LOG2_HIGH + (k * LOG2_LOW + 2 * y * series);
 }
 
-/** Return the logit of a probability in single precision; 0 and 1 give infinities. */
+/** Return the logit of a probability; 0 and 1 give minus and plus infinity. */
 export function logit(probability) {
-  return Math.fround(logarithm(probability / (1 - probability)));
+  return logarithm(probability) - logarithm(1 - probability);
+}
+
+/** Return the nearest whole number, among two the even one. */
+export function roundToEven(x) {
+  return x + ROUND - ROUND;
 }
 
 /** Return `x * (1 + erf(x / sqrt 2)) / 2` in single precision, as `gelu` of Python does. */
@@ -83,20 +83,17 @@ export class ScoreMap {
 
 function mapProbability(probability, source, target) {
   if (probability === 0.5) return 0.5;
-  const own = logarithm(probability) - logarithm(1 - probability);
-  return Math.fround(1 / (1 + exponential(-follow(own, source, target))));
+  const mapped = follow(logit(probability), source, target);
+  const clipped = Math.max(-MOST_MAPPED, Math.min(MOST_MAPPED, mapped));
+  return Math.fround(1 / (1 + exponential(-clipped)));
 }
 
 /** Return the value of the function that joins some points by straight lines. */
 function follow(value, source, target) {
-  const last = source.length - 1;
-  const slope = (i) => (target[i + 1] - target[i]) / (source[i + 1] - source[i]);
-  if (value < source[0]) return target[0] + (value - source[0]) * slope(0);
-  if (value > source[last]) return target[last] + (value - source[last]) * slope(last - 1);
-  if (value === source[last]) return target[last];
-  let i = 0;
-  while (source[i + 1] <= value) i++;
-  return slope(i) * (value - source[i]) + target[i];
+  let place = 0;
+  while (place < source.length - 2 && source[place + 1] <= value) place++;
+  const slope = (target[place + 1] - target[place]) / (source[place + 1] - source[place]);
+  return target[place] + (value - source[place]) * slope;
 }
 
 function powerOfTwo(k) {

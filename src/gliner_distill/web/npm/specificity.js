@@ -1,19 +1,26 @@
 // Which of two overlapping candidates yields, because the label of the other is more specific.
 
-/** Return whether label `a` is more specific than label `b`, by the numbers of the label tower. */
-export function isMoreSpecific(a, b) {
-  return yieldsTo(b, a) && !yieldsTo(a, b);
+import { roundToEven } from "./numbers.js";
+
+const STEP = 2 ** -16;
+const MOST_STEPS = 2 ** 22;
+
+/**
+ * Return the numbers by which a label is compared as whole numbers, multiples of small steps. Sums
+ * of their products are exact, so every machine compares labels in the same way.
+ */
+export function inSteps({ narrow, broad, breadth }) {
+  const steps = (values) => Array.from(values, (value) => wholeNumber(value / STEP, MOST_STEPS));
+  return {
+    narrow: steps(narrow),
+    broad: steps(broad),
+    breadth: wholeNumber(breadth / STEP ** 2, MOST_STEPS ** 2),
+  };
 }
 
-/** Return a table that is 1 where the first label is more specific than the second. */
-export function compareLabels(kinds) {
-  const beats = new Uint8Array(kinds.length ** 2);
-  kinds.forEach((a, row) => {
-    kinds.forEach((b, column) => {
-      beats[row * kinds.length + column] = Number(isMoreSpecific(a, b));
-    });
-  });
-  return beats;
+/** Return whether label `a` is more specific than label `b`, by their numbers in steps. */
+export function isMoreSpecific(a, b) {
+  return isBroader(b, a) && !isBroader(a, b);
 }
 
 /**
@@ -40,10 +47,12 @@ export function keepSpecific(spans, beats) {
   return spans.filter((span) => isKept.has(span));
 }
 
-function yieldsTo(broad, narrow) {
-  let product = 0;
-  for (let i = 0; i < narrow.narrow.length; i++) product += narrow.narrow[i] * broad.broad[i];
-  return product + broad.breadth > 0;
+function isBroader({ broad, breadth }, { narrow }) {
+  return broad.reduce((sum, value, place) => sum + value * narrow[place], breadth) > 0;
+}
+
+function wholeNumber(value, most) {
+  return Math.max(-most, Math.min(most, roundToEven(value)));
 }
 
 /** Return the candidates with a word at which another candidate has a more specific label. */
