@@ -12,7 +12,11 @@ from gliner_distill.errors import ExportError, StudentError
 from gliner_distill.files import lock_folder
 
 Student = Annotated[
-    str, typer.Argument(metavar="STUDENT", help="The folder of a student or of a run.")
+    str | None,
+    typer.Argument(
+        metavar="[STUDENT]",
+        help="The folder of a student or of a run; by default the bundled student.",
+    ),
 ]
 
 OutFolder = Annotated[
@@ -31,12 +35,13 @@ Precision = Annotated[
 ]
 
 Format = Annotated[
-    Literal["student", "onnx"],
+    Literal["student", "onnx", "web"],
     option(
         "--format",
         metavar="FORMAT",
         text="The files to write: student writes those that predict needs; onnx adds the LSTM as "
-        "words.onnx, for other runtimes, and needs the extra onnx.",
+        "words.onnx, for other runtimes, and needs the extra onnx; web writes a page with the student, "
+        "for any server of static files.",
     ),
 ]
 
@@ -52,8 +57,8 @@ CheckCorpus = Annotated[
 
 
 def export(
-    student: Student,
     out: OutFolder,
+    student: Student = None,
     precision: Precision = None,
     file_format: Format = "student",
     check: CheckCorpus = None,
@@ -68,7 +73,13 @@ def export(
     the F1 of the export against the entities of the original, and the threshold. Writes the
     student and its card into OUT, for `predict --model OUT`. With --format onnx, OUT also gets
     words.onnx in single precision, compared with the original in the same way.
+
+    With --format web, OUT gets a site instead: a page on which the student finds entities in the
+    browser, also without a network after the first visit. It computes in 8 bits and needs no torch.
     """
+    if file_format == "web":
+        _export_site(student, out, precision, check)
+        return
     is_onnx = file_format == "onnx"
     if is_onnx and precision == "int8":
         raise ExportError(
@@ -118,7 +129,32 @@ def export(
     )
 
 
-def _find_original(student: str, out: Path) -> Path:
+def _export_site(student: str | None, out: Path, precision: str | None, check: str | None) -> None:
+    if precision == "fp32":
+        raise ExportError("--format web computes in 8 bits only; leave out --precision fp32")
+    with when_stopped("nothing was written"):
+        folder = _find_original(student, out)
+        from gliner_distill.cli.input import read_annotated
+        from gliner_distill.corpus.reader import sample_path
+        from gliner_distill.runtime.bundle import read_bundle
+        from gliner_distill.runtime.locate import find_student
+        from gliner_distill.web.site import write_site
+
+        if find_student(out) is not None:
+            raise ExportError(f"{out}: this folder holds a student; choose another --out")
+        passages = read_annotated(check if check is not None else str(sample_path("dev")))
+        busy = f"{out}: another process exports into it; wait for it, or choose another --out"
+        with lock_folder(out, busy=busy, error=ExportError):
+            name = folder.name if student is None else Path(student).resolve().name
+            measured = write_site(out, read_bundle(folder), passages, name=name)
+    say(
+        f"{out}: a site of {measured.n_bytes:,} bytes; on {measured.n_passages:,} passages: F1 "
+        f"{100 * measured.f1:.1f} (student {100 * measured.student_f1:.1f}), agreement "
+        f"{100 * measured.agreement_f1:.1f}; show it with `python -m http.server -d {out}`"
+    )
+
+
+def _find_original(student: str | None, out: Path) -> Path:
     """Return the folder of the student to export, after a look at both folders."""
     from gliner_distill.runtime.locate import find_student, locate_model
 
@@ -142,7 +178,8 @@ EXPORT = Command(
   gliner-distill export runs/distilled --out small
   gliner-distill export runs/distilled --out exact --precision fp32 \\
     --check test.json
-  gliner-distill export runs/distilled --out graph --format onnx""",
+  gliner-distill export runs/distilled --out graph --format onnx
+  gliner-distill export --out site --format web""",
     work="exporting the student; nothing was written",
     less_memory="give fewer or shorter passages with --check",
 )

@@ -1,10 +1,11 @@
-"""Generate the Unicode tables of the JavaScript modules from Python and from the tokenizers library.
+"""Generate the Unicode tables of the JavaScript modules from those of Python and of tokenizers.
 
 Browsers and versions of Node know different versions of Unicode. With these tables, they split a
 text into the same words and pieces as Python. `write_tables` writes them to
 `npm/unicode_tables.js`. All tables are strings of numbers in base 36.
 """
 
+import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -48,12 +49,19 @@ def make_tables() -> str:
     return header + "\n".join(lines) + "\n"
 
 
+def version_of(tables: str) -> str:
+    """Return the version of Unicode in a module that `make_tables` has returned."""
+    found = re.search(r'unicodeVersion = "([^"]*)"', tables)
+    assert found is not None
+    return found[1]
+
+
 def _characters() -> Iterator[str]:
     return map(chr, range(sys.maxunicode + 1))
 
 
 def _properties(character: str) -> int:
-    """Return the properties of a character that the rule for words and `word_shape` use, as bits."""
+    """Return the properties that the rule for words and `word_shape` use, as bits."""
     return (
         _WORD * character.isalnum()
         | _SPACE * character.isspace()
@@ -176,3 +184,7 @@ def _number(value: int) -> str:
         return "-" + _number(-value)
     rest, digit = divmod(value, 36)
     return (_number(rest) if rest else "") + _DIGITS[digit]
+
+
+if __name__ == "__main__":  # python -m gliner_distill.web.unicode_tables
+    write_tables()

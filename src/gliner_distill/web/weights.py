@@ -115,7 +115,9 @@ def _network_arrays(name: str, kernel: _RecordingKernel) -> Arrays:
         for number, layer in enumerate(network.layers):
             for side, direction in enumerate(layer):
                 place = f"{name}.{number}.{side}"
-                arrays |= {} if direction.input is None else _pair(f"{place}.input", direction.input)
+                arrays |= (
+                    {} if direction.input is None else _pair(f"{place}.input", direction.input)
+                )
                 arrays |= _pair(f"{place}.state", direction.state)
                 arrays[f"{place}.bias"] = direction.bias
         if network.tower is not None:
