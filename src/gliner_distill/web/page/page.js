@@ -12,7 +12,7 @@ async function show() {
   const number = ++nAsked;
   field("shown").value = field("threshold").value;
   const text = field("text").value;
-  const labels = field("labels").value.split(",").filter((label) => label.trim());
+  const labels = field("labels").value.split(",").map((label) => label.trim()).filter(Boolean);
   const options = { threshold: Number(field("threshold").value) };
   try {
     const { entities, words, milliseconds } = await engine.find(text, labels, options);
