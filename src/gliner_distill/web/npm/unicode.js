@@ -39,7 +39,7 @@ export function lowerCase(text) {
     const code = text.codePointAt(place);
     const character = String.fromCodePoint(code);
     const isSigma = code === 0x3a3;
-    result += isSigma ? lowerSigma(text, place) : (lowerCases.get(code) ?? character);
+    result += isSigma ? lowerSigma(text, place) : (textInPlace(lowerCases, code) ?? character);
     place += character.length;
   }
   return result;
@@ -78,7 +78,7 @@ function pieceText(code) {
     const letters = [0x1100 + Math.floor(place / 588), 0x1161 + Math.floor((place % 588) / 28)];
     return String.fromCharCode(...letters, ...(last ? [0x11a7 + last] : []));
   }
-  return pieceTexts.get(code) ?? String.fromCodePoint(code);
+  return textInPlace(pieceTexts, code) ?? String.fromCodePoint(code);
 }
 
 /** Return the lower case of a capital sigma, which differs at the end of a word. */
@@ -108,17 +108,29 @@ function spreadRuns(table) {
 
 /** Read the texts that take the place of characters; the format is that of `_mappings`. */
 function readMappings(table) {
-  const texts = new Map();
+  const runs = [];
   let code = 0;
   for (const entry of table.split(" ")) {
-    const [fields, times] = entry.split("*");
+    const [fields, times = "1"] = entry.split("*");
     const [step, ...parts] = fields.split(",");
-    for (let n = times === undefined ? 1 : parseInt(times, 36); n; n--) {
-      code += parseInt(step, 36);
-      texts.set(code, parts.map((part) => writtenAs(part, code)).join(""));
-    }
+    const [distance, n] = [parseInt(step, 36), parseInt(times, 36)];
+    runs.push({ first: code + distance, last: code + distance * n, distance, parts });
+    code += distance * n;
   }
-  return texts;
+  return runs;
+}
+
+/** Return the text in place of a character, or undefined if it stays. */
+function textInPlace(runs, code) {
+  let [low, high] = [0, runs.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (runs[middle].last < code) low = middle + 1;
+    else high = middle;
+  }
+  const { first, last, distance, parts } = runs[low];
+  if (code < first || code > last || (distance && (code - first) % distance)) return undefined;
+  return parts.map((part) => writtenAs(part, code)).join("");
 }
 
 function writtenAs(part, code) {
