@@ -40,8 +40,8 @@ Format = Annotated[
         "--format",
         metavar="FORMAT",
         text="The files to write: student writes those that predict needs; onnx adds the LSTM as "
-        "words.onnx, for other runtimes, and needs the extra onnx; web writes a page with the student, "
-        "for any server of static files.",
+        "words.onnx, for other runtimes, and needs the extra onnx; web writes a page with the "
+        "student, for any server of static files.",
     ),
 ]
 

@@ -80,8 +80,8 @@ def write_site(
     if f1 < student_f1 - MAX_F1_LOSS:
         raise ExportError(
             f"in 8 bits, the student has an F1 of {100 * f1:.1f} on {len(passages)} passages, and "
-            f"{100 * student_f1:.1f} before; at most {100 * MAX_F1_LOSS:.2g} points may be lost, so "
-            "nothing was written; export it with --precision int8, and then that export with "
+            f"{100 * student_f1:.1f} before; at most {100 * MAX_F1_LOSS:.2g} points may be lost, "
+            "so nothing was written; export it with --precision int8, and then that export with "
             "--format web"
         )
     _write_files(folder, files)

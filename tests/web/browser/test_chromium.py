@@ -101,7 +101,7 @@ def wait_for_answer(page, text="entities in"):
 
 def marks(page):
     return page.locator("mark").evaluate_all(
-        "marks => marks.map((m) => [m.firstChild.textContent, m.querySelector('small').textContent])"
+        "all => all.map((mark) => [mark.firstChild.textContent, mark.lastChild.textContent])"
     )
 
 
