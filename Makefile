@@ -20,8 +20,8 @@ FUZZ_SECONDS ?= 600
 SANITIZE := gcc -O1 -g -std=gnu11 -ffp-contract=off -Wno-psabi \
   -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help demo quick coverage test integrations hub fuzz sanitize emulate lowest lint format docs \
-  notebooks lock clean
+.PHONY: help demo quick coverage test integrations hub browser wasm fuzz sanitize emulate lowest lint format \
+  docs notebooks lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,14 @@ hub: $(HUB_VERSIONS:%=.venv-hub-%/test) ## Test the hub with three versions of h
 	  PYTHONPATH=tests .venv-hub-$$version/bin/python -m pytest -p base_install $(PARALLEL) \
 	    tests/hub tests/runtime/sharing || exit 1; \
 	done
+
+# Chromium comes from Debian, where it needs root; elsewhere, install it beforehand.
+browser: .venv-browser/test ## Install Chromium, then test the site in it
+	command -v chromium || apt-get install --yes --no-install-recommends chromium
+	BROWSER=required .venv-browser/bin/python -m pytest -n 0 tests/web/browser
+
+wasm: .venv/zig ## Install the pinned compiler, then compile the kernel to WebAssembly
+	$(BIN)/python -m gliner_distill.web.kernel_build
 
 # FUZZ_SEED=N repeats a run, and FUZZ_ONLY=KIND/NUMBER with it a single case.
 fuzz: .venv/dev ## Install, then test damaged files and random texts for FUZZ_SECONDS=600
@@ -97,8 +105,8 @@ lock: .venv-tools/uv ## Write requirements-dev.lock: the development environment
 	  $(NOT_LOCKED:%=--no-emit-package %) --output-file requirements-dev.lock
 
 clean: ## Remove the virtual environments and the caches
-	rm -rf build .venv .venv-lowest .venv-integrations .venv-hub-* .venv-docs .venv-tools .mypy_cache \
-	  .pytest_cache .ruff_cache site
+	rm -rf build .venv .venv-lowest .venv-integrations .venv-hub-* .venv-browser .venv-docs .venv-tools \
+	  .mypy_cache .pytest_cache .ruff_cache site
 
 .venv/pip:
 	$(PYTHON) -m venv .venv
@@ -132,6 +140,11 @@ clean: ## Remove the virtual environments and the caches
 	grep -v '^huggingface_hub==' constraints.txt > .venv-hub-$*/constraints.txt
 	.venv-hub-$*/bin/pip install --quiet --constraint .venv-hub-$*/constraints.txt \
 	  --editable '.[test]' huggingface_hub==$*
+	touch $@
+
+.venv-browser/test: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-browser
+	.venv-browser/bin/pip install --quiet --constraint constraints.txt --editable '.[browser]'
 	touch $@
 
 .venv-integrations/test: pyproject.toml constraints.txt

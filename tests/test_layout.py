@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "gliner_distill"
 RULE = (
     "cli > integrations | compat > serve > distillation | reproduction > training > evaluation "
-    "> labeling > student | teacher > store > runtime | corpus > kernel | patterns | redaction "
+    "> labeling > student | teacher | web > store > runtime | corpus > kernel | patterns | redaction "
     "| hub > base"
 )
 LAYERS = [layer.split(" | ") for layer in RULE.split(" > ")]
@@ -20,7 +20,7 @@ RANKS = {package: rank for rank, packages in enumerate(LAYERS) for package in pa
 FACADE = {SOURCE / "__init__.py", SOURCE / "__main__.py"}
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path not in FACADE)
 LIGHT_PACKAGES = (
-    *("base", "kernel", "corpus", "runtime", "patterns", "redaction", "hub", "evaluation"),
+    *("base", "kernel", "corpus", "runtime", "web", "patterns", "redaction", "hub", "evaluation"),
     *("compat", "cli"),
 )
 MOST_LINES = 400

@@ -114,6 +114,30 @@ def test_export_refuses_a_folder_that_another_process_exports_into(run_cli, worl
     assert not Path("made/.lock").exists()
 
 
+def test_export_writes_a_site_without_torch_in_8_bits(run_cli, world):
+    corpus = write_corpus("corpus.json", make_passages(10))
+    args = ("export", world / "run", "--check", corpus, "--format", "web", "--out", "site")
+    finished = run_cli(*args)
+    assert (finished.code, finished.err) == (0, "")
+    assert finished.out.startswith("site: a site of ")
+    assert "on 10 passages" in finished.out
+    assert "python -m http.server -d site" in finished.out
+    names = {path.name for path in Path("site").iterdir()}
+    assert {"index.html", "service_worker.js", "student", "gliner-distill"} <= names
+    assert json.loads(Path("site/student/student.json").read_text())["name"] == "run"
+    assert run_cli(*args).code == 0  # a later export replaces the files
+
+
+def test_export_refuses_a_site_in_single_precision_or_over_a_student(run_cli, world):
+    corpus = write_corpus("corpus.json", make_passages(4))
+    args = ("export", world / "run", "--check", corpus, "--format", "web", "--out")
+    assert_fails(run_cli(*args, "site", "--precision", "fp32"), "--precision fp32")
+    assert not Path("site").exists()
+    small = ("export", world / "run", "--check", corpus, "--precision", "int8", "--out", "small")
+    assert run_cli(*small).code == 0
+    assert_fails(run_cli(*args, "small"), "small: ", "choose another --out")
+
+
 def test_export_says_what_is_wrong(run_cli, world):
     corpus = write_corpus("corpus.json", make_passages(4))
     args = ("export", world / "run", "--check", corpus, "--precision", "fp32", "--out")

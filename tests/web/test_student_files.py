@@ -45,12 +45,9 @@ def test_make_student_files_keeps_pieces_thresholds_and_the_map_of_scores(bundle
     assert settings["vocabulary"] == {"unknown": "[UNK]", "prefix": "##", "mostCharacters": 100}
 
 
-def test_make_student_files_refuses_a_softmax_head(build_student, small_vocabulary):
-    from gliner_distill.student.bundling import make_bundle
-
-    softmax = quantize_weights(make_bundle(build_student(head="softmax"), small_vocabulary))
-    with pytest.raises(ExportError, match="softmax head"):
-        make_student_files(softmax, name="mine")
+def test_make_student_files_refuses_single_precision(bundle):
+    with pytest.raises(ExportError, match="fp32"):
+        make_student_files(replace(bundle, precision="fp32"), name="mine")
 
 
 def test_make_student_files_refuses_a_tokenizer_that_keeps_upper_case(bundle):

@@ -9,7 +9,6 @@ from gliner_distill.entities import word_texts
 from gliner_distill.errors import ExportError, shorten
 from gliner_distill.runtime.bundle import Bundle
 from gliner_distill.runtime.config import INT8
-from gliner_distill.runtime.heads import BOUNDARY
 from gliner_distill.web.weights import make_weights
 
 SETTINGS_FILE: Final = "student.json"
@@ -29,11 +28,8 @@ def make_student_files(bundle: Bundle, *, name: str) -> dict[str, bytes]:
     Raises:
         ExportError: The student is of a kind that the JavaScript modules do not support.
     """
-    if bundle.config.head != BOUNDARY or bundle.precision != INT8:
-        raise ExportError(
-            f"the student has a {bundle.config.head} head and computes in {bundle.precision}; "
-            f"--format web needs a {BOUNDARY} head in {INT8}"
-        )
+    if bundle.precision != INT8:
+        raise ExportError(f"the student computes in {bundle.precision}; expected {INT8}")
     tokenizer = json.loads(bundle.vocabulary.to_json())
     weights = make_weights(bundle)
     settings = {

@@ -12,7 +12,7 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from gliner_distill.kernel.networks import Network, Product
+from gliner_distill.kernel.networks import Network, Product, pad
 from gliner_distill.kernel.oracle import NumpyKernel, NumpyNetwork, NumpyProduct
 from gliner_distill.runtime.bundle import Bundle
 from gliner_distill.runtime.embeddings import (
@@ -22,7 +22,7 @@ from gliner_distill.runtime.embeddings import (
     PieceTable,
     largest_number,
 )
-from gliner_distill.runtime.heads import head_named
+from gliner_distill.runtime.heads import BOUNDARY, head_named
 from gliner_distill.runtime.label_tower import LabelTower
 from gliner_distill.runtime.word_network import WordNetwork
 
@@ -47,7 +47,7 @@ class WebWeights:
 
 
 def make_weights(bundle: Bundle) -> WebWeights:
-    """Return the weights of a student with a boundary head that computes in 8 bits.
+    """Return the weights of a student that computes in 8 bits.
 
     Args:
         bundle: The student, with its pieces in 8 bits; see `quantize_weights`.
@@ -85,8 +85,15 @@ def make_weights(bundle: Bundle) -> WebWeights:
             "n_states": config.label_lstm_width,
             "n_layers_above": len(layers),
         },
-        "bias": weights["bias"].astype(np.float32).tolist(),
     }
+    if config.head == BOUNDARY:
+        settings["bias"] = weights["bias"].astype(np.float32).tolist()
+    else:
+        none = weights["none.weight"].astype(np.float32)
+        # The word vectors are divided by the square root of their width; "none" must undo that.
+        scaled = none * np.float32(none.shape[1] ** 0.5)
+        arrays["none.weight"] = pad(scaled, 1, network.width)[0]
+        settings["bias"] = [*weights["none.bias"].astype(np.float32).tolist(), 0.0, 0.0]
     return WebWeights(arrays, settings)
 
 

@@ -77,15 +77,16 @@ def test_entities_and_scores_equal_those_of_python_to_the_last_bit(answer, bundl
         {"n_layers": 2, "label_hidden_width": 12, "label_lstm_width": 4, "relation_width": 3},
         {"bidirectional": False, "hidden_width": 20, "label_hidden_width": 70},
         {"embedding_width": 24, "n_layers": 1, "label_lstm_width": 20},
+        {"head": "softmax", "label_hidden_width": 6},
     ],
-    ids=["relations", "one direction", "one label layer"],
+    ids=["relations", "one direction", "one label layer", "softmax"],
 )
 def test_students_of_other_shapes_give_the_answers_of_python(
     answer, build_finder, small_vocabulary, tmp_path, shape
 ):
     from gliner_distill.student.bundling import make_bundle
 
-    student = build_finder(head="boundary", **shape)
+    student = build_finder(**{"head": "boundary"} | shape)
     bundle = quantize_weights(make_bundle(student, small_vocabulary))
     for name, content in make_student_files(bundle, name="small").items():
         (tmp_path / name).write_bytes(content)

@@ -3,7 +3,7 @@
 import { byCleanLabel, cleanLabel } from "./labels.js";
 import { resolveOverlaps } from "./decoding.js";
 import { ScoreMap, logit } from "./numbers.js";
-import { lastGap, listSpans } from "./spans.js";
+import { joinWords, lastGap, listSpans } from "./spans.js";
 import { inSteps, isMoreSpecific, keepSpecific } from "./specificity.js";
 import { WINDOW_WORDS, batchWindows, cutWindows } from "./windows.js";
 
@@ -16,13 +16,16 @@ export class EntityFinder {
   #kernel;
   #network;
   #tower;
+  #none; // the pointer to the vector of "none" of a softmax head; 0 for a boundary head
   #bias;
   #threshold;
   #labelThresholds;
   #scoreMap;
   #columns = new Map();
 
-  constructor(kernel, network, tower, settings) {
+  constructor(kernel, network, tower, tensors, settings) {
+    const none = tensors.get("none.weight");
+    this.#none = none ? kernel.store(none.values) : 0;
     this.#kernel = kernel;
     this.#network = network;
     this.#tower = tower;
@@ -79,7 +82,9 @@ export class EntityFinder {
     } else {
       let place = vectors;
       batch.forEach((window, number) => {
-        spans[number] = this.#decode(this.#score(window, place, columns, rules), columns, rules);
+        const scores = this.#score(window, place, columns, rules);
+        scores.sort(byLabelAndWord);
+        spans[number] = this.#decode(scores, columns, rules);
         place += 4 * columns.width * window.words.length;
       });
     }
@@ -101,7 +106,7 @@ export class EntityFinder {
       for (const batch of batchWindows(section)) {
         waiting.push(...this.#scoreBatch(batch, columns, rules));
       }
-      waiting.sort((a, b) => a.label - b.label || a.word - b.word);
+      waiting.sort(byLabelAndWord);
       const end = section.at(-1).first + section.at(-1).keepEnd;
       const isLast = first + nWindows >= windows.length;
       // What follows the last gap waits, so that an entity at the border stays whole.
@@ -127,7 +132,38 @@ export class EntityFinder {
   }
 
   /** Return the probabilities of a window's words that reach their label's threshold. */
-  #score({ words, first, keepStart, keepEnd }, vectors, columns, rules) {
+  #score(window, vectors, columns, rules) {
+    const score = this.#none ? this.#scoreLikeliest : this.#scoreBoundaries;
+    return score.call(this, window, vectors, columns, rules);
+  }
+
+  /** Return the likeliest label of each word, where that is likely enough against "none". */
+  #scoreLikeliest({ words, first, keepStart, keepEnd }, vectors, columns, { shifts, thresholds }) {
+    const { names, inside, none, width } = columns;
+    const n = words.length;
+    const products = this.#kernel.compare(vectors, n, inside, names.length, width);
+    const against = this.#kernel.compare(vectors, n, none, 1, width);
+    const best = against.map((_, word) => {
+      let likeliest = 0;
+      for (let label = 1; label < names.length; label++) {
+        if (products[label * n + word] > products[likeliest * n + word]) likeliest = label;
+      }
+      return likeliest;
+    });
+    const margins = against.map((product, word) => {
+      const margin = Math.fround(products[best[word] * n + word] - product);
+      return Math.fround(Math.fround(margin - this.#bias[0]) - shifts[best[word]]);
+    });
+    const found = [];
+    this.#kernel.logistic(margins).forEach((prob, word) => {
+      const label = best[word];
+      if (word < keepStart || word >= keepEnd || !(prob > thresholds[label])) return;
+      found.push({ label, word: first + word, start: prob, end: prob, inside: prob });
+    });
+    return found;
+  }
+
+  #scoreBoundaries({ words, first, keepStart, keepEnd }, vectors, columns, rules) {
     const { names, inside, edges, width } = columns;
     const { cuts, shifts, thresholds } = rules;
     const n = words.length;
@@ -164,7 +200,8 @@ export class EntityFinder {
 
   #decode(scores, columns, rules) {
     const found = [];
-    for (const group of listSpans(scores, rules.thresholds)) {
+    const tags = this.#none ? joinWords(scores) : scores;
+    for (const group of listSpans(tags, rules.thresholds)) {
       const spans = rules.beats ? keepSpecific(group, rules.beats) : group;
       for (const span of resolveOverlaps(spans, rules)) found.push(span);
     }
@@ -193,10 +230,11 @@ export class EntityFinder {
     const { width } = this.#network;
     const inside = new Float32Array(names.length * width); // padded with zeros
     const edges = new Float32Array(2 * names.length * width);
-    outputs.forEach((vectors, label) => {
-      inside.set(vectors.inside, label * width);
-      edges.set(vectors.start, 2 * label * width);
-      edges.set(vectors.end, (2 * label + 1) * width);
+    outputs.forEach(({ vectors }, label) => {
+      inside.set(vectors.at(-1), label * width);
+      if (this.#none) return;
+      edges.set(vectors[START], 2 * label * width);
+      edges.set(vectors[END], (2 * label + 1) * width);
     });
     const own = names.map((name) => this.#labelThresholds.get(cleanLabel(name)) ?? this.#threshold);
     return {
@@ -205,7 +243,8 @@ export class EntityFinder {
       shifts: Float32Array.from(own, logit),
       kinds: outputs[0].kind ? outputs.map(({ kind }) => inSteps(kind)) : null,
       inside: this.#kernel.store(inside),
-      edges: this.#kernel.store(edges),
+      edges: this.#none ? 0 : this.#kernel.store(edges),
+      none: this.#none,
     };
   }
 
@@ -231,4 +270,8 @@ export class EntityFinder {
       beats: compared && ((a, b) => isMoreSpecific(compared[a], compared[b])),
     };
   }
+}
+
+function byLabelAndWord(a, b) {
+  return a.label - b.label || a.word - b.word;
 }

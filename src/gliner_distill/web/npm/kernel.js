@@ -206,12 +206,13 @@ export class Kernel {
   /**
    * Return a search for spans. Give it back with `freeSearch`.
    *
-   * @param {object} columns The pointers to `inside` and `edges` vectors and their `width`.
+   * @param {object} columns The pointers to `inside` and `edges` vectors and their `width`; for a
+   *   softmax head, `edges` is 0 and `none` points to the vector of "none".
    * @param {object} rules Arrays of floats `cuts`, `shifts` and `thresholds`; the `bias` for start,
    *   end and inside; `kinds`, the numbers by which labels are compared in steps, or null; and
    *   whether the search `isFlat` and `isMulti`.
    */
-  loadSearch({ inside, edges, width }, { cuts, shifts, thresholds, bias, kinds, isFlat, isMulti }) {
+  loadSearch({ inside, edges, none, width }, { cuts, shifts, thresholds, bias, kinds, isFlat, isMulti }) {
     const compared = (kinds ?? []).map(({ narrow, broad }) => [narrow, broad]);
     const [narrow, broad] = [0, 1].map((part) =>
       Int32Array.from(compared.flatMap((pair) => pair[part])),
@@ -219,7 +220,7 @@ export class Kernel {
     const breadths = BigInt64Array.from((kinds ?? []).map(({ breadth }) => BigInt(breadth)));
     const stored = [cuts, shifts, thresholds, narrow, broad, breadths].map((a) => this.store(a));
     const kindsAt = kinds ? stored.slice(3) : [0, 0, 0];
-    const pointers = [inside, edges, 0, ...stored.slice(0, 3), ...kindsAt, 0, 0, 0];
+    const pointers = [inside, edges, none, ...stored.slice(0, 3), ...kindsAt, 0, 0, 0];
     const sizes = [thresholds.length, width, kinds ? kinds[0].narrow.length : 0, 0];
     const fields = [...pointers, 0, 0, 0, PATH, ...sizes, Number(isFlat), Number(isMulti)];
     const structure = this.#structure(fields, SEARCH_BYTES);

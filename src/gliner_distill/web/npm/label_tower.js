@@ -6,7 +6,6 @@ import { gelu } from "./numbers.js";
 import { readNetwork, roundUp } from "./word_network.js";
 
 const INPUT_STEP = 16;
-const N_VECTORS = 3; // for start, end and inside
 const MOST_CACHED = 2_000;
 
 /** The label side of a student; each label is computed once. */
@@ -15,6 +14,7 @@ export class LabelTower {
   #vocabulary;
   #pieces;
   #sizes;
+  #nVectors; // for start, end and inside; only one for a softmax head
   #width;
   #relationWidth;
   #lstms;
@@ -27,6 +27,7 @@ export class LabelTower {
     this.#pieces = pieces;
     this.#sizes = labels;
     this.#width = architecture.hidden_width * (architecture.bidirectional ? 2 : 1);
+    this.#nVectors = architecture.head === "boundary" ? 3 : 1;
     this.#relationWidth = architecture.relation_width;
     const load = (name) => {
       const packed = kernel.pack(FLOAT, tensors.get(`labels.${name}.weight`));
@@ -44,8 +45,8 @@ export class LabelTower {
   }
 
   /**
-   * Return the outputs of a label: the `start`, `end` and `inside` vectors, and `kind`, the numbers
-   * `narrow`, `broad` and `breadth` by which labels are compared, or null without them.
+   * Return the outputs of a label: its `vectors` for start, end and inside, or only one for a softmax
+   * head; and `kind`, the numbers by which labels are compared, or null without them.
    */
   encode(label) {
     let outputs = this.#cache.get(label);
@@ -58,14 +59,16 @@ export class LabelTower {
   }
 
   #outputs(row) {
-    const [start, end, inside] = [0, 1, 2].map((n) => this.#part(row, n * this.#width, this.#width));
-    const [first, width] = [N_VECTORS * this.#width, this.#relationWidth];
+    const vectors = Array.from({ length: this.#nVectors }, (_, number) =>
+      this.#part(row, number * this.#width, this.#width),
+    );
+    const [first, width] = [this.#nVectors * this.#width, this.#relationWidth];
     const kind = width && {
       narrow: this.#part(row, first, width),
       broad: this.#part(row, first + width, width),
       breadth: row[first + 2 * width],
     };
-    return { start, end, inside, kind: kind || null };
+    return { vectors, kind: kind || null };
   }
 
   #part(row, first, n) {

@@ -39,6 +39,16 @@ export function lastGap(scores, first, end) {
   return gap > 0 ? first + gap : end;
 }
 
+/** Return scores by which neighboring words of one label are one entity, as in a softmax head. */
+export function joinWords(scores) {
+  return scores.map((score, row) => {
+    const isFirst = !continues(scores[row - 1], score.label, score.word);
+    const next = scores[row + 1];
+    const isLast = next === undefined || !continues(score, next.label, next.word);
+    return { ...score, start: isFirst ? score.start : 0, end: isLast ? score.end : 0 };
+  });
+}
+
 /** Return the rows at which a span may start, each with the rows at which it may end. */
 function findStarts(scores, thresholds) {
   const starts = [];

@@ -63,7 +63,7 @@ export class StudentNER {
     const vocabulary = new Vocabulary(list, settings.vocabulary);
     const network = new WordNetwork(kernel, vocabulary, tensors, settings);
     const tower = new LabelTower(kernel, vocabulary, network.pieces, tensors, settings);
-    return new StudentNER(new EntityFinder(kernel, network, tower, settings), settings);
+    return new StudentNER(new EntityFinder(kernel, network, tower, tensors, settings), settings);
   }
 
   /** Return the entities of one text, in order of position. */
