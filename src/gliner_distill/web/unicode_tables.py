@@ -119,7 +119,7 @@ class _MarkClass:
 
 
 class _PieceText:
-    """What is split into pieces in place of a character, as the tokenizer of a student makes it.
+    """The text that is split into pieces in place of a character, made by a student's tokenizer.
 
     It is in lower case and without accents. Punctuation and Chinese characters stand between
     spaces, because they are words of their own to the tokenizer.
