@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "gliner_distill"
 RULE = (
     "cli > integrations | compat > serve > distillation | reproduction > training > evaluation "
-    "> labeling > student | teacher | web > store > runtime | corpus > kernel | patterns | redaction "
-    "| hub > base"
+    "> labeling > student | teacher | web > store > runtime | corpus > kernel | patterns "
+    "| redaction | hub > base"
 )
 LAYERS = [layer.split(" | ") for layer in RULE.split(" > ")]
 RANKS = {package: rank for rank, packages in enumerate(LAYERS) for package in packages}
