@@ -5,11 +5,12 @@ import re
 
 import pytest
 
+import gliner_distill
 from gliner_distill.corpus.reader import read_passages, sample_path
 from gliner_distill.errors import ExportError
 from gliner_distill.runtime.bundle import quantize_weights
 from gliner_distill.web import site
-from gliner_distill.web.site import write_site
+from gliner_distill.web.site import MODULES, write_site
 
 pytestmark = pytest.mark.slow  # torch makes the students
 
@@ -39,6 +40,12 @@ def test_write_site_writes_every_file_that_its_service_worker_keeps(bundle, tmp_
     worker = tmp_path / "site" / "service_worker.js"
     sizes = sum(path.stat().st_size for path in [*paths, worker])
     assert measured.n_bytes == sizes
+
+
+def test_npm_package_has_the_version_of_the_package():
+    package = json.loads((MODULES / "package.json").read_text(encoding="utf-8"))
+    assert package["version"] == gliner_distill.__version__
+    assert not package.get("dependencies")
 
 
 def test_version_of_a_site_changes_with_its_files(bundle, tmp_path):
