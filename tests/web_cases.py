@@ -46,6 +46,8 @@ def make_calls():
         ([long], broad, {"threshold": 0.02, "flat_ner": False}),
         ([long], broad, {"on_long": "truncate"}),
         (texts[:5], broad[:2], {"threshold": 0.0}),
+        ([" ".join(texts[:9])], labels[:20], {"threshold": 0.0}),
+        ([" ".join([*texts, *texts])], broad, {"threshold": 0.05}),  # it is read in sections
         (CONTACTS, STRUCTURED, {}),
         (CONTACTS, STRUCTURED, {"multi_label": True, "flat_ner": False}),
         (HOSTILE, STRUCTURED, {}),

@@ -104,7 +104,7 @@ export class EntityFinder {
     for (let first = 0; first < windows.length; first += nWindows) {
       const section = windows.slice(first, first + nWindows);
       for (const batch of batchWindows(section)) {
-        waiting.push(...this.#scoreBatch(batch, columns, rules));
+        waiting = waiting.concat(this.#scoreBatch(batch, columns, rules));
       }
       waiting.sort(byLabelAndWord);
       const end = section.at(-1).first + section.at(-1).keepEnd;

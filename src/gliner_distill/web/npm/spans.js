@@ -17,14 +17,12 @@ const SPANS_AT_ONCE = 500_000;
  */
 export function* listSpans(scores, thresholds) {
   const starts = findStarts(scores, thresholds);
-  const nSpans = starts.reduce((sum, { ends }) => sum + ends.length, 0);
-  if (nSpans <= MOST_SPANS) {
+  if (countSpans(starts) <= MOST_SPANS) {
     yield starts.flatMap((start) => writeOut(scores, start));
     return;
   }
   for (const stretch of groupStretches(scores, starts)) {
-    const n = stretch.reduce((sum, { ends }) => sum + ends.length, 0);
-    if (n <= MOST_SPANS) yield stretch.flatMap((start) => writeOut(scores, start));
+    if (countSpans(stretch) <= MOST_SPANS) yield stretch.flatMap((start) => writeOut(scores, start));
     else for (const piece of cutStretch(scores, stretch)) yield strongest(scores, piece);
   }
 }
@@ -49,25 +47,32 @@ export function joinWords(scores) {
   });
 }
 
-/** Return the rows at which a span may start, each with the rows at which it may end. */
+/**
+ * Return the rows at which a span may start. The rows at which it may end are `ends[i]` for i from
+ * `from` to before `to`; starts share these arrays.
+ */
 function findStarts(scores, thresholds) {
   const starts = [];
   for (let first = 0; first < scores.length; ) {
-    let last = first + 1;
-    while (last < scores.length && continues(scores[last - 1], scores[last].label, scores[last].word)) {
-      last++;
-    }
-    const threshold = thresholds[scores[first].label];
+    const { label } = scores[first];
     const ends = [];
-    for (let row = first; row < last; row++) if (scores[row].end > threshold) ends.push(row);
+    let last = first;
+    do {
+      if (scores[last].end > thresholds[label]) ends.push(last);
+      last++;
+    } while (last < scores.length && continues(scores[last - 1], scores[last].label, scores[last].word));
     for (let row = first, from = 0; row < last; row++) {
-      while (from < ends.length && ends[from] < row) from++;
-      const own = from ? ends.slice(from) : ends;
-      if (own.length && scores[row].start > threshold) starts.push({ row, ends: own });
+      while (ends[from] < row) from++;
+      if (from === ends.length) break;
+      if (scores[row].start > thresholds[label]) starts.push({ row, ends, from, to: ends.length });
     }
     first = last;
   }
   return starts;
+}
+
+function countSpans(starts) {
+  return starts.reduce((sum, { from, to }) => sum + to - from, 0);
 }
 
 function continues(before, label, word) {
@@ -75,15 +80,17 @@ function continues(before, label, word) {
 }
 
 /** Return the spans that begin at a row; their score is the smallest of their probabilities. */
-function writeOut(scores, { row, ends }) {
+function writeOut(scores, { row, ends, from, to }) {
   const { label, word, start } = scores[row];
+  const spans = [];
   let least = start;
-  let next = row;
-  return ends.map((end) => {
+  for (let place = from, next = row; place < to; place++) {
+    const end = ends[place];
     for (; next <= end; next++) least = Math.min(least, scores[next].inside);
     const score = Math.min(least, scores[end].end);
-    return { label, start: word, end: scores[end].word + 1, score };
-  });
+    spans.push({ label, start: word, end: scores[end].word + 1, score });
+  }
+  return spans;
 }
 
 function groupStretches(scores, starts) {
@@ -93,7 +100,7 @@ function groupStretches(scores, starts) {
   for (const start of sorted) {
     if (scores[start.row].word >= reach) stretches.push([]);
     stretches.at(-1).push(start);
-    reach = Math.max(reach, scores[start.ends.at(-1)].word + 1);
+    reach = Math.max(reach, scores[start.ends[start.to - 1]].word + 1);
   }
   // Within a stretch, the starts keep their order by label and word.
   return stretches.map((stretch) => stretch.sort((a, b) => a.row - b.row));
@@ -101,14 +108,15 @@ function groupStretches(scores, starts) {
 
 /** Return the starts of each piece of a stretch, without the spans that cross a cut. */
 function cutStretch(scores, stretch) {
-  const firstWord = Math.min(...stretch.map(({ row }) => scores[row].word));
+  const firstWord = stretch.reduce((least, { row }) => Math.min(least, scores[row].word), Infinity);
   const pieces = new Map();
-  for (const { row, ends } of stretch) {
+  for (const { row, ends, from, to: last } of stretch) {
     const piece = Math.floor((scores[row].word - firstWord) / PIECE_WORDS);
     const cut = firstWord + (piece + 1) * PIECE_WORDS;
-    const own = ends.filter((end) => scores[end].word < cut);
+    let to = from;
+    while (to < last && scores[ends[to]].word < cut) to++;
     if (!pieces.has(piece)) pieces.set(piece, []);
-    if (own.length) pieces.get(piece).push({ row, ends: own });
+    if (to > from) pieces.get(piece).push({ row, ends, from, to });
   }
   return [...pieces].sort(([a], [b]) => a - b).map(([, starts]) => starts);
 }
