@@ -1,5 +1,6 @@
 """The files of a student for the JavaScript modules: its settings, its vocabulary, its weights."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -32,6 +33,10 @@ def make_student_files(bundle: Bundle, *, name: str) -> dict[str, bytes]:
         raise ExportError(f"the student computes in {bundle.precision}; expected {INT8}")
     tokenizer = json.loads(bundle.vocabulary.to_json())
     weights = make_weights(bundle)
+    files = {
+        VOCABULARY_FILE: "\n".join(_pieces(tokenizer)).encode(),
+        WEIGHTS_FILE: weights.as_file(),
+    }
     settings = {
         "format_version": FORMAT_VERSION,
         "name": name,
@@ -42,12 +47,9 @@ def make_student_files(bundle: Bundle, *, name: str) -> dict[str, bytes]:
         "threshold": bundle.threshold,
         "label_thresholds": dict(bundle.label_thresholds),
         "score_map": None if bundle.score_map is None else bundle.score_map.as_json(),
+        "sha256": {file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
     }
-    return {
-        SETTINGS_FILE: (json.dumps(settings, indent=1) + "\n").encode(),
-        VOCABULARY_FILE: "\n".join(_pieces(tokenizer)).encode(),
-        WEIGHTS_FILE: weights.as_file(),
-    }
+    return {SETTINGS_FILE: (json.dumps(settings, indent=1) + "\n").encode(), **files}
 
 
 def _vocabulary_settings(tokenizer: Mapping[str, Any]) -> dict[str, Any]:

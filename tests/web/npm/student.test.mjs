@@ -49,6 +49,12 @@ test("offsets are those of JavaScript's strings", async () => {
   }
 });
 
+async function changedWeights() {
+  const content = await readFile(join(FOLDER, "weights.safetensors"));
+  content[5_000_000] ^= 1;
+  return content;
+}
+
 test("a missing or damaged student is refused with a message that names the file", async () => {
   await assert.rejects(StudentNER.load(join(FOLDER, "nowhere")), (error) => {
     return error instanceof StudentError && /student.json/.test(error.message);
@@ -61,6 +67,8 @@ test("a missing or damaged student is refused with a message that names the file
       await writeFile(join(folder, name), isCut ? content.subarray(0, 5_000_000) : content);
     }
     await assert.rejects(StudentNER.load(folder), StudentError);
+    await writeFile(join(folder, "weights.safetensors"), await changedWeights());
+    await assert.rejects(StudentNER.load(folder), /weights.safetensors .*SHA-256/);
     await writeFile(join(folder, "student.json"), '{"format_version": 99}');
     await assert.rejects(StudentNER.load(folder), /format version 99/);
   } finally {

@@ -52,14 +52,9 @@ export class StudentNER {
   /** Make a student from the content of its files and of `kernel.wasm`. */
   static async fromFiles({ settings: json, vocabulary: pieces, weights, kernel: wasm }) {
     const settings = readSettings(json);
+    await checkContents(settings, { "vocabulary.txt": pieces, "weights.safetensors": weights });
     const list = new TextDecoder("utf-8", { ignoreBOM: true }).decode(pieces).split("\n");
     const [tensors, kernel] = [readSafetensors(weights), await Kernel.load(wasm)];
-    if (list.length !== tensors.get("pieces.scale")?.values.length) {
-      throw new StudentError(
-        `vocabulary.txt has ${list.length} pieces, and weights.safetensors ` +
-          `${tensors.get("pieces.scale")?.values.length}; the files do not belong together`,
-      );
-    }
     const vocabulary = new Vocabulary(list, settings.vocabulary);
     const network = new WordNetwork(kernel, vocabulary, tensors, settings);
     const tower = new LabelTower(kernel, vocabulary, network.pieces, tensors, settings);
@@ -144,6 +139,22 @@ function readSettings(json) {
     );
   }
   return settings;
+}
+
+/** Compare files with their SHA-256, where the page may compute it: over HTTPS and on localhost. */
+async function checkContents({ sha256 }, files) {
+  const { subtle } = globalThis.crypto ?? {};
+  if (subtle === undefined) return;
+  for (const [name, content] of Object.entries(files)) {
+    const digest = new Uint8Array(await subtle.digest("SHA-256", content));
+    const shown = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    if (shown !== sha256?.[name]) {
+      throw new StudentError(
+        `${name} is not the file that the student was written with (its SHA-256 is not the one in ` +
+          "student.json); copy or export the student again",
+      );
+    }
+  }
 }
 
 function readWords(text, number, onLong) {
