@@ -42,7 +42,7 @@ def test_make_student_files_keeps_pieces_thresholds_and_the_map_of_scores(bundle
     assert settings["threshold"] == 0.4
     assert settings["label_thresholds"] == {"city": 0.3}
     assert settings["score_map"] == {"logits": [-1.0, 1.0], "reported": [-2.0, 2.0]}
-    assert settings["vocabulary"] == {"unknown": "[UNK]", "prefix": "##", "mostCharacters": 100}
+    assert settings["vocabulary"] == {"unknown": "[UNK]", "prefix": "##", "mostCharacters": 100, "kind": "plain"}
 
 
 def test_make_student_files_refuses_single_precision(bundle):
@@ -50,10 +50,20 @@ def test_make_student_files_refuses_single_precision(bundle):
         make_student_files(replace(bundle, precision="fp32"), name="mine")
 
 
-def test_make_student_files_refuses_a_tokenizer_that_keeps_upper_case(bundle):
-    cased = changed(bundle, lambda settings: settings["normalizer"].update(lowercase=False))
-    with pytest.raises(ExportError, match="lower case"):
-        make_student_files(cased, name="mine")
+def test_make_student_files_names_the_kind_of_the_tokenizer(bundle):
+    kinds = {}
+    for lowers, strips in ((True, None), (True, False), (False, None)):
+        flags = {"lowercase": lowers, "strip_accents": strips}
+        other = changed(bundle, lambda settings, flags=flags: settings["normalizer"].update(flags))
+        files = make_student_files(other, name="mine")
+        kinds[lowers, strips] = json.loads(files["student.json"])["vocabulary"]["kind"]
+    assert list(kinds.values()) == ["plain", "accented", "cased"]
+
+
+def test_make_student_files_refuses_a_tokenizer_that_does_not_clean_texts(bundle):
+    other = changed(bundle, lambda settings: settings["normalizer"].update(clean_text=False))
+    with pytest.raises(ExportError, match="does not support"):
+        make_student_files(other, name="mine")
 
 
 @pytest.mark.parametrize(("content", "is_refused"), [("[CLS]", False), ("word", True)])

@@ -134,7 +134,7 @@ def _export_site(student: str | None, out: Path, precision: str | None, check: s
         raise ExportError("--format web computes in 8 bits only; leave out --precision fp32")
     with when_stopped("nothing was written"):
         folder = _find_original(student, out)
-        from gliner_distill.cli.input import read_annotated
+        from gliner_distill.cli.reading.input import read_annotated
         from gliner_distill.corpus.reader import sample_path
         from gliner_distill.runtime.bundle import read_bundle
         from gliner_distill.runtime.locate import find_student

@@ -55,13 +55,14 @@ def make_student_files(bundle: Bundle, *, name: str) -> dict[str, bytes]:
 def _vocabulary_settings(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
     """Return what splits words into pieces, after checking that JavaScript can do it."""
     normalizer, splitter = tokenizer["normalizer"], tokenizer["pre_tokenizer"]
-    flags = {key: value for key, value in (normalizer or {}).items() if key != "type"}
-    expected = {"clean_text": True, "handle_chinese_chars": True, "lowercase": True}
-    strips = flags.pop("strip_accents", None)
-    if flags != expected or strips is False or splitter is None:
+    flags = normalizer or {}
+    lowers, strips = flags.get("lowercase"), flags.get("strip_accents")
+    strips = lowers if strips is None else strips
+    is_whole = flags.get("clean_text") and flags.get("handle_chinese_chars") and splitter
+    if not is_whole or (strips and not lowers):
         raise ExportError(
-            f"the tokenizer of the student normalizes words by {shorten(normalizer)}; --format web "
-            "needs that of BERT in lower case"
+            f"the tokenizer of the student normalizes words by {shorten(normalizer)}, which --format "
+            "web does not support; expected BERT's, without accents only in lower case"
         )
     for token in tokenizer["added_tokens"]:
         # A word never holds a text of several words, so such a special piece is never found.
@@ -75,6 +76,7 @@ def _vocabulary_settings(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
         "unknown": model["unk_token"],
         "prefix": model["continuing_subword_prefix"],
         "mostCharacters": model["max_input_chars_per_word"],
+        "kind": "plain" if strips else "accented" if lowers else "cased",
     }
 
 

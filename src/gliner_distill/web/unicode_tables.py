@@ -15,6 +15,7 @@ from typing import Final
 
 from tokenizers import normalizers, pre_tokenizers
 
+from gliner_distill.entities import word_texts
 from gliner_distill.files import replace_file
 
 TABLES_FILE: Final = Path(__file__).parent / "npm" / "unicode_tables.js"
@@ -26,7 +27,7 @@ _LAST_MARK = "\u0345"
 """The mark that is sorted behind all others."""
 _DROPPED = 99
 
-_WORD, _SPACE, _UPPER, _LOWER, _TITLE, _DIGIT = (1 << bit for bit in range(6))
+_WORD, _SPACE, _UPPER, _LOWER, _TITLE, _DIGIT, _MARK, _SCRIPT = (1 << bit for bit in range(8))
 
 
 def write_tables(path: Path = TABLES_FILE) -> None:
@@ -46,7 +47,11 @@ def make_tables(n_characters: int = sys.maxunicode + 1) -> str:
         "properties": _run_lengths(map(_properties, characters)),
         "lowerCase": _mappings(str.lower, characters),
         "sigmaContexts": _run_lengths(map(_sigma_context, characters)),
-        "pieceText": _mappings(_PieceText(), characters),
+        "pieceText": _mappings(_PieceText(lowercase=True, strip_accents=True), characters),
+        "accentedPieceText": _mappings(
+            _PieceText(lowercase=True, strip_accents=False), characters
+        ),
+        "casedPieceText": _mappings(_PieceText(lowercase=False, strip_accents=False), characters),
         "markClasses": _run_lengths(map(_MarkClass(), characters)),
     }
     lines = [f'export const {name} = "{value}";' for name, value in fields.items()]
@@ -70,7 +75,21 @@ def _properties(character: str) -> int:
         | _LOWER * character.islower()
         | _TITLE * (character.istitle() and not character.isupper())
         | _DIGIT * character.isdigit()
+        | _MARK * _is_mark(character)
+        | _SCRIPT * _is_script_with_marks(character)
     )
+
+
+def _is_mark(character: str) -> bool:
+    """Return whether a character that is neither letter nor digit stays in the word before it."""
+    if character.isalnum() or character in "-_":
+        return False
+    return word_texts(f"a{character}a \u0300")[0] == f"a{character}a"
+
+
+def _is_script_with_marks(character: str) -> bool:
+    """Return whether marks stay in words in a text with a character; see `split_words`."""
+    return word_texts(f"a\u2cf1a {character}")[0] == "a\u2cf1a"
 
 
 def _sigma_context(character: str) -> int:
@@ -121,19 +140,22 @@ class _MarkClass:
 class _PieceText:
     """The text that is split into pieces in place of a character, made by a student's tokenizer.
 
-    It is in lower case and without accents. Punctuation and Chinese characters stand between
+    It may be in lower case and without accents. Punctuation and Chinese characters stand between
     spaces, because they are words of their own to the tokenizer.
     """
 
-    def __init__(self) -> None:
-        self._normalizer = normalizers.BertNormalizer(lowercase=True)
+    def __init__(self, *, lowercase: bool, strip_accents: bool) -> None:
+        self._normalizer = normalizers.BertNormalizer(
+            lowercase=lowercase, strip_accents=strip_accents
+        )
+        self._strips = strip_accents
         self._splitter = pre_tokenizers.BertPreTokenizer()
 
     def __call__(self, character: str) -> str:
         """Return the text in place of a character."""
         if ord(character) in _SURROGATES:
             return character  # half of a pair is replaced earlier
-        if ord(character) in _HANGUL:
+        if ord(character) in _HANGUL and self._strips:
             return character  # decomposed by a rule
         text = self._normalizer.normalize_str(character)
         return "".join(self._apart(normal) for normal in text)

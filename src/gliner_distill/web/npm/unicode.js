@@ -1,6 +1,8 @@
 // Properties of characters, from tables that are the same in every browser.
 
 import {
+  accentedPieceText as accentedTable,
+  casedPieceText as casedTable,
   lowerCase as lowerCaseTable,
   markClasses as markClassTable,
   pieceText as pieceTextTable,
@@ -20,12 +22,19 @@ export const UPPER = 4;
 export const LOWER = 8;
 export const TITLE = 16;
 export const DIGIT = 32;
+export const MARK = 64;
+export const SCRIPT_WITH_MARKS = 128;
 
 const properties = spreadRuns(propertyTable);
 const sigmaContexts = spreadRuns(sigmaTable);
 const markClasses = spreadRuns(markClassTable);
 const lowerCases = readMappings(lowerCaseTable);
-const pieceTexts = readMappings(pieceTextTable);
+// By the settings of a tokenizer: without accents in lower case, with accents, with upper case.
+const pieceTexts = {
+  plain: readMappings(pieceTextTable),
+  accented: readMappings(accentedTable),
+  cased: readMappings(casedTable),
+};
 
 /** Return the properties of a character, as bits. */
 export function propertiesOf(code) {
@@ -46,10 +55,25 @@ export function lowerCase(text) {
 }
 
 /**
- * Return the words into which the tokenizer splits a text: without accents, in lower case, with
- * each mark of punctuation apart.
+ * Return the words into which the tokenizer splits a text, with each mark of punctuation apart.
+ *
+ * @param {string} text
+ * @param {"plain" | "accented" | "cased"} kind Whether accents are dropped and letters become lower
+ *   case, only the latter, or neither.
  */
-export function pieceWords(text) {
+export function pieceWords(text, kind) {
+  if (kind === "plain") return plainWords(text);
+  let written = "";
+  for (const character of text) {
+    const code = character.codePointAt(0);
+    const isHalf = code >= 0xd800 && code <= 0xdfff;
+    written += isHalf ? " ? " : (textInPlace(pieceTexts[kind], code) ?? character);
+  }
+  return written.split(" ").filter((word) => word !== "");
+}
+
+/** Return the words of a text without accents; what is left of them is sorted as in NFD. */
+function plainWords(text) {
   const characters = [];
   const classes = [];
   let first = 0; // marks are sorted behind this place
@@ -78,7 +102,7 @@ function pieceText(code) {
     const letters = [0x1100 + Math.floor(place / 588), 0x1161 + Math.floor((place % 588) / 28)];
     return String.fromCharCode(...letters, ...(last ? [0x11a7 + last] : []));
   }
-  return textInPlace(pieceTexts, code) ?? String.fromCodePoint(code);
+  return textInPlace(pieceTexts.plain, code) ?? String.fromCodePoint(code);
 }
 
 /** Return the lower case of a capital sigma, which differs at the end of a word. */

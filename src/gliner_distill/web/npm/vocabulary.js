@@ -12,23 +12,26 @@ const MOST_CACHED_WORDS = 50_000;
 /** The number of properties in `wordShape`. */
 export const N_SHAPES = 8;
 
-/** The vocabulary of a WordPiece tokenizer that reads lower case without accents. */
+/** The vocabulary of a WordPiece tokenizer. */
 export class Vocabulary {
   #ids;
   #unknown;
   #prefix;
+  #kind;
   #mostCharacters;
   #cache = new Map();
 
   /**
    * @param {string[]} pieces The pieces in the order of their numbers.
-   * @param {{unknown: string, prefix: string, mostCharacters: number}} settings The piece of unknown
-   *   words, the mark of pieces inside a word, and the characters of a word that can be read.
+   * @param {{unknown: string, prefix: string, mostCharacters: number, kind: string}} settings The
+   *   piece of unknown words, the mark of pieces inside a word, the characters of a word that can be
+   *   read, and the kind of `pieceWords`.
    */
   constructor(pieces, settings) {
     this.#ids = new Map(pieces.map((piece, number) => [piece, number]));
     this.#unknown = this.#ids.get(settings.unknown);
     this.#prefix = settings.prefix;
+    this.#kind = settings.kind;
     this.#mostCharacters = settings.mostCharacters;
   }
 
@@ -37,7 +40,7 @@ export class Vocabulary {
     const read = firstCharacters(word, MOST_CHARACTERS);
     let pieces = this.#cache.get(read);
     if (pieces === undefined) {
-      pieces = pieceWords(read).flatMap((part) => this.#split(part)).slice(0, MOST_WORD_PIECES);
+      pieces = pieceWords(read, this.#kind).flatMap((part) => this.#split(part)).slice(0, MOST_WORD_PIECES);
       if (!pieces.length) pieces = [0];
       if (this.#cache.size >= MOST_CACHED_WORDS) this.#cache.clear();
       this.#cache.set(read, pieces);
