@@ -42,7 +42,12 @@ def test_make_student_files_keeps_pieces_thresholds_and_the_map_of_scores(bundle
     assert settings["threshold"] == 0.4
     assert settings["label_thresholds"] == {"city": 0.3}
     assert settings["score_map"] == {"logits": [-1.0, 1.0], "reported": [-2.0, 2.0]}
-    assert settings["vocabulary"] == {"unknown": "[UNK]", "prefix": "##", "mostCharacters": 100, "kind": "plain"}
+    assert settings["vocabulary"] == {
+        "unknown": "[UNK]",
+        "prefix": "##",
+        "mostCharacters": 100,
+        "kind": "plain",
+    }
 
 
 def test_make_student_files_refuses_single_precision(bundle):

@@ -48,9 +48,7 @@ def make_tables(n_characters: int = sys.maxunicode + 1) -> str:
         "lowerCase": _mappings(str.lower, characters),
         "sigmaContexts": _run_lengths(map(_sigma_context, characters)),
         "pieceText": _mappings(_PieceText(lowercase=True, strip_accents=True), characters),
-        "accentedPieceText": _mappings(
-            _PieceText(lowercase=True, strip_accents=False), characters
-        ),
+        "accentedPieceText": _mappings(_PieceText(lowercase=True, strip_accents=False), characters),
         "casedPieceText": _mappings(_PieceText(lowercase=False, strip_accents=False), characters),
         "markClasses": _run_lengths(map(_MarkClass(), characters)),
     }

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ import web_cases
 from gliner_distill.runtime.bundle import quantize_weights, read_bundle
 from gliner_distill.runtime.locate import bundled_student_path
 from gliner_distill.runtime.ner import StudentNER
+from gliner_distill.runtime.vocabulary import Vocabulary
 from gliner_distill.web.site import write_site
 from gliner_distill.web.student_files import make_student_files
+from script_texts import make_texts
 
 FOLDER = Path(__file__).parent
 NODE = shutil.which("node")
@@ -60,6 +63,20 @@ def test_words_pieces_and_labels_equal_those_of_python(answer, bundle):
     assert web_cases.first_difference(expected, found["splits"]) is None
     expected = web_cases.expected_labels(bundle.vocabulary, labels)
     assert web_cases.first_difference(expected, found["labels"]) is None
+
+
+@pytest.mark.parametrize("lowercase", [True, False], ids=["accents", "upper case"])
+def test_pieces_of_other_tokenizers_equal_those_of_python(answer, bundle, tmp_path, lowercase):
+    tokenizer = json.loads(bundle.vocabulary.to_json())
+    tokenizer["normalizer"].update(lowercase=lowercase, strip_accents=False)
+    vocabulary = Vocabulary.from_json(json.dumps(tokenizer))
+    other = replace(bundle, vocabulary=vocabulary)
+    for name, content in make_student_files(other, name="other").items():
+        (tmp_path / name).write_bytes(content)
+    splits = make_texts(2_000)
+    found = answer(web_cases.as_json(splits=splits), tmp_path)["splits"]
+    expected = web_cases.expected_splits(vocabulary, splits)
+    assert web_cases.first_difference(expected, found) is None
 
 
 def test_entities_and_scores_equal_those_of_python_to_the_last_bit(answer, bundle):
