@@ -52,11 +52,17 @@ export class StudentNER {
   /** Make a student from the content of its files and of `kernel.wasm`. */
   static async fromFiles({ settings: json, vocabulary: pieces, weights, kernel: wasm }) {
     const settings = readSettings(json);
-    await checkContents(settings, { "vocabulary.txt": pieces, "weights.safetensors": weights });
+    // Another thread computes the digests meanwhile.
+    const checked = checkContents(settings, {
+      "vocabulary.txt": pieces,
+      "weights.safetensors": weights,
+    });
+    checked.catch(() => {}); // it is awaited below
     const list = new TextDecoder("utf-8", { ignoreBOM: true }).decode(pieces).split("\n");
     const [tensors, kernel] = [readSafetensors(weights), await Kernel.load(wasm)];
     const vocabulary = new Vocabulary(list, settings.vocabulary);
     const network = new WordNetwork(kernel, vocabulary, tensors, settings);
+    await checked;
     const tower = new LabelTower(kernel, vocabulary, network.pieces, tensors, settings);
     return new StudentNER(new EntityFinder(kernel, network, tower, tensors, settings), settings);
   }
@@ -145,8 +151,9 @@ function readSettings(json) {
 async function checkContents({ sha256 }, files) {
   const { subtle } = globalThis.crypto ?? {};
   if (subtle === undefined) return;
-  for (const [name, content] of Object.entries(files)) {
-    const digest = new Uint8Array(await subtle.digest("SHA-256", content));
+  const digests = Object.values(files).map((content) => subtle.digest("SHA-256", content));
+  for (const [place, name] of Object.keys(files).entries()) {
+    const digest = new Uint8Array(await digests[place]);
     const shown = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
     if (shown !== sha256?.[name]) {
       throw new StudentError(
