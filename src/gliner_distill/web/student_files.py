@@ -61,8 +61,8 @@ def _vocabulary_settings(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
     is_whole = flags.get("clean_text") and flags.get("handle_chinese_chars") and splitter
     if not is_whole or (strips and not lowers):
         raise ExportError(
-            f"the tokenizer of the student normalizes words by {shorten(normalizer)}, which --format "
-            "web does not support; expected BERT's, without accents only in lower case"
+            f"the tokenizer of the student normalizes words by {shorten(normalizer)}, which "
+            "--format web does not support; expected BERT's, without accents only in lower case"
         )
     for token in tokenizer["added_tokens"]:
         # A word never holds a text of several words, so such a special piece is never found.
