@@ -50,9 +50,9 @@ hub: $(HUB_VERSIONS:%=.venv-hub-%/test) ## Test the hub with three versions of h
 	done
 
 # Chromium comes from Debian, where it needs root; elsewhere, install it beforehand.
-browser: .venv-browser/test ## Install Chromium, then test the site in it
+browser: .venv-browser/test ## Install Chromium, then test the pages in it
 	command -v chromium || apt-get install --yes --no-install-recommends chromium
-	BROWSER=required .venv-browser/bin/python -m pytest -n 0 tests/web/browser
+	BROWSER=required .venv-browser/bin/python -m pytest -n 0 tests/web/browser tests/serve/browser
 
 wasm: .venv/zig ## Install the pinned compiler, then compile the kernel to WebAssembly
 	$(BIN)/python -m gliner_distill.web.kernel_build

@@ -30,7 +30,9 @@ MODULES: Final = Path(__file__).parent / "npm"
 MAX_F1_LOSS: Final = 0.005
 """The F1 that a site may lose against its student: half a point."""
 
-_PAGE = Path(__file__).parent / "page"
+_PAGE = Path(__file__).parents[1] / "resources" / "page"
+_PAGE_WITHOUT_SERVER = Path(__file__).parent / "page"
+_ONLY_WITH_SERVER = ("review.js",)
 _WORKER_FILE = "service_worker.js"
 _ONLY_FOR_DEVELOPERS = (".d.ts", ".md", "package.json")
 
@@ -100,7 +102,9 @@ def _make_files(bundle: Bundle, name: str) -> dict[str, bytes]:
     if version_of(TABLES_FILE.read_text()) != unicodedata.unidata_version:
         # This Python knows another version of Unicode, and splits some texts into other words.
         files[f"gliner-distill/{TABLES_FILE.name}"] = make_tables().encode()
-    files |= {path.name: path.read_bytes() for path in sorted(_PAGE.iterdir())}
+    # The page is that of `serve`, except that its engine is a student in the browser.
+    pages = (*sorted(_PAGE.iterdir()), *sorted(_PAGE_WITHOUT_SERVER.iterdir()))
+    files |= {path.name: path.read_bytes() for path in pages if path.name not in _ONLY_WITH_SERVER}
     worker = files.pop(_WORKER_FILE).decode()
     kept = {"./": files["index.html"]} | {file: files[file] for file in files if _is_loaded(file)}
     digest = hashlib.sha256()

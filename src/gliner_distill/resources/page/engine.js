@@ -16,8 +16,8 @@ export class EngineError extends Error {
 let key = "";
 
 /**
- * Return what there is to ask: `models`, each with its `name` and whether it `isTeacher`, and
- * whether the page `hasReview` of a distillation.
+ * Return what there is to ask: `models`, each with its `name` and whether it `isTeacher`, whether
+ * the page `hasReview` of a distillation, and perhaps a `note` to show.
  *
  * @param {string} given The API key for this and all later requests; empty for none.
  */

@@ -59,7 +59,10 @@ async function ask() {
 
 function makeColumn(model, text, labels, signal) {
   const options = { model: model.name, nested: $("nested").checked, several: $("several").checked };
-  const ask = (threshold) => find(text, labels, { ...options, threshold }, signal);
+  const ask = (threshold) => {
+    signal.throwIfAborted();
+    return find(text, labels, { ...options, threshold }, signal);
+  };
   const answers = new Answers(ask, { isTeacher: model.isTeacher, nCharacters: text.length });
   return { name: model.name, answers, words: 0, milliseconds: 0 };
 }
@@ -198,8 +201,12 @@ function chooseExample() {
   const example = EXAMPLES[$("examples").value];
   if (!example) return;
   $("text").value = example.text;
-  editor.labels = example.labels.map((label) => ({ label, description: "" }));
+  editor.labels = asLabels(example);
   ask();
+}
+
+function asLabels(example) {
+  return example.labels.map((label) => ({ label, description: "" }));
 }
 
 function addListeners() {
@@ -257,7 +264,9 @@ function addDropping(target) {
 /** Learn what there is to ask, then show the first example. */
 async function start() {
   try {
-    const { models, hasReview } = await connect($("key").value);
+    say("Loading the student.");
+    const { models, hasReview, note = "" } = await connect($("key").value);
+    $("note").textContent = note;
     state.models = models;
     const students = models.filter(({ isTeacher }) => !isTeacher);
     const listed = students.length ? students : models;
@@ -266,6 +275,7 @@ async function start() {
     showError(null);
     if (hasReview) (await import("./review.js")).startReview($("review"), showError);
     if (!$("text").value) $("examples").value = "0";
+    if (!editor.labels.length) editor.labels = asLabels(EXAMPLES[0]);
     if (!$("text").value) chooseExample();
     else ask();
   } catch (error) {
