@@ -97,7 +97,7 @@ TeacherPart = Annotated[
         "--teacher-budget",
         metavar="WORDS|MINUTES|all",
         text="The part of the texts that the teacher reads: a number of words such as 200000, "
-        "minutes such as 30min, all, or auto to stop when the student does not get better.",
+        "minutes such as 30min, all, or auto to stop when the student no longer gets better.",
     ),
 ]
 
@@ -130,8 +130,8 @@ def distill(
     Finally tunes the thresholds and exports the student.
 
     Of a thousand training passages or more, the teacher reads a part: first a random sample, then
-    in rounds the passages at which a quick student is in doubt, until the agreement on dev stops
-    rising. With --teacher-budget the end is set by words or minutes, or all passages are read.
+    in rounds the passages about which a quick student is in doubt, until the agreement on dev stops
+    rising. --teacher-budget sets a number of words or minutes instead, or lets it read everything.
 
     Prints a verdict in four lines and the path of the report. Writes the student into OUT (in
     int8 if that loses little; OUT/fp32 holds it in single precision), report.html, results.json
@@ -140,8 +140,8 @@ def distill(
     If the same command runs again, it continues where it was stopped. If there are more documents
     by then, it adds them.
 
-    Several teachers are weighed for each label by the passages of --gold; without these, each has
-    the same weight. The report says which teacher was believed.
+    Several teachers are weighed for each label by how well they do on the passages of --gold;
+    without these, each has the same weight. The report says which teacher was believed.
 
     With --ray, the teacher labels the passages on a Ray cluster; everything else is done by this
     machine. The labels are the same, and a run may be continued with or without --ray.

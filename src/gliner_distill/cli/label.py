@@ -174,7 +174,7 @@ def label(
     Prints one line with counts and the size of the store. Writes manifest.json, Parquet shards and
     the teacher's subword vectors into OUT; a student starts from these vectors.
 
-    Several teachers give, for each label, the mean of those that know it.
+    With several teachers, the soft labels of a label are the mean of the teachers that know it.
 
     When the same command runs again, it continues where it was stopped. A folder with the soft
     labels of another teacher, corpus or choice of labels is refused.

@@ -68,7 +68,7 @@ def root(context: typer.Context, version: Version = False) -> None:
     finds entities with it. `redact` replaces personal data, and `serve` does both over HTTP.
     `evaluate` and `bench` measure how good and how fast a student or a GLiNER is.
 
-    The single steps of `distill` are commands as well: `label` a corpus with a GLiNER, `train` a
+    The single steps of `distill` are commands as well: `label` a corpus with a teacher, `train` a
     student on the answers, and `export` it. `inspect` describes a corpus or a store of answers, and
     `reproduce` repeats a published experiment.
     """

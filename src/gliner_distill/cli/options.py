@@ -154,7 +154,7 @@ GpusPerWorker = Annotated[
 class PanelCommand(TyperCommand):
     """A command whose help has a section of its own for each panel of options.
 
-    Typer groups options by their `rich_help_panel` only in the help that rich draws.
+    Typer groups options by their `rich_help_panel` only if rich draws the help.
     """
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

@@ -48,8 +48,8 @@ Models = Annotated[
         "-m",
         metavar="[NAME=]MODEL",
         text="The folder of a student, of a run, of an export or of a GLiNER; or a hub id. Repeat "
-        "the option for more models: requests choose one by its name, and the first one answers "
-        "the others. Without NAME=, the name is the last part of MODEL.",
+        "the option for more models: a request may name one, and the first one answers all other "
+        "requests. Without NAME=, the name is the last part of MODEL.",
         show_default="the student that comes with the package, as `bundled`",
     ),
 ]
@@ -61,7 +61,7 @@ Teacher = Annotated[
         metavar="MODEL",
         text="The folder or the hub id of a GLiNER whose answers the page shows beside the "
         "student's. Requests can name it as `teacher`.",
-        show_default="the page shows students alone",
+        show_default="the page shows only students",
     ),
 ]
 
@@ -114,7 +114,7 @@ AllowedHosts = Annotated[
     option(
         "--allow-host",
         metavar="NAME",
-        text="A host name in the address of this server, such as ner.example.com. Repeat the "
+        text="A host name by which clients reach this server, such as ner.example.com. Repeat the "
         "option for more names. Numeric addresses and localhost are always allowed.",
         callback=_check_hosts,
     ),
@@ -142,7 +142,7 @@ HashKeyFile = Annotated[
 ]
 
 MaxTexts = Annotated[
-    int, option("--max-texts", metavar="N", text="The most texts of a request.", min=1)
+    int, option("--max-texts", metavar="N", text="The largest number of texts in a request.", min=1)
 ]
 
 MaxChars = Annotated[
@@ -150,14 +150,15 @@ MaxChars = Annotated[
     option(
         "--max-chars",
         metavar="N",
-        text="The most characters of a request, in its texts and labels together. Its body may "
-        "have four times as many bytes.",
+        text="The largest number of characters in a request, in its texts and labels together. Its "
+        "body may have four times as many bytes.",
         min=1,
     ),
 ]
 
 MaxLabels = Annotated[
-    int, option("--max-labels", metavar="N", text="The most labels of a request.", min=1)
+    int,
+    option("--max-labels", metavar="N", text="The largest number of labels in a request.", min=1),
 ]
 
 MaxWaiting = Annotated[
@@ -165,7 +166,7 @@ MaxWaiting = Annotated[
     option(
         "--max-waiting",
         metavar="N",
-        text="The most requests that wait for a model; more are told to come again later.",
+        text="The largest number of requests that wait for a model; further ones are refused.",
         min=1,
     ),
 ]
@@ -175,7 +176,7 @@ TimeLimit = Annotated[
     option(
         "--time-limit",
         metavar="SECONDS",
-        text="The time within which a request must arrive, and then be answered.",
+        text="The time within which a request must arrive, and again for its answer.",
         min=0.1,
         max=3600,
     ),
@@ -203,7 +204,7 @@ def serve(
 ) -> None:
     """Find entities over HTTP, until Ctrl-C or SIGTERM.
 
-    The address that is printed shows a page to try it out. Programs send JSON such as {"text":
+    The printed address shows a page on which you can try it. Programs send JSON such as {"text":
     "Mary left Paris.", "labels": ["person", "city"]} to /v1/entities, or a text alone to
     /v1/redact; /openapi.json describes these and all other paths. Clients of gliner.serve and of
     vLLM Factory work as well.
@@ -308,8 +309,8 @@ def _read_api_key(file: Path | None) -> str | None:
     # A header cannot hold other characters.
     if len(key) < _MIN_KEY_CHARS or not key.isascii() or not key.isprintable() or " " in key:
         raise DistillError(
-            f"{place}: the key must have at least {_MIN_KEY_CHARS} letters, digits or signs of "
-            "ASCII, without spaces"
+            f"{place}: the key must have at least {_MIN_KEY_CHARS} letters, digits or other "
+            "signs of ASCII, without spaces"
         )
     return key
 
@@ -342,7 +343,7 @@ def _read_hash_key(file: Path | None) -> bytes | None:
 
 SERVE = Command(
     serve,
-    "Find entities over HTTP, with a page to try it out.",
+    "Find entities over HTTP, and show a page to try it.",
     """\
   gliner-distill serve
   gliner-distill serve -m my-student -m legal=students/legal --port 8080

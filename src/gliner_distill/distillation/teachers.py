@@ -36,7 +36,7 @@ class TeacherSource:
         self._sources = [_check_source(source) for source in sources]
         self._teacher: Teacher | None = None
         self.name = " + ".join(map(_name_of, self._sources))
-        # That of a name would take seconds, since the model would have to be loaded.
+        # To get that of a name would take seconds, since the model would have to be loaded.
         is_named = any(isinstance(source, str) for source in self._sources)
         self.fingerprint = None if is_named else self.load().fingerprint
 

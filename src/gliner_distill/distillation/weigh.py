@@ -28,7 +28,7 @@ from gliner_distill.teacher.base import (
 )
 
 _PARTS: Final = 4
-"""Shares are multiples of a quarter; finer ones fit the annotated passages and no others."""
+"""Shares are multiples of a quarter; finer ones would fit only the annotated passages."""
 
 MIN_GAIN: Final = 0.02
 """The F1 that other shares must gain over equal ones before they are chosen."""

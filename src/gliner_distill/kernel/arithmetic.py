@@ -1,7 +1,7 @@
 """Exponential and logarithm with the same bits on every machine.
 
 numpy's own functions differ in the last bit between instruction sets. These consist of additions,
-multiplications and divisions, which IEEE 754 defines, and of changes of the exponent.
+multiplications and divisions, whose results IEEE 754 defines, and of changes of the exponent.
 """
 
 import numpy as np

@@ -19,7 +19,7 @@ SUFFIXES = {"darwin": ".dylib", "win32": ".dll"}
 ZIG = (sys.executable, "-m", "ziglang", "cc")
 """The command of the C compiler in the package ziglang."""
 
-# WASI lends the module its memory functions; the module itself calls nothing of its host.
+# WASI provides the memory functions; the module itself calls no function of its host.
 WASM_FLAGS = (
     *("-target", "wasm32-wasi", "-msimd128", "-mexec-model=reactor", "-O3", *EXACT_FLAGS),
     *("-fvisibility=hidden", "-s", "-Wl,--export-dynamic"),
@@ -48,7 +48,7 @@ def compile_with_any(folder: Path) -> Path:
     The compilers are those of this machine and, if it is installed, the package ziglang.
 
     Raises:
-        RuntimeError: A compiler is missing, or each one fails; the message has their output.
+        RuntimeError: There is no compiler, or all of them fail; the message has their output.
     """
     compilers = find_compilers()
     if importlib.util.find_spec("ziglang"):

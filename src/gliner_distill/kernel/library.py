@@ -18,7 +18,7 @@ def load_library(file: Path) -> Any:
         OSError: It cannot be loaded, or it was compiled from another version of the source.
     """
     library = ctypes.CDLL(str(file))
-    # An editable installation keeps its library when the source changes.
+    # An editable installation keeps its compiled library when the source changes.
     if not hasattr(library, "gd_version") or library.gd_version() != VERSION:
         raise OSError("it was compiled from another version of the package")
     pointer, number = ctypes.c_void_p, ctypes.c_int32

@@ -1,1 +1,1 @@
-"""Parts that every HTTP server of this package needs; no web framework is imported here."""
+"""The HTTP server of `serve`, and the checks of requests that every server of the package needs."""

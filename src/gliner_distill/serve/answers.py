@@ -1,4 +1,4 @@
-"""Answers to the routes of this package: from the body of a request to that of its answer."""
+"""The answers of this package's own routes: from the body of a request to that of its answer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ Body = TypeVar("Body", bound=BaseModel)
 @final
 @dataclass(frozen=True, slots=True)
 class Service:
-    """All that answers need.
+    """The models and settings that all answers need.
 
     Attributes:
         models: The models.

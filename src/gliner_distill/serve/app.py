@@ -171,7 +171,7 @@ def create_app(
 
 @final
 class _Shortcuts:
-    """The way around the framework for the routes that are asked most.
+    """A shortcut around the framework for the routes that get most of the requests.
 
     Half of the time of a short request would otherwise be spent in the framework's layers, none of
     which these routes need.
@@ -193,9 +193,10 @@ class _Shortcuts:
 
 
 async def _answer_unless_left(answer: Awaitable[Response], receive: Receive) -> Response | None:
-    """Return an answer, or None as soon as the client has left, so that no model reads for nobody.
+    """Return an answer, or None as soon as the client has left.
 
-    Most requests are answered before it is worth a look at the client.
+    No model then works on an answer that nobody waits for. The connection is watched only after a
+    moment, because most requests are answered sooner.
     """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
@@ -275,7 +276,7 @@ def _add_routes(app: ServeApp, service: Service, metrics: Metrics) -> dict[str, 
 def _respond(
     app: ServeApp, path: str, answer: Answer, service: Service, metrics: Metrics
 ) -> Respond:
-    """Return a function that answers bodies, turns errors into problems, and counts."""
+    """Return a function that answers bodies, turns errors into problems, and counts requests."""
 
     async def respond(body: bytes) -> Response:
         began = time.perf_counter()
@@ -301,7 +302,7 @@ def _endpoint(respond: Respond) -> Callable[[Request], Awaitable[Response]]:
 
 
 def _explain(error: Exception) -> RequestError:
-    """Return the error that a client is told."""
+    """Return the error that is sent to the client."""
     if isinstance(error, RequestError):
         return error
     if isinstance(error, InputError):
@@ -310,8 +311,10 @@ def _explain(error: Exception) -> RequestError:
     place = "".join(traceback.format_tb(error.__traceback__))
     _logger.error("%s while answering a request, at\n%s", type(error).__name__, place)
     if is_out_of_memory(error):
-        return RequestError(503, "there is not enough memory now; ask again later, or for less")
-    return RequestError(500, "the server failed at this request; its log has the place")
+        return RequestError(
+            503, "there is not enough memory now; ask again later, or for less text"
+        )
+    return RequestError(500, "the server failed at this request; its log says where")
 
 
 def _problem(error: RequestError) -> Response:

@@ -115,14 +115,12 @@ class RequestGuard:
             self._n_held_bytes -= len(body)
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        """Raise a `RequestError` unless the headers of a request are those of a welcome one."""
+        """Raise a `RequestError` unless the headers of a request are acceptable."""
         host = headers.get(b"host", b"")
         # Most requests have the same host, and to parse an address takes longer than to compare it.
         if host != self._last_host and not is_allowed_host(host.decode("latin-1"), self._hosts):
             name = host[:60].decode("latin-1")
-            message = (
-                f"the host {name!r} is not one of this server's; name it when you start the server"
-            )
+            message = f"the host {name!r} is not allowed; name it when you start the server"
             raise _refusal(400, message, "Host")
         self._last_host = host
         origin = headers.get(b"origin")

@@ -14,7 +14,7 @@ from gliner_distill.serve.reader import Reader
 @final
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model behind a name.
+    """A model with its name and its queue.
 
     Attributes:
         name: The name that requests may give.
@@ -44,7 +44,7 @@ class ModelShelf:
         models: The models by name, at least one.
         bounds: The bounds of their queues.
         n_threads: The number of batches that each student reads side by side. A teacher reads one
-            after the other.
+            batch after the other.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Routes for clients of other servers: those of `gliner.serve`, and of vLLM Factory's `/pooling`.
 
 Sources: gliner 0.2.29 (`gliner/serve`), and the plugin `deberta_gliner2` of vLLM Factory
-(https://github.com/ddickmann/vllm-factory), which gliner-haystack 0.2.1 speaks with. Fields that
+(https://github.com/ddickmann/vllm-factory), with which gliner-haystack 0.2.1 speaks. Fields that
 only the other servers need are ignored.
 """
 
@@ -89,7 +89,7 @@ async def answer_gliner_serve(service: Service, content: bytes) -> Response:
     asked = await service.parse(GLiNERServeRequest, content)
     for field, value in (("relations", asked.relations), ("adapter_id", asked.adapter_id)):
         if value:
-            raise RequestError(422, f"{field}: this server has none; leave it out", field)
+            raise RequestError(422, f"{field}: this server supports none; leave it out", field)
     question = check_question(
         service.bounds,
         [asked.text],
@@ -103,7 +103,7 @@ async def answer_gliner_serve(service: Service, content: bytes) -> Response:
 
 
 async def answer_adapter_cache(_service: Service, _content: bytes) -> Response:
-    """Answer that there are no adapters, as `gliner.serve` does without them."""
+    """Answer that there are no adapters, as `gliner.serve` does when it has none."""
     return json_response(b'{"enabled":false,"base_adapter_id":"__base__"}')
 
 

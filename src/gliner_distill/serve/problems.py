@@ -1,4 +1,4 @@
-"""Errors of requests, and the JSON that tells them to the client (RFC 9457, "problem details")."""
+"""Errors of requests, and the JSON in which a client gets them (RFC 9457, "problem details")."""
 
 import json
 from collections.abc import Sequence

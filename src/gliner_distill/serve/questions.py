@@ -38,7 +38,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """All that is asked about texts; requests with equal options are read together.
+    """The labels and options of a request; requests with equal options are read together.
 
     Attributes:
         labels: The labels, each with the text that the model reads for it.

@@ -1,8 +1,9 @@
 """Read waiting requests together: a queue in front of a model, and the threads that empty it.
 
 A request waits until a thread is free. The thread then takes everything that waits, up to a bound,
-so batches grow with the load and nobody waits for company. The answer for a text does not depend on
-the texts beside it. A long request is read in parts, between which other requests have their turn.
+so batches grow with the load, and no request waits for others to arrive. The answer for a text does
+not depend on the texts beside it. A long request is read in parts, between which other requests
+have their turn.
 """
 
 import asyncio
@@ -115,7 +116,7 @@ class Reader:
             timer.cancel()
 
     def close(self) -> None:
-        """Wait for the threads; call it when no request waits any more. Another one opens it."""
+        """Wait for the threads; call it when no request waits any more. A new one reopens it."""
         if self._threads is not None:
             self._threads.shutdown()
             self._threads = None
@@ -131,12 +132,13 @@ class Reader:
         if not job.answer.done():
             limit = self._bounds.time_limit_s
             error = RequestError(
-                503, f"there was no answer within {limit:g} seconds; ask again later, or for less"
+                503,
+                f"there was no answer within {limit:g} seconds; ask again later, or for less text",
             )
             job.answer.set_exception(error)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take a batch after the requests that have arrived at the same time are all here."""
+        """Take a batch once all requests that have arrived at the same time are in the queue."""
         if not self._is_scheduled and self._n_free and self._jobs:
             self._is_scheduled = True
             loop.call_soon(self._begin, loop)
@@ -199,7 +201,7 @@ class Reader:
                 if len(group) == 1:
                     group[0].error = error
                     continue
-                # One of them is at fault, and must not fail its neighbors.
+                # One of them is at fault, and the others must not fail because of it.
                 for part in group:
                     try:
                         self._answer_group([part])

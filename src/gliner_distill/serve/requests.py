@@ -216,7 +216,7 @@ def _check_low_threshold(texts: Sequence[str], prompts: Prompts) -> None:
         raise RequestError(
             413,
             f"threshold: below {_LOW_THRESHOLD}, characters times labels may be at most "
-            f"{_MOST_LOW_PAIRS:,}, and are {n_pairs:,}; raise it, or ask for less at once",
+            f"{_MOST_LOW_PAIRS:,}, and are {n_pairs:,}; raise it, or send fewer texts or labels",
             "threshold",
         )
 

@@ -1,4 +1,4 @@
-"""The process around an application: its socket, its patience with clients, and its end."""
+"""The process around an application: its socket, its time limits for clients, and its stop."""
 
 import asyncio
 import math
@@ -79,11 +79,11 @@ class StoppingServer(Server):
     """A server that loses no request when it stops.
 
     After a signal it still answers for a second, but each answer closes its connection, so that
-    clients come to know of the end between two requests. Then it finishes what it has.
+    clients notice between two requests that it stops. Then it finishes the requests that it has.
     """
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop to accept connections, and finish all requests."""
+        """Stop accepting connections, and finish all requests."""
         app = self.config.app
         if isinstance(app, ServeApp):
             app.is_stopping = True

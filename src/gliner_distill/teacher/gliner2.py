@@ -241,7 +241,7 @@ class GLiNER2Teacher:
         return probs
 
     def _cap_overlaps(self, found: Iterable[dict[str, Any]]) -> Iterator[tuple[int, int, float]]:
-        """Yield spans with their scores, where those that the package leaves out are too low."""
+        """Yield spans with their scores; those that the package leaves out score below 0.5."""
         from gliner2.inference.candidate_decoder import finalize_spans
 
         spans = [(span["text"], span["confidence"], span["start"], span["end"]) for span in found]

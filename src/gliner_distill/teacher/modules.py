@@ -54,7 +54,7 @@ def open_module_teacher(name: str, folder: Path) -> Teacher:
 
 
 class ModuleTeacher:
-    """A user's teacher whose errors end in one line, with the line of the user's code.
+    """A user's teacher whose errors become one line that names the line of the user's code.
 
     It has all members of the user's teacher, also the optional ones.
     """

@@ -27,7 +27,7 @@ def is_paid(teacher: Teacher) -> bool:
 
 
 def announce_questions(teacher: Teacher, questions: Mapping[Path, ListQuestions]) -> None:
-    """Tell a teacher about all questions before the first one, if it wants to know.
+    """Tell a teacher about all questions before the first one, if it has `announce`.
 
     Args:
         teacher: Any teacher.
@@ -41,7 +41,7 @@ def announce_questions(teacher: Teacher, questions: Mapping[Path, ListQuestions]
 
 @contextmanager
 def keep_answers(teacher: Teacher, folder: Path, list_questions: ListQuestions) -> Iterator[None]:
-    """Let a teacher keep its answers in a folder while the block runs, if it does such a thing.
+    """Let a teacher keep its answers in a folder while the block runs, if it can.
 
     Args:
         teacher: Any teacher.

@@ -1,6 +1,6 @@
-"""The precision in which a teacher labels: the faster one, if it gives the same scores.
+"""The precision in which a teacher labels: the faster one, if it gives nearly the same scores.
 
-A processor with instructions for bfloat16 runs a GLiNER two to three times as fast in it. The
+A processor with instructions for bfloat16 runs a GLiNER faster in it (docs/LOG.md has figures). The
 scores differ a little, so a teacher is first asked about some passages in both precisions. A store
 keeps the precision that it began with, since one store must not mix two.
 """

@@ -28,7 +28,7 @@ FindSpans = Callable[[Sequence[str]], Iterable[Iterable[Span]]]
 """A function from texts to the spans of each."""
 
 _TEXTS_AT_ONCE = 256
-# Whatever changes the texts changes the answers, so this number is part of each fingerprint.
+# A change of `join_words` changes the answers, so this number is part of each fingerprint.
 _JOINING = 1
 
 _NO_SPACE_BEFORE = frozenset(".,;:!?%)]}’”»…'@/")
@@ -107,7 +107,7 @@ class SpanTeacher:
         found = list(self._find_spans([text for text, _ in joined]))
         if len(found) != len(passages):
             raise TeacherError(
-                f"{self.name}: returned the spans of {len(found)} texts for {len(passages)} texts; "
+                f"{self.name}: got {len(passages)} texts, but returned spans for {len(found)}; "
                 "expected one list of spans per text"
             )
         return [

@@ -1,1 +1,1 @@
-"""Reading for the commands: the documents of an input, their labels, and reading ahead."""
+"""Reading for the commands: the documents of the input, read in advance, and their labels."""

@@ -66,7 +66,7 @@ Check = Annotated[
     option(
         "--llm-check",
         metavar=None,
-        text="Ask about each entity again whether it is one, which takes a request per entity.",
+        text="Ask the model about each entity again whether it is one, in a request of its own.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -76,7 +76,7 @@ Requests = Annotated[
     option(
         "--llm-requests",
         metavar="N",
-        text="The number of requests at the same time.",
+        text="The number of requests that run at the same time.",
         min=1,
         max=256,
         rich_help_panel=_PANEL,

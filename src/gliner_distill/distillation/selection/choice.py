@@ -14,7 +14,7 @@ from typing import Final
 from gliner_distill.entities import Entity
 
 LEAST_SCORE: Final = 0.1
-"""The threshold at which a quick student finds what it is in doubt about."""
+"""The threshold at which a quick student finds the entities that it is in doubt about."""
 
 # Passages of a few words would otherwise be preferred for a single doubtful word.
 _FEWEST_WORDS = 5
@@ -101,7 +101,7 @@ def word_doubts(entities: Sequence[Entity], n_words: int) -> list[float]:
     """
     doubts = [0.0] * n_words
     for entity in entities:
-        # It is wrong with one minus its score; left out, it is missing with its score.
+        # If kept, it is wrong with the chance 1 - score; if left out, it is missed with its score.
         chance = min(entity.score, 1 - entity.score)
         for word in range(entity.start_word, entity.end_word):
             doubts[word] = max(doubts[word], chance / (entity.end_word - entity.start_word))

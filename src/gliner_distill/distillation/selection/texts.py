@@ -120,7 +120,7 @@ def _budget_words(work: Workspace, folder: PassageFolder) -> float:
     if max_words < least:
         raise SettingsError(
             f"teacher budget: {budget} allow the teacher to read {max_words:,.0f} words of the "
-            f"texts; at least {least:,.0f} are needed, so give more"
+            f"texts; at least {least:,.0f} are needed, so give a larger budget"
         )
     return max_words
 

@@ -133,7 +133,7 @@ class Review:
 
 
 def find_disputed(stores: Sequence["SoftLabelStore"], student: StudentNER) -> list[DisputedPassage]:
-    """Return the disputed ones among the first passages of stores, the surest ones first."""
+    """Return the disputed passages among the first ones of stores, the surest ones first."""
     passages = list(islice(_read_all(stores), _MOST_PASSAGES))
     answers = student.predict_words(
         [passage.words for passage in passages], [passage.labels for passage in passages]

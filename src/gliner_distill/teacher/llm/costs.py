@@ -26,7 +26,7 @@ def estimate_tokens(n_bytes: float) -> float:
 
 @dataclass(slots=True)
 class Charge:
-    """The tokens of one request: None until it is answered."""
+    """The tokens of one request; None until it is answered."""
 
     tokens: tuple[int, int] | None = None
 
@@ -61,7 +61,7 @@ class Bill:
 
     @contextmanager
     def request(self, n_input_bytes: int, max_output_tokens: int) -> Iterator[Charge]:
-        """Make a request within the limit: the block sends it and sets the tokens of the charge.
+        """Allow a request within the limit: the block sends it and sets the tokens of the charge.
 
         The most that it may cost is reserved, so that requests that run at the same time do not
         exceed the limit together. If it does not fit, this waits for requests that are under way,

@@ -216,7 +216,7 @@ class Endpoint:
         if status == 404:
             return (
                 f"{where} knows no model {self._model!r}, or is not the address of such an API "
-                f"{said}; check the name, and {URL_VARIABLE}, which mostly ends in /v1{_KEPT}"
+                f"{said}; check the name, and {URL_VARIABLE}, which usually ends in /v1{_KEPT}"
             )
         if status in (402, 429) and (status == 402 or code == "insufficient_quota"):
             return f"{where} says that the credit of this key is used up {said}{_KEPT}"
@@ -283,7 +283,7 @@ def _bound_response(max_bytes: int, seconds: float) -> Callable[[Any], None]:
 
     def bound(response: Any) -> None:
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise _TooMuchError("sends compressed answers, which cannot be bounded")
+            raise _TooMuchError("sends compressed answers, whose size cannot be limited")
         response.stream = _bounded(response.stream, max_bytes, seconds)
 
     return bound

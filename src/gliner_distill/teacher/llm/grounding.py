@@ -3,7 +3,7 @@
 White space is ignored; every other character must be the same. An entity must begin where a word
 begins and end where a word ends. These rules decide where it is:
 
-- It occurs once: it is there, whatever its context.
+- Its text occurs once: the entity is there, whatever its context.
 - It occurs several times: the places count whose surroundings have the most characters in common
   with its context, which are counted from the entity outward.
 - Several places have equally many: it is at all of them, since the answer is as true of each.
