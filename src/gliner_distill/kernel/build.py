@@ -48,7 +48,7 @@ def compile_with_any(folder: Path) -> Path:
     The compilers are those of this machine and, if it is installed, the package ziglang.
 
     Raises:
-        RuntimeError: There is no compiler, or all of them fail; the message has their output.
+        RuntimeError: No compiler is installed, or all of them fail; the message has their output.
     """
     compilers = find_compilers()
     if importlib.util.find_spec("ziglang"):
