@@ -87,7 +87,7 @@ async function request(path, body, signal) {
     if (error.name === "AbortError") throw error;
     throw new EngineError("The server does not answer. Is it still running?");
   }
-  if (answer.status === 401) throw new EngineError("The server asks for its key.", true);
+  if (answer.status === 401) throw new EngineError("The server needs an API key.", true);
   let content;
   try {
     content = await answer.json();

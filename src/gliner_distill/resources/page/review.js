@@ -18,7 +18,7 @@ export async function startReview(section, showError) {
     status.textContent = passage
       ? `${count(left, "passage is", "passages are")} left; ${judged} judged, in ${file}. ` +
         "Give this file to the next `distill --gold`."
-      : `All passages are judged, ${judged} in number; they are in ${file}.`;
+      : `No passages are left. The judged ones (${judged}) are in ${file}.`;
     const place = section.querySelector("#review-passage");
     place.replaceChildren(...(passage ? showPassage(passage, section, showError) : []));
   } catch (error) {
