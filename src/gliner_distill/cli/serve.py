@@ -176,7 +176,7 @@ TimeLimit = Annotated[
     option(
         "--time-limit",
         metavar="SECONDS",
-        text="The time within which a request must arrive, and again for its answer.",
+        text="The time within which a request must arrive, and then the time for its answer.",
         min=0.1,
         max=3600,
     ),
