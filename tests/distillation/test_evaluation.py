@@ -11,7 +11,13 @@ from gliner_distill.distillation.evaluation import (
     student_teacher_disagreements,
 )
 from gliner_distill.distillation.job import Plan
-from gliner_distill.distillation.measurements import STUDENT, STUDENT_FP32, TEACHER, EpochFigures
+from gliner_distill.distillation.measurements import (
+    STUDENT,
+    STUDENT_FP32,
+    TEACHER,
+    EpochFigures,
+    Reading,
+)
 from gliner_distill.distillation.stages import Exported, Labeled, Trained
 from gliner_distill.entities import Entity, LabeledPassage, Passage
 
@@ -58,7 +64,7 @@ def evaluate(lexicon_teacher, tmp_path, settings):
         text = {split: [label_text(teacher, "mary left")] for split in ("train", "dev")}
         text["test"] = [label_text(teacher, passage) for passage in test]
         annotated = {"train": [], "dev": [], "test": [label_text(teacher, *row) for row in gold]}
-        labeled = Labeled(text, annotated, 0, Plan(), 1.0, ())
+        labeled = Labeled(text, annotated, 0, Plan(), Reading(2, 2), tmp_path, 1.0, ())
         seconds = {"labeling": 1.0, "training": 2.0}
         trained = Trained(labeled, text["dev"], tmp_path, tmp_path / "student", seconds, ())
         exported = Exported(

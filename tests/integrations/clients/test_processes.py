@@ -162,9 +162,11 @@ def test_datasets_gives_other_thresholds_and_other_files_another_fingerprint(
 
 @pytest.mark.parametrize("n_processes", [None, 2])
 def test_datasets_map_finds_entities_and_caches_them(
-    needs, student, expected, tmp_path, n_processes
+    needs, student, expected, tmp_path, monkeypatch, n_processes
 ):
     datasets = needs("datasets")
+    # With processes, `map` replaces `os.environ` by a copy, which other packages would not see.
+    monkeypatch.setattr(os, "environ", os.environ)
     path = tmp_path / "texts.jsonl"
     texts = [text for texts in LISTS_OF_TEXTS for text in texts]
     path.write_text("".join(f'{{"text": "{text}"}}\n' for text in texts), encoding="utf-8")
