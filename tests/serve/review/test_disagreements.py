@@ -111,6 +111,22 @@ class TestReview:
         assert (found["left"], found["judged"]) == (1, 1)
         assert found["passage"]["text"] == "Bo saw Rome ."
 
+    def test_judge_keeps_what_another_server_has_judged(self, folder, student):
+        first, second = Review(folder, student), Review(folder, student)
+        ada = first.next()["passage"]["id"]
+        first.judge(ada, [True, True])
+        second.judge(ada, [False, True])
+        second.judge(second.next()["passage"]["id"], [False, False])
+        ada_gold, bo_gold = read_passages(folder / "judged.json")
+        assert (ada_gold.words, bo_gold.words[0]) == (WORDS, "Bo")
+        assert [entity.label for entity in ada_gold.entities] == ["city"]
+
+    def test_next_knows_passages_that_were_read_in_rounds(self, folder, student):
+        text = folder / "work" / "text-0"
+        (text / "round-0").mkdir()
+        (text / "labels-train").rename(text / "round-0" / "labels")
+        assert Review(folder, student).next()["left"] == 2
+
     def test_a_skipped_passage_is_not_gold(self, folder, student):
         review = Review(folder, student)
         review.judge(review.next()["passage"]["id"], [])

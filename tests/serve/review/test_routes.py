@@ -61,7 +61,7 @@ def test_a_wrong_judgment_names_the_field(make_client, review, body, status, fie
 
 def test_a_file_that_cannot_be_written_is_said(make_client, review):
     answer = make_client(review=review).post("/v1/review", json={"id": 9, "verdicts": []})
-    assert answer.status_code == 500
+    assert answer.status_code == 503
     assert "disk is full" in answer.json()["detail"]
 
 

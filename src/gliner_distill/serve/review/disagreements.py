@@ -110,7 +110,7 @@ class Review:
 
         Raises:
             RequestError: No such passage waits, or the number of verdicts is wrong.
-            DistillError: The file of judged passages cannot be written.
+            CorpusError: The file of judged passages cannot be read or written.
         """
         with self._lock:
             disputed = self._waiting.get(number)
@@ -123,7 +123,9 @@ class Review:
                     raise RequestError(422, message, "verdicts")
                 pairs = zip(disputed.entities, verdicts, strict=True)
                 right = [entity for (entity, _), is_right in pairs if is_right]
-                judged = [*self._judged, Passage(disputed.words, tuple(right))]
+                # Another server, or a person, may have changed the file in the meantime.
+                kept = [each for each in self._read_judged() if each.words != disputed.words]
+                judged = [*kept, Passage(disputed.words, tuple(right))]
                 write_passages(self.judged_file, judged)
                 self._judged = judged
             del self._waiting[number]
@@ -181,7 +183,9 @@ def _read_all(stores: Sequence["SoftLabelStore"]) -> Iterator[LabeledPassage]:
 def _open_stores(folder: Path) -> list["SoftLabelStore"]:
     from gliner_distill.store.store import SoftLabelStore
 
-    found = sorted((folder / "work").glob("text-*/labels-train"))
+    # The teacher has read a text as a whole, or a part of it in rounds.
+    patterns = ("text-*/labels-train", "text-*/round-*/labels")
+    found = sorted(path for pattern in patterns for path in (folder / "work").glob(pattern))
     if not found:
         raise StoreError(
             f"{folder}: its folder `work` holds no labeled passages; expected the folder of a "

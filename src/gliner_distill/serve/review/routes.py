@@ -46,7 +46,7 @@ async def answer_judgment(service: Service, content: bytes) -> Response:
     try:
         await run_in_threadpool(_review(service).judge, asked.id, asked.verdicts)
     except CorpusError as error:  # it names a file of the person who judges, and no text
-        raise RequestError(500, str(error)) from error
+        raise RequestError(503, str(error)) from error
     return json_response(b'{"status":"ok"}')
 
 
