@@ -247,7 +247,7 @@ def check_readable(path: Path) -> None:
         pass
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Return the reason of an error as one line, without the path that an `OSError` repeats.
 
     >>> reason_of(FileNotFoundError(2, "No such file or directory", "notes.txt"))

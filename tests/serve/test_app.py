@@ -373,3 +373,28 @@ def test_openapi_describes_every_route_with_an_example_that_works(client):
     schemas = description["components"]["schemas"]
     references = set(json.dumps(description).split('"#/components/schemas/')[1:])
     assert {text.split('"')[0] for text in references} <= set(schemas)
+
+
+def test_a_request_that_a_second_ctrl_c_cuts_off_is_told(name_model):
+    app = create_app({"names": name_model})
+    body = json.dumps({"text": "wait", "labels": ["person"]}).encode()
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/entities", "headers": headers}
+    messages, sent = [{"type": "http.request", "body": body}], []
+
+    async def receive():
+        return messages.pop() if messages else await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    async def stop_twice():
+        request = asyncio.create_task(app(scope, receive, send))
+        assert await asyncio.to_thread(name_model.waits.wait, 30)
+        app.is_stopping = True
+        request.cancel()
+        await request
+        name_model.release.set()
+
+    asyncio.run(stop_twice())
+    assert sent[0]["status"] == 503

@@ -92,6 +92,12 @@ def test_equal_weights_counts_only_teachers_that_know_a_label(lexicon_teacher):
         ({"name": None}, "its name is None"),
         ({"fingerprint": 5}, "its fingerprint is 5"),
         ({"score_passages": 5}, "score_passages is not a method"),
+        ({"name": "\ud800"}, "its name cannot be written as JSON"),
+        ({"fingerprint": "\ud800"}, "its fingerprint cannot be written as JSON"),
+        ({"metadata": 5}, "its metadata is 5; expected a mapping"),
+        ({"metadata": {"a": object()}}, "its metadata cannot be written as JSON"),
+        ({"metadata": {"a": 1, 2: 3}}, "its metadata cannot be written as JSON"),
+        ({"metadata": {"a": np.nan}}, "its metadata cannot be written as JSON"),
     ],
 )
 def test_fault_of_names_what_an_object_lacks(lexicon_teacher, change, part):
@@ -128,6 +134,13 @@ def test_check_answers_refuses_another_shape_and_number():
         check_answers("t", WORDS, LABELS, [answers()[0][:, :, :2], answers()[1]])
     with pytest.raises(TeacherError, match=r"^t: .*1 arrays for 2 passages"):
         check_answers("t", WORDS, LABELS, answers()[:1])
+
+
+@pytest.mark.parametrize("value", ["x", None, 0.5j])
+def test_check_answers_refuses_arrays_of_another_type(value):
+    wrong = [np.full((2, 1, 3), value), answers()[1]]
+    with pytest.raises(TeacherError, match=r"^t: returned an array of the type .*float32"):
+        check_answers("t", WORDS, LABELS, wrong)
 
 
 @pytest.mark.parametrize("wrong", [None, 3, (a for a in answers()), [[[0.5]], [[0.5]]]])

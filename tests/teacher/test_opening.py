@@ -157,6 +157,30 @@ class TestModules:
         with pytest.raises(TeacherError, match=r"^mine: score_passages failed in .*, line 8: Name"):
             teacher.score_passages([["x"]], [["city"]])
 
+    @pytest.mark.parametrize("answer", ["__import__('sys').exit()", "[][0]"])
+    def test_an_error_of_an_optional_member_is_named_with_the_line(self, module_folder, answer):
+        name = self.write(module_folder)
+        content = (module_folder / f"{name}.py").read_text()
+        (module_folder / f"{name}.py").write_text(content.replace('label == "city"', answer))
+        teacher = open_teacher(f"python:{name}:Teacher", folder=module_folder)
+        with pytest.raises(TeacherError, match=r"^mine: knows_label failed in .*, line 5: "):
+            knows_label(teacher, "city")
+        assert not hasattr(teacher, "metadata")
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "raise SystemExit(0)",
+            "def __getattr__(name): raise RuntimeError(name)",
+            "class A:\n    @property\n    def name(self): raise ValueError\nx = A()",
+        ],
+    )
+    def test_a_module_that_exits_or_hides_its_object_is_named(self, module_folder, content):
+        name = self.write(module_folder)
+        (module_folder / f"{name}.py").write_text(content)
+        with pytest.raises(TeacherError, match=rf"^python:{name}:x: .* in {name}\.py, line"):
+            open_teacher(f"python:{name}:x", folder=module_folder)
+
     def test_optional_members_are_those_of_the_users_teacher(self, module_folder):
         name = self.write(module_folder)
         teacher = open_teacher(f"python:{name}:Teacher", folder=module_folder)

@@ -90,7 +90,14 @@ class ServeApp(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        await self.entrance(scope, receive, send)
+        try:
+            await self.entrance(scope, receive, send)
+        except asyncio.CancelledError:
+            if scope["type"] != "http" or not self.is_stopping:
+                raise
+            # A second Ctrl-C does not wait for answers.
+            response = _problem(RequestError(503, "the server has stopped; ask again later"))
+            await response(scope, receive, send)
 
     async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that has been checked."""

@@ -4,13 +4,15 @@ A teacher is any object with a name, a fingerprint and `score_passages`. This mo
 numpy: torch is imported only where a GLiNER is loaded.
 """
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gliner_distill.errors import TeacherError, shorten
+from gliner_distill.files import reason_of
 from gliner_distill.store.subword_vectors import SubwordVectors
 
 Probabilities = NDArray[np.float32]
@@ -79,9 +81,24 @@ def fault_of(teacher: object) -> str | None:
     for name in _MEMBERS[:2]:
         if not isinstance(getattr(teacher, name), str):
             return f"its {name} is {shorten(getattr(teacher, name))}; expected a string"
+    for name in (*_MEMBERS[:2], "metadata"):
+        problem = _json_problem(getattr(teacher, name, {}))
+        if problem:
+            return f"its {name} cannot be written as JSON: {problem}"
+    if not isinstance(getattr(teacher, "metadata", {}), Mapping):
+        return f"its metadata is {shorten(getattr(teacher, 'metadata', {}))}; expected a mapping"
     if not callable(teacher.score_passages):  # type: ignore[attr-defined]
         return "its score_passages is not a method"
     return None
+
+
+def _json_problem(value: object) -> str:
+    """Return why a store cannot keep a value; empty if it can."""
+    try:
+        json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        return reason_of(error)
+    return ""
 
 
 def knows_label(teacher: Teacher, label: str) -> bool:
@@ -195,6 +212,10 @@ def check_answers(
             f"array per passage"
         )
     for words, asked, probs in zip(passages, labels, answers, strict=True):
+        if probs.dtype.kind not in "fiub":
+            raise TeacherError(
+                f"{name}: returned an array of the type {probs.dtype}; expected float32"
+            )
         shape = (len(words), len(asked), 3)
         # NaN fails both comparisons, so it is refused here as well.
         if probs.shape != shape or not bool(((probs >= 0) & (probs <= 1)).all()):

@@ -18,6 +18,7 @@ from gliner_distill.files import reason_of
 from gliner_distill.teacher.base import Probabilities, Teacher, fault_of
 
 _FORM = "python:MODULE:OBJECT, such as python:my_teacher:teacher"
+_MISSING = object()
 
 
 def open_module_teacher(name: str, folder: Path) -> Teacher:
@@ -41,16 +42,9 @@ def open_module_teacher(name: str, folder: Path) -> Teacher:
     with _naming(name, f"{module_name} cannot be imported", folder=folder):
         module = import_module(module_name)
     _check_origin(name, module, folder)
-    if not hasattr(module, object_name):
-        raise TeacherError(
-            f"{name}: {module.__file__} has no {object_name!r}; expected the name of a teacher, or "
-            "of a class or function that makes one"
-        )
-    found = getattr(module, object_name)
-    if fault_of(found) is not None and callable(found):
-        with _naming(name, f"{object_name}() failed", folder=folder):
-            found = found()
-    return ModuleTeacher(_check_teacher(name, found), folder)
+    with _naming(name, f"{object_name} cannot be used", folder=folder):
+        found = _take_object(name, module, object_name, folder)
+        return ModuleTeacher(_check_teacher(name, found), folder)
 
 
 class ModuleTeacher:
@@ -67,8 +61,23 @@ class ModuleTeacher:
         self._folder = folder
 
     def __getattr__(self, member: str) -> Any:
-        """Return an optional member of the teacher."""
-        return getattr(self._teacher, member)
+        """Return an optional member of the teacher.
+
+        Raises:
+            TeacherError: The teacher raised an error, as its methods do that are returned.
+        """
+        with _naming(self.name, f"{member} failed", folder=self._folder):
+            found = getattr(self._teacher, member, _MISSING)
+        if found is _MISSING:
+            raise AttributeError(member)
+        if not callable(found):
+            return found
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            with _naming(self.name, f"{member} failed", folder=self._folder):
+                return found(*arguments, **named)
+
+        return call
 
     def score_passages(
         self, passages: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]
@@ -80,6 +89,20 @@ class ModuleTeacher:
         """
         with _naming(self.name, "score_passages failed", folder=self._folder):
             return self._teacher.score_passages(passages, labels)
+
+
+def _take_object(name: str, module: ModuleType, object_name: str, folder: Path) -> Any:
+    """Return an object of a module, or what it returns if it only makes a teacher."""
+    if not hasattr(module, object_name):
+        raise TeacherError(
+            f"{name}: {module.__file__} has no {object_name!r}; expected the name of a teacher, or "
+            "of a class or function that makes one"
+        )
+    found = getattr(module, object_name)
+    if fault_of(found) is None or not callable(found):
+        return found
+    with _naming(name, f"{object_name}() failed", folder=folder):
+        return found()
 
 
 def _check_in_folder(name: str, module_name: str, folder: Path) -> None:
@@ -126,7 +149,7 @@ def _naming(name: str, problem: str, *, folder: Path) -> Iterator[None]:
     """Turn the errors of a user's module into a TeacherError that names a line of the user's."""
     try:
         yield
-    except Exception as error:  # a module may raise anything
+    except (Exception, SystemExit) as error:  # a module may raise anything, and may exit
         if is_out_of_memory(error) or isinstance(error, TeacherError):
             raise
         raise TeacherError(
@@ -135,7 +158,7 @@ def _naming(name: str, problem: str, *, folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _place_of(error: Exception, folder: Path) -> str:
+def _place_of(error: BaseException, folder: Path) -> str:
     """Return the last line of a folder's files that an error has passed."""
     frames = [
         frame
