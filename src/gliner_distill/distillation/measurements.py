@@ -18,7 +18,9 @@ _ENOUGH_GOLD: Final = (0.97, 0.9)
 
 _REASONS: Final = {
     "budget": ", as much as its budget allows",
-    "agreement": ", since the agreement on dev stopped rising; --teacher-budget all reads it all",
+    "agreement": ", since the agreement on dev stopped rising; --teacher-budget all reads it all, "
+    "with another --out",
+    "earlier": ", as an earlier --teacher-budget said; choose another --out to read more",
 }
 
 _FEW_ENTITIES: Final = 50
@@ -180,8 +182,8 @@ class Reading:
     Attributes:
         n_words: The number of words that it read.
         n_all_words: The number of words that there are.
-        reason: Why it stopped: `all` (it read everything), `budget`, or `agreement` (that on dev
-            stopped rising).
+        reason: Why it stopped: `all` (it read everything), `budget`, `agreement` (that on dev
+            stopped rising), or `earlier` (an earlier run had a smaller budget).
         curve: The agreement on dev by round.
     """
 

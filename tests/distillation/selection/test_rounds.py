@@ -9,7 +9,7 @@ import pytest
 
 from distillation_world import assert_same_weights, make_texts, texts_of, write_texts
 from gliner_distill.distillation.selection.budget import Pace, TeacherBudget
-from gliner_distill.errors import CorpusError
+from gliner_distill.errors import CorpusError, SettingsError
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +64,24 @@ class TestRoundReader:
         assert [path.parent.name for path in Path("out").glob("work/text-0/round-*/quick")] == [
             "round-3"
         ]
+
+    def test_read_uses_its_budget_although_a_long_passage_is_preferred(self, read):
+        texts = [" ".join([text] * (9, 1)[n % 2]) for n, text in enumerate(make_texts(60))]
+        write_texts(texts)
+        _, teacher = read(budget="400")
+        assert 395 < words_of(teacher) <= 400
+
+    def test_read_refuses_a_time_that_dev_has_used_up(self, read):
+        with pytest.raises(SettingsError, match=r"0\.0001 minutes were spent on .* dev and test"):
+            read(budget="0.0001min")
+        made, _ = read(budget="120")
+        assert made.labeled.reading.n_words
+
+    def test_a_larger_budget_does_not_open_finished_rounds_and_says_so(self, read):
+        read(budget="120")
+        made, teacher = read(budget="all")
+        assert teacher.asked == []
+        assert "as an earlier --teacher-budget said; choose another --out" in made.warnings[0]
 
     def test_read_chooses_the_same_again_and_asks_nothing_twice(self, read):
         first, _ = read("one")

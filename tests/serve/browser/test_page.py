@@ -319,6 +319,8 @@ class TestTrouble:
         page.click("#find")
         page.wait_for_selector("#error:not([hidden])")
         assert "The server refuses this" in page.inner_text("#error")
+        assert found(page) == []
+        assert page.is_disabled("#download")
 
     def test_a_server_that_goes_away_is_noticed_and_comes_back(self, browser):
         server = Server()

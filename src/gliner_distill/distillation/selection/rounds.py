@@ -22,7 +22,7 @@ from gliner_distill.distillation.selection.choice import LEAST_SCORE, choose_nex
 from gliner_distill.distillation.train import train_on_targets, training_settings
 from gliner_distill.distillation.workspace import PassageFolder, Workspace
 from gliner_distill.entities import LabeledPassage, count_words
-from gliner_distill.errors import CorpusError
+from gliner_distill.errors import CorpusError, SettingsError
 from gliner_distill.json_files import (
     SHARE,
     TEXT,
@@ -128,7 +128,17 @@ class RoundReader:
             n_words += sum(self._n_words[position] for position in before.positions)
             if after.agreement is not None:
                 curve.append(RoundFigures(n_words, after.agreement))
-        return Reading(n_words, sum(self._n_words), self._rounds[-1].reason, tuple(curve))
+        return Reading(n_words, sum(self._n_words), self._reason(), tuple(curve))
+
+    def _reason(self) -> str:
+        """Return why the teacher read no more; `earlier` if only an earlier budget forbade it."""
+        reason = self._rounds[-1].reason
+        taken = {position for each in self._rounds for position in each.positions}
+        left = [n for position, n in enumerate(self._n_words) if position not in taken]
+        budget = self._work.job.teacher_budget
+        if not left or (budget.kind == "auto" and reason == "agreement"):
+            return reason
+        return "earlier" if words_left(budget, self._folder.path) >= min(left) else reason
 
     def _next_round(self) -> Round:
         taken = {position for each in self._rounds for position in each.positions}
@@ -141,15 +151,20 @@ class RoundReader:
         if not self._rounds:
             size = min(room / 3, pace.first_share * sum(self._n_words))
             sample = spread_sample(self._n_words, size) or spread_sample(self._n_words, room)
+            if not sample:
+                raise SettingsError(
+                    f"teacher budget: {budget} were spent on the texts for dev and test; give more"
+                )
             return Round(tuple(sample))
-        if room < min(self._n_words[position] for position in left):
+        shortest = min(self._n_words[position] for position in left)
+        if room < shortest:
             return Round((), reason="budget")
         agreement = self._train_quick_student()
         # One round may gain too little by chance, so two are considered.
         before = self._rounds[-2].agreement if len(self._rounds) > 1 else None
         if budget.kind == "auto" and before is not None and agreement < before + pace.min_gain:
             return Round((), agreement, "agreement")
-        size = (pace.growth - 1) * n_read
+        size = max((pace.growth - 1) * n_read, shortest)
         # A rest that is not worth a round of its own is read at once.
         chosen = self._choose(left, taken, room if room < 1.5 * size else size)
         return Round(chosen, agreement, "" if chosen else "budget")
@@ -185,6 +200,8 @@ class RoundReader:
         """Return the positions of the passages of the next round."""
         run = self._path(len(self._rounds) - 1) / QUICK_FOLDER
         student = StudentNER(make_bundle(*load_student(run / STUDENT_FOLDER)))
+        # A long passage that is preferred would otherwise end the rounds before the budget is used.
+        left = [position for position in left if self._n_words[position] <= max_words]
         sample = spread_sample(
             [self._n_words[position] for position in left],
             _WORDS_TO_CHOOSE_FROM * max_words,

@@ -53,6 +53,7 @@ async function ask() {
     document.body.dataset.state = "ready";
   } catch (error) {
     if (run.signal.aborted) return;
+    draw(); // what is shown would otherwise be the answer for another text
     showError(error);
   }
 }
