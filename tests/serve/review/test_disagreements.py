@@ -1,6 +1,7 @@
 """Disagreements of student and teacher, and the judgments on them."""
 
 import json
+import os
 
 import pytest
 
@@ -153,4 +154,9 @@ class TestReview:
     def test_a_damaged_file_of_judgments_is_an_error(self, folder, student):
         (folder / "judged.json").write_text(json.dumps({"tokenized_text": 3}))
         with pytest.raises(DistillError, match=r"judged\.json"):
+            Review(folder, student)
+
+    def test_a_pipe_in_place_of_the_judgments_is_an_error(self, folder, student):
+        os.mkfifo(folder / "judged.json")
+        with pytest.raises(DistillError, match=r"judged\.json: .* not a regular file"):
             Review(folder, student)

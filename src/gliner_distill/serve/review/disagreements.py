@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from gliner_distill.corpus.reader import read_passages, write_passages
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import Entity, LabeledPassage, Passage
-from gliner_distill.errors import DistillError, StoreError
+from gliner_distill.errors import CorpusError, DistillError, StoreError
 from gliner_distill.files import check_regular_file, reason_of
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.serve.problems import RequestError
@@ -30,7 +30,7 @@ REPORT_FILE: Final = "report.html"
 """The report in that folder."""
 
 _MOST_PASSAGES = 5_000
-_MOST_REPORT_BYTES = 2**26
+_MOST_BYTES = 2**26
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,13 @@ class Review:
             del self._waiting[number]
 
     def _read_judged(self) -> list[Passage]:
-        return list(read_passages(self.judged_file)) if self.judged_file.exists() else []
+        try:
+            check_regular_file(self.judged_file, max_bytes=_MOST_BYTES)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise CorpusError(f"{self.judged_file}: cannot be read: {reason_of(error)}") from error
+        return list(read_passages(self.judged_file))
 
 
 def find_disputed(stores: Sequence["SoftLabelStore"], student: StudentNER) -> list[DisputedPassage]:
@@ -166,7 +172,7 @@ def compare(
 
 def _read_report(path: Path) -> bytes:
     try:
-        check_regular_file(path, max_bytes=_MOST_REPORT_BYTES)
+        check_regular_file(path, max_bytes=_MOST_BYTES)
         return path.read_bytes()
     except OSError as error:
         raise DistillError(
