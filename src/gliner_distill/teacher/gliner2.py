@@ -25,7 +25,7 @@ import torch
 
 from gliner_distill.corpus.labels import split_prompt
 from gliner_distill.entities import END, INSIDE, START
-from gliner_distill.errors import MissingExtraError, TeacherError
+from gliner_distill.errors import MissingExtraError, TeacherError, shorten
 from gliner_distill.files import reason_of
 from gliner_distill.gate import check_gliner2, no_foreign_code
 from gliner_distill.store.subword_vectors import SubwordVectors
@@ -82,6 +82,9 @@ class GLiNER2Teacher:
             name: The name for people, in messages and records.
             batch_pieces: The subword pieces in a batch, padding included. The default is 1,024 on
                 a CPU and 8,192 on a GPU.
+
+        Raises:
+            TeacherError: The model's `max_len` is not a number of words.
         """
         self.name = name
         self.model = model.eval().set_word_splitter(_split_at_breaks)
@@ -94,6 +97,11 @@ class GLiNER2Teacher:
         self._batch_pieces = batch_pieces or (_BATCH_PIECES_CPU if is_on_cpu else _BATCH_PIECES_GPU)
         self._max_pieces = max_input_pieces(self._tokenizer, model, limit=_MAX_INPUT_PIECES)
         self._max_words = getattr(model.config, "max_len", None) or _MAX_WORDS
+        if type(self._max_words) is not int or self._max_words < 1:
+            raise TeacherError(
+                f"{name}: max_len in config.json is {shorten(self._max_words)}; expected a whole "
+                "number above 0, or null"
+            )
         self._marks = tuple(model.processor.SPECIAL_TOKENS)
         self._count = lru_cache(200_000)(lambda text: len(self._tokenizer.tokenize(text)))
 

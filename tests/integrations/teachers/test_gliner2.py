@@ -268,6 +268,12 @@ class TestLoading:
             open_teacher(str(folders["span"]))
         assert "\n" not in str(caught.value)
 
+    @pytest.mark.parametrize("value", [-5, "many", 1.5])
+    def test_a_length_that_is_not_a_number_of_words_is_refused(self, folders, value):
+        edit(folders["span"] / "config.json", max_len=value)
+        with pytest.raises(TeacherError, match=r"max_len|does not load"):
+            open_teacher(str(folders["span"]))
+
     def test_a_missing_encoder_is_named(self, folders):
         (folders["span"] / "encoder_config/config.json").unlink()
         with pytest.raises(TeacherError, match=r"encoder_config/config\.json is missing"):
