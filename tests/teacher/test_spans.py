@@ -140,7 +140,7 @@ class TestSpanTeacher:
 
     def test_a_wrong_number_of_answers_is_named(self):
         teacher = make_teacher(lambda texts: [[]])
-        with pytest.raises(TeacherError, match="1 texts for 2 texts"):
+        with pytest.raises(TeacherError, match="got 2 texts, but returned spans for 1"):
             teacher.score_passages([["x"], ["y"]], [["city"]] * 2)
 
     def test_no_label_is_refused(self):
