@@ -51,7 +51,7 @@ hub: $(HUB_VERSIONS:%=.venv-hub-%/test) ## Test the hub with three versions of h
 
 # Chromium comes from Debian, where it needs root; elsewhere, install it beforehand.
 browser: .venv-browser/test ## Install Chromium, then test the pages in it
-	command -v chromium || apt-get install --yes --no-install-recommends chromium
+	command -v chromium || (apt-get update && apt-get install --yes --no-install-recommends chromium)
 	BROWSER=required .venv-browser/bin/python -m pytest -n 0 tests/web/browser tests/serve/browser
 
 wasm: .venv/zig ## Install the pinned compiler, then compile the kernel to WebAssembly
