@@ -112,3 +112,12 @@ def test_check_columns_names_a_missing_column_before_anything_is_read():
     with pytest.raises(CorpusError, match=r"^a\.parquet: .*'text'.*'body'.*--column"):
         check_columns(find_source(["a.parquet"]))
     check_columns(find_source(["a.parquet"], text_field="body"))
+
+
+def test_read_columns_refuses_names_that_are_not_unicode():
+    Path("a.jsonl").write_text('{"text": "x", "\\ud800": 1}\n', encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"^a\.jsonl: .*'\\ud800'.*not valid Unicode"):
+        read_columns(find_source(["a.jsonl"]), "parquet")
+    Path("b.csv").write_bytes(b"text,n\xffme\nx,1\n")
+    with pytest.raises(CorpusError, match=r"^b\.csv: "):
+        read_columns(find_source(["b.csv"]), "parquet")

@@ -107,11 +107,14 @@ def _schema_of(source: DocumentSource) -> Any:
         if form == "parquet":
             return parquet_schema(Path(source.files[0]))
         if known := _known_names(source):
+            for name in known:
+                _check_unicode(name, source)
             return pa.schema([(name, pa.string()) for name in known])
     types: dict[str, Any] = {}
     rows = (document.row for document in source.read())
     while chunk := list(islice(rows, _CHUNK_ROWS)):
         for name, kind in _types_of(chunk, source):
+            _check_unicode(name, source)
             types[name] = _join(types.get(name, pa.null()), kind, name, source)
     fields = {name: pa.string() if kind == pa.null() else kind for name, kind in types.items()}
     return pa.schema(list((fields or {source.text_field: pa.string()}).items()))
@@ -137,6 +140,18 @@ def _join(known: Any, kind: Any, name: str, source: DocumentSource) -> Any:
         return pa.unify_schemas(schemas, promote_options="permissive").field(name).type
     except pa.ArrowException as error:
         raise _mixed(name, source, error) from error
+
+
+def _check_unicode(name: str, source: DocumentSource) -> None:
+    """Refuse a name with half of a surrogate pair, or with a byte that is not UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise CorpusError(
+            f"{source.files[0] if source.files else 'the text'}: the name of the field {name!r} is "
+            "not valid Unicode, so it cannot name a column of Parquet; rename the field, or write "
+            "JSON lines instead"
+        ) from error
 
 
 def _mixed(name: str, source: DocumentSource, error: Exception) -> CorpusError:
