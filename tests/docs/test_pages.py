@@ -33,7 +33,7 @@ N_LETTERS, N_GOLD = 40, 10  # with so few, no students are tuned on gold
 NOT_RUN = {
     # They install packages.
     "git clone", "cd gliner-distill", "python3 -m venv", "source .venv/bin/activate",
-    "pip install .", "pip install torch", "pip install '.[train]'", "pip install '.[ray]'",
+    "pip install .", "pip install --constraint constraints.txt '.[train]'", "pip install '.[ray]'",
     # It needs more letters than there are; tests/distillation adds texts to a distillation.
     "gliner-distill distill more-letters.txt",
     # It needs a cluster; tests/cli runs the command on one machine.
