@@ -1,5 +1,8 @@
 """Passages and words: the labels of a passage, and the words of a text."""
 
+import sys
+import unicodedata
+
 import numpy as np
 import pytest
 from gliner.data_processing.tokenizer import WhitespaceTokenSplitter
@@ -88,3 +91,11 @@ def test_split_words_keeps_marks_with_their_letters(text, words):
     assert word_texts(text) == words
     assert [word.text for word in split_words(text)] == words
     assert [text[start:end] for start, end in word_bounds(text)] == words
+
+
+def test_split_words_treats_every_mark_alike_whatever_else_the_text_holds() -> None:
+    codes = range(0x300, sys.maxunicode + 1)
+    marks = [chr(code) for code in codes if unicodedata.category(chr(code)) in ("Mn", "Mc")]
+    for mark in marks:
+        alone = word_texts(f"a{mark}b")
+        assert word_texts(f"a{mark}b e\u0301")[: len(alone)] == alone, hex(ord(mark))

@@ -27,7 +27,7 @@ _WORD = re.compile(r"\w+(?:[-_]\w+)*|\S")
 # Texts without these characters, among which are all marks that belong to letters, take the simpler
 # expression, which is faster.
 _PERHAPS_MARKED = re.compile(
-    "[\u0300-\u1fff\u200c\u200d\u2de0-\u2dff\u302a-\u309a\ua66f-\uabff\ufb1e\ufe20-\ufe2f"
+    "[\u0300-\u1fff\u200c\u200d\u20d0-\u20ff\u2cef-\u2cf1\u2d7f\u2de0-\u2dff\u302a-\u309a\ua66f-\uabff\ufb1e\ufe20-\ufe2f"
     "\U00010000-\U0001dfff]"
 )
 
