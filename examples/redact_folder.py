@@ -43,4 +43,6 @@ def main(folder: Path, out: Path, values: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit("usage: python redact_folder.py FOLDER OUT VALUES")
     main(*map(Path, sys.argv[1:]))
