@@ -1,139 +1,399 @@
-"""Measure two claims of Xu et al. on distillation: `python benchmarks/claims.py OUT [--seeds N]`.
+"""Measure the claims of Xu et al. on distillation: `python benchmarks/claims.py OUT [OPTIONS]`.
 
-Overfitting: both students are trained on the first 100, 300 and 1,000 passages; the measure is the
-difference between the F1 on training passages and on test passages at the end. Label errors: in the
-gold of the 1,000 training passages, 0, 10, 20 and 40% of the entities are corrupted (a third of
-these are dropped, a third get another label of the passage, and a third are moved by a word), while
-the teacher's soft labels are not changed. All runs use the soft labels of the sample and the same
-number of steps per epoch for both students. Writes OUT/claims.json and prints a Markdown table;
-finished runs in OUT are not repeated.
+The claims are that students of soft labels generalize better, do not overfit, and suffer less from
+label errors. Four students are compared: `hard` learns from gold alone, `smoothed` from gold with
+label smoothing (soft targets, but without a teacher's knowledge), `soft` from the teacher alone,
+and `mixed` from gold and teacher. Each condition changes one thing:
+
+- the number of training passages (100, 300, 1,000, and with --text 3,000 and 10,000),
+- the number of epochs (three and ten times the usual; ten, without `smoothed`, for 1,000 passages),
+- errors in the gold entities of 300 passages: 10, 20 and 40% of them get another label, are moved
+  by a word, or are dropped,
+- the same errors in the entities of the teacher.
+
+Students with the same seed start from the same weights and read the passages in the same order.
+OUT/results.json has each run; a run that is in this file is not repeated. The program prints
+Markdown tables and draws OUT/*.png.
 """
 
 import argparse
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from gliner_distill.corpus.reader import sample_path
+import numpy as np
+from sample_students import SmoothedHead, read_sample, train_sample_student
+from study import (
+    Job,
+    Row,
+    Runs,
+    difference,
+    draw_curves,
+    hours,
+    jobs_of,
+    run_jobs,
+    show,
+    table,
+    values_of,
+)
+from transfer_text import check_parts, read_parts
+
+from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import Entity, LabeledPassage
-from gliner_distill.files import write_json
-from gliner_distill.metrics import mean_and_spread
-from gliner_distill.runtime.config import StudentConfig
-from gliner_distill.store.store import SoftLabelStore
-from gliner_distill.student.initialization import initialize_student, load_or_train_vocabulary
-from gliner_distill.training.data import make_split
-from gliner_distill.training.loop import train_student
-from gliner_distill.training.run import read_metrics
+from gliner_distill.reproduction.agreement import only_annotated
 from gliner_distill.training.settings import TrainingSettings
 
-TRAINING = TrainingSettings()
-MEASURES = ("accuracy_vs_teacher", "f1_vs_teacher", "f1_vs_gold", "span_f1_vs_gold")
+TRAINING: Final = TrainingSettings()
+LARGER: Final = (3000, 10_000)
+"""The numbers of passages that take more text than the sample has."""
+
+LONGER: Final = {100: (3, 10), 300: (3, 10), 1000: (10,)}
+"""By the number of passages, the factors by which students are trained longer than usual."""
+
+SLOW_SEEDS: Final = 3
+"""The seeds of conditions that take more than five minutes each."""
+
+STUDENTS: Final = {"hard": 0.0, "smoothed": 0.0, "soft": 1.0, "mixed": TRAINING.alpha}
+"""The weight of the teacher's soft labels for each student."""
+
+KINDS: Final = ("another label", "moved", "dropped")
+SHARES: Final = (0.4, 0.2, 0.1)
+ERRORS_ON: Final = 300
+"""The number of training passages where labels are corrupted."""
+
+_ABSENT: Final = 0.02
+"""The probability of an entity of the teacher that was dropped."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Condition:
-    """The number of training passages, and the share of their gold entities to corrupt."""
+    """A student and the passages that it learns from.
 
+    Attributes:
+        student: A key of `STUDENTS`.
+        n_train: The number of training passages.
+        epochs: The number of epochs; None for the usual number.
+        gold_errors: The kind of errors in the gold entities; "" for none.
+        teacher_errors: The kind of errors in the teacher's entities; "" for none.
+        share: The share of entities that are wrong.
+        has_curve: Whether to measure after each epoch.
+        text: The folder of `transfer_text.py`, with more passages than the sample has.
+    """
+
+    student: str
     n_train: int
-    noise: float
+    epochs: int | None = None
+    gold_errors: str = ""
+    teacher_errors: str = ""
+    share: float = 0.0
+    has_curve: bool = False
+    text: str = ""
 
-
-CONDITIONS = (
-    Condition(100, 0.0),
-    Condition(300, 0.0),
-    Condition(1000, 0.0),
-    Condition(1000, 0.1),
-    Condition(1000, 0.2),
-    Condition(1000, 0.4),
-)
+    @property
+    def name(self) -> str:
+        """The key in `results.json`."""
+        parts = [self.student, f"{self.n_train} passages"]
+        parts += [f"{self.epochs} epochs"] if self.epochs else []
+        for side, kind in (("gold", self.gold_errors), ("teacher", self.teacher_errors)):
+            parts += [f"{self.share:.0%} of {side} {kind}"] if kind else []
+        return ", ".join(parts)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run the study."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
-    arguments = parser.parse_args()
-    rows = list(measure(arguments.out, arguments.seeds))
-    write_json(arguments.out / "claims.json", rows)
-    print("| passages | label errors | student | " + " | ".join(MEASURES) + " | F1 gap to train |")
-    print("|---" * (4 + len(MEASURES)) + "|")
-    for row in rows:
-        numbers = " | ".join(show(row[key]) for key in (*MEASURES, "gap"))
-        print(f"| {row['n_train']:,} | {row['noise']:.0%} | {row['student']} | {numbers} |")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
+    parser.add_argument("--text", default="", help="folder of transfer_text.py")
+    options = parser.parse_args()
+    if options.text:
+        check_parts(Path(options.text))
+    jobs = plan(options.seeds, text=options.text)
+    runs = run_jobs(options.out, jobs, run, n_workers=options.workers)
+    for text in tables(runs):
+        print(text, end="\n\n")
+    print(f"{hours(runs):.1f} hours of processor time")
+    draw(runs, options.out)
 
 
-def measure(
-    out: Path,
-    n_seeds: int,
-    *,
-    conditions: Sequence[Condition] = CONDITIONS,
-    training: TrainingSettings = TRAINING,
-) -> Iterator[dict[str, Any]]:
-    """Yield a row for each condition and student, with means and spreads over seeds."""
-    stores = sample_path("train").parent / "soft_labels"
-    train = list(SoftLabelStore(stores / "train"))
-    vocabulary, vectors = load_or_train_vocabulary(stores.parent / "subword_vectors", train)
-    test = make_split("test", list(SoftLabelStore(stores / "test")), vocabulary)
-    probe = make_split("train", train[:100], vocabulary)
-    for condition in conditions:
-        items = [corrupt(item, condition.noise) for item in train[: condition.n_train]]
-        for student, alpha in (("hard", 0.0), ("distilled", training.alpha)):
-            runs = []
-            for seed in range(n_seeds):
-                folder = out / f"{student}-{condition.n_train}-{condition.noise:.0%}-seed-{seed}"
-                config = StudentConfig(len(vocabulary))
-                train_student(
-                    initialize_student(vocabulary, vectors, config, seed=seed),
-                    vocabulary,
-                    items,
-                    folder,
-                    replace(training, alpha=alpha, seed=seed),
-                    splits=[probe, test],
-                    resume=True,
-                )
-                runs.append({row["split"]: row for row in read_metrics(folder)})
-            gap = [run["train"]["f1_vs_teacher"] - run["test"]["f1_vs_teacher"] for run in runs]
-            yield {
-                "n_train": condition.n_train,
-                "noise": condition.noise,
-                "student": student,
-                **{key: mean_and_spread([run["test"][key] for run in runs]) for key in MEASURES},
-                "gap": mean_and_spread(gap),
-            }
+def plan(n_seeds: int, *, text: str = "") -> list[Job]:
+    """Return all jobs, the most important first."""
+    small, usual = list(_sizes((100, 300))), list(_sizes((1000,)))
+    short = [item for n_train in (100, 300) for item in _long(n_train)]
+    slow = [item for item in _long(1000) if item.student != "smoothed"]
+    worst = [*_gold_errors(SHARES[:1]), *_teacher_errors(SHARES[:1])]
+    milder = [*_gold_errors(SHARES[1:]), *_teacher_errors(SHARES[1:])]
+    larger = [[replace(item, text=text) for item in _sizes((n,))] for n in LARGER if text]
+    seeds = list(range(n_seeds))
+    # A study that is stopped early should have few conditions with a spread, and not many without.
+    groups = [(small, seeds[:3]), (usual, seeds[:1]), (worst, seeds[:3]), (usual, seeds[1:3])]
+    groups += [(short, seeds[:3]), (milder, seeds[:3])]
+    groups += [(small + usual + worst + short, seeds[3:]), (milder, seeds[3:])]
+    groups += [(items, seeds) for items in larger[:1]]
+    groups += [(items, seeds[:SLOW_SEEDS]) for items in (*larger[1:], slow)]
+    named = [({item.name: item for item in items}, part) for items, part in groups]
+    return [job for items, part in named for job in jobs_of(items, part)]
 
 
-def corrupt(item: LabeledPassage, noise: float) -> LabeledPassage:
-    """Return a passage in which a share of the gold entities is corrupted, the same each time."""
-    # The words are the seed, so a passage is corrupted in the same way in all runs.
-    rng = random.Random(" ".join(item.passage.words))
-    entities = [
-        corrupted
-        for entity in item.passage.entities
-        for corrupted in (corrupt_entity(entity, item, rng) if rng.random() < noise else [entity])
+def _sizes(sizes: Sequence[int]) -> Iterator[Condition]:
+    for n_train in sizes:
+        for student in STUDENTS:
+            # Curves cost as much time as training, so only those of the usual size are drawn.
+            yield Condition(student, n_train, has_curve=n_train == 1000)
+
+
+def _long(n_train: int) -> Iterator[Condition]:
+    for times in reversed(LONGER[n_train]):
+        for student in STUDENTS:
+            yield Condition(student, n_train, epochs=times * TRAINING.epochs)
+
+
+def _gold_errors(shares: Sequence[float]) -> Iterator[Condition]:
+    # A student that learns from the teacher alone never sees gold.
+    for share in shares:
+        for kind in KINDS:
+            for student in ("hard", "smoothed", "mixed"):
+                yield Condition(student, ERRORS_ON, gold_errors=kind, share=share)
+
+
+def _teacher_errors(shares: Sequence[float]) -> Iterator[Condition]:
+    for share in shares:
+        for kind in KINDS:
+            for student in ("soft", "mixed"):
+                yield Condition(student, ERRORS_ON, teacher_errors=kind, share=share)
+
+
+def run(condition: Condition, seed: int) -> Row:
+    """Train and measure a student."""
+    training = replace(TRAINING, seed=seed, alpha=STUDENTS[condition.student])
+    if condition.epochs:
+        training = replace(training, epochs=condition.epochs)
+    passages = [*read_sample().train, *_text(condition.text)][: condition.n_train]
+    if len(passages) < condition.n_train:
+        raise SystemExit(
+            f"{condition.text} and the sample have {len(passages)} passages; "
+            f"expected {condition.n_train}"
+        )
+    head = SmoothedHead() if condition.student == "smoothed" else None
+    corrupted = [corrupt(item, condition) for item in passages]
+    return train_sample_student(corrupted, training, head=head, has_curve=condition.has_curve)
+
+
+@cache
+def _text(folder: str) -> list[LabeledPassage]:
+    # Like those of the sample, these passages ask for the labels of their annotation alone.
+    passages = [only_annotated(item) for item in read_parts(Path(folder))] if folder else []
+    return [item for item in passages if item.labels]
+
+
+def corrupt(item: LabeledPassage, condition: Condition) -> LabeledPassage:
+    """Return a passage with the errors of a condition, the same each time."""
+    if condition.gold_errors:
+        errors = _Errors(item, condition.gold_errors, condition.share)
+        entities = [new for old in item.passage.entities for new in errors.entity(old)]
+        return replace(item, passage=replace(item.passage, entities=tuple(entities)))
+    if condition.teacher_errors:
+        errors = _Errors(item, condition.teacher_errors, condition.share)
+        probs = item.probs.copy()
+        for entity in decode_entities(item.probs, item.labels):
+            errors.change_probs(probs, entity)
+        return replace(item, probs=probs)
+    return item
+
+
+class _Errors:
+    """The errors of one passage, drawn by its words, so that they are the same in all runs."""
+
+    def __init__(self, item: LabeledPassage, kind: str, share: float) -> None:
+        self._labels = item.labels
+        self._n_words = len(item.passage.words)
+        self._kind = kind
+        self._share = share
+        self._random = random.Random(" ".join(item.passage.words))
+
+    def entity(self, entity: Entity) -> list[Entity]:
+        """Return what becomes of an entity."""
+        if self._random.random() >= self._share:
+            return [entity]
+        if self._kind == "another label":
+            others = [label for label in self._labels if label != entity.label]
+            # In a passage with a single label, another label means that there is nothing.
+            return [replace(entity, label=self._random.choice(others))] if others else []
+        if self._kind == "moved":
+            return [self._moved(entity)]
+        return []
+
+    def _moved(self, entity: Entity) -> Entity:
+        steps = [
+            step
+            for step in (-1, 1)
+            if entity.start_word + step >= 0 and entity.end_word + step <= self._n_words
+        ]
+        step = self._random.choice(steps or [0])
+        return replace(entity, start_word=entity.start_word + step, end_word=entity.end_word + step)
+
+    def change_probs(self, probs: Any, entity: Entity) -> None:
+        """Change a teacher's probabilities as if it had made the error."""
+        [after] = self.entity(entity) or [None]
+        if after == entity:
+            return
+        before = self._labels.index(entity.label)
+        words = slice(entity.start_word, entity.end_word)
+        found = probs[words, before].copy()
+        if after is not None and after.label != entity.label:
+            # The two labels change places, so a word's probabilities stay as sure as they were.
+            other = self._labels.index(after.label)
+            probs[words, before] = probs[words, other]
+            probs[words, other] = found
+            return
+        probs[words, before] = np.minimum(found, _ABSENT)
+        if after is not None:
+            probs[after.start_word : after.end_word, before] = found
+
+
+def tables(runs: Runs) -> Iterator[str]:
+    """Yield the tables of the three claims as Markdown."""
+    yield _size_table(runs)
+    yield from (_long_table(runs, n_train) for n_train in LONGER)
+    yield _error_table(runs, "gold", ("hard", "smoothed", "mixed"))
+    yield _error_table(runs, "teacher", ("soft", "mixed"))
+
+
+def _size_table(runs: Runs) -> str:
+    heads = ["passages, student", "F1 vs. teacher", "ahead of hard", "span F1 vs. gold"]
+    heads += ["ahead of hard", "F1 vs. teacher, train minus test", "span F1 vs. gold, the same"]
+    rows = []
+    for condition in _sizes((100, 300, 1000, *LARGER)):
+        reference = replace(condition, student="hard").name
+        row = [f"{condition.n_train:,}, {condition.student}"]
+        for measure in ("f1_vs_teacher", "span_f1_vs_gold"):
+            row.append(show(runs, condition.name, measure))
+            row.append(str(difference(runs, condition.name, reference, measure)))
+        row += [gap(runs, condition.name, key) for key in ("f1_vs_teacher", "span_f1_vs_gold")]
+        rows.append(row)
+    return table(heads, [row for row in rows if row[1] != "not run"])
+
+
+def gap(runs: Runs, name: str, measure: str) -> str:
+    """Return by how much a student is better on its training passages than on test."""
+    gaps = {
+        seed: {"gap": row[f"train_{measure}"] - row[measure]}
+        for seed, row in runs.get(name, {}).items()
+    }
+    return show({name: gaps}, name, "gap")
+
+
+def _long_table(runs: Runs, n_train: int) -> str:
+    epochs = [TRAINING.epochs, *(times * TRAINING.epochs for times in LONGER[n_train])]
+    first, last = epochs[0], epochs[-1]
+    heads = [f"{n_train:,} passages, measure, student", *(f"{n} epochs" for n in epochs)]
+    heads += [f"{last} minus {first} epochs", f"ahead of hard, {last} epochs"]
+    heads += [f"train minus test, {n} epochs" for n in (first, last)]
+    hard = Condition("hard", n_train, epochs=last).name
+    rows = []
+    for measure in ("f1_vs_teacher", "span_f1_vs_gold"):
+        for student in STUDENTS:
+            usual = Condition(student, n_train)
+            names = [usual.name, *(replace(usual, epochs=n).name for n in epochs[1:])]
+            row = [f"{measure}, {student}", *(show(runs, name, measure) for name in names)]
+            row += [str(difference(runs, names[-1], other, measure)) for other in (names[0], hard)]
+            rows.append([*row, *(gap(runs, name, measure) for name in (names[0], names[-1]))])
+    return table(heads, [row for row in rows if row[-1] != "not run"])
+
+
+def _error_table(runs: Runs, side: str, students: Sequence[str]) -> str:
+    first, last = students[0], students[-1]
+    heads = [f"errors in the labels of the {side}", *students]
+    heads += [f"{student} loses" for student in students]
+    heads += [f"{first} loses more than {last}"]
+    rows = []
+    for kind in KINDS:
+        for share in sorted(SHARES):
+            changed = {f"{side}_errors": kind}
+            names = [Condition(who, ERRORS_ON, share=share, **changed).name for who in students]
+            lost = {who: losses(runs, who, name) for who, name in zip(students, names, strict=True)}
+            row = [f"{share:.0%} {kind}", *(show(runs, name, "span_f1_vs_gold") for name in names)]
+            row += [show(lost, who, "loss") for who in students]
+            rows.append([*row, str(difference(lost, first, last, "loss"))])
+    return table(heads, rows)
+
+
+def losses(runs: Runs, student: str, name: str) -> dict[str, Row]:
+    """Return the span F1 against gold that errors take from a student, by seed, as `loss`."""
+    clean, corrupted = runs.get(Condition(student, ERRORS_ON).name, {}), runs.get(name, {})
+    return {
+        seed: {"loss": clean[seed]["span_f1_vs_gold"] - corrupted[seed]["span_f1_vs_gold"]}
+        for seed in sorted(clean.keys() & corrupted.keys())
+    }
+
+
+def draw(runs: Runs, out: Path) -> None:
+    """Draw the curves of all students by epoch, by training length, and by share of errors."""
+    readings = {"the teacher": "f1_vs_teacher", "gold": "f1_vs_gold"}
+    sides = {"training passages": "train", "test": "test"}
+    by_epoch = {
+        f"{side}, against {reading}": {
+            student: _by_epoch(runs, Condition(student, 1000).name, split, measure)
+            for student in STUDENTS
+        }
+        for reading, measure in readings.items()
+        for side, split in sides.items()
+    }
+    draw_curves(out / "epochs.png", by_epoch, x_label="epoch", y_label="word F1, %")
+    lengths = {
+        f"{side}, against {reading}": {
+            student: _by_length(runs, student, prefix + measure) for student in STUDENTS
+        }
+        for reading, measure in readings.items()
+        for side, prefix in (("training passages", "train_"), ("test", ""))
+    }
+    draw_curves(out / "lengths.png", lengths, x_label="epochs", y_label="word F1, %", is_log=True)
+    by_share = {
+        f"gold: {kind}": {
+            student: _by_share(runs, student, "gold_errors", kind) for student in STUDENTS
+        }
+        for kind in KINDS
+    } | {
+        f"teacher: {kind}": {
+            student: _by_share(runs, student, "teacher_errors", kind)
+            for student in ("soft", "mixed")
+        }
+        for kind in KINDS
+    }
+    draw_curves(
+        out / "errors.png", by_share, x_label="wrong entities, %", y_label="span F1 vs. gold, %"
+    )
+
+
+def _by_epoch(runs: Runs, name: str, split: str, measure: str) -> list[tuple[float, list[float]]]:
+    points: dict[int, list[float]] = {}
+    for row in runs.get(name, {}).values():
+        for entry in row["curve"]:
+            if entry["split"] == split:
+                points.setdefault(entry["epoch"], []).append(entry[measure])
+    return [(float(epoch), values) for epoch, values in sorted(points.items())]
+
+
+def _by_length(runs: Runs, student: str, measure: str) -> list[tuple[float, list[float]]]:
+    usual = Condition(student, 100)
+    names = {TRAINING.epochs: usual.name}
+    names |= {n: replace(usual, epochs=n).name for n in (t * TRAINING.epochs for t in LONGER[100])}
+    return [(float(n), values_of(runs, name, measure)) for n, name in names.items()]
+
+
+def _by_share(runs: Runs, student: str, side: str, kind: str) -> list[tuple[float, list[float]]]:
+    names = {0.0: Condition(student, ERRORS_ON).name}
+    for share in sorted(SHARES):
+        names[share] = Condition(student, ERRORS_ON, share=share, **{side: kind}).name
+    return [
+        (100 * share, values_of(runs, name, "span_f1_vs_gold")) for share, name in names.items()
     ]
-    return replace(item, passage=replace(item.passage, entities=tuple(entities)))
-
-
-def corrupt_entity(entity: Entity, item: LabeledPassage, rng: random.Random) -> list[Entity]:
-    """Return the entity under another label or moved by a word, or nothing."""
-    kind = rng.choice(("drop", "relabel", "move"))
-    others = [label for label in item.labels if label != entity.label]
-    if kind == "relabel" and others:
-        return [replace(entity, label=rng.choice(others))]
-    step = rng.choice((-1, 1))
-    start, end = entity.start_word + step, entity.end_word + step
-    if kind == "move" and start >= 0 and end <= len(item.passage.words):
-        return [replace(entity, start_word=start, end_word=end)]
-    # An entity that cannot be changed is dropped.
-    return []
-
-
-def show(pair: tuple[float, float | None]) -> str:
-    """Return a mean in percent, with ± its spread if there is one."""
-    mean, spread = pair
-    return f"{100 * mean:.1f}" + (f" ± {100 * spread:.1f}" if spread is not None else "")
 
 
 if __name__ == "__main__":

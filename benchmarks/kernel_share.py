@@ -23,6 +23,7 @@ from statistics import median
 import numpy as np
 from speed_report import describe_machine
 
+from gliner_distill.errors import SettingsError
 from gliner_distill.kernel.build import find_compilers
 from gliner_distill.kernel.kernels import Kernel, kernel_named
 from gliner_distill.runtime.bundle import read_bundle
@@ -56,7 +57,7 @@ def main() -> None:
     for (path, precision), (name, n_products) in PEAKS.items():
         try:
             kernel = kernel_named(path)
-        except ValueError as error:
+        except SettingsError as error:
             print(f"| {path}, {precision} | not measured: {error} | | | |")
             continue
         read, n_per_word = make_reader(kernel, precision)
@@ -72,12 +73,22 @@ def main() -> None:
 
 
 def load_peaks() -> ctypes.CDLL:
-    """Compile the loops of products and return them."""
+    """Compile the loops of products and return them.
+
+    Raises:
+        SystemExit: A compiler is missing, or it cannot compile them for this processor.
+    """
+    compilers = find_compilers()
+    if not compilers:
+        raise SystemExit("no C compiler was found; install one to measure the peak")
     source = Path(__file__).with_suffix("").with_name("kernel_peak.c")
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "peak.so"
-        command = [*find_compilers()[0], "-O2", "-shared", "-fPIC", str(source), "-o", str(target)]
-        subprocess.run(command, check=True)
+        command = [*compilers[0], "-O2", "-shared", "-fPIC", str(source), "-o", str(target)]
+        try:
+            subprocess.run(command, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise SystemExit(f"{source.name} needs an x86-64 processor and GCC: {error}") from error
         library = ctypes.CDLL(str(target))
     for name, _ in PEAKS.values():
         function = getattr(library, name)

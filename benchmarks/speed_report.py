@@ -4,11 +4,12 @@ Each median is followed by the lowest and the highest round. A ratio is computed
 between contenders that took turns; then its median over the rounds is taken.
 """
 
+import math
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -298,9 +299,10 @@ def draw_plot(figures: Mapping[str, Any], path: Path) -> None:
 
     from gliner_distill.reproduction.figures import PLOT_STYLE
 
+    rows = figures["contenders"]
     speeds = {
         name: row["cases"][PLOT_CASE]["words_a_second"]["median"]
-        for name, row in figures["contenders"].items()
+        for name, row in rows.items()
         if "words_a_second" in row["cases"].get(PLOT_CASE, {})
     }
     machine = figures["machine"]
@@ -311,15 +313,48 @@ def draw_plot(figures: Mapping[str, Any], path: Path) -> None:
         axes.set_xlabel(f"Words per second ({PLOT_CASE}; threads: {machine['threads']})")
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.xaxis.set_minor_formatter("")
+        lines = [name for name in speeds if not isinstance(rows[name].get("f1"), float)]
+        sides = place_names({name: speeds[name] for name in lines}, _log_range(speeds))
         for place, name in enumerate(sorted(speeds, key=speeds.__getitem__)):
-            row = figures["contenders"][name]
-            if isinstance(row.get("f1"), float):
-                draw_bubble(axes, name, row, speeds[name], is_above=place % 2 == 0)
+            if name in sides:
+                is_left, level = sides[name]
+                draw_line(axes, rows[name]["title"], speeds[name], is_left=is_left, level=level)
             else:
-                draw_line(axes, row["title"], speeds[name])
+                draw_bubble(axes, name, rows[name], speeds[name], is_above=place % 2 == 0)
         if speeds:
             axes.set_xlim(0.5 * min(speeds.values()), 2.5 * max(speeds.values()))
         figure.savefig(path, format=path.suffix[1:] or "png", dpi=150)
+
+
+def _log_range(speeds: Mapping[str, float]) -> float:
+    """Return the decimal logarithm of the range that the axis of speeds shows."""
+    return math.log10(5 * max(speeds.values()) / min(speeds.values())) if speeds else 1.0
+
+
+def place_names(speeds: Mapping[str, float], log_range: float) -> dict[str, tuple[bool, int]]:
+    """Return for each line whether its name is on the left, and at which level, 0 at the bottom.
+
+    Names of lines that are close together would cover each other.
+
+    Args:
+        speeds: The speed of each line.
+        log_range: The decimal logarithm of the range of the axis.
+    """
+    width = 0.03 * log_range
+    places: dict[str, tuple[bool, int]] = {}
+    ends: dict[int, float] = {}
+    for name in sorted(speeds, key=speeds.__getitem__):
+        at = math.log10(speeds[name])
+        # The names of a level come in the order of the speeds, so each begins after the last one.
+        level, is_left = next(
+            (level, is_left)
+            for level in count()
+            for is_left in (True, False)
+            if at - width * is_left >= ends.get(level, -math.inf)
+        )
+        places[name] = is_left, level
+        ends[level] = at if is_left else at + width
+    return places
 
 
 def draw_bubble(axes: Any, name: str, row: Row, speed: float, *, is_above: bool) -> None:
@@ -340,16 +375,17 @@ def draw_bubble(axes: Any, name: str, row: Row, speed: float, *, is_above: bool)
     )
 
 
-def draw_line(axes: Any, title: str, speed: float) -> None:
+def draw_line(axes: Any, title: str, speed: float, *, is_left: bool, level: int) -> None:
+    """Draw a contender without an F1 as a line, with its name on one side."""
     axes.axvline(speed, color="#888888", linestyle="--", linewidth=1)
     axes.annotate(
         title,
-        (speed, 0.02),
+        (speed, 0.02 + 0.48 * level),
         xycoords=("data", "axes fraction"),
-        xytext=(-2, 0),
+        xytext=(-2 if is_left else 3, 0),
         textcoords="offset points",
         rotation=90,
-        ha="right",
+        ha="right" if is_left else "left",
         va="bottom",
         fontsize=8,
     )

@@ -19,8 +19,8 @@ from gliner_distill.files import replace_file
 _HEAD: Final = """\
 # The command line
 
-`python recipes/cli_reference.py docs/cli.md` wrote this page from the program.
-`gliner-distill COMMAND --help` shows the same text.
+This page lists every command with its arguments and options. `gliner-distill COMMAND --help` shows
+the same text, from which `python recipes/cli_reference.py docs/cli.md` wrote this page.
 
 | Command | Task |
 |---|---|

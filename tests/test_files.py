@@ -128,6 +128,18 @@ def test_write_file_keeps_the_old_file_when_the_new_one_does_not_fit(tmp_path: P
     assert names_in(tmp_path) == ["a.txt"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_write_file_replaces_no_pipe_device_or_link_of_the_system(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to(os.devnull)
+    (tmp_path / "output").symlink_to("/proc/self/fd/1")
+    for name in ("pipe", "device", "output"):
+        with pytest.raises(DistillError, match=f"{name}: .* not a regular file"):
+            write_file(tmp_path / name, "text")
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["device", "output", "pipe"]
+
+
 def test_write_file_creates_folders_and_encodes_text(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "c.txt"
     write_file(path, "naïve \ud800")

@@ -1,10 +1,12 @@
-"""The versions of dependencies in pyproject.toml, against the files that `make` installs from."""
+"""The versions of dependencies and of the package itself, wherever a file names them."""
 
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+
+import gliner_distill
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -64,3 +66,15 @@ def test_lower_bounds_of_the_extras_are_the_versions_that_the_tests_run_with(ext
     bounds, pinned = lower_bounds(EXTRAS[extra]), pinned_versions("constraints.txt")
     differing = {name for name in bounds if not same_version(bounds[name], pinned[name])}
     assert differing == set()
+
+
+def test_changelog_and_citation_name_the_version_of_the_package_and_one_date():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.+)$", changelog, flags=re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    newest = re.fullmatch(r"\[([\d.]+)\] - (\d{4}-\d\d-\d\d)", headings[1])
+    assert newest, headings[1]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    cited = dict(re.findall(r"^(version|date-released): (\S+)$", citation, flags=re.MULTILINE))
+    assert newest[1] == gliner_distill.__version__ == cited["version"]
+    assert newest[2] == cited["date-released"]

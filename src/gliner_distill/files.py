@@ -6,6 +6,7 @@ such as a full disk the old file is unchanged. Only files of lines that arrive o
 long time are appended to; a reader of such a file must skip a line that is not whole.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -41,8 +42,10 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
             those that new files have.
 
     Raises:
-        OSError: The disk is full, or the folder is missing or cannot be written.
+        OSError: The disk is full, the folder is missing or cannot be written, or the path leads to
+            a device or a pipe.
     """
+    check_replaceable(path)
     # Two processes that write the same file must not write into the same temporary file.
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART_SUFFIX}")
     try:
@@ -106,6 +109,22 @@ def remove_leftovers(folder: Path) -> None:
         if is_leftover(path.name):
             with suppress(OSError):
                 path.unlink()
+
+
+def check_replaceable(path: Path) -> None:
+    """Check that a path is free, or leads to a regular file.
+
+    A new file in place of a device, such as /dev/null, would break other programs.
+
+    Raises:
+        OSError: The path leads to a folder, a device or a pipe.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    # The system owns links such as /dev/stdout, so they are never replaced.
+    is_system_link = path.is_symlink() and str(path.readlink()).startswith("/proc/")
+    if is_system_link or (path.exists() and not path.is_file()):
+        raise OSError("this is not a regular file")
 
 
 def replace_file(path: Path, content: bytes, *, mode: int | None = None) -> None:

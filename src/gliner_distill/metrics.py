@@ -16,14 +16,19 @@ If both sides are empty, they agree perfectly: precision, recall and F1 are 1. I
 all three are 0.
 """
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gliner_distill.entities import Entity
+
+_Z_95: Final = 1.96
+"""The number of standard deviations on each side of a 95% interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,33 @@ def score_spans_by_label(
         label: _span_scores(n_correct[label], n_predicted[label], n_reference[label])
         for label in sorted(n_predicted.keys() | n_reference.keys())
     }
+
+
+def pool_scores(scores: Iterable[SpanScores]) -> SpanScores:
+    """Return the scores of all spans of several labels together (micro average)."""
+    rows = list(scores)
+    return _span_scores(
+        sum(row.n_correct for row in rows),
+        sum(row.n_predicted for row in rows),
+        sum(row.n_reference for row in rows),
+    )
+
+
+def wilson_interval(share: float, n: int) -> tuple[float, float]:
+    """Return Wilson's 95% interval of a share among `n` cases (Wilson 1927).
+
+    It is wide for few cases even if the share is 1, and everything from 0 to 1 for none.
+
+    >>> low, high = wilson_interval(1.0, 4)
+    >>> round(low, 2), high
+    (0.51, 1.0)
+    """
+    if not n:
+        return (0.0, 1.0)
+    center = share + _Z_95**2 / (2 * n)
+    spread = _Z_95 * math.sqrt(share * (1 - share) / n + _Z_95**2 / (4 * n**2))
+    scale = 1 + _Z_95**2 / n
+    return max(0.0, (center - spread) / scale), min(1.0, (center + spread) / scale)
 
 
 def expected_calibration_error(

@@ -38,3 +38,12 @@ def test_main_prints_a_row_for_each_path(kernel_share, monkeypatch, capsys):
     assert [row.split(" | ")[0] for row in rows[1:]] == [
         f"| {path}, {precision}" for path, precision in kernel_share.PEAKS
     ]
+
+
+def test_load_peaks_says_in_one_line_that_there_is_no_compiler(kernel_share, monkeypatch):
+    monkeypatch.setattr(kernel_share, "find_compilers", list)
+    with pytest.raises(SystemExit, match="no C compiler was found"):
+        kernel_share.load_peaks()
+    monkeypatch.setattr(kernel_share, "find_compilers", lambda: [["false"]])
+    with pytest.raises(SystemExit, match=r"kernel_peak\.c needs an x86-64 processor"):
+        kernel_share.load_peaks()

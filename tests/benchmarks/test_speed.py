@@ -274,6 +274,17 @@ class TestMeasure:
         report.draw_plot(measured, tmp_path / "speed.png")
         assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
 
+    def test_names_of_lines_that_are_close_together_do_not_meet(self, report):
+        speeds = {"a": 100.0, "b": 105.0, "c": 110.0, "d": 115.0, "e": 200.0}
+        places = report.place_names(speeds, 2.0)
+        assert places == {
+            "a": (True, 0),
+            "b": (False, 0),
+            "c": (True, 1),
+            "d": (False, 1),
+            "e": (True, 0),
+        }
+
     def test_measure_returns_plain_json(self, measured):
         assert json.loads(json.dumps(measured)) == measured
 

@@ -3,6 +3,9 @@
 import errno
 import re
 import sys
+from dataclasses import dataclass
+from inspect import signature
+from typing import Annotated
 
 import pyarrow as pa
 import pytest
@@ -11,7 +14,8 @@ import typer
 from command_line import start_process
 from gliner_distill.cli.command import Command, make_epilog
 from gliner_distill.cli.main import COMMANDS, app
-from gliner_distill.errors import DistillError, StoreError
+from gliner_distill.corpus.records import BadRecordError
+from gliner_distill.errors import CorpusError, DistillError, StoreError
 
 
 def test_make_epilog_has_exit_codes_before_examples():
@@ -67,6 +71,43 @@ def test_guarded_leaves_other_errors_alone(error):
     with pytest.raises(type(error)) as caught:
         Command(run, "", "", work="", less_memory="").guarded()()
     assert caught.value is error
+
+
+@pytest.mark.parametrize("can_skip", [False, True])
+def test_guarded_suggests_to_skip_bad_records_where_the_command_can(can_skip):
+    error = BadRecordError("a.json: record 2: is empty")
+
+    def run() -> None:
+        raise error
+
+    def run_or_skip(skip_bad: bool = False) -> None:
+        raise error
+
+    command = Command(run_or_skip if can_skip else run, "", "", work="", less_memory="")
+    with pytest.raises(CorpusError) as caught:
+        command.guarded()()
+    advice = "correct it, or leave bad records out with --skip-bad" if can_skip else "correct it"
+    assert str(caught.value) == f"a.json: record 2: is empty; {advice}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A group of options."""
+
+    depth: Annotated[int, typer.Option()] = 3
+    height: Annotated[float, typer.Option()]
+
+
+def test_guarded_takes_the_options_of_a_group_at_the_place_of_the_group():
+    given = []
+
+    def run(first: int, *, second: int = 2, group: Group, third: int = 0) -> None:
+        given.append((first, second, group, third))
+
+    guarded = Command(run, "", "", work="", less_memory="").guarded()
+    assert list(signature(guarded).parameters) == ["first", "second", "depth", "height", "third"]
+    guarded(first=1, second=5, depth=4, height=0.5, third=7)
+    assert given == [(1, 5, Group(depth=4, height=0.5), 7)]
 
 
 def test_every_command_says_how_it_needs_less_memory():

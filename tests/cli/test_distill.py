@@ -61,7 +61,8 @@ def test_distill_prints_a_verdict_and_the_report_and_continues_later(run_cli, gl
     finished = run_cli(*args)
     assert finished.code == 0
     results = json.loads(Path("my student/results.json").read_text())
-    assert len(results["verdict"]) == 4
+    assert len(results["verdict"]) == 5
+    assert results["verdict"][3].startswith("Labels not asked for: F1 ")
     assert finished.out.splitlines() == [*results["verdict"], "report: my student/report.html"]
     progress = [line.partition(":")[0] for line in finished.err.splitlines()]
     stages = ["labeling text-0 dev", "labeling text-0 test", "training", "exporting"]

@@ -33,10 +33,8 @@ def test_export_writes_a_student_that_predict_and_evaluate_take(run_cli, world):
         asked = ("in mary saw the paris on 7", "-l", "person", "-l", "city")
         found = json.loads(run_cli("predict", "-m", precision, *asked).out)["entities"]
         answers[precision] = [(entity["text"], entity["label"]) for entity in found]
-        figures = run_cli("evaluate", precision, corpus)
-        assert figures.code == 0
-        shown = dict(line.split(maxsplit=1) for line in figures.out.splitlines())
-        assert float(shown["span_f1_vs_gold"]) > 0.9
+        assert run_cli("evaluate", precision, corpus, "--json", "f.json").code == 0
+        assert json.loads(Path("f.json").read_text())["span_f1_vs_gold"] > 0.9
     assert answers["fp32"] == answers["int8"] == [("mary", "person"), ("paris", "city")]
 
 
@@ -81,14 +79,17 @@ def test_export_of_a_graph_names_the_missing_extra(run_cli, world, monkeypatch):
     assert not Path("made/student_config.json").exists()
 
 
-def test_export_says_that_a_student_finds_nothing(run_cli, world):
+@pytest.mark.parametrize("is_bundled", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_export_says_that_a_student_finds_nothing(run_cli, world, is_bundled):
     passages = [Passage(passage.words, (Entity(6, 7, "planet"),)) for passage in make_passages(10)]
     corpus = write_corpus("planets.json", passages)
-    args = ("export", world / "run", "--check", corpus, "--precision", "fp32", "--out", "made")
+    student = () if is_bundled else (world / "run",)
+    args = ("export", *student, "--check", corpus, "--precision", "fp32", "--out", "made")
     finished = run_cli(*args)
     assert finished.code == 0
     assert "F1 0.0" in finished.out
-    for fact in (str(world / "run"), "none", "F1 0", "--check"):
+    name = "the bundled student: " if is_bundled else str(world / "run")
+    for fact in (name, "none", "F1 0", "--check"):
         assert fact in finished.err
 
 

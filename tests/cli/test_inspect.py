@@ -20,6 +20,12 @@ def test_inspect_refuses_an_empty_file(run_cli):
     assert_fails(run_cli("inspect", "empty.json"), "empty.json", "empty", "passages")
 
 
+@pytest.mark.parametrize("options", [(), ("--verify",)])
+def test_inspect_names_all_that_a_missing_source_could_be(run_cli, options):
+    facts = ("nowhere: this file or folder does not exist", "store", "corpus", "owner/name")
+    assert_fails(run_cli("inspect", "nowhere", *options), *facts)
+
+
 def test_inspect_names_the_record_where_json_is_cut_off(run_cli):
     text = Path(write_corpus("whole.json", make_passages(3))).read_text(encoding="utf-8")
     Path("cut.json").write_text(text[:-20], encoding="utf-8")
@@ -84,5 +90,5 @@ def test_inspect_verify_does_not_advise_to_repair_a_store_of_another_format(run_
 
 def test_inspect_verify_refuses_everything_but_stores(run_cli):
     Path("empty").mkdir()
-    for source in ("empty", write_corpus("corpus.json", make_passages(2)), "none"):
-        assert_fails(run_cli("inspect", source, "--verify"), source, "manifest.json")
+    for source in ("empty", write_corpus("corpus.json", make_passages(2))):
+        assert_fails(run_cli("inspect", source, "--verify"), source, "store")

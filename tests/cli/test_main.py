@@ -171,7 +171,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(run_cli, args, part):
 
 def test_missing_corpus_file_is_named_by_each_command(run_cli):
     pytest.importorskip("pyarrow")  # `label` imports it before it looks for the corpus
-    facts = ("none.json", "corpus file", "owner/name")
+    facts = ("none.json", "corpus", "owner/name")
     assert_fails(run_cli("inspect", "none.json"), *facts)
     assert_fails(run_cli("label", "none.json", "--teacher", "t", "--out", "s"), *facts)
     assert_fails(run_cli("evaluate", "run", "none.json"), *facts)
@@ -182,7 +182,7 @@ def test_folder_or_file_without_a_store_is_refused(run_cli, world):
     assert_fails(run_cli("inspect", "empty"), "empty", "manifest.json")
     assert_fails(run_cli("train", "empty", "--out", "run"), "empty", "manifest.json")
     write_corpus("corpus.json", make_passages(2))
-    assert_fails(run_cli("train", "corpus.json", "--out", "run"), "corpus.json", "manifest.json")
+    assert_fails(run_cli("train", "corpus.json", "--out", "run"), "corpus.json: this is a file")
 
 
 def test_corpus_without_an_entity_is_refused(run_cli, world, gliner_folder):

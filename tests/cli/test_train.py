@@ -104,10 +104,10 @@ def test_train_continues_exactly_after_ctrl_c(run_cli, world):
     """In a process of its own, which waits for the signal after its second checkpoint."""
     script = """
 import signal, time
-from gliner_distill.training import loop
+from gliner_distill.training import run
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-write = loop.write_checkpoint
+write = run.write_checkpoint
 
 def write_and_wait(path, checkpoint):
     write(path, checkpoint)
@@ -115,7 +115,7 @@ def write_and_wait(path, checkpoint):
         print("two epochs", flush=True)
         time.sleep(120)
 
-loop.write_checkpoint = write_and_wait
+run.write_checkpoint = write_and_wait
 from gliner_distill.cli.main import main
 main()
 """

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gliner_distill.corpus.reader import read_passages, sample_path
 from gliner_distill.distillation.evaluation import (
     evaluate_student,
     student_teacher_disagreements,
@@ -60,7 +61,16 @@ def evaluate(lexicon_teacher, tmp_path, settings):
     )
     teacher = lexicon_teacher(LEXICON)
 
-    def run(test=(), *, gold=(), lexicon=LEXICON, warnings=(), settings=settings, labels=LABELS):
+    def run(
+        test=(),
+        *,
+        gold=(),
+        lexicon=LEXICON,
+        warnings=(),
+        settings=settings,
+        labels=LABELS,
+        start=None,
+    ):
         text = {split: [label_text(teacher, "mary left")] for split in ("train", "dev")}
         text["test"] = [label_text(teacher, passage) for passage in test]
         annotated = {"train": [], "dev": [], "test": [label_text(teacher, *row) for row in gold]}
@@ -82,6 +92,7 @@ def evaluate(lexicon_teacher, tmp_path, settings):
             settings,
             teacher_name="a_teacher",
             teacher_bytes=None,
+            start_student=start,
         )
 
     return run
@@ -142,6 +153,23 @@ class TestEvaluateStudent:
         assert measured.agreement.f1 == 1.0
         assert measured.gold is None
         assert measured.disagreements == []
+
+    def test_evaluate_student_compares_it_with_its_start_on_other_labels(self, evaluate):
+        """The start knows all entities of one word, and the student has forgotten them."""
+        start = {
+            passage.words[entity.start_word]: entity.label
+            for passage in read_passages(sample_path("dev"))
+            for entity in passage.entities
+            if entity.end_word == entity.start_word + 1
+        }
+        measured = evaluate(["mary left"], lexicon=LEXICON, start=LexiconStudent(start))
+        others = measured.other_labels
+        assert 0 == others.student_f1 < others.start_f1
+        assert others.difference_interval[1] < 0
+        assert others.n_passages > 100
+        assert others.sentence in measured.verdict
+        alone = evaluate(["mary left"]).other_labels
+        assert (alone.start_f1, alone.difference_interval) == (None, None)
 
 
 class TestDisagreements:

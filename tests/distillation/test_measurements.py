@@ -15,6 +15,7 @@ from gliner_distill.distillation.measurements import (
     RoundFigures,
     SpanFigures,
 )
+from gliner_distill.evaluation.other_labels import OtherLabels
 
 
 def spans(f1=1.0, n_reference=1):
@@ -138,6 +139,17 @@ class TestVerdict:
         assert "in place of its teacher" in measured(gold=gold(0.5, 0.0)).verdict[-1]
 
 
+def test_verdict_says_before_the_recommendation_what_was_lost_on_other_labels():
+    lost = OtherLabels(694, 2_137, 190, 0.4, 0.7, (-0.35, -0.25))
+    forgetful = replace(measured(), other_labels=lost)
+    assert forgetful.verdict == (*measured().verdict[:3], lost.sentence, measured().verdict[3])
+    content = json.loads(json.dumps(forgetful.as_json()))
+    assert content["other_labels"] == {
+        **{"n_labels": 694, "n_entities": 2_137, "n_passages": 190},
+        **{"student_f1": 0.4, "start_f1": 0.7, "difference_interval": [-0.35, -0.25]},
+    }
+
+
 def test_as_json_has_the_keys_of_results_json():
     content = measured(gold=gold(0.5, 0.6)).as_json()
     assert json.loads(json.dumps(content)) == content | {"notes": ["a warning"]}
@@ -145,7 +157,7 @@ def test_as_json_has_the_keys_of_results_json():
         *("labels", "passages", "gold_passages", "words", "agreement", "agreement_by_label"),
         *("gold", "speed", "machine", "threads", "size_bytes", "curve", "disagreements", "notes"),
         *("seconds", "date", "teacher", "version", "verdict", "datasets", "teacher_weights"),
-        "start",
+        *("start", "other_labels"),
     }
     assert content["agreement"] == {
         **{"precision": 1.0, "recall": 1.0, "f1": 1.0},

@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from gliner_distill.distillation.pipeline import distill, distill_from
 from gliner_distill.distillation.train import mix_gold_targets
 from gliner_distill.entities import Entity, Passage
 from gliner_distill.errors import DistillError, ExportError, InputError, SettingsError
+from gliner_distill.evaluation.other_labels import measure_other_labels
 from gliner_distill.runtime.bundle import read_bundle
 from gliner_distill.runtime.ner import StudentNER
 from gliner_distill.runtime.score_map import ScoreMap
@@ -467,6 +468,52 @@ class TestDistillFrom:
         labels = {"person": "", "city": "", "river": ""} | {f"thing {n}": "" for n in range(57)}
         write_texts([" ".join(make_texts(9, first=9 * number)) for number in range(40)])
         assert len(run(labels=labels).measurements.labels) == 60
+
+
+class TestOtherLabels:
+    def test_distill_from_measures_other_labels_beside_the_start(self, run, start_folder):
+        measured = run().measurements
+        others = measured.other_labels
+        expected = measure_other_labels(
+            StudentNER.from_pretrained("out"), StudentNER.from_pretrained(start_folder), LABELS
+        )
+        assert others == expected
+        assert others.n_entities > 1_000
+        assert json.loads(Path("out/results.json").read_text())["other_labels"] == json.loads(
+            json.dumps(asdict(others))
+        )
+        assert others.sentence in Path("out/README.md").read_text().replace("\\", "")
+
+    def test_distill_from_measures_the_same_after_a_stop(self, run, lexicon_teacher, settings):
+        whole = run().measurements.other_labels
+
+        def stop(stage, done, total, note=""):
+            if stage == "measuring":
+                raise KeyboardInterrupt
+
+        job = DistillJob("texts.txt", LABELS)
+        with pytest.raises(KeyboardInterrupt):
+            distill_from(
+                job, lexicon_teacher(LEXICON), Path("again"), settings=settings, progress=stop
+            )
+        assert not Path("again/results.json").exists()
+        assert run(out="again").measurements.other_labels == whole
+        assert run(out="again").measurements.other_labels == whole
+
+    def test_distill_from_keeps_the_first_start_when_texts_are_added(self, run, start_folder):
+        first = run().measurements.other_labels
+        write_texts(make_texts(60))
+        assert run().measurements.other_labels.start_f1 == first.start_f1
+
+    def test_distill_from_says_that_its_start_is_gone(self, run, settings, start_folder):
+        start = shutil.copytree(start_folder, "gone")
+        settings = replace(settings, start=Path(start))
+        assert run(settings=settings).measurements.other_labels.start_f1 is not None
+        shutil.rmtree("gone")
+        write_texts(make_texts(60))
+        others = run(settings=settings).measurements.other_labels
+        assert others.start_f1 is None
+        assert "cannot be loaded" in others.sentence
 
 
 class TestDistill:

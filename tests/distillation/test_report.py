@@ -20,6 +20,7 @@ from gliner_distill.distillation.measurements import (
     SpanFigures,
 )
 from gliner_distill.distillation.report import as_other_precision, make_card, render_page
+from gliner_distill.evaluation.other_labels import OtherLabels
 
 LABELS = ("person", "a|b", "<c>")
 NASTY = '<script>alert("x")</script>'
@@ -68,6 +69,25 @@ class TestPage:
         assert "dev stopped rising; --teacher-budget all reads it all, with another --out." in page
         assert "--out. After" in page
         assert "<tr><td>1,500<td>50.0</tr>" in page
+
+    def test_render_page_shows_what_was_lost_on_other_labels(self, measured):
+        title = "<h2>Labels not asked for</h2>"
+        assert title not in render_page(measured, "title")
+        lost = OtherLabels(694, 2_137, 190, 0.4, 0.7, (-0.35, -0.25))
+        page = render_page(replace(measured, other_labels=lost), "title")
+        assert title in page
+        assert "<tr><td>this one<td>40.0<td>2,137<td>190</tr>" in page
+        assert "started from<td>70.0" in page
+        difference = "The difference is -30.0 points, with a 95% interval from -35.0 to -25.0"
+        assert difference in " ".join(page.split())
+
+    def test_render_page_and_card_say_that_there_is_no_start(self, measured):
+        alone = OtherLabels(694, 2_137, 190, 0.4, None, None)
+        measured = replace(measured, other_labels=alone)
+        page = render_page(measured, "title")
+        assert "cannot be loaded" in page
+        assert "started from<td>" not in page
+        assert "also answers for other labels.\n" in render_card(measured, "title")
 
     def test_render_page_stands_by_itself_and_shows_text_as_text(self, measured):
         page = render_page(measured, f"title {NASTY}")
@@ -141,6 +161,12 @@ class TestCard:
         card = render_card(measured, "title")
         assert card.startswith("---\nlibrary_name: gliner-distill\n")
         assert f"# title\n\n- {measured.verdict[0]}\n- " in card
+
+    def test_make_card_says_that_other_labels_suffer_only_if_they_do(self, measured):
+        for start_f1, is_worse in ((0.7, True), (0.4, False)):
+            others = OtherLabels(694, 2_137, 190, 0.4, start_f1, (-0.35, 0.0))
+            card = render_card(replace(measured, other_labels=others), "title")
+            assert ("but less well than the student that it started from." in card) == is_worse
 
     def test_make_card_has_the_results_as_metadata(self, measured):
         measured = replace(measured, teacher="me/gliner + folder", datasets=["me/passages"])

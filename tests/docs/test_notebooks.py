@@ -10,6 +10,8 @@ import pytest
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 NAMES = ("quick_start", "distill_the_workshop")  # the second needs a real GLiNER, so it is not run
 MAX_BYTES = 50_000
+# The lines of a verdict on the workshop that do not depend on how busy the machine was.
+VERDICT = ("Agreement with ", "Against gold", "Labels not asked for", "Recommendation")
 
 pytestmark = pytest.mark.skipif(
     not NOTEBOOKS.is_dir(), reason="the notebooks are in the repository, not in the package"
@@ -58,3 +60,14 @@ def test_quick_start_prints_what_it_shows():
         assert printed.getvalue() == printed_by(cell)
         n_printed += bool(printed_by(cell))
     assert n_printed > 2
+
+
+def test_readme_tutorial_and_notebook_show_the_same_verdict():
+    shown = [
+        (NOTEBOOKS.parent / name).read_text(encoding="utf-8").splitlines()
+        for name in ("README.md", "docs/tutorials/annotate.md")
+    ]
+    shown.append("".join(map(printed_by, code_cells("distill_the_workshop"))).splitlines())
+    verdicts = [[line for line in lines if line.startswith(VERDICT)] for lines in shown]
+    assert [len(verdict) for verdict in verdicts] == [len(VERDICT)] * 3
+    assert verdicts[0] == verdicts[1] == verdicts[2]

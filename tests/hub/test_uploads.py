@@ -58,6 +58,15 @@ def worker(client: Client) -> Iterator[Worker]:
 
 
 @pytest.fixture
+def hurried(worker: Worker) -> Iterator[Worker]:
+    """The worker, which does not wait between its attempts."""
+    worker.call("globals().update(time=__import__('time')) or globals().update(wait=time.sleep)")
+    worker.call("setattr(time, 'sleep', lambda seconds: None)")
+    yield worker
+    worker.call("setattr(time, 'sleep', wait)")
+
+
+@pytest.fixture
 def repo(hub: StandInHub) -> Iterator[str]:
     """The name of a repository that does not exist yet; faults and messages end with the test."""
     hub.faults.clear()
@@ -268,13 +277,13 @@ def test_push_to_hub_that_finds_no_such_place_says_what_to_check(
 @pytest.mark.parametrize("pattern", ["PUT /large/", "POST .*/preupload/", "POST .*/commit/"])
 @pytest.mark.parametrize("status", [401, 403, 500])
 def test_push_to_hub_that_is_cut_off_leaves_the_model_as_it_was(
-    hub: StandInHub, worker: Worker, repo: str, pattern: str, status: int
+    hub: StandInHub, hurried: Worker, repo: str, pattern: str, status: int
 ) -> None:
     hub.repos[f"models/{repo}"] = {"student_config.json": b"{}", "weights.safetensors": b"old"}
     before = dict(hub.repos[f"models/{repo}"])
     hub.large_files.clear()
     hub.faults.append(Fault(pattern, status))
-    answer = worker.call(f"student.push_to_hub({repo!r})")
+    answer = hurried.call(f"student.push_to_hub({repo!r})")
     assert answer.startswith(f"HubError: model {repo} cannot be uploaded to {hub.endpoint}")
     assert str(status) in answer
     assert hub.repos[f"models/{repo}"] == before

@@ -78,3 +78,11 @@ def test_entity_column_loads_a_named_student_once(arrow, tmp_path, student, expe
     (tmp_path / "student" / "weights.safetensors").unlink()
     assert arrow.entity_column(TEXTS, LABELS, model=name, num_threads=1) == first
     assert first.to_pylist() == expected
+
+
+def test_entity_column_refuses_what_is_not_a_column(arrow, needs, student):
+    frame = needs("pandas").DataFrame({"text": TEXTS})
+    tables = [frame, needs("polars").DataFrame(frame), needs("pyarrow").Table.from_pandas(frame)]
+    for texts in ("Ada left.", None, {"text": TEXTS}, *tables):
+        with pytest.raises(InputError, match=r"^texts is "):
+            arrow.entity_column(texts, LABELS, model=student)

@@ -239,6 +239,15 @@ def test_what_checked_patterns_refuse_rarely_counts(ours):
     assert {entity for _, entity in shown(text, eager.analyze(text))} == {"IBAN_CODE"}
 
 
+def test_thresholds_of_labels_that_are_left_out_are_left_out(ours):
+    recognizer = ours.GLiNERDistillRecognizer(
+        ["PERSON"], thresholds={"Person": 0.3, "date": 0.4}, num_threads=1
+    )
+    assert recognizer.thresholds == {"Person": 0.3}
+    again = ours.GLiNERDistillRecognizer.from_dict(recognizer.to_dict())
+    assert again.to_dict() == recognizer.to_dict()
+
+
 def test_recognizer_may_be_given_for_one_call(presidio, engine, recognizer):
     analyzer = presidio.AnalyzerEngine(nlp_engine=engine)
     found = analyzer.analyze(TEXT, "en", ad_hoc_recognizers=[recognizer])
@@ -391,6 +400,7 @@ def test_wrong_values_in_a_file_are_errors(presidio, ours):
         ({"threshold": -0.1}, r"threshold is -0\.1"),
         ({"threshold": "0.5"}, r"threshold is '0\.5'"),
         ({"thresholds": {"person": 2}}, r"thresholds\['person'\] is 2"),
+        ({"thresholds": {"DATE_TIME": 0.9}}, "thresholds: 'DATE_TIME' is not a label"),
         ({"num_threads": 0}, "num_threads is 0"),
     ],
 )

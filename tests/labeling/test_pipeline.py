@@ -444,6 +444,44 @@ class TestResuming:
         assert contents(whole) == expected
         assert [shard.index for shard in read_manifest(whole).shards] == [0, 1, 2, 3]
 
+    def test_label_corpus_keeps_no_path_of_a_teacher(self, lexicon_teacher, tmp_path):
+        folders = [tmp_path / "private" / name for name in ("one", "two")]
+        teachers = [lexicon_teacher(LEXICON, fingerprint=digit * 64) for digit in "12"]
+        for folder, teacher in zip(folders, teachers, strict=True):
+            folder.mkdir(parents=True)
+            teacher.name = str(folder)
+        store = label_in_shards(
+            make_corpus(),
+            TeacherEnsemble(teachers),
+            tmp_path / "store",
+            policy=POLICY,
+            keep_individual=True,
+        )
+        assert store.manifest.teacher == "one + two"
+        assert store.manifest.individual_teachers == ["one", "two"]
+        files = [path for path in store.folder.rglob("*") if path.is_file()]
+        assert not any(b"private" in path.read_bytes() for path in files)
+
+    def test_label_corpus_continues_a_store_that_names_the_path_of_its_teacher(
+        self, lexicon_teacher, tmp_path
+    ):
+        teacher = lexicon_teacher(LEXICON)
+        teacher.name = str(tmp_path / "gliner")  # not a folder yet, so the path is kept
+
+        def run(name):
+            return label_in_shards(make_corpus(), teacher, tmp_path / name, policy=POLICY)
+
+        earlier = contents(run("whole").folder)
+        manifest = run("store").manifest
+        manifest.shards.pop()
+        write_manifest(tmp_path / "store", manifest)
+        Path(teacher.name).mkdir()
+        continued = run("store")
+        assert continued.manifest.is_complete
+        assert continued.manifest.teacher == teacher.name
+        assert contents(continued.folder) == earlier
+        assert find_faults(continued.folder) == []
+
     def test_label_corpus_asks_nothing_of_a_finished_store(self, label, lexicon_teacher):
         label()
         again = label(teacher=lexicon_teacher(LEXICON, name="the same, moved"))

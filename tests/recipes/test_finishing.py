@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gliner_distill.corpus.reader import CorpusFile
+from gliner_distill.corpus.reader import CorpusFile, sample_path, write_passages
 from gliner_distill.decoding import decode_entities
 from gliner_distill.entities import Entity, Passage
 
@@ -23,12 +23,15 @@ LEXICON = {"paris": "city", "mary": "person", "acme": "city"}
 
 
 @pytest.fixture(scope="module")
-def finishing():
-    """The recipe as a module, with two held-out sets and few pairs of labels."""
+def finishing(tmp_path_factory):
+    """The recipe as a module, with two held-out sets, a short dev and few pairs of labels."""
+    dev = tmp_path_factory.mktemp("sample") / "dev.json"
+    write_passages(dev, list(CorpusFile(sample_path("dev")))[:8])
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(RECIPES))
         module = importlib.import_module("finishing")
         patch.setattr(module, "HELD_OUT", ("one", "two"))
+        patch.setattr(module, "sample_path", lambda split: dev)
         relations = importlib.import_module("label_relations")
         patch.setattr(relations, "N_UNRELATED", 100)
         patch.setattr(relations, "N_PER_CATCH_ALL", 5)

@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from gliner_distill.entities import Entity
 from gliner_distill.errors import InputError
 from gliner_distill.runtime.inputs import (
+    check_texts,
     chunk_texts,
     describe_entities,
     merge_label_sets,
@@ -48,6 +50,17 @@ class TestMergeLabelSets:
         merged, mask = merge_label_sets([(CITY,), (PERSON, CITY), ()])
         assert merged == (CITY, PERSON)
         assert mask.tolist() == [[True, False], [True, True], [False, False]]
+
+
+class TestCheckTexts:
+    @pytest.mark.parametrize("texts", [["a"], ("a",), {"a"}, iter("a"), np.array(["a"])])
+    def test_check_texts_takes_any_iterable_of_texts(self, texts):
+        check_texts(texts)
+
+    @pytest.mark.parametrize("texts", [None, 3, b"a", {"text": ["a"]}, np.array([["a"]])])
+    def test_check_texts_refuses_what_yields_no_texts(self, texts):
+        with pytest.raises(InputError, match=r"^texts is "):
+            check_texts(texts)
 
 
 class TestReadWords:

@@ -1,5 +1,7 @@
 """Labels as users give them: every form that is read, and the naming of what is refused."""
 
+from enum import StrEnum
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,13 @@ class TestReadLabelSet:
 
     def test_read_label_set_takes_a_generator(self):
         assert read_label_set(label for label in ("person", "city")) == TWO
+
+    def test_read_label_set_makes_plain_strings_of_enumerations(self):
+        kinds = StrEnum("Kinds", {"PERSON": "person", "CITY": "city"})
+        for labels in (kinds, {kinds.PERSON: kinds.PERSON, kinds.CITY: kinds.CITY}):
+            pairs = read_label_set(labels)
+            assert pairs == TWO
+            assert {type(text) for pair in pairs for text in pair} == {str}
 
     def test_read_label_set_takes_one_string_as_one_label(self):
         assert read_label_set("place name") == (("place name", "place name"),)

@@ -575,6 +575,7 @@ class TestRefusals:
             ({"threshold": None}, "threshold is None"),
             ({"flat_ner": ["knows"]}, r"flat_ner is \['knows'\]; expected True or False"),
             ({"multi_label": "no"}, "multi_label is 'no'; expected True or False"),
+            ({"patterns": "no"}, "patterns is 'no'; expected True or False"),
             ({"threshold": True}, "threshold is True"),
             ({"threshold": float("nan")}, "threshold is nan"),
             ({"thresholds": {7: 0.5}}, r"thresholds holds the label 7"),
@@ -606,7 +607,11 @@ class TestRefusals:
         options = {"threshold": np.float32(0.75), "batch_size": np.int64(8)}
         assert all_nearly(ner.inference(texts, LABELS, **options)) == expected
 
-    @pytest.mark.parametrize("num_threads", [0, -1, "2", 1.5])
+        flags = {"flat_ner": np.bool_(False), "multi_label": None}
+        expected = ner.inference(texts, LABELS, flat_ner=False)
+        assert ner.inference(texts, LABELS, **flags) == expected
+
+    @pytest.mark.parametrize("num_threads", [0, -1, "2", 1.5, True])
     def test_student_ner_refuses_a_wrong_number_of_threads(
         self, student, small_vocabulary, num_threads
     ):

@@ -7,7 +7,10 @@ import pytest
 
 PACKAGES = ("fastapi", "httpx2", "prometheus_client", "uvicorn")
 if any(find_spec(package) is None for package in PACKAGES):  # only the guard needs none of them
-    collect_ignore = ["test_app.py", "test_other_clients.py", "test_reader.py", "test_server.py"]
+    collect_ignore = [
+        *("test_app.py", "test_other_clients.py", "test_reader.py"),
+        "test_server.py",
+    ]
 
 NAMES = {"Mary": "person", "John": "person", "Paris": "city"}
 

@@ -182,9 +182,10 @@ class TestBrokenManifest:
 
     def test_find_faults_needs_a_manifest(self, store_folder):
         (store_folder / MANIFEST).unlink()
-        for folder in (store_folder, store_folder / FIRST):
-            with pytest.raises(StoreError, match=f"^{folder}: {MANIFEST} is missing"):
-                find_faults(folder)
+        with pytest.raises(StoreError, match=f"^{store_folder}: {MANIFEST} is missing"):
+            find_faults(store_folder)
+        with pytest.raises(StoreError, match="this is a file; expected the folder"):
+            find_faults(store_folder / FIRST)
 
 
 class TestOtherFiles:

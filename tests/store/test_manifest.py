@@ -105,9 +105,12 @@ class TestManifest:
 
     def test_read_manifest_names_a_folder_without_one(self, tmp_path):
         (tmp_path / "file").write_text("x", encoding="utf-8")
-        for folder in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
-            with pytest.raises(StoreError, match=rf"^{folder}: manifest\.json is missing"):
-                SoftLabelStore(folder)
+        with pytest.raises(StoreError, match=rf"^{tmp_path}: manifest\.json is missing"):
+            SoftLabelStore(tmp_path)
+        with pytest.raises(StoreError, match="nowhere: this folder does not exist"):
+            SoftLabelStore(tmp_path / "nowhere")
+        with pytest.raises(StoreError, match="file: this is a file"):
+            SoftLabelStore(tmp_path / "file")
 
     @pytest.mark.parametrize(
         ("content", "reason"),

@@ -10,7 +10,11 @@ import torch
 from gliner_distill.errors import TeacherError
 from gliner_distill.student.losses import feature_loss
 from gliner_distill.teacher.gliner import GLiNERTeacher, span_to_word_probs
-from gliner_distill.teacher.representations import teacher_feature_width, teacher_features
+from gliner_distill.teacher.representations import (
+    TeacherFeatures,
+    teacher_feature_width,
+    teacher_features,
+)
 
 WORDS = ["mary", "saw", "the", "old", "bank", "of", "rhine", "geneva-based", "42", "x"]
 LABELS = ["person", "city", "river", "company", "place name"]
@@ -103,3 +107,58 @@ class TestTeacherFeatures:
         teacher = GLiNERTeacher(model, name="mute")
         with pytest.raises(TeacherError, match=r"^mute: .*words_embedding"):
             teacher_features(teacher, [["paris"]], [["city"]])
+
+
+class TestRememberedFeatures:
+    @pytest.fixture
+    def watched(self, build_gliner, monkeypatch):
+        """A teacher, and the list of the passages that it is asked for."""
+        teacher = GLiNERTeacher(build_gliner("UniEncoderSpan"))
+        asked, represent = [], teacher.represent_passages
+
+        def watch(passages, labels):
+            asked.extend(zip(passages, labels, strict=True))
+            return represent(passages, labels)
+
+        monkeypatch.setattr(teacher, "represent_passages", watch)
+        return teacher, asked
+
+    def test_remembered_features_are_those_of_the_teacher(self, tiny_gliner):
+        teacher = GLiNERTeacher(tiny_gliner)
+        passages, labels = random_passages()
+        passages[2], labels[3] = [], []
+        features = TeacherFeatures(teacher)
+        expected = teacher_features(teacher, passages, labels)
+        for _ in range(2):
+            for found, vectors in zip(features.of_batch(passages, labels), expected, strict=True):
+                torch.testing.assert_close(found, vectors, rtol=0, atol=1e-5, equal_nan=True)
+
+    def test_remembered_features_do_not_depend_on_the_rest_of_a_batch(self, tiny_gliner):
+        teacher = GLiNERTeacher(tiny_gliner)
+        passages, labels = random_passages()
+        words, prompts = TeacherFeatures(teacher).of_batch(passages, labels)
+        for row in (4, 2, 0):
+            alone, own = TeacherFeatures(teacher).of_batch(passages[row : row + 1], [labels[row]])
+            assert torch.equal(alone[0], words[row, : len(passages[row])])
+            assert torch.equal(own[0], prompts[row, : len(labels[row])])
+
+    def test_remembered_features_ask_the_teacher_once(self, watched):
+        teacher, asked = watched
+        passages, labels = random_passages()
+        features = TeacherFeatures(teacher)
+        first = features.of_batch(passages, labels)
+        again = features.of_batch(passages[::-1], labels[::-1])
+        assert len(asked) == len(passages)
+        assert torch.equal(again[0].flip(0).nan_to_num(9), first[0].nan_to_num(9))
+        # The same words with other labels are another passage for a GLiNER.
+        features.of_batch(passages[:1], [["place name", "person"]])
+        assert len(asked) == len(passages) + 1
+
+    def test_remembered_features_keep_within_their_memory(self, watched):
+        teacher, asked = watched
+        passages, labels = [["paris"], ["x", "the"], ["rhine"]], [["city"]] * 3
+        # A vector has 32 numbers of 4 bytes: the first and the last passage have two vectors each.
+        features = TeacherFeatures(teacher, max_bytes=2 * 2 * 32 * 4)
+        for _ in range(2):
+            features.of_batch(passages, labels)
+        assert [words for words, _ in asked] == [("paris",), ("x", "the"), ("rhine",), ("x", "the")]

@@ -7,31 +7,21 @@ import typer
 
 from gliner_distill.cli.command import Command
 from gliner_distill.cli.options import (
-    DEFAULT_WORKERS,
     LABEL_LINES,
-    GpusPerWorker,
-    RayAddress,
     RayAddressParser,
     SkipBad,
     Teachers,
-    WorkerCount,
-    check_ray_options,
     option,
 )
-from gliner_distill.cli.teachers.language_model import (
-    Answers,
-    Check,
-    MaxCost,
-    PricePerMillion,
-    Requests,
-    Temperature,
-    read_llm_settings,
-)
+from gliner_distill.cli.teachers.cluster import RayOptions
+from gliner_distill.cli.teachers.language_model import LLMOptions
 from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 from gliner_distill.errors import SettingsError
 
 if TYPE_CHECKING:
-    from gliner_distill.labeling.ray import RayWorkers
+    from gliner_distill.distillation.selection.budget import TeacherBudget
+    from gliner_distill.teacher.base import Teacher
+    from gliner_distill.teacher.llm.settings import LLMSettings
 
 Texts = Annotated[
     str,
@@ -107,20 +97,14 @@ def distill(
     labels: LabelFile,
     teacher: Teachers,
     out: OutFolder,
+    *,
     gold: GoldCorpus = None,
     column: TextColumn = None,
     minutes: Minutes = None,
     teacher_budget: TeacherPart = "auto",
-    ray: RayAddress = None,
-    workers: WorkerCount = None,
-    gpus_per_worker: GpusPerWorker = 0.0,
+    cluster: RayOptions,
     skip_bad: SkipBad = False,
-    price_per_million: PricePerMillion = None,
-    max_cost: MaxCost = None,
-    llm_answers: Answers = 1,
-    llm_temperature: Temperature = None,
-    llm_check: Check = False,
-    llm_requests: Requests = 8,
+    llm: LLMOptions,
 ) -> None:
     """Make a student for your labels from your documents, in one command.
 
@@ -129,11 +113,12 @@ def distill(
     that comes with the package, until its agreement with the teacher on dev stops improving.
     Finally tunes the thresholds and exports the student.
 
-    Of a thousand training passages or more, the teacher reads a part: first a random sample, then
-    in rounds the passages about which a quick student is in doubt, until the agreement on dev stops
-    rising. --teacher-budget sets a number of words or minutes instead, or lets it read everything.
+    If there are a thousand training passages or more, the teacher reads only some of them: first a
+    random sample, then in rounds the passages about which a quick student is in doubt, until the
+    agreement on dev stops rising. --teacher-budget sets a number of words or minutes instead, or
+    lets it read everything.
 
-    Prints a verdict in four lines and the path of the report. Writes the student into OUT (in
+    Prints a verdict in five lines and the path of the report. Writes the student into OUT (in
     int8 if that loses little; OUT/fp32 holds it in single precision), report.html, results.json
     and README.md, and the results of each step into OUT/work.
 
@@ -141,43 +126,25 @@ def distill(
     by then, it adds them.
 
     Several teachers are weighed for each label by how well they do on the passages of --gold;
-    without these, each has the same weight. The report says which teacher was believed.
+    without these, each has the same weight. The report gives the weights.
 
     With --ray, the teacher labels the passages on a Ray cluster; everything else is done by this
     machine. The labels are the same, and a run may be continued with or without --ray.
     """
-    check_ray_options(ray, workers, gpus_per_worker)
-    if ray is not None and minutes is not None:
+    if cluster.is_given and minutes is not None:
         raise typer.BadParameter(
             "--minutes is planned with the speed of this machine alone; leave it or --ray out"
         )
-    llm = read_llm_settings(
-        teacher,
-        price_per_million=price_per_million,
-        max_cost=max_cost,
-        answers=llm_answers,
-        temperature=llm_temperature,
-        check=llm_check,
-        requests=llm_requests,
-        ray=ray,
-    )
-    from gliner_distill.distillation.selection.budget import TeacherBudget
-
-    try:
-        budget = TeacherBudget.parse(teacher_budget)
-    except SettingsError as error:
-        raise typer.BadParameter(str(error)) from error
+    asked = llm.settings(teacher, is_on_ray=cluster.is_given)
+    budget = _read_budget(teacher_budget)
     with when_stopped(f"{out} keeps the finished work; run the same command again to continue"):
         from gliner_distill.corpus.labels import read_labels
         from gliner_distill.distillation.job import DistillJob
         from gliner_distill.distillation.pipeline import distill_from
         from gliner_distill.progress import StageProgress
-        from gliner_distill.teacher.opening import LLM_PREFIX, open_teacher
 
         quiet_libraries()
-        cluster = None
-        if ray is not None:
-            cluster = _load_workers(teacher, ray, workers, gpus_per_worker)
+        workers = cluster.find_workers(teacher)
         job = DistillJob(
             texts=texts,
             labels=read_labels(labels),
@@ -187,31 +154,30 @@ def distill(
             skip_bad=skip_bad,
             teacher_budget=budget,
         )
-        sources = [
-            open_teacher(name, llm=llm) if name.startswith(LLM_PREFIX) else name for name in teacher
-        ]
+        sources = [_open_language_model(name, asked) for name in teacher]
         # Without a terminal this writes plain lines, so that a log shows the progress.
         with StageProgress() as progress:
-            distilled = distill_from(job, sources, out, workers=cluster, progress=progress.update)
+            distilled = distill_from(job, sources, out, workers=workers, progress=progress.update)
     for warning in distilled.warnings:
         say(warning, err=True)
     say("\n".join(distilled.measurements.verdict))
     say(f"report: {distilled.report}")
 
 
-def _load_workers(
-    teachers: list[str], address: str, n_workers: int | None, gpus_per_worker: float
-) -> "RayWorkers":
-    from functools import partial
+def _read_budget(text: str) -> "TeacherBudget":
+    from gliner_distill.distillation.selection.budget import TeacherBudget
 
-    from gliner_distill.labeling.cluster import Cluster, absolute_name
-    from gliner_distill.labeling.ray import RayWorkers
-    from gliner_distill.teacher.opening import open_teachers
+    try:
+        return TeacherBudget.parse(text)
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from error
 
-    device = "cuda" if gpus_per_worker else "cpu"
-    cluster = Cluster(n_workers or DEFAULT_WORKERS, address, gpus_per_worker=gpus_per_worker)
-    names = list(map(absolute_name, teachers))
-    return RayWorkers(partial(open_teachers, names, device=device, folder=Path.cwd()), cluster)
+
+def _open_language_model(name: str, settings: "LLMSettings") -> "str | Teacher":
+    """Return a language model with its settings; another name as it is, to be opened later."""
+    from gliner_distill.teacher.opening import LLM_PREFIX, open_teacher
+
+    return open_teacher(name, llm=settings) if name.startswith(LLM_PREFIX) else name
 
 
 DISTILL = Command(

@@ -1,7 +1,7 @@
 """The command `evaluate`: measure how good a model is."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -14,13 +14,17 @@ from gliner_distill.cli.options import (
     Threshold,
     option,
 )
-from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
+from gliner_distill.cli.terminal import quiet_libraries, say, until_reader_leaves, when_stopped
+from gliner_distill.errors import DistillError
+
+_BUNDLED: Final = "bundled"
 
 Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="The folder of a student, of a run, of an export or of a GLiNER; or a hub id.",
+        help="The folder of a student, of a run, of an export or of a GLiNER; a hub id; or "
+        "bundled, for the student that comes with the package.",
     ),
 ]
 
@@ -33,6 +37,15 @@ LabelFile = Annotated[
     ),
 ]
 
+ShowAll = Annotated[
+    bool,
+    option(
+        "--all",
+        metavar=None,
+        text="Print all labels and all errors, instead of the most frequent ones.",
+    ),
+]
+
 
 def evaluate(
     model: Model,
@@ -40,6 +53,7 @@ def evaluate(
     labels: LabelFile = None,
     threshold: Threshold = 0.5,
     json_file: JsonFile = None,
+    show_all: ShowAll = False,
     skip_bad: SkipBad = False,
 ) -> None:
     """Measure a student or a GLiNER against the gold entities of a corpus.
@@ -48,12 +62,17 @@ def evaluate(
     the passage's own labels, or for those of --labels. Gold entities with other labels do not
     count.
 
-    Prints one line per measurement: accuracy, precision, recall and F1 per word; precision, recall
-    and F1 of exact spans (micro); and speed. Writes only the file of --json, which also has the
-    measurements per label.
+    Prints a table with precision, recall and F1 of exact spans per label, the 95% interval of F1,
+    and partial matches: gold entities that were found with wrong borders, or with a wrong label.
+    Below it are the figures per word, the speed, and the most frequent errors, each with an
+    example. A passage has the number that it has in the corpus, counted from 1 without the records
+    that were left out. Writes only the file of --json, which has everything, also all errors.
     """
+    if json_file is not None:
+        _refuse_input(json_file, Path(corpus), labels)
     with when_stopped("nothing was written"):
         from gliner_distill.cli.reading.input import read_annotated
+        from gliner_distill.cli.scores import Subject, page_width, score_page
         from gliner_distill.corpus.labels import read_labels
         from gliner_distill.evaluation.evaluate import measure_model
         from gliner_distill.evaluation.models import load_model
@@ -62,23 +81,33 @@ def evaluate(
         quiet_libraries()
         asked = tuple(read_labels(labels)) if labels is not None else None
         passages = read_annotated(corpus, skip_bad=skip_bad)
-        measurements = measure_model(load_model(model), passages, asked, threshold=threshold)
-        shown = {"model": model, "corpus": corpus, "threshold": threshold}
-        # The file has the same figures as the terminal, and those per label.
-        shown |= measurements.as_json()
-    for key, value in shown.items():
-        if isinstance(value, float):
-            say(f"{key:32} {value:10.4f}")
-        elif not isinstance(value, dict):
-            say(f"{key:32} {value!s:>10}")
+        # A folder takes precedence over other meanings of its name, as in `locate_model`.
+        is_bundled = model == _BUNDLED and not Path(model).exists()
+        loaded = load_model(None if is_bundled else model)
+        measurements = measure_model(loaded, passages, asked, threshold=threshold)
+    # The file comes first: a reader of the page, such as `head`, may leave before its end.
     if json_file is not None:
-        write_json(json_file, shown)
+        head = {"model": model, "corpus": corpus, "threshold": threshold}
+        write_json(json_file, head | measurements.as_json())
+    subject = Subject(model, corpus, threshold)
+    with until_reader_leaves():
+        for line in score_page(subject, measurements, width=page_width(), show_all=show_all):
+            say(line)
+
+
+def _refuse_input(json_file: Path, *inputs: Path | None) -> None:
+    for path in inputs:
+        if path is not None and path.is_file() and json_file.exists() and json_file.samefile(path):
+            raise DistillError(
+                f"{json_file}: it is what this command reads; give --json another file"
+            )
 
 
 EVALUATE = Command(
     evaluate,
     "Measure how good a student or a GLiNER is on a corpus.",
     """\
+  gliner-distill evaluate bundled test.json
   gliner-distill evaluate runs/distilled test.json --json distilled.json
   gliner-distill evaluate urchade/gliner_medium-v2.1 test.json --threshold 0.3""",
     work="measuring a model",

@@ -1,7 +1,8 @@
 """The command `export`: write a student with only the files that `predict` needs."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,6 +11,10 @@ from gliner_distill.cli.options import option
 from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 from gliner_distill.errors import ExportError, StudentError
 from gliner_distill.files import lock_folder
+
+if TYPE_CHECKING:
+    from gliner_distill.entities import Passage
+    from gliner_distill.student.export import ExportMeasurements
 
 Student = Annotated[
     str | None,
@@ -79,17 +84,25 @@ def export(
     """
     if file_format == "web":
         _export_site(student, out, precision, check)
-        return
-    is_onnx = file_format == "onnx"
-    if is_onnx and precision == "int8":
+    else:
+        _export_student(student, out, precision, check, with_graph=file_format == "onnx")
+
+
+def _export_student(
+    student: str | None,
+    out: Path,
+    precision: Literal["fp32", "int8"] | None,
+    check: str | None,
+    *,
+    with_graph: bool,
+) -> None:
+    if with_graph and precision == "int8":
         raise ExportError(
             "--format onnx writes single precision only; leave out --precision int8, or export in "
             "8 bits into another folder without --format onnx"
         )
     with when_stopped("nothing was written"):
         folder = _find_original(student, out)
-        from gliner_distill.cli.reading.input import read_annotated
-        from gliner_distill.corpus.reader import sample_path
         from gliner_distill.runtime.bundle import read_score_map
         from gliner_distill.runtime.config import other_metadata, read_student_config
         from gliner_distill.student.cards import write_export_card
@@ -98,14 +111,13 @@ def export(
 
         quiet_libraries()
         loaded = load_student(folder)
-        passages = read_annotated(check if check is not None else str(sample_path("dev")))
-        busy = f"{out}: another process exports into it; wait for it, or choose another --out"
-        with lock_folder(out, busy=busy, error=ExportError):
+        passages = _read_check(check)
+        with _lock(out):
             measured = export_student(
                 *loaded,
                 out,
-                precision=precision or ("fp32" if is_onnx else "int8"),
-                with_graph=is_onnx,
+                precision=precision or ("fp32" if with_graph else "int8"),
+                with_graph=with_graph,
                 passages=passages,
                 score_map=read_score_map(folder),
                 metadata=other_metadata(read_student_config(folder)[1]),
@@ -116,13 +128,17 @@ def export(
             write_export_card(out, folder, measured, corpus=corpus)
     if not measured.torch_f1:
         say(
-            f"{student}: the student finds none of the annotated entities (F1 0), so its agreement "
-            "with the original says nothing about its quality; train it again, or use --check to "
-            "check it on passages with the labels that it was trained on",
+            f"{student or 'the bundled student'}: the student finds none of the annotated entities "
+            "(F1 0), so its agreement with the original says nothing about its quality; train it "
+            "again, or use --check to check it on passages with the labels that it was trained on",
             err=True,
         )
-    say(
-        f"{out}: {measured.n_bytes:,} bytes, {measured.precision}; on {measured.n_passages:,} "
+    say(f"{out}: {_describe(measured)}")
+
+
+def _describe(measured: "ExportMeasurements") -> str:
+    return (
+        f"{measured.n_bytes:,} bytes, {measured.precision}; on {measured.n_passages:,} "
         f"passages: logits differ by at most {measured.max_logit_difference:.2g}, F1 "
         f"{100 * measured.f1:.1f} (student {100 * measured.torch_f1:.1f}), agreement "
         f"{100 * measured.agreement_f1:.1f}, threshold {measured.threshold:.2f}"
@@ -134,17 +150,14 @@ def _export_site(student: str | None, out: Path, precision: str | None, check: s
         raise ExportError("--format web computes in 8 bits only; leave out --precision fp32")
     with when_stopped("nothing was written"):
         folder = _find_original(student, out)
-        from gliner_distill.cli.reading.input import read_annotated
-        from gliner_distill.corpus.reader import sample_path
         from gliner_distill.runtime.bundle import read_bundle
         from gliner_distill.runtime.locate import find_student
         from gliner_distill.web.site import write_site
 
         if find_student(out) is not None:
             raise ExportError(f"{out}: this folder holds a student; choose another --out")
-        passages = read_annotated(check if check is not None else str(sample_path("dev")))
-        busy = f"{out}: another process exports into it; wait for it, or choose another --out"
-        with lock_folder(out, busy=busy, error=ExportError):
+        passages = _read_check(check)
+        with _lock(out):
             name = folder.name if student is None else Path(student).resolve().name
             measured = write_site(out, read_bundle(folder), passages, name=name)
     say(
@@ -171,9 +184,21 @@ def _find_original(student: str | None, out: Path) -> Path:
     return located.folder
 
 
+def _read_check(corpus: str | None) -> "list[Passage]":
+    from gliner_distill.cli.reading.input import read_annotated
+    from gliner_distill.corpus.reader import sample_path
+
+    return read_annotated(corpus if corpus is not None else str(sample_path("dev")))
+
+
+def _lock(out: Path) -> AbstractContextManager[None]:
+    busy = f"{out}: another process exports into it; wait for it, or choose another --out"
+    return lock_folder(out, busy=busy, error=ExportError)
+
+
 EXPORT = Command(
     export,
-    "Export a student in half the size, checked against it.",
+    "Export only what `predict` needs of a student, and check it.",
     """\
   gliner-distill export runs/distilled --out small
   gliner-distill export runs/distilled --out exact --precision fp32 \\

@@ -43,6 +43,7 @@ def inspect(source: Source, verify: Verify = False, skip_bad: SkipBad = False) -
     """
     with when_stopped("nothing was written"):
         quiet_libraries()
+        _check_exists(source)
         if verify:
             lines = _verify(Path(source))
         elif _is_store(Path(source)):
@@ -58,6 +59,23 @@ def inspect(source: Source, verify: Verify = False, skip_bad: SkipBad = False) -
             lines = describe_corpus(passages, notes).lines()
     for line in lines:
         say(line)
+
+
+def _check_exists(source: str) -> None:
+    """Raise DistillError if a source is neither on this machine nor the id of a data set."""
+    from gliner_distill.hub.ids import looks_like_hub_id
+
+    if looks_like_hub_id(source):
+        return
+    try:
+        Path(source).stat()
+    except FileNotFoundError:
+        raise DistillError(
+            f"{source}: this file or folder does not exist; expected a soft-label store, a corpus, "
+            "or the owner/name of a hub data set"
+        ) from None
+    except (OSError, ValueError):
+        pass  # the reader of the corpus says what is wrong
 
 
 def _is_store(path: Path) -> bool:

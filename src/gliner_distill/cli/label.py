@@ -7,32 +7,22 @@ import typer
 
 from gliner_distill.cli.command import Command
 from gliner_distill.cli.options import (
-    DEFAULT_WORKERS,
     LABEL_LINES,
     MAX_SEED,
     CorpusArgument,
-    GpusPerWorker,
-    RayAddress,
     RayAddressParser,
     SkipBad,
     Teachers,
-    WorkerCount,
-    check_ray_options,
     option,
 )
-from gliner_distill.cli.teachers.language_model import (
-    Answers,
-    Check,
-    MaxCost,
-    PricePerMillion,
-    Requests,
-    Temperature,
-    read_llm_settings,
-)
+from gliner_distill.cli.teachers.cluster import RayOptions
+from gliner_distill.cli.teachers.language_model import LLMOptions
 from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
 
 if TYPE_CHECKING:
+    from gliner_distill.corpus.statistics import CorpusScan
     from gliner_distill.labeling.policy import LabelPolicy
+    from gliner_distill.store.store import SoftLabelStore
 
 OutFolder = Annotated[
     Path, option("--out", metavar="FOLDER", text="The folder for the soft-label store.")
@@ -144,6 +134,7 @@ def label(
     corpus: CorpusArgument,
     teacher: Teachers,
     out: OutFolder,
+    *,
     negatives: Negatives = None,
     labels: LabelFile = None,
     pool: PoolFile = None,
@@ -153,17 +144,10 @@ def label(
     keep_individual: KeepIndividual = False,
     quantization: Quantization = "compact",
     device: Device = None,
-    ray: RayAddress = None,
-    workers: WorkerCount = None,
-    gpus_per_worker: GpusPerWorker = 0.0,
+    cluster: RayOptions,
     repair: Repair = False,
     skip_bad: SkipBad = False,
-    price_per_million: PricePerMillion = None,
-    max_cost: MaxCost = None,
-    llm_answers: Answers = 1,
-    llm_temperature: Temperature = None,
-    llm_check: Check = False,
-    llm_requests: Requests = 8,
+    llm: LLMOptions,
 ) -> None:
     """Label a corpus with a teacher, and keep its answers in a soft-label store.
 
@@ -179,24 +163,12 @@ def label(
     When the same command runs again, it continues where it was stopped. A folder with the soft
     labels of another teacher, corpus or choice of labels is refused.
     """
-    check_ray_options(ray, workers, gpus_per_worker)
     if pool is None and from_pool is not None:
         raise typer.BadParameter("--from-pool needs a pool to draw from; give it with --pool FILE")
     if keep_individual and len(teacher) < 2:
         raise typer.BadParameter("--keep-individual needs several teachers; give --teacher again")
-    llm = read_llm_settings(
-        teacher,
-        price_per_million=price_per_million,
-        max_cost=max_cost,
-        answers=llm_answers,
-        temperature=llm_temperature,
-        check=llm_check,
-        requests=llm_requests,
-        ray=ray,
-    )
+    asked = llm.settings(teacher, is_on_ray=cluster.is_given)
     with when_stopped(f"{out} keeps the finished shards; run the same command again to continue"):
-        from functools import partial
-
         from gliner_distill.corpus.reader import CorpusFile
         from gliner_distill.corpus.statistics import scan_corpus
         from gliner_distill.labeling.pipeline import label_corpus
@@ -204,9 +176,8 @@ def label(
         from gliner_distill.store.quantization import QUANTIZERS
         from gliner_distill.teacher.opening import open_teachers
 
-        if ray is not None:  # so that a missing Ray is reported before the teacher is loaded
-            from gliner_distill.labeling.cluster import Cluster, absolute_name
-            from gliner_distill.labeling.ray import RayWorkers
+        # A missing Ray is reported before the corpus is read and the teacher is loaded.
+        workers = cluster.find_workers(teacher, device)
         quiet_libraries()
         policy = _label_policy(negatives, labels, pool, from_pool, descriptions, seed)
         passages = CorpusFile(corpus, skip_bad=skip_bad)
@@ -214,16 +185,8 @@ def label(
         for line in passages.notes.lines():
             say(line, err=True)
         # With workers, this process needs the teacher only for its fingerprint and vectors.
-        here = device if device is not None and ray is None else "cpu"
-        loaded = open_teachers(teacher, device=here, llm=llm)
-        cluster = None
-        if ray is not None:
-            there = device or ("cuda" if gpus_per_worker else "cpu")
-            names = list(map(absolute_name, teacher))
-            make = partial(open_teachers, names, device=there, folder=Path.cwd())
-            cluster = RayWorkers(
-                make, Cluster(workers or DEFAULT_WORKERS, ray, gpus_per_worker=gpus_per_worker)
-            )
+        here = device if device is not None and workers is None else "cpu"
+        loaded = open_teachers(teacher, device=here, llm=asked)
         with StageProgress() as progress:
             store = label_corpus(
                 passages,
@@ -233,15 +196,11 @@ def label(
                 quantizer=QUANTIZERS[quantization],
                 keep_individual=keep_individual,
                 scan=scan,
-                workers=cluster,
+                workers=workers,
                 repair=repair,
                 progress=progress.update,
             )
-    n_pairs = sum(shard.n_pairs for shard in store.manifest.shards)
-    say(
-        f"{out}: {len(store):,} passages, {scan.n_words:,} words, {n_pairs:,} word-label pairs, "
-        f"{store.size_bytes:,} bytes ({store.size_bytes / max(n_pairs, 1):.2f} per pair)"
-    )
+    say(f"{out}: {_describe_store(store, scan)}")
 
 
 def _label_policy(
@@ -267,6 +226,14 @@ def _label_policy(
         from_pool=(from_pool or 8) if pool is not None else 0,
         descriptions={label: text for label, text in texts if text},
         seed=seed,
+    )
+
+
+def _describe_store(store: "SoftLabelStore", scan: "CorpusScan") -> str:
+    n_pairs = sum(shard.n_pairs for shard in store.manifest.shards)
+    return (
+        f"{len(store):,} passages, {scan.n_words:,} words, {n_pairs:,} word-label pairs, "
+        f"{store.size_bytes:,} bytes ({store.size_bytes / max(n_pairs, 1):.2f} per pair)"
     )
 
 

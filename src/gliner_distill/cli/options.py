@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperCommand
 
 from gliner_distill.errors import DistillError
+from gliner_distill.files import check_replaceable, reason_of
 from gliner_distill.training.settings import TrainingSettings
 
 MAX_SEED = 2**31 - 1
@@ -38,10 +39,23 @@ def training_option(name: str, metavar: str, **limits: Any) -> Any:
     return typer.Option(metavar=metavar, help=TrainingSettings.help(name), **limits)
 
 
-def _check_folder(file: Path | None) -> Path | None:
-    """Refuse a file in a folder that does not exist before the command starts its work."""
-    if file is not None and not file.parent.is_dir():
+def _check_json_file(file: Path | None) -> Path | None:
+    """Refuse a file that cannot be written before the command starts its work."""
+    if file is None:
+        return None
+    if str(file) == "-":
+        raise DistillError(
+            "--json cannot write to the standard output, which has the tables; give it the path of "
+            "a file, such as results.json"
+        )
+    if not file.parent.is_dir():
         raise DistillError(f"{file}: cannot be written: the folder {file.parent} does not exist")
+    try:
+        check_replaceable(file)
+    except OSError as error:
+        raise DistillError(
+            f"{file}: cannot be written: {reason_of(error)}; give --json the path of a file"
+        ) from error
     return file
 
 
@@ -114,7 +128,7 @@ JsonFile = Annotated[
         "--json",
         metavar="FILE",
         text="Write all measurements to this file, as JSON.",
-        callback=_check_folder,
+        callback=_check_json_file,
     ),
 ]
 

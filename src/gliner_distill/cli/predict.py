@@ -211,7 +211,12 @@ def _write_tables(
         ):
             for _, documents, entities in answers:
                 table.write(documents, entities)
-        say(f"{job.path}: {table.n_rows:,} rows, {table.n_entities:,} entities")
+        rows = _count(table.n_rows, "row", "rows")
+        say(f"{job.path}: {rows}, {_count(table.n_entities, 'entity', 'entities')}")
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _answerer(question: "Question", cluster: "Cluster | None") -> "Callable[..., Answers]":

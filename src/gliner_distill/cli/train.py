@@ -125,7 +125,7 @@ def train(
     2015; for a boundary head both terms are binary cross-entropies. With --alpha 0 the student
     learns from the gold labels alone, with --alpha 1 from the teacher alone. --feature-weight adds
     1 - cos between the student's word and label vectors and those of the GLiNER of --teacher, which
-    then runs in every training step.
+    then reads every passage in the first epoch.
 
     Prints one line with the student's folder and size. Writes the student into OUT/student, and
     beside it metrics.jsonl, config.json, environment.json, the files of TensorBoard and the

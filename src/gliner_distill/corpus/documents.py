@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gliner_distill.corpus.formats import open_and_recognize
 from gliner_distill.corpus.reader import read_passages
+from gliner_distill.corpus.records import BadRecordError
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.corpus.texts import MAX_FIELD_CHARS, field_texts, folder_texts, table_texts
 from gliner_distill.entities import Entity, Passage, count_words, word_texts
@@ -296,9 +297,7 @@ def _read_texts(
         elif skip_bad:
             notes.add_bad_record(f"{place}: {problem}")
         else:
-            raise CorpusError(
-                f"{place}: {problem}; correct it, or leave bad records out with --skip-bad"
-            )
+            raise BadRecordError(f"{place}: {problem}")
 
 
 def _check_text(text: str) -> ValueError | None:

@@ -16,7 +16,12 @@ from typing import Literal
 from gliner_distill.corpus.exports.brat import is_brat, read_brat
 from gliner_distill.corpus.exports.recognition import as_words
 from gliner_distill.corpus.formats import open_corpus, read_records
-from gliner_distill.corpus.records import RawRecord, RecordError, passage_from_record
+from gliner_distill.corpus.records import (
+    BadRecordError,
+    RawRecord,
+    RecordError,
+    passage_from_record,
+)
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError, HubError
@@ -139,9 +144,7 @@ def _read_file(path: Path, *, skip_bad: bool, notes: CorpusNotes | None) -> Iter
             except RecordError as error:
                 message = f"{path}: {record.place}: {error}"
                 if not skip_bad:
-                    raise CorpusError(
-                        f"{message}; correct it, or leave bad records out with --skip-bad"
-                    ) from None
+                    raise BadRecordError(message) from None
                 counted.add_bad_record(message)
             else:
                 if passage is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from gliner_distill.corpus.statistics import TEACHER_WINDOW_WORDS, CorpusNotes
 from gliner_distill.entities import Entity, Passage, word_texts
-from gliner_distill.errors import name_kind, shorten
+from gliner_distill.errors import CorpusError, name_kind, shorten
 from gliner_distill.labels import clean_label
 
 _READ_KEYS = {"tokenized_text", "text", "ner", "ner_labels", "ner_negatives"}
@@ -20,6 +20,21 @@ _READ_KEYS = {"tokenized_text", "text", "ner", "ner_labels", "ner_negatives"}
 
 class RecordError(Exception):
     """The reason why a record is bad; the reader of the file decides what happens to the record."""
+
+
+class BadRecordError(CorpusError):
+    """A record of a file is bad, and bad records are not left out.
+
+    Its argument names the file, the record and the reason.
+    """
+
+    @property
+    def problem(self) -> str:
+        """The file, the record and the reason, without the advice to leave bad records out."""
+        return str(self.args[0])
+
+    def __str__(self) -> str:
+        return f"{self.problem}; correct it, or leave bad records out with --skip-bad"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from gliner_distill.distillation.stages import Exported
 from gliner_distill.distillation.train import Splits
 from gliner_distill.entities import Entity, LabeledPassage, count_words
 from gliner_distill.evaluation.models import NERModel, TeacherNER
+from gliner_distill.evaluation.other_labels import measure_other_labels
 from gliner_distill.evaluation.speed import describe_machine, measure_rates
 from gliner_distill.labels import spellings_by_label
 from gliner_distill.metrics import score_spans, score_spans_by_label
@@ -48,6 +49,7 @@ def evaluate_student(
     teacher_bytes: int | None,
     datasets: Sequence[str] = (),
     start: str = "",
+    start_student: StudentNER | None = None,
 ) -> Measurements:
     """Return all measurements that the report of a student needs.
 
@@ -62,6 +64,7 @@ def evaluate_student(
         teacher_bytes: The size of the teacher; None if it is not known.
         datasets: See `Measurements`.
         start: See `Measurements`.
+        start_student: The student that training started from; None if it cannot be loaded.
     """
     trained = exported.trained
     text, gold = (
@@ -99,6 +102,7 @@ def evaluate_student(
         teacher_weights=_spell_weights(trained.labeled.teacher_weights, labels),
         start=start,
         reading=trained.labeled.reading if trained.labeled.reading.is_chosen else None,
+        other_labels=measure_other_labels(students[STUDENT], start_student, labels),
     )
 
 

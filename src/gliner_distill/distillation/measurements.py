@@ -1,11 +1,11 @@
 """The measurements of a distilled student, as in `results.json`, and the verdict on it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from gliner_distill.metrics import SpanScores
+from gliner_distill.evaluation.other_labels import OtherLabels
+from gliner_distill.metrics import SpanScores, wilson_interval
 
 TEACHER: Final = "teacher"
 STUDENT: Final = "student"
@@ -28,9 +28,6 @@ _FEW_PASSAGES: Final = 10
 
 _SHOWN_LABELS: Final = 8
 """The number of labels whose shares are shown in the note on several teachers."""
-
-_Z_95: Final = 1.96
-"""The number of standard deviations on each side of a 95% interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +59,7 @@ class SpanFigures:
         >>> round(low, 2), high
         (0.51, 1.0)
         """
-        n = self.n_reference
-        if not n:
-            return (0.0, 1.0)
-        center = self.f1 + _Z_95**2 / (2 * n)
-        spread = _Z_95 * math.sqrt(self.f1 * (1 - self.f1) / n + _Z_95**2 / (4 * n**2))
-        scale = 1 + _Z_95**2 / n
-        return max(0.0, (center - spread) / scale), min(1.0, (center + spread) / scale)
+        return wilson_interval(self.f1, self.n_reference)
 
     @classmethod
     def from_scores(cls, scores: SpanScores) -> "SpanFigures":
@@ -267,6 +258,7 @@ class Measurements:
         start: The student that training started from, and why, as a sentence; empty if the user has
             chosen it.
         reading: How much of the training text the teacher read; None if that was not chosen.
+        other_labels: The F1 for labels that were not asked for; None if it was not measured.
     """
 
     labels: Sequence[str]
@@ -291,6 +283,7 @@ class Measurements:
     teacher_weights: TeacherWeights | None = None
     start: str = ""
     reading: Reading | None = None
+    other_labels: OtherLabels | None = None
 
     @property
     def n_test_passages(self) -> int:
@@ -299,11 +292,12 @@ class Measurements:
 
     @property
     def verdict(self) -> tuple[str, ...]:
-        """Four lines: agreement, F1 against gold, speed and size, and a recommendation."""
+        """Lines on agreement, F1 against gold, speed and size, other labels, and what to do."""
         return (
             self._agreement_line(),
             self._gold_line(),
             self._cost_line(),
+            *([] if self.other_labels is None else [self.other_labels.sentence]),
             f"Recommendation: {self._recommendation()}",
         )
 

@@ -42,6 +42,7 @@ from gliner_distill.distillation.train import (
 from gliner_distill.distillation.weigh import weigh
 from gliner_distill.distillation.workspace import Workspace, open_workspace
 from gliner_distill.entities import LabeledPassage, Passage, count_words
+from gliner_distill.errors import StudentError
 from gliner_distill.files import write_file, write_json
 from gliner_distill.hub.card_files import write_card
 from gliner_distill.labeling.jobs import Workers
@@ -310,6 +311,7 @@ def evaluate(work: Workspace, exported: Exported) -> Evaluated:
         teacher_bytes=work.teacher.n_bytes,
         datasets=work.job.datasets,
         start="" if start is None else start.reason,
+        start_student=_load_start(work.settings.start_folder),
     )
     work.progress("measuring", n_words, n_words)
     return Evaluated(exported, measurements)
@@ -338,6 +340,16 @@ def report(work: Workspace, evaluated: Evaluated) -> Distilled:
         measurements=measurements,
         warnings=tuple(measurements.warnings),
     )
+
+
+def _load_start(folder: Path) -> StudentNER | None:
+    """Return the student that training started from; None if it is gone since an earlier run."""
+    if not folder.is_dir():  # a missing folder must not be looked up on the hub
+        return None
+    try:
+        return StudentNER.from_pretrained(folder)
+    except StudentError:
+        return None
 
 
 def _with_target_entities(passage: LabeledPassage) -> Passage:

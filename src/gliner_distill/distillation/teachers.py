@@ -6,6 +6,7 @@ from typing import cast
 
 from gliner_distill.errors import InputError
 from gliner_distill.teacher.base import Teacher, fault_of
+from gliner_distill.teacher.checkpoints import name_without_path
 from gliner_distill.teacher.ensemble import TeacherEnsemble
 from gliner_distill.teacher.opening import open_teacher
 
@@ -64,8 +65,7 @@ class TeacherSource:
     @property
     def public_names(self) -> list[str]:
         """The same of each teacher of an ensemble, or of the single one."""
-        names = map(_name_of, self._sources)
-        return [Path(name).resolve().name if _is_folder(name) else name for name in names]
+        return [name_without_path(_name_of(source)) for source in self._sources]
 
     @property
     def n_bytes(self) -> int | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gliner_distill.entities import Entity, Passage, count_words
+from gliner_distill.evaluation.details import SpanDetails, detail_spans
 from gliner_distill.evaluation.models import NERModel
 from gliner_distill.labels import spellings_by_label
 from gliner_distill.metrics import (
@@ -118,6 +119,7 @@ class Measurements:
         n_words: The number of their words.
         n_entities: The number of their gold entities.
         evaluation: The agreement with the gold entities.
+        details: Partial matches, intervals and all mistakes, over all labels and for each.
         speed: The speed on the first 100 passages.
     """
 
@@ -125,16 +127,18 @@ class Measurements:
     n_words: int
     n_entities: int
     evaluation: Evaluation
+    details: SpanDetails
     speed: Speed
 
     def as_json(self) -> dict[str, Any]:
-        """Return all figures under flat keys."""
+        """Return all figures under flat keys, the details, and all mistakes under `errors`."""
         counts = {
             "n_passages": self.n_passages,
             "n_words": self.n_words,
             "n_entities": self.n_entities,
         }
-        return counts | self.evaluation.as_json() | self.speed.as_json()
+        figures = counts | self.evaluation.as_json() | self.speed.as_json()
+        return figures | self.details.as_json()
 
 
 def evaluate(
@@ -177,10 +181,7 @@ def score_entities(
         ValueError: The arguments differ in length, or an entity ends beyond its passage.
     """
     n_words = [len(passage.words) for passage in passages]
-    gold = [
-        [entity for entity in passage.entities if entity.label in set(asked)]
-        for passage, asked in zip(passages, labels, strict=True)
-    ]
+    gold = _asked_entities(passages, labels)
     teacher = None
     if teacher_entities is not None:
         teacher = _compare(predicted, teacher_entities, n_words)
@@ -237,14 +238,32 @@ def measure_model(
     predicted = model.predict_words(
         [passage.words for passage in passages], asked, threshold=threshold
     )
+    evaluation = score_entities(predicted, passages, asked)
     return Measurements(
         n_passages=len(passages),
         n_words=count_words(passages),
         n_entities=sum(len(passage.entities) for passage in passages),
-        evaluation=score_entities(predicted, passages, asked),
+        evaluation=evaluation,
+        details=detail_spans(
+            predicted,
+            _asked_entities(passages, asked),
+            [passage.words for passage in passages],
+            overall=evaluation.gold.spans,
+            by_label=evaluation.gold.by_label,
+        ),
         # The speed needs only a part of the corpus, and a GLiNER may be slow.
         speed=measure_speed(model, passages[:_TIMED_PASSAGES], asked[:_TIMED_PASSAGES]),
     )
+
+
+def _asked_entities(
+    passages: Sequence[Passage], labels: Sequence[Sequence[str]]
+) -> list[list[Entity]]:
+    """Return the gold entities of each passage whose labels were asked."""
+    return [
+        [entity for entity in passage.entities if entity.label in set(asked)]
+        for passage, asked in zip(passages, labels, strict=True)
+    ]
 
 
 def _compare(

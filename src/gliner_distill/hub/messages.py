@@ -9,6 +9,17 @@ from gliner_distill.hub.secrets import describe_cause, hide_secrets
 RepoType = Literal["dataset", "model"]
 
 _LOG_IN = "log in (`hf auth login` or HF_TOKEN)"
+_LOG_IN_TO_WRITE = f"{_LOG_IN} with a token that has write permission"
+
+# Why the hub refuses an upload, and what to do, by the HTTP status of its answer.
+_UPLOAD_REFUSALS = {
+    401: "you are not logged in, or your token is no longer valid (HTTP 401); " + _LOG_IN_TO_WRITE,
+    403: "your token may not write there (HTTP 403); check the name of the owner, and "
+    + _LOG_IN_TO_WRITE,
+    404: "it is not there, or its owner is unknown (HTTP 404); check the name, the address of the "
+    "hub (HF_ENDPOINT), and that your token may read it",
+    429: "the hub was asked too often (HTTP 429); wait some minutes, and push again",
+}
 
 
 def describe_repo(repo_id: str, repo_type: RepoType, *, revision: str | None = None) -> str:
@@ -44,18 +55,12 @@ def explain_download(
 
     repo = describe_repo(repo_id, repo_type, revision=options.revision)
     endpoint = hide_secrets(constants.ENDPOINT)
-    cache = cache_folder(options)
-    no_copy = (
-        "force_download=True does not use the cache"
-        if options.force_download
-        else f"the cache {cache} has no complete copy"
-    )
     status = status_of(error)
     if isinstance(error, OfflineModeIsEnabled):
         return (
-            f"{repo} is not completely in the cache {cache}, and HF_HUB_OFFLINE forbids asking "
-            "the hub; give a local path, or run once with a network and without HF_HUB_OFFLINE to "
-            "fill the cache"
+            f"{repo} is not completely in the cache {cache_folder(options)}, and HF_HUB_OFFLINE "
+            "forbids asking the hub; give a local path, or run once with a network and without "
+            "HF_HUB_OFFLINE to fill the cache"
         )
     if isinstance(error, RevisionNotFoundError):
         return (
@@ -75,20 +80,31 @@ def explain_download(
         )
     if type(error).__name__ == "LocalTokenNotFoundError":
         return f"{repo} was asked for with token=True, but you are not logged in; {_LOG_IN}"
+    return _explain_outage(f"{repo} cannot be downloaded", error, endpoint, options)
+
+
+def _explain_outage(problem: str, error: Exception, endpoint: str, options: HubOptions) -> str:
+    """Return a line on a hub that does not answer and a cache that does not help."""
+    no_copy = (
+        "force_download=True does not use the cache"
+        if options.force_download
+        else f"the cache {cache_folder(options)} has no complete copy"
+    )
+    status = status_of(error)
     if status == 429:
         return (
-            f"{repo} cannot be downloaded now: {endpoint} was asked too often (HTTP 429), and "
-            f"{no_copy}; wait some minutes, {_LOG_IN} for a higher limit, or give a local path"
+            f"{problem} now: {endpoint} was asked too often (HTTP 429), and {no_copy}; wait some "
+            f"minutes, {_LOG_IN} for a higher limit, or give a local path"
         )
     if status is not None and status >= 500:
         return (
-            f"{repo} cannot be downloaded now: {endpoint} had an internal error (HTTP "
-            f"{status}), and {no_copy}; try again later, or give a local path"
+            f"{problem} now: {endpoint} had an internal error (HTTP {status}), and {no_copy}; try "
+            "again later, or give a local path"
         )
     return (
-        f"{repo} cannot be downloaded from {endpoint} "
-        f"({describe_cause(error, token=options.token)}), and {no_copy}; give a local path, or run "
-        "once with a network to fill the cache (afterwards HF_HUB_OFFLINE=1 uses only the cache)"
+        f"{problem} from {endpoint} ({describe_cause(error, token=options.token)}), and {no_copy}; "
+        "give a local path, or run once with a network to fill the cache (afterwards "
+        "HF_HUB_OFFLINE=1 uses only the cache)"
     )
 
 
@@ -112,31 +128,14 @@ def explain_upload(
     if isinstance(error, OfflineModeIsEnabled):
         return f"{problem}: HF_HUB_OFFLINE forbids asking the hub; push again without it"
     if type(error).__name__ == "LocalTokenNotFoundError":
-        return f"{problem}: you are not logged in; {_LOG_IN} with a token that has write permission"
+        return f"{problem}: you are not logged in; {_LOG_IN_TO_WRITE}"
     if isinstance(error, RevisionNotFoundError) and branch is not None:
         return (
             f"{problem}: it has no branch {branch!r} (HTTP 404); make the branch on the hub, and "
             "push again"
         )
-    if status == 401:
-        return (
-            f"{problem}: you are not logged in, or your token is no longer valid (HTTP 401); "
-            f"{_LOG_IN} with a token that has write permission"
-        )
-    if status == 403:
-        return (
-            f"{problem}: your token may not write there (HTTP 403); check the name of the owner, "
-            f"and {_LOG_IN} with a token that has write permission"
-        )
-    if status == 404:
-        return (
-            f"{problem}: it is not there, or its owner is unknown (HTTP 404); check the name, the "
-            "address of the hub (HF_ENDPOINT), and that your token may read it"
-        )
-    if status == 429:
-        return (
-            f"{problem}: the hub was asked too often (HTTP 429); wait some minutes, and push again"
-        )
+    if status in _UPLOAD_REFUSALS:
+        return f"{problem}: {_UPLOAD_REFUSALS[status]}"
     if status is not None and status >= 500:
         return (
             f"{problem}: the hub had an internal error (HTTP {status}); push again "

@@ -5,14 +5,15 @@ exchange, so one function serves all of them; `docs/integrations/data_frames.md`
 each. A student is loaded once per process, so a function that runs in many processes can name it.
 """
 
-import math
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from gliner_distill.entities import arrow_entities_type, table_entities
-from gliner_distill.errors import MissingExtraError
+from gliner_distill.errors import InputError, MissingExtraError, shorten
+from gliner_distill.runtime.gliner_api.missing_texts import is_missing
+from gliner_distill.runtime.inputs import check_texts
 from gliner_distill.runtime.labels import LabelSet
 from gliner_distill.runtime.ner import StudentNER
 
@@ -55,13 +56,17 @@ def entity_column(
         An array of the type `ENTITIES`, as long as `texts`.
 
     Raises:
-        InputError: A text is not a string, or an option has a wrong type or value.
+        InputError: `texts` is one string or a whole table, a text is not a string, or an option has
+            a wrong type or value.
         StudentError: The student cannot be loaded.
     """
     student = model if isinstance(model, StudentNER) else _load(model, num_threads)
+    if isinstance(texts, str):
+        raise InputError(f"texts is {shorten(texts)}; expected a column of texts, such as a list")
+    check_texts(texts)
     # A column of Arrow yields scalars, and those of other libraries Python objects.
     values = texts.to_pylist() if isinstance(texts, pa.Array | pa.ChunkedArray) else texts
-    column = [None if _is_null(text) else text for text in values]
+    column = [None if is_missing(text) else text for text in values]
     answers = student.inference([text for text in column if text is not None], labels, **options)
     found = iter(answers)
     rows = [[] if text is None else table_entities(next(found)) for text in column]
@@ -71,9 +76,3 @@ def entity_column(
 @lru_cache(_MOST_STUDENTS)
 def _load(model: str | Path | None, num_threads: int | None) -> StudentNER:
     return StudentNER.from_pretrained(model, num_threads=num_threads)
-
-
-def _is_null(value: object) -> bool:
-    is_nan = isinstance(value, float) and math.isnan(value)
-    # pandas need not be installed to know the name of its missing value.
-    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")

@@ -117,7 +117,7 @@ class GLiNERDistillRecognizer(LocalRecognizer):
                 filter(pattern_for, self.entity_mapping), max(threshold, CHECKED_THRESHOLD)
             )
             if thresholds is None
-            else dict(thresholds)
+            else _restrict_thresholds(thresholds, mapping, self.entity_mapping)
         )
         self.num_threads = num_threads
         super().__init__(
@@ -324,6 +324,26 @@ def _check_mapping(mapping: Mapping[str, str]) -> None:
                 f"entity_mapping: the entity of the label {shorten(label)} is {shorten(entity)}; "
                 "expected a name such as 'PERSON'"
             )
+
+
+def _restrict_thresholds(
+    thresholds: Mapping[str, float], mapping: Mapping[str, str], kept: Mapping[str, str]
+) -> dict[str, float]:
+    """Return the thresholds of the labels that are kept.
+
+    Raises:
+        InputError: One is for another name, such as Presidio's name of an entity, so that it would
+            have no effect.
+    """
+    known = {clean_label(label) for label in mapping}
+    for label in thresholds:
+        if clean_label(label) not in known:
+            raise InputError(
+                f"thresholds: {shorten(label)} is not a label of entity_mapping; choose from "
+                f"{', '.join(mapping)}"
+            )
+    asked = {clean_label(label) for label in kept}
+    return {label: value for label, value in thresholds.items() if clean_label(label) in asked}
 
 
 def _restrict(mapping: Mapping[str, str], entities: Sequence[str] | None) -> dict[str, str]:

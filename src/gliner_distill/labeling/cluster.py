@@ -34,6 +34,8 @@ LOCAL = "local"
 
 _SECONDS_TO_CONNECT = 10
 
+_logger = logging.getLogger(__name__)
+
 Rows = Callable[[], Iterator[str]]
 """A function that returns the rows from the start; it is called on another machine."""
 
@@ -44,7 +46,7 @@ class Cluster:
 
     Attributes:
         n_workers: The number of actors.
-        address: The address of a running cluster, such as `auto` or `ray://HOST:10001`; or `local`.
+        address: The address of a running cluster, such as `auto` or `HOST:6379`; or `local`.
         cpus_per_worker: The number of CPU cores that a worker takes.
         gpus_per_worker: The share of a GPU that a worker takes; 0 for workers on CPUs.
         max_retries: The number of times that a row is repeated after its worker died. The number
@@ -65,6 +67,11 @@ class Cluster:
             raise SettingsError(f"workers must be 1 or more; got {self.n_workers}")
         if self.gpus_per_worker < 0:
             raise SettingsError(f"GPUs per worker must be 0 or more; got {self.gpus_per_worker}")
+        if self.address.startswith("ray://"):
+            raise SettingsError(
+                f"Ray cluster {self.address!r}: Ray Data does not work through Ray's client; give "
+                "an address such as HOST:6379, and run this on a machine that the cluster can reach"
+            )
 
     def answer(
         self, rows: Rows, worker: type, arguments: dict[str, Any]
@@ -81,6 +88,7 @@ class Cluster:
             DistillError: The cluster cannot be reached, or fails.
         """
         self._connect()
+        self.check_room(ray.nodes())  # type: ignore[no-untyped-call]
         with self._small_blocks():
             answers = self._plan_answers(rows, worker, arguments)
             try:
@@ -129,6 +137,27 @@ class Cluster:
                 "of a running cluster (`ray start --head` prints it; set RAY_AUTH_MODE=token if it "
                 f"asks for a token), or {LOCAL}"
             ) from error
+
+    def check_room(self, nodes: list[dict[str, Any]]) -> None:
+        """Check that some machine can hold a worker; Ray would wait for one without a word.
+
+        Args:
+            nodes: The machines, as `ray.nodes` describes them.
+
+        Raises:
+            DistillError: None can, and none can join, because the cluster is this machine.
+        """
+        needs = {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker}
+        held = [node["Resources"] for node in nodes if node["Alive"]]
+        if any(all(own.get(kind, 0) >= n for kind, n in needs.items()) for own in held):
+            return
+        cores = "1 CPU core" if self.cpus_per_worker == 1 else f"{self.cpus_per_worker} CPU cores"
+        gpus = "1 GPU" if self.gpus_per_worker == 1 else f"{self.gpus_per_worker:g} GPUs"
+        needed = f"each worker takes {cores} and {gpus}"
+        message = f"{needed}, but no machine of the Ray cluster has them"
+        if self.address == LOCAL:
+            raise DistillError(f"{message}; ask for less, or give the address of a cluster")
+        _logger.warning("%s; waiting for one to join (Ctrl-C stops)", message)
 
     @contextmanager
     def _small_blocks(self) -> Iterator[None]:
@@ -204,7 +233,7 @@ def _check_reachable(address: str) -> None:
     Raises:
         OSError: Nothing listens there.
     """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_CONNECT).close()
 

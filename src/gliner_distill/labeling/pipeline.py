@@ -40,6 +40,7 @@ from gliner_distill.teacher.base import (
     subword_vectors,
     teacher_metadata,
 )
+from gliner_distill.teacher.checkpoints import name_without_path
 from gliner_distill.teacher.paid import keep_answers
 from gliner_distill.teacher.precision import N_CHECKED_PASSAGES, AdjustableTeacher, choose_precision
 
@@ -105,13 +106,13 @@ def label_corpus(
         if not manifest.shards:
             manifest.precision = _choose_precision(teacher, passages, sampler, policy)
         plan = ShardPlan(
-            policy,
-            quantizer,
-            keep_individual,
-            manifest.origin,
-            teacher.name,
-            teacher.fingerprint,
-            manifest.precision,
+            policy=policy,
+            quantizer=quantizer,
+            keep_individual=keep_individual,
+            store=manifest.origin,
+            teacher=manifest.teacher,
+            teacher_fingerprint=teacher.fingerprint,
+            precision=manifest.precision,
         )
         jobs = partial(
             shard_jobs,
@@ -201,14 +202,15 @@ def _plan_manifest(
             f"TeacherEnsemble, or leave keep_individual out"
         )
     return Manifest(
-        teacher=teacher.name,
+        # Stores are shared, and the path of a local teacher is private.
+        teacher=name_without_path(teacher.name),
         teacher_fingerprint=teacher.fingerprint,
         corpus_fingerprint=scan.fingerprint,
         label_policy=policy.as_json(),
         n_passages=scan.n_passages,
         n_words=scan.n_words,
         quantization=quantizer.name,
-        individual_teachers=[individual.name for individual in kept],
+        individual_teachers=[name_without_path(individual.name) for individual in kept],
         teacher_metadata=teacher_metadata(teacher),
     )
 

@@ -24,6 +24,7 @@ from gliner_distill.teacher.base import Teacher
 # Errors that the task that reads the corpus may raise; all others come from a worker.
 _READING_ERRORS: dict[str, type[DistillError]] = {
     "CorpusError": CorpusError,
+    "BadRecordError": CorpusError,
     "StoreError": StoreError,
 }
 

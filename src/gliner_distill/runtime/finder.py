@@ -299,7 +299,7 @@ class EntityFinder:
             # The entities are chosen by the student's own scores; only those found are mapped.
             asked, score_map = options.thresholds_for(columns.names), self.bundle.score_map
             thresholds = score_map.restore(asked) if score_map else asked
-            flags = options.flat_ner, options.multi_label
+            flags = bool(options.flat_ner), bool(options.multi_label)  # the kernel takes no None
             rules = SearchRules(thresholds, labels.kinds, *flags, score_map)
             found = labels, columns, rules, engine.scorer.search(columns, rules)
             engine.searches.put(key, found)

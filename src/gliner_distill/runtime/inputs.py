@@ -42,7 +42,8 @@ class InferenceOptions:
 
     def check(self) -> None:
         """Raise an `InputError` for an option that is out of its range."""
-        for name, flag in (("flat_ner", self.flat_ner), ("multi_label", self.multi_label)):
+        for name in ("flat_ner", "multi_label", "return_class_probs", "patterns"):
+            flag = getattr(self, name)
             if isinstance(flag, Sized):  # such as GLiNER's relations, given by position
                 raise InputError(f"{name} is {shorten(flag)}; expected True or False")
         _check_probability("threshold", self.threshold)
@@ -101,6 +102,21 @@ class InferenceOptions:
             ],
             dtype=np.float32,
         )
+
+
+def check_texts(texts: object) -> None:
+    """Check that an argument can hold texts.
+
+    A mapping yields its keys instead, and a data frame the names of its columns.
+
+    Raises:
+        InputError: It cannot.
+    """
+    shape = getattr(texts, "shape", ())
+    if isinstance(shape, tuple) and len(shape) > 1:
+        raise InputError(f"texts is a table ({type(texts).__name__}); give one of its columns")
+    if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
+        raise InputError(f"texts is {shorten(texts)}; expected a string or strings")
 
 
 def read_words(text: object, number: int, on_long: OnLong) -> list[str]:

@@ -69,7 +69,9 @@ def read_label_set(labels: object, *, where: str = "labels") -> Prompts:
     spellings: dict[str, str] = {}
     for name, prompt in pairs:
         _check_label(name, prompt, where)
-        prompts.setdefault(name, prompt)
+        # A member of an enumeration or a string of numpy would be kept for other callers, too.
+        name = str.__str__(name)
+        prompts.setdefault(name, str.__str__(prompt))
         spelling = spellings.setdefault(clean_label(name), name)
         if spelling != name:
             raise InputError(
@@ -134,7 +136,8 @@ def rename_labels(encoded: object, labels: Sequence[str]) -> dict[str, str]:
         labels: Their names in the answers, in the same order.
 
     Raises:
-        InputError: `encoded` is something else, or it has another number of labels.
+        InputError: `encoded` is something else, it has another number of labels, or one of them is
+            given twice.
     """
     if not isinstance(encoded, EncodedLabels):
         raise InputError(
@@ -146,4 +149,7 @@ def rename_labels(encoded: object, labels: Sequence[str]) -> dict[str, str]:
             f"labels holds {len(names)} labels, and labels_embeddings {len(encoded.prompts)}; "
             "expected one label for each"
         )
-    return dict(zip(names, encoded.prompts, strict=True))
+    renamed = dict(zip(names, encoded.prompts, strict=True))
+    if len(renamed) < len(names):
+        raise InputError("labels holds a label twice; expected a different one for each vector")
+    return renamed

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gliner_distill.entities import Entity, EntityDict
-from gliner_distill.errors import InputError, StudentError, shorten
+from gliner_distill.errors import StudentError
 from gliner_distill.hub.options import HubOptions
 from gliner_distill.redaction.labels import PERSONAL_LABELS
 from gliner_distill.redaction.redactor import Redaction, RedactionMode, Redactor
@@ -31,7 +31,7 @@ from gliner_distill.runtime.gliner_api.keywords import (
     warn_unless_cpu,
 )
 from gliner_distill.runtime.gliner_api.methods import GLiNERMethods
-from gliner_distill.runtime.inputs import InferenceOptions, OnBad, OnLong
+from gliner_distill.runtime.inputs import InferenceOptions, OnBad, OnLong, check_texts
 from gliner_distill.runtime.labels import (
     EncodedLabels,
     Labels,
@@ -304,8 +304,7 @@ class StudentNER(GLiNERMethods, ThresholdTuning, SharedStudent):
         options.check()
         if isinstance(texts, str):
             texts = [texts]
-        if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
-            raise InputError(f"texts is {shorten(texts)}; expected a string or strings")
+        check_texts(texts)
         asked = read_labels(labels, len(texts) if isinstance(texts, Sequence) else None)
         answers = answer_stream(self._finder, texts, asked, options)
         return list(answers) if isinstance(texts, Sized) else answers

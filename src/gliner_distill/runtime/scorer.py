@@ -9,6 +9,7 @@ take one after the other. No number depends on what else is in a group.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -92,10 +93,11 @@ class StudentScorer:
         plan: MemoryPlan | None = None,
         kernel: Kernel | None = None,
     ) -> None:
-        if not isinstance(num_threads, int) or num_threads < 1:
+        is_whole = isinstance(num_threads, Integral) and not isinstance(num_threads, bool)
+        if not is_whole or num_threads < 1:
             raise InputError(f"num_threads is {num_threads!r}; expected a whole number, at least 1")
         plan, kernel = plan or MemoryPlan.of(), kernel or default_kernel()
-        self._num_threads, self._kernel = num_threads, kernel
+        self._num_threads, self._kernel = int(num_threads), kernel
         self._max_scores = plan.n_scores
         config, weights = bundle.config, bundle.weights
         self._head = head_named(config.head)

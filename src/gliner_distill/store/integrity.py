@@ -206,8 +206,10 @@ def _describe_foreign_shard(content: bytes, stored: Shard, manifest: Manifest) -
     if origin is None:
         return "is a Parquet file, but not a shard of a soft-label store"
     if origin.store != manifest.origin:
-        is_same_teacher = origin.teacher == manifest.teacher
-        what = "another corpus or label policy" if is_same_teacher else f"teacher {origin.teacher}"
+        # Two teachers may have the same name.
+        what = "another teacher, corpus or label policy"
+        if origin.teacher != manifest.teacher:
+            what = f"teacher {origin.teacher}"
         return f"is a shard of another store, of {what}; this store's teacher is {manifest.teacher}"
     if origin.index != stored.index:
         return f"is shard {origin.index} of this store, not {stored.index}"

@@ -87,7 +87,7 @@ class Manifest:
     """The record of the content of a store, and of the inputs that it was made from.
 
     Attributes:
-        teacher: The teacher's name.
+        teacher: The teacher's name; of a local teacher, its folder without the path to it.
         teacher_fingerprint: The hash of everything that its scores depend on.
         corpus_fingerprint: The hash of the passages to label.
         label_policy: The `LabelPolicy`, which says which labels were asked, as plain JSON values.
@@ -180,9 +180,9 @@ def read_manifest(folder: Path) -> Manifest:
         _check_version(path, raw)
         is_whole = is_sealed(raw)
     except (FileNotFoundError, NotADirectoryError):
-        raise StoreError(
-            f"{folder}: {MANIFEST} is missing; expected the folder of a soft-label store"
-        ) from None
+        fault = "this is a file" if folder.is_file() else "this folder does not exist"
+        fault = f"{MANIFEST} is missing" if folder.is_dir() else fault
+        raise StoreError(f"{folder}: {fault}; expected the folder of a soft-label store") from None
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path}: cannot be read: {reason_of(error)}; `label --repair` rebuilds it"

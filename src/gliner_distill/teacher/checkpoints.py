@@ -1,5 +1,6 @@
 """Find the folder of a model of the hub or of this machine, and tell its kind by its files."""
 
+import os.path
 from pathlib import Path
 from typing import Literal
 
@@ -54,6 +55,18 @@ def kind_of_checkpoint(folder: Path, *, name: str) -> CheckpointKind:
     raise TeacherError(
         f"{name}: this is neither a GLiNER ({GLINER_CONFIG} is missing) nor a GLiNER2 "
         f"({GLINER2_CONFIG} does not name the kind 'extractor'); use a model of one of these kinds"
+    )
+
+
+def name_without_path(name: str) -> str:
+    """Return the name of a teacher, or of several, for files that are shared: without local paths.
+
+    A folder is named by the last part of its path; every other name stays as it is.
+    """
+    return " + ".join(
+        # `Path.is_dir` raises an error for a name that is too long for a path.
+        Path(part).resolve().name if os.path.isdir(part) else part  # noqa: PTH112
+        for part in name.split(" + ")
     )
 
 

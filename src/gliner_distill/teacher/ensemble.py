@@ -24,6 +24,7 @@ from gliner_distill.teacher.base import (
     subword_vectors,
     teacher_metadata,
 )
+from gliner_distill.teacher.checkpoints import name_without_path
 from gliner_distill.teacher.precision import AdjustableTeacher, PrecisionCheck
 
 
@@ -52,10 +53,13 @@ class TeacherEnsemble:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The name, fingerprint and metadata of each teacher, under `teachers`."""
+        """The name, fingerprint and metadata of each teacher, under `teachers`.
+
+        A store keeps them, so a local teacher is named without its path.
+        """
         return {
             "teachers": [
-                {"name": teacher.name, "fingerprint": teacher.fingerprint}
+                {"name": name_without_path(teacher.name), "fingerprint": teacher.fingerprint}
                 | teacher_metadata(teacher)
                 for teacher in self.teachers
             ]

@@ -25,14 +25,14 @@ from gliner_distill.entities import LabeledPassage
 from gliner_distill.errors import SettingsError, StudentError
 from gliner_distill.evaluation.evaluate import evaluate
 from gliner_distill.runtime.vocabulary import Vocabulary
-from gliner_distill.student.files import load_student, save_student
+from gliner_distill.student.files import load_student
 from gliner_distill.student.losses import feature_loss
 from gliner_distill.student.model import Student
 from gliner_distill.student.predictor import StudentPredictor
 from gliner_distill.teacher.gliner import GLiNERTeacher
-from gliner_distill.teacher.representations import teacher_feature_width, teacher_features
+from gliner_distill.teacher.representations import TeacherFeatures, teacher_feature_width
 from gliner_distill.training.anchor import RelationAnchor, anchor_loss, make_anchor
-from gliner_distill.training.checkpoint import Checkpoint, write_checkpoint
+from gliner_distill.training.checkpoint import Checkpoint
 from gliner_distill.training.data import (
     EvaluationSplit,
     Example,
@@ -45,14 +45,12 @@ from gliner_distill.training.data import (
 from gliner_distill.training.reporter import Reporter
 from gliner_distill.training.run import (
     BOARD_FOLDER,
-    CHECKPOINT_FILE,
     DEV,
     STUDENT_FOLDER,
+    RunWriter,
     best_epoch,
     describe_run,
-    digest_metrics,
     lock_run,
-    log_epoch,
     open_run,
 )
 from gliner_distill.training.schedule import make_optimizer, set_rates
@@ -128,48 +126,37 @@ def train_student(
             vocabulary=vocabulary,
             examples=[make_example(labeled, vocabulary) for labeled in passages],
             settings=settings,
-            matched_teacher=matched_teacher,
+            matched_features=TeacherFeatures(matched_teacher)
+            if matched_teacher is not None
+            else None,
             anchor=anchor,
             accelerator=accelerator,
             model=model,
             optimizer=optimizer,
         )
-
-        def save() -> None:
-            save_student(folder / STUDENT_FOLDER, student, vocabulary, metadata=metadata)
-
         first_epoch = checkpoint.epoch if checkpoint is not None else 0
         reporter = Reporter(progress, stage, settings.epochs, trainer.n_words)
         reporter.resume(first_epoch)
-        first_loss: float | None = None
         with SummaryWriter(str(folder / BOARD_FOLDER), purge_step=first_epoch + 1) as board:
-            for epoch in range(first_epoch, settings.epochs):
-                # The best epoch is read from the metrics, so a resumed run stops at the same epoch.
-                if 0 < settings.patience <= epoch - best_epoch(folder):
-                    break
-                losses = reporter.report(trainer.steps(epoch), epoch)
-                first_loss = losses[0] if first_loss is None else first_loss
-                _check_course(first_loss, losses, epoch + 1, settings)
+            writer = RunWriter(
+                folder=folder,
+                run=run,
+                student=student,
+                vocabulary=vocabulary,
+                metadata=metadata,
+                keeps_best=settings.patience > 0,
+                board=board,
+            )
+            for epoch, losses in trainer.epochs(first_epoch, folder, reporter):
                 if accelerator.is_main_process:
-                    log_epoch(folder, trainer.measure(splits, epoch + 1, losses), board)
-                    # The student is saved before the checkpoint: a run that is killed in between
-                    # repeats the epoch and saves the student again.
-                    if settings.patience and best_epoch(folder) == epoch + 1:
-                        save()
-                    reached = Checkpoint.capture(
-                        student,
-                        optimizer.optimizer,
-                        epoch=epoch + 1,
-                        run=run,
-                        metrics=digest_metrics(folder),
-                    )
-                    write_checkpoint(folder / CHECKPOINT_FILE, reached)
+                    rows = trainer.measure(splits, epoch, losses)
+                    writer.add_epoch(epoch, rows, optimizer.optimizer)
         if settings.patience:
             best, _ = load_student(folder / STUDENT_FOLDER)
             # `strict` is off, because the projections of feature matching are not saved.
             student.load_state_dict(best.state_dict(), strict=False)
         elif accelerator.is_main_process:
-            save()
+            writer.save_student()
     return student.eval()
 
 
@@ -181,7 +168,7 @@ class _Trainer:
     vocabulary: Vocabulary
     examples: Sequence[Example]
     settings: TrainingSettings
-    matched_teacher: GLiNERTeacher | None
+    matched_features: TeacherFeatures | None
     anchor: RelationAnchor | None
     accelerator: Accelerator
     model: nn.Module
@@ -191,6 +178,24 @@ class _Trainer:
     def n_words(self) -> int:
         """The number of words in an epoch."""
         return sum(len(example.labeled.passage.words) for example in self.examples)
+
+    def epochs(
+        self, first_epoch: int, folder: Path, reporter: Reporter
+    ) -> Iterator[tuple[int, list[float]]]:
+        """Train until the last epoch, or until patience ends.
+
+        Yields:
+            The number of each epoch, counted from 1, and the losses of its steps.
+        """
+        first_loss: float | None = None
+        for epoch in range(first_epoch, self.settings.epochs):
+            # The best epoch is read from the metrics, so a resumed run stops at the same epoch.
+            if 0 < self.settings.patience <= epoch - best_epoch(folder):
+                return
+            losses = reporter.report(self.steps(epoch), epoch)
+            first_loss = losses[0] if first_loss is None else first_loss
+            _check_course(first_loss, losses, epoch + 1, self.settings)
+            yield epoch + 1, losses
 
     def steps(self, epoch: int) -> Iterator[tuple[float, int]]:
         """Train for an epoch; yield the loss and the number of words of each step."""
@@ -264,11 +269,11 @@ class _Trainer:
         labels = [example.labeled.labels for example in examples]
         if self.anchor is not None:
             batch = replace(batch, kinds=self.anchor.outputs(labels))
-        if self.matched_teacher is None:
+        if self.matched_features is None:
             return batch
         # The teacher reads the words of the passage, even if those of the example are augmented.
         words = [example.labeled.passage.words for example in examples]
-        teacher_words, teacher_labels = teacher_features(self.matched_teacher, words, labels)
+        teacher_words, teacher_labels = self.matched_features.of_batch(words, labels)
         return replace(batch, teacher_words=teacher_words, teacher_labels=teacher_labels)
 
     def _loss(self, model: nn.Module, batch: TrainingBatch) -> Tensor:

@@ -10,7 +10,7 @@ import json
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -29,9 +29,10 @@ from gliner_distill.files import (
     write_json,
 )
 from gliner_distill.runtime.vocabulary import Vocabulary
+from gliner_distill.student.files import save_student
 from gliner_distill.student.model import Student
 from gliner_distill.teacher.gliner import GLiNERTeacher
-from gliner_distill.training.checkpoint import Checkpoint, read_checkpoint
+from gliner_distill.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from gliner_distill.training.data import EvaluationSplit
 from gliner_distill.training.settings import TrainingSettings
 
@@ -93,6 +94,63 @@ def log_epoch(folder: Path, rows: Iterable[dict[str, Any]], board: SummaryWriter
                         board.add_scalar(f"{row['split']}/{key}", value, row["epoch"])
     except OSError as error:
         raise StudentError(f"{path}: cannot be written: {reason_of(error)}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class RunWriter:
+    """The files that a run writes while it trains, and its student at the end.
+
+    Attributes:
+        folder: The run folder.
+        run: The identity of the run; see `describe_run`.
+        student: The student, which changes while it is trained.
+        vocabulary: Its subword pieces.
+        metadata: Plain JSON values to keep with the student.
+        keeps_best: Whether the student of the best epoch is saved, and not that of the last one.
+        board: TensorBoard's file.
+    """
+
+    folder: Path
+    run: Mapping[str, Any]
+    student: Student
+    vocabulary: Vocabulary
+    metadata: Mapping[str, Any] | None
+    keeps_best: bool
+    board: SummaryWriter
+
+    def add_epoch(
+        self, epoch: int, rows: Iterable[dict[str, Any]], optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Write the metrics of an epoch and its checkpoint, and the student if it is the best.
+
+        Args:
+            epoch: The number of the epoch, counted from 1.
+            rows: Its rows of `metrics.jsonl`.
+            optimizer: The optimizer, whose state the checkpoint keeps.
+
+        Raises:
+            StudentError: A file cannot be written.
+        """
+        log_epoch(self.folder, rows, self.board)
+        # The student is saved before the checkpoint: a run that is killed in between repeats the
+        # epoch and saves the student again.
+        if self.keeps_best and best_epoch(self.folder) == epoch:
+            self.save_student()
+        metrics = digest_metrics(self.folder)
+        reached = Checkpoint.capture(
+            self.student, optimizer, epoch=epoch, run=self.run, metrics=metrics
+        )
+        write_checkpoint(self.folder / CHECKPOINT_FILE, reached)
+
+    def save_student(self) -> None:
+        """Write the student as it is now.
+
+        Raises:
+            StudentError: A file cannot be written.
+        """
+        save_student(
+            self.folder / STUDENT_FOLDER, self.student, self.vocabulary, metadata=self.metadata
+        )
 
 
 def describe_environment() -> dict[str, object]:

@@ -71,8 +71,8 @@ def test_predict_writes_a_file_for_each_table_of_a_folder(run_cli, capsys):
     done = run_cli("predict", "in", *ASKED, "--out", "found")
     assert done.code == 0
     assert done.out.splitlines() == [
-        "found/a.csv: 1 rows, 2 entities",
-        "found/b.jsonl: 2 rows, 1 entities",
+        "found/a.csv: 1 row, 2 entities",
+        "found/b.jsonl: 2 rows, 1 entity",
     ]
     assert Path("found/a.csv").read_text().startswith('id,text,entities\n1,Ada left London.,"[{')
     first, second = map(json.loads, Path("found/b.jsonl").read_text().splitlines())

@@ -63,6 +63,12 @@ def test_plan_tables_refuses_a_folder_without_tables():
         plan_tables(["in"], "out")
 
 
+def test_plan_tables_refuses_a_dash_which_would_name_a_folder():
+    touch("a.csv")
+    with pytest.raises(DistillError, match=r"^--out is '-'"):
+        plan_tables(["a.csv"], "-")
+
+
 def test_plan_tables_refuses_an_unknown_suffix():
     with pytest.raises(DistillError, match=r"^o\.xlsx: .*'\.xlsx' .*\.parquet, \.csv"):
         plan_tables(["text"], "o.xlsx")

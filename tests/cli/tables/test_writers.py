@@ -122,6 +122,13 @@ def test_parquet_becomes_json_lines_and_csv():
     assert Path("b.csv").read_text().splitlines()[2] == ",,[]"
 
 
+def test_parquet_names_a_field_that_it_cannot_hold():
+    Path("a.jsonl").write_text('{"text": "Ada", "meta": {}}\n', encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"cannot be written to Parquet: .*'meta'.*JSON lines"):
+        write("b.parquet", "parquet", find_source(["a.jsonl"]))
+    assert not Path("b.parquet").exists()
+
+
 def test_parquet_names_a_text_that_it_cannot_hold():
     Path("a.jsonl").write_text('{"text": "Ada \\ud800"}', encoding="utf-8")
     with pytest.raises(CorpusError, match="'text'"):

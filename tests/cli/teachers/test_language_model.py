@@ -4,26 +4,18 @@ import pytest
 import typer
 
 from command_line import assert_fails
-from gliner_distill.cli.teachers.language_model import read_llm_settings
+from gliner_distill.cli.teachers.language_model import LLMOptions
 from gliner_distill.teacher.llm.settings import LLMSettings, Prices
-
-GIVEN = {
-    "price_per_million": None,
-    "max_cost": None,
-    "answers": 1,
-    "temperature": None,
-    "check": False,
-    "requests": 8,
-    "ray": None,
-}
 
 
 def test_options_make_settings():
     teachers = ["models/gliner", "llm:m"]
-    options = {"price_per_million": "0.15, 6e-1", "max_cost": 2.5, "answers": 3, "check": True}
-    settings = read_llm_settings(teachers, **(GIVEN | options))
+    options = LLMOptions(
+        price_per_million="0.15, 6e-1", max_cost=2.5, llm_answers=3, llm_check=True
+    )
+    settings = options.settings(teachers, is_on_ray=False)
     assert settings == LLMSettings(n_answers=3, check=True, prices=Prices(0.15, 0.6), max_cost=2.5)
-    assert read_llm_settings(["models/gliner"], **GIVEN) == LLMSettings()
+    assert LLMOptions().settings(["models/gliner"], is_on_ray=True) == LLMSettings()
 
 
 @pytest.mark.parametrize(
@@ -35,14 +27,18 @@ def test_options_make_settings():
         ("llm:m", {"price_per_million": "-1,2"}, "-1"),
         ("llm:m", {"max_cost": 5}, "--price-per-million"),
         ("llm:m", {"max_cost": -5, "price_per_million": "1,2"}, "-5"),
-        ("llm:m", {"ray": "local"}, "--ray.*--llm-requests"),
-        ("models/gliner", {"answers": 3}, "--teacher llm:MODEL"),
+        ("models/gliner", {"llm_answers": 3}, "--teacher llm:MODEL"),
         ("models/gliner", {"max_cost": 3, "price_per_million": "1,2"}, "--teacher llm:MODEL"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(teacher, options, facts):
     with pytest.raises(typer.BadParameter, match=facts):
-        read_llm_settings([teacher], **(GIVEN | options))
+        LLMOptions(**options).settings([teacher], is_on_ray=False)
+
+
+def test_a_language_model_on_a_cluster_is_refused():
+    with pytest.raises(typer.BadParameter, match=r"--ray.*--llm-requests"):
+        LLMOptions().settings(["llm:m"], is_on_ray=True)
 
 
 @pytest.mark.parametrize("command", ["label", "distill"])

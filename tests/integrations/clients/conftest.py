@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -31,3 +32,33 @@ def client(needs):
     for name in renewed:
         sys.modules.pop(name, None)
     sys.modules.update({name: module for name, module in before.items() if module is not None})
+
+
+@pytest.fixture(scope="module")
+def glirel(needs):
+    """A stand-in for GLiREL, which finds relations, because its weights cannot be fetched here.
+
+    A component of the same name gives each pair of neighboring entities one relation.
+    """
+    language, doc = needs("spacy.language").Language, needs("spacy.tokens").Doc
+
+    def relate(doc):
+        doc._.relations = [
+            {
+                **{"head_pos": [first.start, first.end], "head_text": [first.text]},
+                **{"tail_pos": [second.start, second.end], "tail_text": [second.text]},
+                **{"label": "born in", "score": 0.9},
+            }
+            for first, second in zip(doc.ents[:-1], doc.ents[1:], strict=True)
+        ]
+        return doc
+
+    doc.set_extension("relations", default=None, force=True)
+    language.factory(
+        "glirel",
+        default_config={"model": "", "device": ""},
+        func=lambda nlp, name, model, device: relate,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "glirel", ModuleType("glirel"))
+        yield

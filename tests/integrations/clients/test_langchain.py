@@ -1,8 +1,5 @@
 """The two classes of LangChain that use GLiNERs, with a student."""
 
-import sys
-from types import ModuleType
-
 import pytest
 
 pytestmark = [
@@ -26,36 +23,11 @@ def documents(needs):
 
 
 @pytest.fixture(scope="module")
-def graphs(client, needs):
-    """The module of the transformer.
-
-    The weights of GLiREL, which finds relations, cannot be fetched here. A component of the same
-    name gives each pair of neighboring entities one relation.
-    """
-    language, doc = needs("spacy.language").Language, needs("spacy.tokens").Doc
+def graphs(client, glirel):
+    """The module of the transformer."""
     client("gliner_spacy.pipeline", modules=("gliner_spacy",))
-
-    def relate(doc):
-        doc._.relations = [
-            {
-                **{"head_pos": [first.start, first.end], "head_text": [first.text]},
-                **{"tail_pos": [second.start, second.end], "tail_text": [second.text]},
-                **{"label": "born in", "score": 0.9},
-            }
-            for first, second in zip(doc.ents[:-1], doc.ents[1:], strict=True)
-        ]
-        return doc
-
-    doc.set_extension("relations", default=None, force=True)
-    language.factory(
-        "glirel",
-        default_config={"model": "", "device": ""},
-        func=lambda nlp, name, model, device: relate,
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "glirel", ModuleType("glirel"))
-        name = "langchain_experimental.graph_transformers"
-        yield client(name, modules=(f"{name}.gliner",))
+    name = "langchain_experimental.graph_transformers"
+    return client(name, modules=(f"{name}.gliner",))
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,14 @@ def test_set_spans_keeps_nested_spans_with_their_scores(doc):
     assert group[0]._.score == 0.75
 
 
+@pytest.mark.parametrize("scores", [[0.5, 0.75], [0.75, 0.5]])
+def test_set_spans_keeps_the_highest_score_of_spans_with_the_same_tokens(doc, scores):
+    labeled = zip(("city", "country"), scores, strict=True)
+    set_spans(doc, [scored(doc, 4, 5, label, score) for label, score in labeled], key="sc")
+    assert doc.spans["sc"].attrs["scores"].tolist() == scores
+    assert [span._.score for span in doc.spans["sc"]] == [0.75, 0.75]
+
+
 def test_set_spans_leaves_entities_and_other_spans(doc):
     doc.ents = [scored(doc, 1, 2, "NAME").span]
     doc.spans["mine"] = [doc[0:1]]

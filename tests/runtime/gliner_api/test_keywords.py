@@ -25,7 +25,7 @@ def predict(text, labels, threshold=0.5):
 
 
 @pytest.mark.parametrize("name", sorted(CALL_REFUSED))
-@pytest.mark.parametrize("value", [None, False, [], (), {}, np.zeros(0)])
+@pytest.mark.parametrize("value", [None, False, np.False_, [], (), {}, np.zeros(0)])
 def test_check_call_keywords_accepts_a_value_that_asks_for_nothing(name, value):
     check_call_keywords({name: value}, predict)
 

@@ -101,6 +101,7 @@ def test_predict_with_embeds_names_labels_as_asked(student):
         (np.zeros(2), LABELS, "labels_embeddings is .*; expected the result of encode_labels"),
         (None, LABELS, "labels_embeddings is None"),
         ("encoded", ["person"], "labels holds 1 labels, and labels_embeddings 2"),
+        ("encoded", ["person", "person"], "labels holds a label twice"),
     ],
 )
 def test_predict_with_embeds_refuses_other_embeddings(student, encoded, labels, said):

@@ -1,5 +1,6 @@
 """GLiNER's form of annotated passages, and its form of the scores."""
 
+import numpy as np
 import pytest
 
 from gliner_distill.entities import Entity
@@ -31,6 +32,8 @@ def test_read_test_data_asks_all_labels_of_the_data_unless_a_passage_has_its_own
         (["person"], [["person"], ["person"]]),
         ([["PERSON"], ["city", "river"]], [["person"], ["city", "river"]]),
         ([], [[], []]),
+        (np.array(["person"]), [["person"], ["person"]]),
+        ("person", [["person"], ["person"]]),
     ],
 )
 def test_read_test_data_asks_the_given_labels(entity_types, asked):

@@ -23,6 +23,7 @@ from gliner_distill.web.site import write_site
 CHROMIUM = shutil.which("chromium")
 MOST_BYTES = 7_500_000
 CASES = Path(__file__).parents[1] / "node" / "cases.mjs"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "browser_page"
 ANSWER = """
 async (cases) => {
   const { answerAll } = await import("/cases.mjs");
@@ -49,6 +50,8 @@ def site(bundle, tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser") / "site"
     write_site(folder, bundle, [], name="bundled")
     shutil.copy(CASES, folder)
+    for path in EXAMPLE.glob("entities.*"):
+        shutil.copy(path, folder)
     return folder
 
 
@@ -183,3 +186,21 @@ def test_first_visit_loads_at_most_seven_and_a_half_megabytes(page):
     wait_for_service_worker(page)
     assert sum(map(int, sizes.values())) <= MOST_BYTES
     assert any(url.endswith("weights.safetensors") for url in sizes)
+
+
+@pytest.mark.skipif(
+    not EXAMPLE.is_dir(), reason="the examples are in the repository, not in the package"
+)
+def test_page_of_the_examples_marks_entities_and_shows_markup_as_text(page):
+    page.goto(page.address + "entities.html")
+    page.locator("mark", has_text="Lovelace").wait_for()
+    text = "<b>Marie Curie</b> was born in Warsaw."
+    page.locator("#text").fill(text)
+    page.locator("mark", has_text="Warsaw").wait_for()
+    assert page.locator("mark").all_text_contents() == ["Marie Curie", "Warsaw"]
+    assert page.locator("#state").text_content() == "2 entities"
+    assert page.locator("#answer b").count() == 0
+    assert page.locator("#answer").text_content().startswith("<b>Marie Curie (person)</b>")
+    page.locator("#labels").fill("")
+    page.locator("#state", has_text="0 entities").wait_for()
+    assert page.locator("#answer").text_content() == text

@@ -64,9 +64,11 @@ def plan_tables(
 
     Raises:
         CorpusError: An input does not exist, or a folder has no table.
-        DistillError: The suffix of `out` is unknown; or two inputs would be written to one file, or
-            an output would replace an input.
+        DistillError: The suffix of `out` is unknown, or `out` is `-`; or two inputs would be
+            written to one file, or an output would replace an input.
     """
+    if out == STANDARD_INPUT:
+        raise DistillError("--out is '-'; expected a file or a folder; leave it out to print")
     options: InputOptions = {"form": form, "text_field": text_field, "skip_bad": skip_bad}
     inputs = list(_list_inputs(arguments))
     path = Path(out)

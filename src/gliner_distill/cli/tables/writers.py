@@ -59,7 +59,7 @@ def write_table(path: Path, form: TableForm, columns: Any) -> Iterator[TableWrit
             anything for JSON lines.
 
     Raises:
-        DistillError: The file cannot be written.
+        DistillError: The file cannot be written, or the columns do not fit the format.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,12 +162,19 @@ class ParquetTable:
     """One row per document, with the types of its columns and entities as nested values."""
 
     def __init__(self, stream: BinaryIO, schema: Any) -> None:
+        import pyarrow as pa
         from pyarrow import parquet
 
         self.n_rows = self.n_entities = 0
         self._schema = schema
         self._type = arrow_entities_type()
-        self._writer = parquet.ParquetWriter(stream, _with_entities(schema, self._type))
+        try:
+            self._writer = parquet.ParquetWriter(stream, _with_entities(schema, self._type))
+        except pa.ArrowException as error:  # such as a field whose objects are all empty
+            raise CorpusError(
+                f"the columns cannot be written to Parquet: {reason_of(error).rstrip('.')}; write "
+                "JSON lines instead"
+            ) from error
         self._held: list[Any] = []
         self._n_held_rows = self._n_held_bytes = 0
 

@@ -1,6 +1,7 @@
 """The options of a language model, which `label` and `distill` share."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 import typer
@@ -84,57 +85,53 @@ Requests = Annotated[
 ]
 
 
-def read_llm_settings(
-    teachers: Sequence[str],
-    *,
-    price_per_million: str | None,
-    max_cost: float | None,
-    answers: int,
-    temperature: float | None,
-    check: bool,
-    requests: int,
-    ray: str | None,
-) -> LLMSettings:
-    """Return the settings of a language model from the options.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LLMOptions:
+    """The options of a language model, as they were given."""
 
-    Args:
-        teachers: The names of the teachers.
-        price_per_million: Two numbers, separated by a comma.
-        max_cost: See `LLMSettings`.
-        answers: See `LLMSettings.n_answers`.
-        temperature: See `LLMSettings`.
-        check: See `LLMSettings`.
-        requests: See `LLMSettings.n_requests`.
-        ray: The address of a Ray cluster, on which a language model is not asked.
+    price_per_million: PricePerMillion = None
+    max_cost: MaxCost = None
+    llm_answers: Answers = _DEFAULTS.n_answers
+    llm_temperature: Temperature = _DEFAULTS.temperature
+    llm_check: Check = _DEFAULTS.check
+    llm_requests: Requests = _DEFAULTS.n_requests
 
-    Raises:
-        BadParameter: The options contradict each other, or the language model is missing.
-    """
-    try:
-        settings = LLMSettings(
-            n_answers=answers,
-            temperature=temperature,
-            check=check,
-            n_requests=requests,
-            prices=None if price_per_million is None else _read_prices(price_per_million),
-            max_cost=max_cost,
-        )
-    except SettingsError as error:
-        raise typer.BadParameter(str(error)) from error
-    from gliner_distill.teacher.opening import LLM_PREFIX  # imports much
+    def settings(self, teachers: Sequence[str], *, is_on_ray: bool) -> LLMSettings:
+        """Return the settings of the language models among the teachers.
 
-    has_llm = any(name.startswith(LLM_PREFIX) for name in teachers)
-    if settings != _DEFAULTS and not has_llm:
-        raise typer.BadParameter(
-            "--price-per-million, --max-cost and the options --llm-... have no effect without a "
-            "language model; give --teacher llm:MODEL"
-        )
-    if ray is not None and has_llm:
-        raise typer.BadParameter(
-            "a language model is asked from this machine alone; leave --ray out, and give "
-            "--llm-requests N for more requests at the same time"
-        )
-    return settings
+        Args:
+            teachers: The names of the teachers.
+            is_on_ray: Whether a Ray cluster labels; it does not ask language models.
+
+        Raises:
+            BadParameter: The options contradict each other, or the language model is missing.
+        """
+        prices = self.price_per_million
+        try:
+            settings = LLMSettings(
+                n_answers=self.llm_answers,
+                temperature=self.llm_temperature,
+                check=self.llm_check,
+                n_requests=self.llm_requests,
+                prices=None if prices is None else _read_prices(prices),
+                max_cost=self.max_cost,
+            )
+        except SettingsError as error:
+            raise typer.BadParameter(str(error)) from error
+        from gliner_distill.teacher.opening import LLM_PREFIX  # imports much
+
+        has_llm = any(name.startswith(LLM_PREFIX) for name in teachers)
+        if settings != _DEFAULTS and not has_llm:
+            raise typer.BadParameter(
+                "--price-per-million, --max-cost and the options --llm-... have no effect without "
+                "a language model; give --teacher llm:MODEL"
+            )
+        if is_on_ray and has_llm:
+            raise typer.BadParameter(
+                "a language model is asked from this machine alone; leave --ray out, and give "
+                "--llm-requests N for more requests at the same time"
+            )
+        return settings
 
 
 def _read_prices(text: str) -> Prices:

@@ -66,7 +66,8 @@ def register_score() -> bool:
 
 def _set_scores(spans: Sequence[ScoredSpan]) -> None:
     if register_score():
-        for span, score in spans:
+        # Spans of the same tokens share the attribute, whatever their labels: the highest stays.
+        for span, score in sorted(spans, key=lambda scored: scored.score):
             span._.set(SCORE, score)
 
 

@@ -12,6 +12,8 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final
 
+import numpy as np
+
 from gliner_distill.errors import InputError, shorten
 
 MODEL_NAMES: Final = ("model_id", "pretrained_model_name_or_path")
@@ -197,6 +199,8 @@ def _own_keywords(method: Callable[..., Any]) -> set[str]:
 
 
 def _asks_for_nothing(name: str, value: object) -> bool:
-    if value is None or value is False or (isinstance(value, Sized) and len(value) == 0):
+    if isinstance(value, Sized):
+        return len(value) == 0
+    if value is None or (isinstance(value, bool | np.bool_) and not value):
         return True
     return name in _DEFAULTS and value == _DEFAULTS[name]

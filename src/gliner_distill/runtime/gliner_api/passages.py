@@ -49,6 +49,8 @@ def read_test_data(
         for number, passage in enumerate(test_data)
     ]
     annotated = list(dict.fromkeys(entity.label for entities in gold for entity in entities))
+    if entity_types is not None:
+        entity_types = [entity_types] if isinstance(entity_types, str) else list(entity_types)
     if entity_types is None:
         labels = [passage.get("ner_labels") or annotated for passage in test_data]
     elif entity_types and isinstance(entity_types[0], list | tuple):
