@@ -3,6 +3,7 @@
 `make integrations` sets INTEGRATIONS=required: only Spark and Dask may be missing there.
 """
 
+import asyncio
 import importlib
 import os
 
@@ -27,6 +28,20 @@ def needs():
             pytest.skip(f"{error.name} is not installed")
 
     return import_package
+
+
+@pytest.fixture(autouse=True)
+def event_loop():
+    """The current event loop: without one, LlamaIndex makes its own and never closes it.
+
+    Such a loop would fail whichever test is running when it is collected.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
 
 
 def is_required():

@@ -12,17 +12,6 @@ TEXT = "Ada Lovelace lived in London. Ada Lovelace wrote there."
 LABELS = ["person", "city"]
 
 
-@pytest.fixture(autouse=True)
-def event_loop():
-    """The current event loop: without one, LlamaIndex makes its own and never closes it."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield
-    asyncio.set_event_loop(None)
-    loop.run_until_complete(loop.shutdown_default_executor())
-    loop.close()
-
-
 @pytest.fixture
 def extractor(needs):
     needs("llama_index.core")
