@@ -9,9 +9,15 @@ from gliner_distill.runtime.ner import StudentNER
 
 @pytest.mark.parametrize(
     ("labels", "threshold", "thresholds"),
-    [([], 0.5, None), ({}, 0.5, None), (["person"], 1.5, None), (["person"], 0.5, {"person": -1})],
+    [
+        ([], 0.5, None),
+        ({}, 0.5, None),
+        (["person"], 1.5, None),
+        (["person"], 0.5, {"person": -1}),
+        (["person"], 0.5, {"persons": 0.3}),
+    ],
 )
-def test_check_settings_refuses_what_the_student_would_refuse(labels, threshold, thresholds):
+def test_check_settings_refuses_wrong_settings(labels, threshold, thresholds):
     with pytest.raises(InputError):
         check_settings(labels, threshold, thresholds)
 

@@ -400,7 +400,7 @@ def test_wrong_values_in_a_file_are_errors(presidio, ours):
         ({"threshold": -0.1}, r"threshold is -0\.1"),
         ({"threshold": "0.5"}, r"threshold is '0\.5'"),
         ({"thresholds": {"person": 2}}, r"thresholds\['person'\] is 2"),
-        ({"thresholds": {"DATE_TIME": 0.9}}, "thresholds: 'DATE_TIME' is not a label"),
+        ({"thresholds": {"DATE_TIME": 0.9}}, "thresholds: 'DATE_TIME' is not in entity_mapping"),
         ({"num_threads": 0}, "num_threads is 0"),
     ],
 )

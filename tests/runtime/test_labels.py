@@ -9,6 +9,7 @@ from gliner_distill.errors import DistillError, InputError
 from gliner_distill.runtime.labels import (
     MAX_LABELS,
     EncodedLabels,
+    check_asked,
     is_per_text,
     read_label_set,
     read_per_text,
@@ -112,6 +113,16 @@ class TestReadLabelSet:
         assert len(read_label_set([*labels, *labels])) == MAX_LABELS
         with pytest.raises(InputError, match="labels holds more than 10,000 labels"):
             read_label_set([*labels, "one more"])
+
+
+class TestCheckAsked:
+    def test_check_asked_accepts_other_spellings(self):
+        check_asked({"Home_Town": 0.3, "city": 0.4}, {"city": "a town", "home town": "a place"})
+
+    def test_check_asked_names_what_is_not_asked_for_and_what_is(self):
+        said = "thresholds: 'citty' is not in entity_mapping; choose from 'person', 'city'$"
+        with pytest.raises(InputError, match=said):
+            check_asked({"person": 0.3, "citty": 0.4}, ["person", "city"], where="entity_mapping")
 
 
 class TestPerText:

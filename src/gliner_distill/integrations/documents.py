@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from gliner_distill.entities import EntityDict
 from gliner_distill.errors import InputError
 from gliner_distill.runtime.inputs import InferenceOptions
-from gliner_distill.runtime.labels import LabelSet, read_label_set
+from gliner_distill.runtime.labels import LabelSet, check_asked, read_label_set
 from gliner_distill.runtime.ner import StudentNER
 
 
@@ -20,11 +20,13 @@ def check_settings(
         thresholds: Other thresholds for some labels.
 
     Raises:
-        InputError: There are no labels, or a setting has a wrong type or value.
+        InputError: There are no labels, a setting has a wrong type or value, or a threshold is for
+            a label that is not looked for.
     """
     if not read_label_set(labels):
         raise InputError("labels is empty; expected at least one label, such as ['person']")
     InferenceOptions(threshold=threshold, thresholds=thresholds).check()
+    check_asked(thresholds or {}, labels)
 
 
 def find_entities(

@@ -22,7 +22,7 @@ from gliner_distill.errors import InputError, MissingExtraError, shorten
 from gliner_distill.labels import clean_label
 from gliner_distill.patterns.labels import pattern_for
 from gliner_distill.runtime.inputs import InferenceOptions
-from gliner_distill.runtime.labels import read_label_set
+from gliner_distill.runtime.labels import check_asked, read_label_set
 from gliner_distill.runtime.ner import StudentNER
 
 try:
@@ -335,13 +335,7 @@ def _restrict_thresholds(
         InputError: One is for another name, such as Presidio's name of an entity, so that it would
             have no effect.
     """
-    known = {clean_label(label) for label in mapping}
-    for label in thresholds:
-        if clean_label(label) not in known:
-            raise InputError(
-                f"thresholds: {shorten(label)} is not a label of entity_mapping; choose from "
-                f"{', '.join(mapping)}"
-            )
+    check_asked(thresholds, mapping, where="entity_mapping")
     asked = {clean_label(label) for label in kept}
     return {label: value for label, value in thresholds.items() if clean_label(label) in asked}
 

@@ -11,6 +11,8 @@ from gliner_distill.labels import clean_label
 from gliner_distill.specificity import LabelKinds
 
 MAX_LABELS = 10_000
+_SHOWN_LABELS = 20
+"""The number of labels that an error lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,29 @@ def read_per_text(labels: Sequence[object]) -> list[Prompts]:
                 "for the other texts"
             )
     return [read_label_set(item, where=f"labels[{row}]") for row, item in enumerate(labels)]
+
+
+def check_asked(
+    thresholds: Mapping[str, float], labels: LabelSet, *, where: str = "labels"
+) -> None:
+    """Check that the labels of thresholds are among those that are looked for.
+
+    Args:
+        thresholds: The threshold of each label.
+        labels: The labels; see `read_label_set`.
+        where: The name of the argument that has the labels, for messages.
+
+    Raises:
+        InputError: A threshold is for another label, so that it would have no effect.
+    """
+    names = [name for name, _ in read_label_set(labels, where=where)]
+    known = set(map(clean_label, names))
+    for label in thresholds:
+        if clean_label(label) not in known:
+            raise InputError(
+                f"thresholds: {shorten(label)} is not in {where}; choose from "
+                f"{', '.join(map(shorten, names[:_SHOWN_LABELS]))}"
+            )
 
 
 def rename_labels(encoded: object, labels: Sequence[str]) -> dict[str, str]:

@@ -40,6 +40,7 @@ def test_missing_labels_are_a_config_error_of_spacy(spacy):
         ({"labels": ["US", "us"]}, "'US'"),
         ({"threshold": 1.5}, "threshold"),
         ({"thresholds": {"city": -1.0}}, "thresholds"),
+        ({"labels": ["person"], "thresholds": {"persons": 0.3}}, "'persons' is not in labels"),
         ({"spans_key": ""}, "spans_key"),
         ({"num_threads": 0}, "num_threads"),
     ],
@@ -56,7 +57,7 @@ def test_mapping_that_a_config_file_cannot_hold_is_refused(spacy, label):
     with pytest.raises(InputError, match="labels"):
         settings.check("ner")
     with pytest.raises(InputError, match="thresholds"):
-        ComponentSettings(["b"], thresholds={label: 0.3}).check("ner")
+        ComponentSettings([label], thresholds={label: 0.3}).check("ner")
 
 
 @pytest.mark.parametrize("labels", [["${paths.train}"], ["$ amount"], {"price": "$ amount"}])

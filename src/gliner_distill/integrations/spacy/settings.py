@@ -42,12 +42,12 @@ class ComponentSettings:
         """
         # spaCy imports this module in every process, and these take time.
         from gliner_distill.runtime.inputs import InferenceOptions
-        from gliner_distill.runtime.labels import read_label_set
+        from gliner_distill.runtime.labels import check_asked
 
         try:
             check_labels(self.labels)
-            read_label_set(self.labels)
             InferenceOptions(threshold=self.threshold, thresholds=self.thresholds).check()
+            check_asked(self.thresholds or {}, self.labels)
             if not self.spans_key:
                 raise InputError("spans_key is empty; expected a key of doc.spans, such as 'sc'")
             _check_storable({"labels": self.labels, "thresholds": self.thresholds or {}})
