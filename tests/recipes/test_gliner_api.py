@@ -9,6 +9,7 @@ import gliner
 import pytest
 from gliner.model import BaseBiEncoderGLiNER, UniEncoderSpanRelexGLiNER
 
+from gliner_distill.compat.gliner import __version__
 from gliner_distill.errors import InputError
 from gliner_distill.runtime.ner import StudentNER
 
@@ -43,6 +44,10 @@ def test_page_is_what_the_recipe_writes(recipe):
     if f"gliner {gliner.__version__}" not in text:
         pytest.skip("the page is of another version of gliner")
     assert recipe.render() == text, "run: python recipes/gliner_api.py docs/gliner_api.md"
+
+
+def test_stand_in_has_the_version_of_the_page():
+    assert f"wrote this page from gliner {__version__}." in PAGE.read_text(encoding="utf-8")
 
 
 def test_page_has_all_members_of_gliners_classes(recipe, rows):

@@ -14,6 +14,9 @@ from gliner_distill.runtime.ner import StudentNER
 
 __all__ = ["GLiNER", "GLiNERConfig"]
 
+__version__ = "0.2.29"
+"""The version of gliner whose names and keywords a student knows, for packages that read it."""
+
 
 class GLiNER(StudentNER):
     """A student in the place of a GLiNER.
