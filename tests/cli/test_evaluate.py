@@ -38,23 +38,6 @@ def test_evaluate_reads_folders_of_students_runs_and_gliners(run_cli, world, gli
 
 
 @pytest.mark.slow
-def test_evaluate_knows_the_bundled_student_unless_a_folder_has_its_name(run_cli, world):
-    corpus = write_corpus("corpus.json", make_passages(3))
-    args = ("evaluate", "bundled", corpus, "--json")
-    finished = run_cli(*args, "bundled.json")
-    assert (finished.code, finished.err) == (0, "")
-    Path("bundled").symlink_to(world / "run", target_is_directory=True)
-    assert run_cli(*args, "folder.json").code == 0
-    bundled, folder = (
-        json.loads(Path(name).read_text(encoding="utf-8"))
-        for name in ("bundled.json", "folder.json")
-    )
-    assert bundled["model"] == folder["model"] == "bundled"
-    # Only the student in the folder has learned the words of the corpus.
-    assert bundled["span_f1_vs_gold"] < folder["span_f1_vs_gold"]
-
-
-@pytest.mark.slow
 def test_evaluate_asks_for_a_list_of_labels(run_cli, world):
     corpus = write_corpus("corpus.json", make_passages(10))
     Path("labels.txt").write_text("CITY\n", encoding="utf-8")

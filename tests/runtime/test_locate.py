@@ -1,5 +1,7 @@
 """The resolution of model names, and the errors for names that lead nowhere."""
 
+from pathlib import Path
+
 import pytest
 
 from gliner_distill.errors import HubError, InputError, StudentError
@@ -31,9 +33,17 @@ def gliner_like_folder(tmp_path):
     return folder
 
 
-def test_locate_model_returns_the_bundled_student_for_none():
-    assert locate_model(None) == LocatedModel(bundled_student_path(), "student")
+@pytest.mark.parametrize("name", [None, "bundled"])
+def test_locate_model_returns_the_bundled_student(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert locate_model(name) == LocatedModel(bundled_student_path(), "student")
     assert (bundled_student_path() / CONFIG_FILE).is_file()
+
+
+def test_locate_model_prefers_a_folder_to_the_bundled_student(student_folder, monkeypatch):
+    student_folder.rename(student_folder.parent / "bundled")
+    monkeypatch.chdir(student_folder.parent)
+    assert locate_model("bundled") == LocatedModel(Path("bundled"), "student")
 
 
 def test_locate_model_does_not_take_an_empty_name_for_the_current_folder(

@@ -12,8 +12,8 @@ Models = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="MODEL",
-        help="The models to compare: the folders or hub ids of students and GLiNERs. Without any, "
-        "the student that comes with the package is measured.",
+        help="The models to compare: the folders or hub ids of students and GLiNERs, or bundled "
+        "for the student that comes with the package. Without any, this student is measured.",
         show_default=False,
     ),
 ]

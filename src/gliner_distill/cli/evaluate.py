@@ -1,7 +1,7 @@
 """The command `evaluate`: measure how good a model is."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -16,8 +16,6 @@ from gliner_distill.cli.options import (
 )
 from gliner_distill.cli.terminal import quiet_libraries, say, until_reader_leaves, when_stopped
 from gliner_distill.errors import DistillError
-
-_BUNDLED: Final = "bundled"
 
 Model = Annotated[
     str,
@@ -81,10 +79,7 @@ def evaluate(
         quiet_libraries()
         asked = tuple(read_labels(labels)) if labels is not None else None
         passages = read_annotated(corpus, skip_bad=skip_bad)
-        # A folder takes precedence over other meanings of its name, as in `locate_model`.
-        is_bundled = model == _BUNDLED and not Path(model).exists()
-        loaded = load_model(None if is_bundled else model)
-        measurements = measure_model(loaded, passages, asked, threshold=threshold)
+        measurements = measure_model(load_model(model), passages, asked, threshold=threshold)
     # The file comes first: a reader of the page, such as `head`, may leave before its end.
     if json_file is not None:
         head = {"model": model, "corpus": corpus, "threshold": threshold}

@@ -19,9 +19,11 @@ from gliner_distill.hub.options import HubOptions
 from gliner_distill.runtime.config import CONFIG_FILE, missing_student_files
 
 _EXPECTED: Final = (
-    "expected the folder of a student, of a training run, of an export or of a GLiNER, or a hub "
-    "id (owner/name)"
+    "expected the folder of a student, of a training run, of an export or of a GLiNER, a hub id "
+    "(owner/name), or 'bundled'"
 )
+_BUNDLED: Final = "bundled"
+"""The name of the student that is installed with the package."""
 _logger = logging.getLogger(__name__)
 
 
@@ -53,8 +55,8 @@ def locate_model(name: str | Path | None) -> LocatedModel:
 
     Args:
         name: The folder of a student, of a training run, of an export or of a GLiNER; the hub id
-            of a student or a GLiNER; or None for the student that is installed with the package.
-            A folder takes precedence over a hub id of the same name.
+            of a student or a GLiNER; or None or `bundled` for the student that is installed with
+            the package. A folder takes precedence over other meanings of its name.
 
     Raises:
         InputError: The name is neither a string nor a path.
@@ -109,6 +111,8 @@ def _local_folder(
     path = Path(name)
     if path.is_dir():
         return path
+    if name == _BUNDLED and not path.exists():
+        return bundled_student_path()
     if path.exists():
         raise StudentError(f"{name}: this is a file, not a folder; {_EXPECTED}")
     if not looks_like_hub_id(str(name)):

@@ -101,7 +101,7 @@ class StudentNER(GLiNERMethods, ThresholdTuning, SharedStudent):
 
         Args:
             model: The folder of a student, of a training run or of an export; a hub id; or None
-                for the open-label student that is installed with the package.
+                or `bundled` for the open-label student that is installed with the package.
             num_threads: See `StudentNER`.
             max_memory: See `StudentNER`.
             revision: The branch, the tag or the commit of a hub id; None for the main branch.

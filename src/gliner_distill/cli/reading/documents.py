@@ -97,8 +97,8 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="MODEL",
-        text="The folder of a student, of a run, of an export or of a GLiNER; or a hub id. By "
-        "default it is the student that comes with the package.",
+        text="The folder of a student, of a run, of an export or of a GLiNER; a hub id; or "
+        "bundled, for the student that comes with the package, which is the default.",
     ),
 ]
 
