@@ -120,7 +120,7 @@ def test_label_refuses_a_bad_file_of_labels(run_cli):
         "pool",
     )
     finished = run_cli(*args, "none.txt")
-    assert_fails(finished, "none.txt", "No such file")
+    assert_fails(finished, "none.txt", "does not exist")
 
 
 def test_label_refuses_a_teacher_without_weights(run_cli, gliner_folder):

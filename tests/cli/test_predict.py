@@ -197,7 +197,7 @@ def test_predict_reads_labels_and_descriptions_from_a_file(run_cli, world):
     assert_fails(
         run_cli(*args, "none.txt"),
         "none.txt",
-        "No such file",
+        "does not exist",
     )
 
 

@@ -111,6 +111,10 @@ def read_labels(path: str | Path) -> dict[str, str]:
 def _read_text(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise CorpusError(
+            f"{path}: this file does not exist; expected a file with one label per line"
+        ) from error
     except OSError as error:
         raise CorpusError(f"{path}: the file cannot be read: {reason_of(error)}") from error
     except UnicodeDecodeError as error:
