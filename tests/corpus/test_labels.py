@@ -161,5 +161,5 @@ def test_read_labels_refuses_other_encodings(tmp_path: Path, content: bytes) -> 
 
 
 def test_read_labels_refuses_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"nowhere: this file does not exist; expected a file with one label"):
+    with pytest.raises(CorpusError, match=r"nowhere: this file does not exist; expected a file"):
         read_labels(tmp_path / "nowhere")
