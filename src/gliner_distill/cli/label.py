@@ -165,6 +165,12 @@ def label(
     """
     if pool is None and from_pool is not None:
         raise typer.BadParameter("--from-pool needs a pool to draw from; give it with --pool FILE")
+    if labels is not None and (pool is not None or negatives):
+        other = "--pool" if pool is not None else "--negatives"
+        raise typer.BadParameter(
+            f"--labels and {other} cannot be combined, because the labels of --labels replace "
+            "those of each passage; use only one of the two"
+        )
     if keep_individual and len(teacher) < 2:
         raise typer.BadParameter("--keep-individual needs several teachers; give --teacher again")
     asked = llm.settings(teacher, is_on_ray=cluster.is_given)
