@@ -90,8 +90,8 @@ def test_plan_names_each_condition_once_a_seed_and_puts_the_sizes_first(claims):
     keys = [(job.name, job.seed) for job in jobs]
     assert len(set(keys)) == len(keys)
     # 12 sizes, 16 lengths, 27 errors in gold and 18 in the teacher's labels, five seeds each.
-    # Three students of 1,000 passages take more than five minutes for 70 epochs: three seeds.
-    assert len(keys) == 5 * (12 + 16 + 27 + 18) + 3 * 3
+    # Students of 1,000 passages take more than five minutes for 70 epochs: three seeds.
+    assert len(keys) == 5 * (12 + 16 + 27 + 18) + 3 * 4
     assert {job.condition.gold_errors + job.condition.teacher_errors for job in jobs[:12]} == {""}
     sizes = [job.condition.n_train for job in claims.plan(5, text="text")]
     assert (sizes.count(3000), sizes.count(10_000)) == (4 * 5, 4 * 3)
