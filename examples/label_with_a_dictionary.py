@@ -70,6 +70,8 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python label_with_a_dictionary.py FOLDER")
     corpus = [Passage(words_of(text)) for text in TEXTS]
     policy = LabelPolicy(fixed=("person", "city", "river"))
     for item in label_corpus(corpus, DictionaryTeacher(FORMS), sys.argv[1], policy=policy):

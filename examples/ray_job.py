@@ -58,4 +58,8 @@ def main(source: str, out: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python ray_job.py TEXTS OUT")
+    if Path(sys.argv[2]).exists():
+        sys.exit(f"{sys.argv[2]}: it exists; name a new folder, since Ray adds files to an old one")
     main(*sys.argv[1:])

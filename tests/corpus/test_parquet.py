@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from corpus_files import GOOD, GOOD_PASSAGE, error_of, read_only_passage
+from gliner_distill.corpus.documents import read_documents
 from gliner_distill.corpus.parquet import MAGIC, read_rows
 from gliner_distill.corpus.reader import read_passages
 from gliner_distill.corpus.recognition import recognize_format
@@ -45,6 +46,22 @@ def test_read_rows_makes_the_passage_of_gliners_own_columns(tmp_path: Path) -> N
 def test_read_rows_makes_passages_of_texts(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", {"text": "Anna left.", "id": 7}, {"text": "Bo"})
     assert [passage.words for passage in read_passages(path)] == [("Anna", "left", "."), ("Bo",)]
+
+
+def test_read_documents_takes_the_texts_of_a_column(tmp_path: Path) -> None:
+    rows = ({"id": 1, "body": "Anna left", "text": ""}, {"id": 2, "body": None, "text": ""})
+    path = write_parquet(tmp_path / "a.parquet", *rows)
+    notes = CorpusNotes()
+    documents = list(read_documents(path, column="body", skip_bad=True, notes=notes))
+    assert [document.words for document in documents] == [("Anna", "left")]
+    assert notes.bad_records == 1
+    for column, said in (
+        ("body", "record 2: field 'body' is null"),
+        ("id", "record 1: field 'id' is a whole number"),
+        ("mail", "has no column 'mail'; its columns: id, body, text$"),
+    ):
+        with pytest.raises(CorpusError, match=said):
+            list(read_documents(path, column=column, notes=notes))
 
 
 @pytest.mark.parametrize("column", ["entities", "spans"])
@@ -135,7 +152,7 @@ def test_read_rows_refuses_a_pipe(tmp_path: Path) -> None:
 
 def test_read_rows_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match=r"pyarrow.*\[train\]"):
+    with pytest.raises(MissingExtraError, match=r"pyarrow.*\[parquet\]"):
         next(read_rows(io.BufferedReader(io.BytesIO(MAGIC)), name="x"))
 
 

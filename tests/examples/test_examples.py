@@ -78,6 +78,21 @@ def run_example(*args, folder):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["label_with_a_dictionary.py", "redact_folder.py"])
+def test_example_without_arguments_says_how_to_call_it(name, tmp_path):
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"usage: python {name} ")
+
+
+@pytest.mark.slow
 def test_redact_folder_writes_files_that_can_be_restored(tmp_path):
     texts = {
         "a.txt": "Ada Lovelace wrote to ada@example.com.\n",
@@ -111,3 +126,6 @@ def test_ray_job_counts_the_entities_of_all_lines(tmp_path):
     printed = run_example(EXAMPLES / "ray_job.py", "texts.txt", "out", folder=tmp_path)
     assert sorted(printed.splitlines()) == ["city 2", "person 2"]
     assert list((tmp_path / "out").glob("*.parquet"))
+    # Ray would add its files to those of the first run, so that every entity counts twice.
+    with pytest.raises(AssertionError, match="out: it exists"):
+        run_example(EXAMPLES / "ray_job.py", "texts.txt", "out", folder=tmp_path)

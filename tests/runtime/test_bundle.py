@@ -554,8 +554,11 @@ def test_unpack_bundle_gives_the_student_that_was_packed(bundle, folder):
     assert pack_bundle(unpack_bundle(files)) == files
 
 
-def test_unpack_bundle_refuses_the_format_of_another_release(bundle):
+@pytest.mark.parametrize(
+    ("version", "advice"), [(99, "so upgrade"), (1, "make the student again with"), (True, "again")]
+)
+def test_unpack_bundle_refuses_the_format_of_another_release(bundle, version, advice):
     files = pack_bundle(bundle)
-    config = json.loads(files[CONFIG_FILE]) | {"format_version": 99}
-    with pytest.raises(StudentError, match="format version is 99"):
+    config = json.loads(files[CONFIG_FILE]) | {"format_version": version}
+    with pytest.raises(StudentError, match=f"format version is {version}.*{advice}"):
         unpack_bundle(files | {CONFIG_FILE: json.dumps(config).encode()})

@@ -161,9 +161,9 @@ class TestManifest:
         ("version", "advice"),
         [
             (4, "upgrade"),
-            (2, "label again"),
-            (None, "label again"),
-            ("3", "label again"),
+            (2, "label the text again"),
+            (None, "label the text again"),
+            ("3", "label the text again"),
         ],
     )
     def test_read_manifest_refuses_other_format_versions_with_advice(

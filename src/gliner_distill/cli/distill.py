@@ -65,7 +65,7 @@ TextColumn = Annotated[
     option(
         "--column",
         metavar="NAME",
-        text="The column of a CSV file, or the field of JSON lines, that holds the text.",
+        text="The column of a CSV or Parquet file, or the field of JSON lines, with the text.",
     ),
 ]
 

@@ -16,7 +16,13 @@ from gliner_distill.corpus.formats import open_and_recognize
 from gliner_distill.corpus.reader import read_passages
 from gliner_distill.corpus.records import BadRecordError
 from gliner_distill.corpus.statistics import CorpusNotes
-from gliner_distill.corpus.texts import MAX_FIELD_CHARS, field_texts, folder_texts, table_texts
+from gliner_distill.corpus.texts import (
+    MAX_FIELD_CHARS,
+    column_texts,
+    field_texts,
+    folder_texts,
+    table_texts,
+)
 from gliner_distill.entities import Entity, Passage, count_words, word_texts
 from gliner_distill.errors import CorpusError
 
@@ -75,7 +81,8 @@ def read_documents(
     Args:
         source: A folder in which each `*.txt` file is a document; a CSV file; or anything that
             `read_passages` reads, where each record is a document.
-        column: The column of a CSV file, or the field of JSON records, that holds the text.
+        column: The column of a CSV or Parquet file, or the field of JSON records, that holds the
+            text.
         skip_bad: Whether to leave bad records out and count them instead of raising an error.
         notes: Counts what was cleaned or left out; filled while the iterator runs.
         max_field_chars: The largest number of characters in a field of a CSV file.
@@ -94,13 +101,15 @@ def read_documents(
             f"{source}: a CSV file may have several columns; name the one that holds the text with "
             "--column"
         )
-    if column is None or (form in ("parquet", "spacy") and column == "text"):
+    if column is None:
         return read_passages(source, skip_bad=skip_bad, notes=notes)
-    if form in ("parquet", "spacy"):
+    if form == "spacy":
         raise CorpusError(
-            f"{source}: --column is for CSV and JSON files; the text of a Parquet file must be in "
-            "its column `text` or `words`"
+            f"{source}: --column is for CSV, Parquet and JSON files; leave it out for a DocBin, "
+            "which has no columns"
         )
+    if form == "parquet":
+        return _read_texts(column_texts(path, column), skip_bad=skip_bad, notes=notes)
     if form in ("json lines", "json list", None):
         return _read_texts(field_texts(path, column), skip_bad=skip_bad, notes=notes)
     texts = table_texts(path, column, max_field_chars=max_field_chars)

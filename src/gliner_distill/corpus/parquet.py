@@ -24,22 +24,25 @@ _PILE_MISTRAL = ("tokenized_text", "ner", "text", "ner_labels", "ner_negatives")
 _EXPORTS = ("text", "entities", "spans", "label", "labels", "answer")
 
 
-def read_rows(stream: BufferedReader, *, name: str) -> Iterator[RawRecord]:
+def read_rows(
+    stream: BufferedReader, *, name: str, column: str | None = None
+) -> Iterator[RawRecord]:
     """Yield a record for each row of a Parquet file.
 
     Args:
         stream: The file, opened at its start.
         name: The path of the file, for messages.
+        column: The only column to read; None for the columns above.
 
     Raises:
-        CorpusError: The file is a pipe, is cut off or broken, or lacks the columns above.
+        CorpusError: The file is a pipe, is cut off or broken, or lacks the columns.
         MissingExtraError: The package pyarrow is not installed.
     """
     try:
         import pyarrow as pa
         from pyarrow import parquet
     except ModuleNotFoundError as error:
-        raise MissingExtraError("pyarrow", "train") from error
+        raise MissingExtraError("pyarrow", "parquet") from error
 
     if not stream.seekable():
         raise CorpusError(
@@ -48,7 +51,7 @@ def read_rows(stream: BufferedReader, *, name: str) -> Iterator[RawRecord]:
         )
     try:
         file = parquet.ParquetFile(stream)
-        columns = _choose_columns(file.schema_arrow.names, name)
+        columns = _choose_columns(file.schema_arrow.names, name, column)
         number = 0
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
             for row in batch.to_pylist():
@@ -61,14 +64,20 @@ def read_rows(stream: BufferedReader, *, name: str) -> Iterator[RawRecord]:
         ) from error
 
 
-def _choose_columns(names: list[str], path: str) -> list[str]:
+def _choose_columns(names: list[str], path: str, column: str | None) -> list[str]:
+    shown = ", ".join(names[:8]) or "none"
+    if column is not None:
+        if column not in names:
+            raise CorpusError(
+                f"{path}: the Parquet file has no column {column!r}; its columns: {shown}"
+            )
+        return [column]
     if set(_ENTITIES) <= set(names):
         return list(_ENTITIES)
     if {"tokenized_text", "ner"} <= set(names):
         return [name for name in names if name in _PILE_MISTRAL]
     if "text" in names:
         return [name for name in names if name in (*_PILE_MISTRAL, *_EXPORTS)]
-    shown = ", ".join(names[:8]) or "none"
     raise CorpusError(
         f"{path}: the columns of the Parquet file are {shown}; expected `words` and `entities`, "
         "`tokenized_text` and `ner`, or `text`"
@@ -77,7 +86,7 @@ def _choose_columns(names: list[str], path: str) -> list[str]:
 
 def _as_content(row: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a record, unchecked; ends become inclusive, as in pile-mistral."""
-    if "words" not in row:
+    if set(row) != set(_ENTITIES):
         return row
     entities = row["entities"]
     if isinstance(entities, list):

@@ -13,6 +13,7 @@ from typing import Any
 
 from gliner_distill.corpus.formats import open_corpus, peek_text
 from gliner_distill.corpus.json_list import read_json_list
+from gliner_distill.corpus.parquet import read_rows
 from gliner_distill.corpus.recognition import recognize_format, refuse_utf16
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.errors import CorpusError, name_kind
@@ -182,6 +183,21 @@ def field_texts(path: Path, name: str) -> Iterator[tuple[str, str | ValueError]]
             for number, line in enumerate(stream, 1):
                 if line.strip():
                     yield f"{path}: line {number}", _read_field(line, name)
+    except OSError as error:
+        raise CorpusError(f"{path}: the file cannot be read: {reason_of(error)}") from error
+
+
+def column_texts(path: Path, name: str) -> Iterator[tuple[str, str | ValueError]]:
+    """Yield the texts in a column of a Parquet file.
+
+    Raises:
+        CorpusError: The file cannot be read, or it has no such column.
+        MissingExtraError: The package pyarrow is not installed.
+    """
+    try:
+        with open_corpus(path) as stream:
+            for record in read_rows(stream, name=str(path), column=name):
+                yield f"{path}: {record.place}", _take_field(record.content, name)
     except OSError as error:
         raise CorpusError(f"{path}: the file cannot be read: {reason_of(error)}") from error
 

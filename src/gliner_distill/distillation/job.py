@@ -28,7 +28,7 @@ class DistillJob:
         texts: The path of the documents (see `read_documents`), or the texts themselves.
         labels: The labels to find, in the spelling for the report, each with the description that
             the teacher is given, which may be empty. `describe_labels` returns such a mapping.
-        column: The column of a CSV file, or the field of JSON lines, that holds the text.
+        column: The column of a CSV or Parquet file, or the field of JSON lines, with the text.
         gold: Annotated passages in which every entity of the labels is marked: the path of a
             corpus (see `read_passages`), or the passages themselves. Each is a `Passage`, a
             dictionary with `text` and `entities` as `StudentNER.inference` returns them, or a

@@ -91,7 +91,7 @@ def distill(
         out: The folder of the student: a new one, or that of an earlier call.
         gold: Annotated passages, in which every entity of the labels is marked: a path, or a list;
             see `DistillJob`. With a dozen or more, the student can correct errors of the teacher.
-        column: The column of a CSV file, or the field of JSON lines, that holds the text.
+        column: The column of a CSV or Parquet file, or the field of JSON lines, with the text.
         minutes: The time that the whole call may take; None to use all texts.
         teacher_budget: The part of the texts that the teacher reads: a number of words, or minutes
             such as "30min"; "all"; or "auto" to stop when the student does not get better.

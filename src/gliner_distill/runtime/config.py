@@ -125,10 +125,16 @@ def check_student_config(path: Path, raw: Any) -> StudentConfig:
     version = raw.get("format_version") if isinstance(raw, dict) else None
     # A boolean equals a number in Python.
     if type(version) is not int or not _VERSION_WITHOUT_CHECKSUMS <= version <= FORMAT_VERSION:
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            advice = "a newer version of gliner-distill wrote it, so upgrade gliner-distill"
+        else:
+            advice = (
+                "make the student again with `gliner-distill distill`, or read it with the release "
+                "that wrote it"
+            )
         raise StudentError(
             f"{path}: the format version is {shorten(version)}; this release reads versions "
-            f"{_VERSION_WITHOUT_CHECKSUMS} to {FORMAT_VERSION}; make the student again, or read "
-            "it with the release that wrote it"
+            f"{_VERSION_WITHOUT_CHECKSUMS} to {FORMAT_VERSION}; {advice}"
         )
     if has_checksums(raw):
         _check_config(path, raw)

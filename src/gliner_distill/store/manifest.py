@@ -282,7 +282,10 @@ def _check_version(path: Path, raw: object) -> None:
     if isinstance(version, int) and version > FORMAT_VERSION:
         advice = "a newer version of gliner-distill wrote it, so upgrade gliner-distill"
     else:
-        advice = "label again with this version, or read it with the version that wrote it"
+        advice = (
+            "label the text again with `gliner-distill label`, or read it with the version that "
+            "wrote it"
+        )
     raise FormatVersionError(
         f"{path}: has format version {shorten(version)}, but this version of gliner-distill reads "
         f"{FORMAT_VERSION}; {advice}"
