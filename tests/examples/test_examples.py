@@ -124,7 +124,9 @@ def test_ray_job_counts_the_entities_of_all_lines(tmp_path):
     lines = ["Mary left Paris.", "Nothing happened.", "John saw London."]
     (tmp_path / "texts.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     printed = run_example(EXAMPLES / "ray_job.py", "texts.txt", "out", folder=tmp_path)
-    assert sorted(printed.splitlines()) == ["city 2", "person 2"]
+    # On a busy machine, Ray's own warnings are among the lines.
+    own = [line for line in printed.splitlines() if "(raylet)" not in line]
+    assert sorted(filter(None, own)) == ["city 2", "person 2"]
     assert list((tmp_path / "out").glob("*.parquet"))
     # Ray would add its files to those of the first run, so that every entity counts twice.
     with pytest.raises(AssertionError, match="out: it exists"):
