@@ -20,7 +20,7 @@ FUZZ_SECONDS ?= 600
 SANITIZE := gcc -O1 -g -std=gnu11 -ffp-contract=off -Wno-psabi \
   -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help demo quick coverage test integrations hub browser wasm fuzz sanitize emulate lowest lint format \
+.PHONY: help demo quick coverage test integrations hub browser wasm fuzz sanitize emulate lowest pythons lint format \
   docs notebooks lock clean
 
 help: ## List the targets
@@ -80,6 +80,16 @@ lowest: .venv-lowest/test ## Install the base at its lower bounds, then run the 
 	PYTHONPATH=tests .venv-lowest/bin/python -m pytest -p base_install $(PARALLEL) \
 	  -m "not slow and not ray and not fuzz" tests
 
+# A version that is not installed is left out, with a line that says so.
+pythons: ## Install the base with each Python from 3.11 to 3.13, then run the unit tests there
+	for version in 3.11 3.12 3.13; do \
+	  if python$$version -c '' 2> /dev/null; then \
+	    $(MAKE) .venv-base-$$version/test && \
+	    PYTHONPATH=tests .venv-base-$$version/bin/python -m pytest -p base_install $(PARALLEL) \
+	      -m "not slow and not ray and not fuzz" tests || exit 1; \
+	  else echo "python$$version is not installed, so its tests were left out"; fi; \
+	done
+
 lint: .venv/dev ## Check the format, the style and the types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -105,7 +115,7 @@ lock: .venv-tools/uv ## Write requirements-dev.lock: the development environment
 	  $(NOT_LOCKED:%=--no-emit-package %) --output-file requirements-dev.lock
 
 clean: ## Remove the virtual environments and the caches
-	rm -rf build .venv .venv-lowest .venv-integrations .venv-hub-* .venv-browser .venv-docs .venv-tools \
+	rm -rf build .venv .venv-lowest .venv-base-* .venv-integrations .venv-hub-* .venv-browser .venv-docs .venv-tools \
 	  .mypy_cache .pytest_cache .ruff_cache site
 
 .venv/pip:
@@ -133,6 +143,11 @@ clean: ## Remove the virtual environments and the caches
 .venv-lowest/test: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --quiet --constraint constraints-lowest.txt --editable '.[test]'
+	touch $@
+
+.venv-base-%/test: pyproject.toml constraints.txt
+	python$* -m venv .venv-base-$*
+	.venv-base-$*/bin/pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 
 .venv-hub-%/test: pyproject.toml constraints.txt
