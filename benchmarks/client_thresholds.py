@@ -7,9 +7,11 @@ FOLDER holds NAME.jsonl and NAME.labels.json, as in `open_label.py`. By default 
 twelve that the bundled student was not trained on, with N evenly spaced passages of each. A text is
 the words of a passage, joined by spaces. The student, which is the bundled one by default, is asked
 for the labels of the set through each client of `threshold_clients.py` and `published_clients.py`
-that is installed. This package asks the teacher for the same labels in the same texts, without
-checked patterns. If a client can return an entity inside another, it is compared with the teacher
-and with `StudentNER` in the same mode ("nested").
+that is installed. If STUDENT contains `{set}`, each set has a student of its own, in the folder
+that has the name of the set in this place; `domain.py` writes such students. This package asks the
+teacher for the same labels in the same texts, without checked patterns. If a client can return an
+entity inside another, it is compared with the teacher and with `StudentNER` in the same mode
+("nested").
 
 The first table has the number of entities at each threshold, summed over all sets, and the second
 table has these numbers divided by the teacher's. "Same" is the share of the entities of
@@ -59,7 +61,9 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("teacher")
-    parser.add_argument("--student", help="a folder or a hub id; the bundled student by default")
+    parser.add_argument(
+        "--student", help="a folder, perhaps with {set}, or a hub id; the bundled one by default"
+    )
     parser.add_argument("--sets", default="held-out", help="names with commas between")
     parser.add_argument("--passages", type=int, default=17, help="passages per set")
     parser.add_argument("--client", action="append", help="a row of the tables; may be repeated")
@@ -71,13 +75,12 @@ def main() -> None:
     teacher = GLiNERTeacher.from_pretrained(options.teacher)
     results: dict[str, Any] = {
         "machine": describe_machine(default_threads()),
-        "models": describe_models(teacher, options),
+        "models": describe_models(teacher, options, sets),
         "passages": {each.name: len(each.passages) for each in sets},
         **count_by_threshold(teacher, sets),
     }
     clients = choose_clients(options.client)
     print_head(results)
-    compat.install(options.student, replace=True)
     load_students_once()
     results["clients"] = ask_clients(clients, sets, options.student)
     write_json(options.out, results)
@@ -96,16 +99,26 @@ def load_students_once() -> None:
     StudentNER.from_pretrained = classmethod(cache(load))
 
 
-def describe_models(teacher: GLiNERTeacher, options: argparse.Namespace) -> dict[str, Any]:
-    """Return the names of both models, and hashes that tell them from others."""
-    student = locate_model(options.student).folder
+def describe_models(
+    teacher: GLiNERTeacher, options: argparse.Namespace, sets: Sequence[EvaluationSet]
+) -> dict[str, Any]:
+    """Return the names of all models, and hashes that tell them from others."""
+    folders = {locate_model(student_of(options.student, each)).folder for each in sets}
     return {
         "teacher": {"source": Path(options.teacher).resolve().name, "sha256": teacher.fingerprint},
-        "student": {
-            "source": BUNDLED if options.student is None else student.name,
-            "sha256": digest_student(student),
-        },
+        "students": [
+            {
+                "source": BUNDLED if options.student is None else folder.name,
+                "sha256": digest_student(folder),
+            }
+            for folder in sorted(folders)
+        ],
     }
+
+
+def student_of(student: str | None, asked: EvaluationSet) -> str | None:
+    """Return the student that is asked for the labels of a set; see `--student`."""
+    return None if student is None else student.replace("{set}", asked.name)
 
 
 def texts_of(asked: EvaluationSet) -> list[str]:
@@ -166,9 +179,17 @@ def ask(client: Client, sets: Sequence[EvaluationSet], student: str | None) -> A
             answers[threshold] = [
                 found
                 for asked in sets
-                for found in client.make(asked.labels, threshold, student)(texts_of(asked))
+                for found in ask_set(client, asked, threshold, student_of(student, asked))
             ]
     return answers
+
+
+def ask_set(
+    client: Client, asked: EvaluationSet, threshold: float, student: str | None
+) -> list[list[Found]]:
+    """Return what a client finds in the texts of a set."""
+    compat.install(student, replace=True)  # for the published clients
+    return client.make(asked.labels, threshold, student)(texts_of(asked))
 
 
 def compare(client: Client, found: Answers, expected: Answers) -> dict[str, Any]:

@@ -18,20 +18,22 @@ that of the bundled student before training. A second table has the number of en
 student finds at thresholds from 0.1 to 0.9, divided by the number that the teacher finds, and the
 F1 against the teacher's answers that is lost at 0.5 compared with the best of these thresholds.
 
-Prints Markdown and writes OUT/domain.json after each run. A run that is in that file is not
-repeated.
+Prints Markdown and writes OUT/domain.json after each set. A run that is in that file is not
+repeated. For other benchmarks, OUT/students/NAME is the student of the largest amount without gold,
+and OUT/test has the test passages of each set, in the same form as FOLDER.
 """
 
 import argparse
 import json
 import random
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from gliner_distill.corpus.reader import CorpusFile
+from gliner_distill.corpus.reader import CorpusFile, write_passages
 from gliner_distill.decoding import decode_entities
 from gliner_distill.distillation.few_shot import GOLD_FOLDER, refine_soft_labels
 from gliner_distill.distillation.job import DistillSettings
@@ -87,12 +89,14 @@ def main(settings: DistillSettings = DEFAULTS) -> None:
         if not amounts and (not options.gold or gold_key in row["runs"]):
             continue
         data = read_set(options, name, teacher)
+        write_test(data, options.out / "test")
         row |= describe(data)
         runs = row.setdefault("runs", {})
         for amount in amounts:
             n_train = len(data.train) if amount == "all" else min(int(amount), len(data.train))
             runs[amount] = run(options.out / name, data, n_train, 0, settings)
             print(name, amount, runs[amount], flush=True)
+        keep_student(options.out, data, runs)
         if options.gold:
             runs[gold_key] = run(options.out / name, data, len(data.train), options.gold, settings)
             print(name, gold_key, runs[gold_key], flush=True)
@@ -159,6 +163,21 @@ def read_set(options: argparse.Namespace, name: str, teacher: GLiNERTeacher) -> 
     seen = {item.passage.words for item in [*test, *dev]}
     train = [item for item in rest if item.passage.words not in seen]
     return DomainSet(name, train, dev, test)
+
+
+def write_test(data: DomainSet, folder: Path) -> None:
+    """Write the test passages of a set as NAME.jsonl, and its labels as NAME.labels.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_passages(folder / f"{data.name}.jsonl", [item.passage for item in data.test])
+    write_json(folder / f"{data.name}.labels.json", list(data.test[0].labels))
+
+
+def keep_student(out: Path, data: DomainSet, runs: dict[str, Any]) -> None:
+    """Copy the export of the largest amount without gold to OUT/students/NAME."""
+    largest = max((result["n_train"] for result in runs.values()), default=0)
+    export = out / data.name / f"run-{largest}-0" / "export"
+    if export.is_dir():
+        shutil.copytree(export, out / "students" / data.name, dirs_exist_ok=True)
 
 
 def describe(data: DomainSet) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmark_results import table_rows
-from gliner_distill.corpus.reader import write_passages
+from gliner_distill.corpus.reader import CorpusFile, write_passages
 from gliner_distill.entities import Entity, LabeledPassage, Passage
 
 
@@ -78,6 +78,13 @@ def test_domain_runs_once_and_prints_a_row_per_set(
     assert rows["one"][0] == "42"
     assert rows["one"][3] == domain.cell(kept["one"], runs["10"])
     assert all(len(row["by threshold"]) == len(domain.THRESHOLDS) for row in runs.values())
+    out = two_sets / "out"
+    export, copied = out / "one/run-42-0/export", out / "students/one"
+    contents = [
+        {path.name: path.read_bytes() for path in folder.iterdir()} for folder in (export, copied)
+    ]
+    assert contents[0] == contents[1]
+    assert len(list(CorpusFile(out / "test/one.jsonl"))) == kept["one"]["n_test"] == 12
     monkeypatch.setattr(domain, "train_on_targets", None)  # nothing is done again
     assert run(domain, *args, settings=quick_settings).endswith(printed[-200:])
 
