@@ -1,8 +1,9 @@
-"""Get started and the tutorials: their commands and programs run, and print what the pages say.
+"""README and the tutorials: their commands and programs run, and print what the pages say.
 
-The blocks of a page run one after the other in an empty folder:
+The blocks of a page run one after the other in an empty folder, those of README in `REPOSITORY`:
 
-- a block of `console`: each command after `$`, compared with the output below it, if there is any;
+- a block of `console`: each command after `$`, compared with the output below it, if there is any
+  (indented lines may be parts of a longer one);
 - a block of `python`: a program of its own, which uses no names of the ones before it, compared
   with the plain block after it, if there is one. An output that begins with `gliner-distill: ` is
   that of an error;
@@ -10,12 +11,15 @@ The blocks of a page run one after the other in an empty folder:
 
 `PATH/TO/GLINER` is a tiny random GLiNER, and `REPOSITORY` a folder with a part of the workshop's
 files. What such a teacher or its students print is not compared. The commands of `sh` and the
-programs of `py` do not run; `NOT_RUN` lists them.
+programs of `py` and `js` do not run; `NOT_RUN` lists them. docs/serve.md has tests of its own
+(`test_serve_page.py`).
 """
 
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +28,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = ("get_started.md", "troubleshooting.md", *(f"tutorials/{name}.md" for name in (
-    *("distill", "annotate", "redact", "from_gliner", "millions", "teacher"),
-)))  # fmt: skip
+README = "../README.md"
+TUTORIALS = ("distill", "annotate", "redact", "from_gliner", "millions", "teacher")
+PAGES = (
+    *(README, "get_started.md", "troubleshooting.md", "web.md"),
+    *(f"tutorials/{name}.md" for name in TUTORIALS),
+)
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"`([\w.-]+)`:\s*\Z")
 VERDICT = (
@@ -42,6 +49,9 @@ NOT_RUN = {
     # They install packages.
     "git clone", "cd gliner-distill", "python3 -m venv", "source .venv/bin/activate",
     "pip install .", "pip install --constraint constraints.txt '.[train]'", "pip install '.[ray]'",
+    "pip install gliner-distill ", "pip install 'gliner-distill[train",
+    # They need a browser; tests/examples runs the page in Node, and tests/web/browser in Chromium.
+    'import { LocalEngine } from "./gliner-distill/index.js"', "python -m http.server -d site",
     # It needs a cluster; tests/cli runs the command on one machine.
     "gliner-distill predict mails.csv --column body -l person,city --out found.csv --ray",
     # They need gliner, or a process without it; tests/compat has the last one.
@@ -104,9 +114,11 @@ def stand_ins(build_student, small_vocabulary, gliner_folder, tmp_path, monkeypa
     )
     for function in (distill, distill_from):
         monkeypatch.setitem(function.__kwdefaults__, "settings", quick)
-    workshop = tmp_path / "repository" / "examples" / "workshop"
+    repository = tmp_path / "repository"
+    workshop = repository / "examples" / "workshop"
     workshop.mkdir(parents=True)
     original = ROOT / "examples" / "workshop"
+    shutil.copytree(ROOT / "examples" / "browser_page", repository / "examples" / "browser_page")
     for name, n_lines in (("letters.txt", N_LETTERS), ("gold.jsonl", N_GOLD), ("labels.txt", 99)):
         lines = (original / name).read_text(encoding="utf-8").splitlines(keepends=True)
         (workshop / name).write_text("".join(lines[:n_lines]), encoding="utf-8")
@@ -115,12 +127,14 @@ def stand_ins(build_student, small_vocabulary, gliner_folder, tmp_path, monkeypa
     monkeypatch.chdir(work)
     monkeypatch.syspath_prepend(str(work))
     StudentNER.from_pretrained(num_threads=1).save_pretrained("my-student")
-    return {"PATH/TO/GLINER": str(gliner_folder), "REPOSITORY": str(tmp_path / "repository")}
+    return {"PATH/TO/GLINER": str(gliner_folder), "REPOSITORY": str(repository)}
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_and_programs_of_a_page_run(page, stand_ins, run_cli, capsys, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    if page == README:
+        monkeypatch.chdir(stand_ins["REPOSITORY"])
     is_exact, n_run = True, 0
     for block in blocks_of(page):
         if block.file:
@@ -128,7 +142,8 @@ def test_commands_and_programs_of_a_page_run(page, stand_ins, run_cli, capsys, m
         elif block.language == "python":
             is_exact &= "workshop-student" not in block.text
             capsys.readouterr()
-            exec(compile(block.text, page, "exec"), {"__name__": "__main__"})
+            program = replace_names(block.text, stand_ins)
+            exec(compile(program, page, "exec"), {"__name__": "__main__"})
             n_run += 1
             printed = capsys.readouterr().out
             if block.output and is_exact:
@@ -141,23 +156,25 @@ def test_commands_and_programs_of_a_page_run(page, stand_ins, run_cli, capsys, m
                 n_run += 1
                 assert_same_output(printed, output, is_exact)
         else:
-            assert block.language in ("text", "json", "sh", "py")
+            assert block.language in ("text", "json", "sh", "py", "js")
     sys.modules.pop("my_teacher", None)
     assert n_run > 1
 
 
 def run_command(command, stand_ins, run_cli, *, is_error=False):
     """Run a command as a shell would, and return what it prints: an error if there must be one."""
-    for name, value in stand_ins.items():
-        command = command.replace(name, value)
-    program, *args = shlex.split(command)
+    program, *args = shlex.split(replace_names(command, stand_ins))
     redirected = {}
     while len(args) > 2 and args[-2] in ("<", ">"):
         name, sign = args.pop(), args.pop()
         redirected[sign] = Path(name)
     if program == "cp":
-        shutil.copy(*args)
+        *patterns, target = map(Path, args)
+        for path in (path for one in patterns for path in one.parent.glob(one.name)):
+            shutil.copy(path, target)
         return ""
+    if program in ("node", "npm"):
+        return run_javascript(program, args)
     if program == "cat":
         return Path(*args).read_text(encoding="utf-8")
     assert program == "gliner-distill"
@@ -172,9 +189,29 @@ def run_command(command, stand_ins, run_cli, *, is_error=False):
     return ""
 
 
+def replace_names(text, stand_ins):
+    for name, value in stand_ins.items():
+        text = text.replace(name, value)
+    return text
+
+
+def run_javascript(program, args):
+    """Run Node or npm, without the network, and return what Node prints."""
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"{program} is not installed, so the rest of the page does not run")
+    kept = {"npm_config_cache": str(Path("npm-cache").resolve()), "npm_config_offline": "true"}
+    done = subprocess.run(
+        [found, *args], env=os.environ | kept, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout if program == "node" else ""
+
+
 def assert_same_output(printed, expected, is_exact):
     if is_exact:
-        assert printed == expected or not expected
+        whole = re.sub(r"\n +", "", re.sub(r",\n +", ", ", expected))
+        assert printed in (expected, whole) or not expected
     elif expected.startswith(VERDICT[0]):
         for text in (printed, expected):
             lines = text.splitlines()
@@ -188,7 +225,7 @@ def test_what_does_not_run_on_a_page_is_listed(page):
         if block.language == "sh":
             for command in block.text.replace("\\\n", "").splitlines():
                 assert command.startswith(tuple(NOT_RUN)), command
-        elif block.language == "py":
+        elif block.language in ("py", "js") and not block.file:
             assert block.text.startswith(tuple(NOT_RUN)), block.text
 
 
