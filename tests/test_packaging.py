@@ -78,3 +78,28 @@ def test_changelog_and_citation_name_the_version_of_the_package_and_one_date():
     cited = dict(re.findall(r"^(version|date-released): (\S+)$", citation, flags=re.MULTILINE))
     assert newest[1] == gliner_distill.__version__ == cited["version"]
     assert newest[2] == cited["date-released"]
+
+
+def test_get_started_lists_every_extra_with_its_packages():
+    page = (ROOT / "docs" / "get_started.md").read_text(encoding="utf-8")
+    section = page.split("## Extras")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| (.+?) \|", section, flags=re.MULTILINE))
+    listed = {name: set(re.findall(r"`([\w-]+)`", cell)) for name, cell in rows.items()}
+    for_developers = re.search(r"^The extras (.+?) are\s+for people", section, flags=re.MULTILINE)
+    assert for_developers
+    others = set(re.findall(r"`([\w-]+)`", for_developers[1]))
+    assert {*listed, *others} == set(EXTRAS)
+    assert not listed.keys() & others
+    assert listed == {name: required_packages(name) for name in listed}
+
+
+def required_packages(extra):
+    """Return the packages that an extra asks for, and the names of extras that it includes."""
+    own, others = set(), set()
+    for requirement in EXTRAS[extra]:
+        name, included = re.match(r"([\w-]+)(?:\[([\w,-]+)\])?", requirement).groups()
+        if name == PROJECT["name"]:
+            others.update(included.split(","))
+        else:
+            own.add(name)
+    return own | others
