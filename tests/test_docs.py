@@ -26,6 +26,11 @@ COMMANDS = (
 )
 README = ROOT / "README.md"
 MAX_RESOURCE_BYTES = 25_000_000
+# What a page says as long as the package must be installed from a clone.
+BEFORE_PUBLISHING = re.compile(
+    r"pip install \.|pip install [^\n`]*'\.\[|from a clone|clone\[|ADDRESS gliner-distill"
+    r"|write `\.` for|not published|been published|is run in the clone"
+)
 DOCS = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 
@@ -93,6 +98,40 @@ def test_contributing_lists_every_module_of_every_package():
 
 def test_readme_has_at_most_150_lines():
     assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_readme_has_the_size_of_what_the_package_ships():
+    root = Path(gliner_distill.__file__).parent
+    resources = root / "resources"
+    parts = {
+        "the bundled student": [resources / "bundled_student"],
+        "a sample": [resources / "sample"],
+        "JavaScript modules": [root / "web" / "npm"],
+        "pages and templates": [resources / "page", resources / "templates"],
+    }
+    expected = {
+        name: f"{sum(count_bytes(folder) for folder in folders) / 1e6:.1f}"
+        for name, folders in parts.items()
+    }
+    section = README.read_text(encoding="utf-8").split("The package includes:")[1].split("## ")[0]
+    assert dict(re.findall(r"^\| ([^|]+?) \| ([\d.]+) \|", section, re.MULTILINE)) == expected
+
+
+def count_bytes(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_contributing_names_every_file_that_changes_when_the_package_is_published():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.split("## What a public host needs")[1].split("\n## ")[0]
+    pages = [README, *ROOT.glob("docs/**/*.md"), *ROOT.glob("notebooks/*.ipynb")]
+    changing = {
+        path.relative_to(ROOT).as_posix()
+        for path in (*pages, *ROOT.glob("examples/**/*.md"))
+        if path.name != "LOG.md" and BEFORE_PUBLISHING.search(path.read_text(encoding="utf-8"))
+    }
+    assert changing
+    assert {name for name in changing if name not in section} == set()
 
 
 def test_results_have_the_size_of_every_file_that_the_package_ships():
