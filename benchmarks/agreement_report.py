@@ -118,7 +118,10 @@ def curve_points(runs: Runs, start: str, measure: str, alpha: float = 1.0) -> li
 
 
 def extrapolations(runs: Runs) -> str:
-    """Return a table of the lines through each curve, and the words that the targets would take."""
+    """Return a table of the lines through each curve, and the words that the targets would take.
+
+    A line whose slope may as well be 0 or less is left out.
+    """
     heads = ["start, measure", "per ten times the words", "target", "words on the line"]
     heads += ["at the steep end of the interval"]
     rows = []
@@ -132,6 +135,8 @@ def extrapolations(runs: Runs) -> str:
             if len({words for words, _ in pairs}) < 3:
                 continue
             line = fit_line(pairs)
+            if line.slope <= line.half_width:
+                continue
             gain = f"{100 * line.slope:+.1f} ± {100 * line.half_width:.1f}"
             words = [_power(line, target), _power(line, target, steeper=line.half_width)]
             rows.append([f"{start}, {MEASURES[measure]}", gain, f"{target:.0%}", *words])
@@ -139,8 +144,6 @@ def extrapolations(runs: Runs) -> str:
 
 
 def _power(line: Line, share: float, *, steeper: float = 0.0) -> str:
-    if line.slope + steeper <= 0:
-        return "never"
     return f"10^{line.log_words_for(share, steeper=steeper):.1f}"
 
 

@@ -17,14 +17,13 @@ Markdown tables and draws OUT/*.png.
 """
 
 import argparse
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
+from label_errors import KINDS, with_wrong_answers, with_wrong_gold
 from sample_students import SmoothedHead, read_sample, train_sample_student
 from study import (
     Job,
@@ -41,8 +40,7 @@ from study import (
 )
 from transfer_text import check_parts, read_parts
 
-from gliner_distill.decoding import decode_entities
-from gliner_distill.entities import Entity, LabeledPassage
+from gliner_distill.entities import LabeledPassage
 from gliner_distill.reproduction.agreement import only_annotated
 from gliner_distill.training.settings import TrainingSettings
 
@@ -53,19 +51,25 @@ LARGER: Final = (3000, 10_000)
 LONGER: Final = {100: (3, 10), 300: (3, 10), 1000: (10,)}
 """By the number of passages, the factors by which students are trained longer than usual."""
 
+LENGTHS_DRAWN: Final = (100, 300)
+"""The numbers of passages whose students are drawn by the number of epochs."""
+
 SLOW_SEEDS: Final = 3
 """The seeds of conditions that take more than five minutes each."""
 
 STUDENTS: Final = {"hard": 0.0, "smoothed": 0.0, "soft": 1.0, "mixed": TRAINING.alpha}
 """The weight of the teacher's soft labels for each student."""
 
-KINDS: Final = ("another label", "moved", "dropped")
+TITLES: Final = {
+    "f1_vs_teacher": "word F1 vs. teacher",
+    "f1_vs_gold": "word F1 vs. gold",
+    "span_f1_vs_gold": "span F1 vs. gold",
+}
+"""The three measures of the tables."""
+
 SHARES: Final = (0.4, 0.2, 0.1)
 ERRORS_ON: Final = 300
 """The number of training passages where labels are corrupted."""
-
-_ABSENT: Final = 0.02
-"""The probability of an entity of the teacher that was dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,66 +199,10 @@ def _text(folder: str) -> list[LabeledPassage]:
 def corrupt(item: LabeledPassage, condition: Condition) -> LabeledPassage:
     """Return a passage with the errors of a condition, the same each time."""
     if condition.gold_errors:
-        errors = _Errors(item, condition.gold_errors, condition.share)
-        entities = [new for old in item.passage.entities for new in errors.entity(old)]
-        return replace(item, passage=replace(item.passage, entities=tuple(entities)))
+        return with_wrong_gold(item, condition.gold_errors, condition.share)
     if condition.teacher_errors:
-        errors = _Errors(item, condition.teacher_errors, condition.share)
-        probs = item.probs.copy()
-        for entity in decode_entities(item.probs, item.labels):
-            errors.change_probs(probs, entity)
-        return replace(item, probs=probs)
+        return with_wrong_answers(item, condition.teacher_errors, condition.share)
     return item
-
-
-class _Errors:
-    """The errors of one passage, drawn by its words, so that they are the same in all runs."""
-
-    def __init__(self, item: LabeledPassage, kind: str, share: float) -> None:
-        self._labels = item.labels
-        self._n_words = len(item.passage.words)
-        self._kind = kind
-        self._share = share
-        self._random = random.Random(" ".join(item.passage.words))
-
-    def entity(self, entity: Entity) -> list[Entity]:
-        """Return what becomes of an entity."""
-        if self._random.random() >= self._share:
-            return [entity]
-        if self._kind == "another label":
-            others = [label for label in self._labels if label != entity.label]
-            # In a passage with a single label, another label means that there is nothing.
-            return [replace(entity, label=self._random.choice(others))] if others else []
-        if self._kind == "moved":
-            return [self._moved(entity)]
-        return []
-
-    def _moved(self, entity: Entity) -> Entity:
-        steps = [
-            step
-            for step in (-1, 1)
-            if entity.start_word + step >= 0 and entity.end_word + step <= self._n_words
-        ]
-        step = self._random.choice(steps or [0])
-        return replace(entity, start_word=entity.start_word + step, end_word=entity.end_word + step)
-
-    def change_probs(self, probs: Any, entity: Entity) -> None:
-        """Change a teacher's probabilities as if it had made the error."""
-        [after] = self.entity(entity) or [None]
-        if after == entity:
-            return
-        before = self._labels.index(entity.label)
-        words = slice(entity.start_word, entity.end_word)
-        found = probs[words, before].copy()
-        if after is not None and after.label != entity.label:
-            # The two labels change places, so a word's probabilities stay as sure as they were.
-            other = self._labels.index(after.label)
-            probs[words, before] = probs[words, other]
-            probs[words, other] = found
-            return
-        probs[words, before] = np.minimum(found, _ABSENT)
-        if after is not None:
-            probs[after.start_word : after.end_word, before] = found
 
 
 def tables(runs: Runs) -> Iterator[str]:
@@ -266,13 +214,14 @@ def tables(runs: Runs) -> Iterator[str]:
 
 
 def _size_table(runs: Runs) -> str:
-    heads = ["passages, student", "F1 vs. teacher", "ahead of hard", "span F1 vs. gold"]
-    heads += ["ahead of hard", "F1 vs. teacher, train minus test", "span F1 vs. gold, the same"]
+    heads = ["passages, student"]
+    heads += [text for title in TITLES.values() for text in (title, "ahead of hard")]
+    heads += ["word F1 vs. teacher, train minus test", "span F1 vs. gold, train minus test"]
     rows = []
     for condition in _sizes((100, 300, 1000, *LARGER)):
         reference = replace(condition, student="hard").name
         row = [f"{condition.n_train:,}, {condition.student}"]
-        for measure in ("f1_vs_teacher", "span_f1_vs_gold"):
+        for measure in TITLES:
             row.append(show(runs, condition.name, measure))
             row.append(str(difference(runs, condition.name, reference, measure)))
         row += [gap(runs, condition.name, key) for key in ("f1_vs_teacher", "span_f1_vs_gold")]
@@ -292,7 +241,7 @@ def gap(runs: Runs, name: str, measure: str) -> str:
 def _long_table(runs: Runs, n_train: int) -> str:
     epochs = [TRAINING.epochs, *(times * TRAINING.epochs for times in LONGER[n_train])]
     first, last = epochs[0], epochs[-1]
-    heads = [f"{n_train:,} passages, measure, student", *(f"{n} epochs" for n in epochs)]
+    heads = [f"{n_train:,} passages", *(f"{n} epochs" for n in epochs)]
     heads += [f"{last} minus {first} epochs", f"ahead of hard, {last} epochs"]
     heads += [f"train minus test, {n} epochs" for n in (first, last)]
     hard = Condition("hard", n_train, epochs=last).name
@@ -301,7 +250,7 @@ def _long_table(runs: Runs, n_train: int) -> str:
         for student in STUDENTS:
             usual = Condition(student, n_train)
             names = [usual.name, *(replace(usual, epochs=n).name for n in epochs[1:])]
-            row = [f"{measure}, {student}", *(show(runs, name, measure) for name in names)]
+            row = [f"{TITLES[measure]}: {student}", *(show(runs, name, measure) for name in names)]
             row += [str(difference(runs, names[-1], other, measure)) for other in (names[0], hard)]
             rows.append([*row, *(gap(runs, name, measure) for name in (names[0], names[-1]))])
     return table(heads, [row for row in rows if row[-1] != "not run"])
@@ -312,6 +261,10 @@ def _error_table(runs: Runs, side: str, students: Sequence[str]) -> str:
     heads = [f"errors in the labels of the {side}", *students]
     heads += [f"{student} loses" for student in students]
     heads += [f"{first} loses more than {last}"]
+    soft = Condition("soft", ERRORS_ON).name
+    # A student of the teacher alone sees none of the errors in gold.
+    versus = {"span F1": "span_f1_vs_gold", "word F1": "f1_vs_gold"} if side == "gold" else {}
+    heads += [f"{last} minus soft, {title}" for title in versus]
     rows = []
     for kind in KINDS:
         for share in sorted(SHARES):
@@ -320,7 +273,10 @@ def _error_table(runs: Runs, side: str, students: Sequence[str]) -> str:
             lost = {who: losses(runs, who, name) for who, name in zip(students, names, strict=True)}
             row = [f"{share:.0%} {kind}", *(show(runs, name, "span_f1_vs_gold") for name in names)]
             row += [show(lost, who, "loss") for who in students]
-            rows.append([*row, str(difference(lost, first, last, "loss"))])
+            row += [str(difference(lost, first, last, "loss"))]
+            rows.append(
+                [*row, *(str(difference(runs, names[-1], soft, m)) for m in versus.values())]
+            )
     return table(heads, rows)
 
 
@@ -347,11 +303,12 @@ def draw(runs: Runs, out: Path) -> None:
     }
     draw_curves(out / "epochs.png", by_epoch, x_label="epoch", y_label="word F1, %")
     lengths = {
-        f"{side}, against {reading}": {
-            student: _by_length(runs, student, prefix + measure) for student in STUDENTS
+        f"{n} passages: {side}, against {reading}": {
+            student: _by_length(runs, student, n, prefix + measure) for student in STUDENTS
         }
+        for n in LENGTHS_DRAWN
         for reading, measure in readings.items()
-        for side, prefix in (("training passages", "train_"), ("test", ""))
+        for side, prefix in (("training", "train_"), ("test", ""))
     }
     draw_curves(out / "lengths.png", lengths, x_label="epochs", y_label="word F1, %", is_log=True)
     by_share = {
@@ -380,17 +337,24 @@ def _by_epoch(runs: Runs, name: str, split: str, measure: str) -> list[tuple[flo
     return [(float(epoch), values) for epoch, values in sorted(points.items())]
 
 
-def _by_length(runs: Runs, student: str, measure: str) -> list[tuple[float, list[float]]]:
-    usual = Condition(student, 100)
-    names = {TRAINING.epochs: usual.name}
-    names |= {n: replace(usual, epochs=n).name for n in (t * TRAINING.epochs for t in LONGER[100])}
-    return [(float(n), values_of(runs, name, measure)) for n, name in names.items()]
+def _by_length(
+    runs: Runs, student: str, n_train: int, measure: str
+) -> list[tuple[float, list[float]]]:
+    usual = Condition(student, n_train)
+    longer = [replace(usual, epochs=times * TRAINING.epochs) for times in LONGER[n_train]]
+    return [
+        (float(item.epochs or TRAINING.epochs), values_of(runs, item.name, measure))
+        for item in (usual, *longer)
+    ]
 
 
 def _by_share(runs: Runs, student: str, side: str, kind: str) -> list[tuple[float, list[float]]]:
-    names = {0.0: Condition(student, ERRORS_ON).name}
+    clean = Condition(student, ERRORS_ON)
+    names = {0.0: clean.name}
     for share in sorted(SHARES):
-        names[share] = Condition(student, ERRORS_ON, share=share, **{side: kind}).name
+        wrong = replace(clean, share=share, **{side: kind})
+        # A student of the teacher alone is the same whatever is wrong in gold.
+        names[share] = clean.name if (student, side) == ("soft", "gold_errors") else wrong.name
     return [
         (100 * share, values_of(runs, name, "span_f1_vs_gold")) for share, name in names.items()
     ]

@@ -136,6 +136,23 @@ def test_fit_line_gives_the_interval_of_the_slope(report):
     assert line.half_width == pytest.approx(4.3027 * np.sqrt(0.009 / 5), rel=1e-4)
 
 
+def test_extrapolations_leave_out_lines_without_a_clear_slope(conditions, report):
+    runs = {
+        conditions.Condition("bundled", n_words).name: {
+            str(seed): {"accuracy_vs_teacher": accuracy + 0.02 * seed, "recall_vs_teacher": recall}
+            for seed in range(2)
+        }
+        for n_words, accuracy, recall in (
+            (1_000, 0.5, 0.6),
+            (10_000, 0.6, 0.4),
+            (100_000, 0.7, 0.61),
+        )
+    }
+    # Residuals are 0.01, so s^2 = 6e-4 / 4, and the sum of squares of x is 4; t is 2.776.
+    _, _, *rows = report.extrapolations(runs).splitlines()
+    assert [row.split(" | ")[:2] for row in rows] == [["| bundled, word accuracy", "+10.0 ± 1.7"]]
+
+
 def test_curve_points_are_those_of_the_usual_epochs_and_targets(conditions, report):
     usual = conditions.Condition("bundled", 300_000).name
     runs = {

@@ -102,6 +102,21 @@ def test_gap_is_the_training_score_minus_the_test_score(claims):
     assert claims.gap(runs, "hard", "f1") == "20.0 ± 14.1"
 
 
+def test_a_student_of_the_teacher_alone_is_compared_with_all_errors_in_gold(claims):
+    def row(span_f1, word_f1):
+        scores = {"f1_vs_teacher": 0.5, "f1_vs_gold": word_f1, "span_f1_vs_gold": span_f1}
+        return {"0": scores | {f"train_{name}": 0.9 for name in scores}}
+
+    runs = {
+        "soft, 300 passages": row(0.4, 0.5),
+        "mixed, 300 passages": row(0.5, 0.6),
+        "mixed, 300 passages, 40% of gold moved": row(0.375, 0.525),
+    }
+    gold = list(claims.tables(runs))[4]
+    [line] = [line for line in gold.splitlines() if line.startswith("| 40% moved |")]
+    assert line.endswith("| -2.5 (one seed) | +2.5 (one seed) |")
+
+
 def test_losses_pair_the_seeds_of_the_clean_and_the_corrupted_run(claims):
     runs = {
         "hard, 300 passages": {"0": {"span_f1_vs_gold": 0.5}, "1": {"span_f1_vs_gold": 0.6}},

@@ -228,6 +228,11 @@ def test_plan_starts_with_the_bases_and_leaves_out_what_needs_a_teacher(losses):
     all_jobs = losses.plan(3, teacher="one", second_store="two")
     assert len({(job.name, job.seed) for job in all_jobs}) == len(all_jobs)
     assert {job.condition.variant for job in all_jobs} == {*losses.VARIANTS, *losses.TIMINGS}
+    # The bases are also trained twice as long, with all seeds.
+    longer = [(job.name, job.seed) for job in all_jobs if "14 epochs" in job.name]
+    assert sorted(longer) == [
+        (f"{base}, base, 14 epochs", seed) for base in ("mixed", "soft") for seed in range(3)
+    ]
 
 
 def test_average_answers_is_the_mean_of_both_teachers(losses, five_passages):
