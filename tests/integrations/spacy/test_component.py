@@ -125,6 +125,19 @@ def test_component_cfg_without_labels_is_a_value_error(shared_nlp):
         shared_nlp()(TEXT, component_cfg={"gliner_distill": {"labels": []}})
 
 
+def test_component_cfg_with_a_threshold_for_another_label_is_a_value_error(shared_nlp):
+    nlp = shared_nlp(thresholds={"person": 0.2})
+    for component_cfg in (
+        {"thresholds": {"persn": 0.9}},
+        {"thresholds": {"person": 0.9}, "labels": ["city"]},
+    ):
+        cfg = {"gliner_distill": component_cfg}
+        with pytest.raises(ValueError, match=r"^thresholds: 'pers.*' is not in labels"):
+            nlp(TEXT, component_cfg=cfg)
+    # The config's own threshold has no effect when its label is left out, and is no error.
+    assert ents_of(nlp(TEXT, component_cfg={"gliner_distill": {"labels": ["city"]}})) == FOUND[1:]
+
+
 def test_labels_are_those_of_the_config(shared_nlp):
     assert shared_nlp().pipe_labels["gliner_distill"] == ["person", "city"]
 

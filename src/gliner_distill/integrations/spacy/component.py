@@ -18,6 +18,7 @@ from gliner_distill.integrations.spacy.settings import (
     ComponentLabels,
     ComponentSettings,
     check_labels,
+    check_thresholds,
 )
 from gliner_distill.integrations.spacy.token_spans import expand_to_tokens, resolve_overlaps
 
@@ -107,7 +108,8 @@ class StudentComponent:
             thresholds: The thresholds of single labels; None for those of the config.
 
         Raises:
-            InputError: An argument has a wrong value.
+            InputError: An argument has a wrong value, or a threshold is for a label that this call
+                does not look for.
         """
         self._annotate([doc], labels, threshold, thresholds)
         return doc
@@ -218,9 +220,13 @@ class StudentComponent:
         if labels is not None:
             check_labels(labels)
             assign_colors(labels)
+        asked = settings.labels if labels is None else labels
+        # Those of the config may be for labels that this call leaves out.
+        if thresholds is not None:
+            check_thresholds(thresholds, asked)
         answers = self.student.inference(
             [doc.text for doc in docs],
-            settings.labels if labels is None else labels,
+            asked,
             flat_ner=settings.style == "ent",
             threshold=settings.threshold if threshold is None else threshold,
             thresholds=settings.thresholds if thresholds is None else thresholds,

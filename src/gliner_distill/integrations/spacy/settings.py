@@ -40,14 +40,13 @@ class ComponentSettings:
         Args:
             name: The name of the component.
         """
-        # spaCy imports this module in every process, and these take time.
+        # spaCy imports this module in every process, and this takes time.
         from gliner_distill.runtime.inputs import InferenceOptions
-        from gliner_distill.runtime.labels import check_asked
 
         try:
             check_labels(self.labels)
-            InferenceOptions(threshold=self.threshold, thresholds=self.thresholds).check()
-            check_asked(self.thresholds or {}, self.labels)
+            InferenceOptions(threshold=self.threshold).check()
+            check_thresholds(self.thresholds or {}, self.labels)
             if not self.spans_key:
                 raise InputError("spans_key is empty; expected a key of doc.spans, such as 'sc'")
             _check_storable({"labels": self.labels, "thresholds": self.thresholds or {}})
@@ -63,6 +62,15 @@ def check_labels(labels: ComponentLabels) -> None:
         raise InputError(
             "labels is empty; name what to find, for example config={'labels': ['person', 'city']}"
         )
+
+
+def check_thresholds(thresholds: Mapping[str, float], labels: ComponentLabels) -> None:
+    """Raise an `InputError` for a wrong threshold, or for one of a label that is not looked for."""
+    from gliner_distill.runtime.inputs import InferenceOptions
+    from gliner_distill.runtime.labels import check_asked
+
+    InferenceOptions(thresholds=thresholds).check()
+    check_asked(thresholds, labels)
 
 
 def _check_storable(values: Mapping[str, object]) -> None:
