@@ -1,5 +1,7 @@
 """Columns of entities for data frames: their type, their nulls, and the student in each process."""
 
+import math
+
 import pytest
 
 from gliner_distill import InputError, StudentNER
@@ -64,6 +66,20 @@ def test_entity_column_takes_columns_of_polars(arrow, needs, student, expected):
 def test_entity_column_names_a_value_that_is_not_a_text(arrow, student):
     with pytest.raises(InputError, match="7"):
         arrow.entity_column(["Ada", 7], LABELS, model=student)
+
+
+def test_entity_column_refuses_a_null_with_on_bad_error(arrow, student, expected):
+    for null in (None, math.nan):
+        with pytest.raises(InputError, match=r"texts\[1\]"):
+            arrow.entity_column([TEXTS[0], null], LABELS, model=student, on_bad="error")
+    column = arrow.entity_column([TEXTS[0]], LABELS, model=student, on_bad="error")
+    assert column.to_pylist() == expected[:1]
+
+
+@pytest.mark.parametrize("labels", [[], (), {}, ""])
+def test_entity_column_refuses_an_empty_set_of_labels(arrow, student, labels):
+    with pytest.raises(InputError, match=r"^labels is empty"):
+        arrow.entity_column(["Ada"], labels, model=student)
 
 
 def test_entity_column_passes_options_on(arrow, student):

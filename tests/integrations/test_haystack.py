@@ -1,5 +1,7 @@
 """The component for Haystack, in pipelines of Haystack."""
 
+from pathlib import Path
+
 import pytest
 
 from gliner_distill.errors import InputError, StudentError
@@ -48,6 +50,22 @@ def test_extractor_is_saved_with_its_pipeline(haystack, extractor):
     assert component.to_dict() == pipeline.get_component("entities").to_dict()
     assert component.labels == {"city": "a large town"}
     assert component.thresholds == {"city": 0.9}
+
+
+def test_extractor_with_a_path_is_saved_with_its_pipeline(haystack, extractor):
+    pipeline = haystack.Pipeline()
+    pipeline.add_component("entities", extractor(LABELS, model=Path("students/mine")))
+    loaded = haystack.Pipeline.loads(
+        pipeline.dumps(), allowed_modules=["gliner_distill.integrations.haystack"]
+    )
+    assert loaded.get_component("entities").model == str(Path("students/mine"))
+
+
+def test_extractor_takes_a_generator(haystack, extractor):
+    component = extractor(LABELS)
+    documents = [haystack.Document(content=TEXT), haystack.Document(content=None)]
+    answers = component.run(document for document in documents)
+    assert answers == component.run(documents)
 
 
 def test_extractor_loads_the_student_at_warm_up(extractor, tmp_path):

@@ -1,6 +1,8 @@
 """The document transformer for LangChain, in LangChain."""
 
 import asyncio
+import json
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +77,13 @@ def test_transformer_is_saved_and_loaded_by_langchain(langchain, needs):
         valid_namespaces=["gliner_distill"],
     )
     assert loaded.model_dump() == transformer.model_dump()
+
+
+def test_transformer_keeps_a_path_as_text(langchain, needs):
+    made = langchain.GLiNERDistillTransformer(labels=LABELS, model=Path("students/mine"))
+    assert made.model == str(Path("students/mine"))
+    saved = json.loads(needs("langchain_core.load").dumps(made))
+    assert saved["kwargs"]["model"] == made.model
 
 
 @pytest.mark.parametrize(

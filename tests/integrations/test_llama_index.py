@@ -1,6 +1,7 @@
 """The extractor for LlamaIndex, in its ingestion pipeline."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -53,7 +54,10 @@ def test_extractor_lets_the_event_loop_go_on(extractor, nodes):
 
 
 def test_extractor_is_saved_and_loaded(extractor):
-    made = extractor(labels=LABELS, threshold=0.3, thresholds={"city": 0.9})
+    made = extractor(
+        labels=LABELS, model=Path("students/mine"), threshold=0.3, thresholds={"city": 0.9}
+    )
+    assert made.model == str(Path("students/mine"))
     loaded = extractor.from_json(made.to_json())
     assert loaded.to_dict() == made.to_dict()
     assert loaded.class_name() == "GLiNERDistillExtractor"

@@ -1,11 +1,12 @@
 """Find the entities of documents, for frameworks with their own classes of documents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
+from pathlib import Path
 
 from gliner_distill.entities import EntityDict
 from gliner_distill.errors import InputError
 from gliner_distill.runtime.inputs import InferenceOptions
-from gliner_distill.runtime.labels import LabelSet, check_asked, read_label_set
+from gliner_distill.runtime.labels import LabelSet, check_asked
 from gliner_distill.runtime.ner import StudentNER
 
 
@@ -23,10 +24,20 @@ def check_settings(
         InputError: There are no labels, a setting has a wrong type or value, or a threshold is for
             a label that is not looked for.
     """
-    if not read_label_set(labels):
-        raise InputError("labels is empty; expected at least one label, such as ['person']")
+    check_not_empty(labels)
     InferenceOptions(threshold=threshold, thresholds=thresholds).check()
     check_asked(thresholds or {}, labels)
+
+
+def plain_name(model: str | Path | None) -> str | None:
+    """Return the name of a student as text, which every framework can save."""
+    return str(model) if isinstance(model, Path) else model
+
+
+def check_not_empty(labels: object) -> None:
+    """Raise an `InputError` if there are no labels, for which the student would find nothing."""
+    if isinstance(labels, Sized) and len(labels) == 0:
+        raise InputError("labels is empty; expected at least one label, such as ['person']")
 
 
 def find_entities(

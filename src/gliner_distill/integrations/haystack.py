@@ -4,10 +4,11 @@ Source: Haystack's custom components (https://docs.haystack.deepset.ai/docs/cust
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from gliner_distill.errors import MissingExtraError
-from gliner_distill.integrations.documents import check_settings, find_entities
+from gliner_distill.integrations.documents import check_settings, find_entities, plain_name
 from gliner_distill.runtime.ner import StudentNER
 
 try:
@@ -37,14 +38,14 @@ class GLiNERDistillExtractor:
     def __init__(
         self,
         labels: list[str] | dict[str, str],
-        model: str | None = None,
+        model: str | Path | None = None,
         threshold: float = 0.5,
         thresholds: dict[str, float] | None = None,
         meta_key: str = "entities",
     ) -> None:
         check_settings(labels, threshold, thresholds)
         self.labels = labels
-        self.model = model
+        self.model = plain_name(model)
         self.threshold = threshold
         self.thresholds = thresholds
         self.meta_key = meta_key
@@ -74,6 +75,7 @@ class GLiNERDistillExtractor:
         Raises:
             StudentError: See `warm_up`.
         """
+        documents = list(documents)  # a generator can be read only once
         texts = [document.content for document in documents]
         found = find_entities(self._loaded(), texts, self.labels, self.threshold, self.thresholds)
         return {

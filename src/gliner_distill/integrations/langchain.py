@@ -5,16 +5,17 @@ Source: `langchain_core.documents.BaseDocumentTransformer`.
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 from gliner_distill.errors import MissingExtraError
-from gliner_distill.integrations.documents import check_settings, find_entities
+from gliner_distill.integrations.documents import check_settings, find_entities, plain_name
 from gliner_distill.runtime.ner import StudentNER
 
 try:
     from langchain_core.documents import BaseDocumentTransformer, Document
     from langchain_core.load import Serializable
-    from pydantic import ConfigDict, model_validator
+    from pydantic import AfterValidator, ConfigDict, model_validator
 except ModuleNotFoundError as error:
     raise MissingExtraError("langchain-core", "langchain") from error
 
@@ -39,7 +40,7 @@ class GLiNERDistillTransformer(BaseDocumentTransformer, Serializable):
     """
 
     labels: list[str] | dict[str, str]
-    model: str | None = None
+    model: Annotated[str | Path | None, AfterValidator(plain_name)] = None
     threshold: float = 0.5
     thresholds: dict[str, float] | None = None
     metadata_key: str = "entities"

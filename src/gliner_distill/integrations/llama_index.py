@@ -5,17 +5,19 @@ Source: `llama_index.core.extractors.BaseExtractor`.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 from gliner_distill.entities import EntityDict
 from gliner_distill.errors import InputError, MissingExtraError
-from gliner_distill.integrations.documents import check_settings, find_entities
+from gliner_distill.integrations.documents import check_settings, find_entities, plain_name
 from gliner_distill.runtime.ner import StudentNER
 
 try:
     from llama_index.core.bridge.pydantic import Field, PrivateAttr, model_validator
     from llama_index.core.extractors import BaseExtractor
     from llama_index.core.schema import BaseNode, MetadataMode
+    from pydantic import AfterValidator
 except ModuleNotFoundError as error:
     raise MissingExtraError("llama-index-core", "llama-index") from error
 
@@ -39,7 +41,7 @@ class GLiNERDistillExtractor(BaseExtractor):
     labels: list[str] | dict[str, str] = Field(
         description="The labels to find, or a mapping from each label to its description."
     )
-    model: str | None = Field(
+    model: Annotated[str | Path | None, AfterValidator(plain_name)] = Field(
         default=None,
         description="The folder or the hub id of the student; None for the bundled one.",
     )
