@@ -51,6 +51,19 @@ def test_set_ents_overwrites_only_what_overlaps(doc):
     assert ents_of(doc) == [("Ada Lovelace", "person"), ("in", "WORD")]
 
 
+def test_set_ents_removes_the_ids_of_the_entities_that_it_overwrites(doc):
+    from spacy.tokens import Span
+
+    doc.ents = [
+        Span(doc, 0, 1, label="NAME", kb_id="Q7259", span_id="ada"),
+        Span(doc, 3, 5, label="PLACE", kb_id="Q84", span_id="london"),
+    ]
+    set_ents(doc, [scored(doc, 4, 5, "city")], overwrite=True)
+    ids = [(ent.text, ent.kb_id_, ent.id_, ent.ent_id_) for ent in doc.ents]
+    assert ids == [("Ada", "Q7259", "ada", "ada"), ("London", "", "", "")]
+    assert [(token.ent_kb_id_, token.ent_id_) for token in doc[3:5]] == [("", "")] * 2
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_set_ents_leaves_blocked_tokens_blocked(doc, overwrite):
     doc.set_ents([], blocked=[doc[4:5]], default="missing")

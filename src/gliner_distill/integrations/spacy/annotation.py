@@ -34,6 +34,10 @@ def set_ents(doc: "Doc", spans: Sequence[ScoredSpan], *, overwrite: bool) -> Non
     ]
     taken = {token for span, _ in added for token in range(span.start, span.end)}
     stay = [span for span in existing if taken.isdisjoint(range(span.start, span.end))]
+    for span in existing:
+        if span not in stay:
+            for token in span:
+                token.ent_id = token.ent_kb_id = 0  # spaCy itself leaves them as they are
     doc.set_ents([*stay, *(span for span, _ in added)], blocked=blocked)
     _set_scores(added)
 
