@@ -292,7 +292,7 @@ def test_push_to_hub_that_is_cut_off_leaves_the_model_as_it_was(
 @pytest.mark.parametrize(
     ("status", "code", "said"),
     [
-        (401, None, ["HTTP 401", "hf auth login"]),
+        (401, None, ["HTTP 401", "hf auth login", "your token is not valid"]),
         (401, "GatedRepo", ["gated", "HTTP 401"]),
         (403, "GatedRepo", ["gated", "HTTP 403", "accept its terms"]),
         (404, "RepoNotFound", ["HTTP 404", "check the name"]),
@@ -306,10 +306,21 @@ def test_from_pretrained_says_what_the_hub_answered(
 ) -> None:
     hub.faults.append(Fault(f"GET /api/models/{repo}", status, code))
     answer = worker.call(f"load({repo!r}, token='s3cret')")
-    assert answer.startswith(f"HubError: {repo}: ")
+    assert answer.startswith(
+        f"HubError: {repo}: there is no such folder here, and it cannot be loaded from the hub: "
+    )
     for part in said:
         assert part in answer
     assert "s3cret" not in answer
+
+
+def test_from_pretrained_mentions_a_token_only_if_one_was_sent(
+    hub: StandInHub, worker: Worker, repo: str
+) -> None:
+    hub.faults.append(Fault(f"GET /api/models/{repo}", 401))
+    for options, is_sent in (("", True), (", token=True", True), (", token=False", False)):
+        answer = worker.call(f"load({repo!r}{options})")
+        assert ("your token" in answer) == is_sent
 
 
 def test_from_pretrained_uses_the_cache_with_a_warning_if_the_hub_refuses(

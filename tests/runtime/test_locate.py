@@ -13,6 +13,7 @@ from gliner_distill.runtime.locate import (
     bundled_student_path,
     find_student,
     locate_model,
+    locate_student,
 )
 
 
@@ -124,8 +125,25 @@ def test_locate_model_prefers_a_folder_to_a_hub_id(tmp_path, monkeypatch):
 def test_locate_model_names_the_hub_id_of_a_model_of_another_kind(tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text("{}")
     monkeypatch.setattr(locate, "download_model", lambda name, **keywords: tmp_path)
-    with pytest.raises(StudentError, match=f"me/other: .*{CONFIG_FILE}"):
+    with pytest.raises(StudentError, match=f"me/other: this model .*{CONFIG_FILE}"):
         locate_model("me/other")
+
+
+@pytest.mark.parametrize("locate_name", [locate_model, locate_student])
+def test_locate_offers_a_student_in_place_of_a_gliner2(locate_name, tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text('{"model_type": "extractor"}')
+    monkeypatch.setattr(locate, "download_model", lambda name, **keywords: tmp_path)
+    for name in (str(tmp_path), "me/other"):
+        with pytest.raises(StudentError, match=r"this is a GLiNER2, not a student; .*distill") as e:
+            locate_name(name)
+        assert f"teacher={name!r}" in str(e.value)
+
+
+@pytest.mark.parametrize("settings", ["[]", "{", '{"auto_map": "code.py"}'])
+def test_locate_model_says_nothing_about_the_settings_of_another_kind(settings, tmp_path):
+    (tmp_path / "config.json").write_text(settings)
+    with pytest.raises(StudentError, match="this folder holds neither a student"):
+        locate_model(tmp_path)
 
 
 def test_locate_model_names_the_hub_id_that_cannot_be_downloaded(monkeypatch):

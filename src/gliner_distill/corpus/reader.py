@@ -129,7 +129,7 @@ def _find_source(source: str | Path) -> Path:
         return download_dataset_file(str(source))
     except HubError as error:
         raise HubError(
-            f"{source}: this file does not exist, and it is not a usable hub data set: {error}"
+            f"{source}: there is no such file here, and it cannot be loaded from the hub: {error}"
         ) from error
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from gliner_distill.hub.options import HubOptions
-from gliner_distill.hub.secrets import describe_cause, hide_secrets
+from gliner_distill.hub.secrets import describe_cause, has_token, hide_secrets
 
 RepoType = Literal["dataset", "model"]
 
@@ -72,6 +72,11 @@ def explain_download(
         return (
             f"{repo} is gated, or you have no access to it (HTTP {status}); accept its terms on "
             f"{endpoint} and {_LOG_IN}, or give a local path"
+        )
+    if status == 401 and has_token(options.token):
+        return (
+            f"{repo} is not on {endpoint}, or your token is not valid or may not read it (HTTP "
+            f"401); check the name, {_LOG_IN} with a token that may read it, or give a local path"
         )
     if isinstance(error, RepositoryNotFoundError) or status in (401, 404):
         return (

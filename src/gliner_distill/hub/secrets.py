@@ -66,6 +66,11 @@ def check_endpoint() -> None:
     urlsplit(constants.ENDPOINT).port  # noqa: B018 (it raises the error)
 
 
+def has_token(token: str | bool | None) -> bool:
+    """Return whether a request with this argument `token` sends one, given or saved."""
+    return isinstance(token, str) or (token is not False and _saved_token() is not None)
+
+
 def _saved_token() -> str | None:
     """Return the token of this machine; None if there is none or it cannot be read."""
     try:

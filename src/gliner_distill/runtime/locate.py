@@ -11,8 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal
 
-from gliner_distill.errors import HubError, InputError, StudentError, shorten
-from gliner_distill.gate import GLINER_CONFIG, check_gliner_settings
+from gliner_distill.errors import HubError, InputError, StudentError, TeacherError, shorten
+from gliner_distill.gate import GLINER2_CONFIG, GLINER_CONFIG, check_gliner_settings, is_gliner2
 from gliner_distill.hub.downloads import download_model
 from gliner_distill.hub.ids import looks_like_hub_id
 from gliner_distill.hub.options import HubOptions
@@ -132,7 +132,7 @@ def _local_folder(
         return folder
     except HubError as error:
         raise HubError(
-            f"{name}: this folder does not exist, and it is not a usable hub id: {error}"
+            f"{name}: there is no such folder here, and it cannot be loaded from the hub: {error}"
         ) from error
 
 
@@ -144,10 +144,15 @@ def _approve_gliner(name: str, folder: Path) -> None:
 
 def _refuse_gliner(name: str, folder: Path) -> None:
     raise StudentError(
-        f"{name}: this is a GLiNER, not a student; make a student from it with `distill(texts, "
-        f"labels, teacher={name!r})`, use the student that is installed with this package "
-        "(`StudentNER.from_pretrained()`), or run the GLiNER itself (`load_model`, which needs "
-        "torch)"
+        f"{name}: this is a GLiNER, not a student; {_offer_student(name)}, or run the GLiNER "
+        "itself (`load_model`, which needs torch)"
+    )
+
+
+def _offer_student(teacher: str) -> str:
+    return (
+        f"make a student from it with `distill(texts, labels, teacher={teacher!r})`, use the "
+        "student that is installed with this package (`StudentNER.from_pretrained()`)"
     )
 
 
@@ -157,7 +162,20 @@ def _identify(name: str | Path, folder: Path) -> LocatedModel:
         return LocatedModel(student, "student")
     if (folder / GLINER_CONFIG).is_file():
         return LocatedModel(folder, "gliner")
+    if _is_gliner2(folder, name=str(name)):
+        raise StudentError(
+            f"{name}: this is a GLiNER2, not a student; {_offer_student(str(name))}, or run the "
+            "GLiNER2 itself with the package gliner2"
+        )
+    place = "folder" if Path(name).is_dir() else "model"
     raise StudentError(
-        f"{name}: this folder holds neither a student (no {CONFIG_FILE} in it or in its folder "
+        f"{name}: this {place} holds neither a student (no {CONFIG_FILE} in it or in its folder "
         f"'student') nor a GLiNER (no {GLINER_CONFIG} in it); {_EXPECTED}"
     )
+
+
+def _is_gliner2(folder: Path, *, name: str) -> bool:
+    try:
+        return (folder / GLINER2_CONFIG).is_file() and is_gliner2(folder, name=name)
+    except TeacherError:  # the settings of some other kind of model
+        return False
