@@ -400,7 +400,8 @@ def test_wrong_values_in_a_file_are_errors(presidio, ours):
         ({"threshold": -0.1}, r"threshold is -0\.1"),
         ({"threshold": "0.5"}, r"threshold is '0\.5'"),
         ({"thresholds": {"person": 2}}, r"thresholds\['person'\] is 2"),
-        ({"thresholds": {"DATE_TIME": 0.9}}, "thresholds: 'DATE_TIME' is not in entity_mapping"),
+        ({"thresholds": {"DATES": 0.9}}, "thresholds: 'DATES' is not in entity_mapping"),
+        ({"thresholds": {"LOCATION": 0.9}}, "'LOCATION' is the name.*'location', 'street address'"),
         ({"num_threads": 0}, "num_threads is 0"),
     ],
 )
@@ -410,9 +411,12 @@ def test_wrong_argument_is_one_clear_error(ours, arguments, facts):
     assert isinstance(caught.value, ValueError)
 
 
-def test_missing_student_is_one_clear_error(ours, tmp_path):
-    with pytest.raises(StudentError, match=r"nowhere.*does not exist"):
-        ours.GLiNERDistillRecognizer(model=tmp_path / "nowhere")
+def test_missing_student_is_one_clear_error(ours, tmp_path, caplog):
+    with pytest.raises(StudentError, match=r"nowhere.*does not exist") as caught:
+        ours.GLiNERDistillRecognizer(model=tmp_path / "nowhere", name="names")
+    (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert record.name == "presidio-analyzer"
+    assert record.getMessage() == f"names: the student cannot be loaded: {caught.value}"
 
 
 def test_batching_engine_needs_at_least_one_text(ours, engine):

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from gliner_distill import __version__
 from gliner_distill.entities import EntityDict
-from gliner_distill.errors import InputError, MissingExtraError, shorten
+from gliner_distill.errors import HubError, InputError, MissingExtraError, StudentError, shorten
 from gliner_distill.labels import clean_label
 from gliner_distill.patterns.labels import pattern_for
 from gliner_distill.runtime.inputs import InferenceOptions
@@ -91,6 +91,7 @@ class GLiNERDistillRecognizer(LocalRecognizer):
         InputError: An argument has a wrong type or value, or an entity has no label. It is a
             `ValueError`.
         StudentError: The name of the model does not lead to a student.
+        HubError: The hub id cannot be downloaded and is not in the cache.
     """
 
     def __init__(
@@ -136,8 +137,12 @@ class GLiNERDistillRecognizer(LocalRecognizer):
             )
 
     def load(self) -> None:
-        """Load the student; Presidio calls this."""
-        self.student = StudentNER.from_pretrained(self.model, num_threads=self.num_threads)
+        """Load the student; Presidio calls this, and its log has the error if there is one."""
+        try:
+            self.student = StudentNER.from_pretrained(self.model, num_threads=self.num_threads)
+        except (HubError, StudentError) as error:
+            _logger.error("%s: the student cannot be loaded: %s", self.name, error)
+            raise
 
     def analyze(
         self,
@@ -332,9 +337,16 @@ def _restrict_thresholds(
     """Return the thresholds of the labels that are kept.
 
     Raises:
-        InputError: One is for another name, such as Presidio's name of an entity, so that it would
-            have no effect.
+        InputError: One is for another name, so that it would have no effect; or for Presidio's
+            name of an entity, which may stand for several labels.
     """
+    for name in thresholds:
+        if name in mapping.values() and name not in mapping:
+            labels = ", ".join(repr(label) for label, entity in mapping.items() if entity == name)
+            raise InputError(
+                f"thresholds: {shorten(name)} is the name of an entity; give the threshold to the "
+                f"labels that stand for it in entity_mapping: {labels}"
+            )
     check_asked(thresholds, mapping, where="entity_mapping")
     asked = {clean_label(label) for label in kept}
     return {label: value for label, value in thresholds.items() if clean_label(label) in asked}

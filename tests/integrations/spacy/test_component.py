@@ -312,8 +312,11 @@ def test_error_without_a_handler_is_raised(shared_nlp):
 
 def test_wrong_model_is_reported_at_the_first_use(make_nlp, tmp_path):
     nlp = make_nlp(model=str(tmp_path / "none"))
-    with pytest.raises(StudentError, match="none"):
+    with pytest.raises(
+        ValueError, match=r"^component 'gliner_distill': .*none: .* not exist"
+    ) as caught:
         nlp(TEXT)
+    assert isinstance(caught.value.__cause__, StudentError)
 
 
 def test_score_that_is_a_function_of_the_user_is_reported(make_nlp, score_extension, caplog):

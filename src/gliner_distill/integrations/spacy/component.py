@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from gliner_distill.errors import InputError, StudentError
+from gliner_distill.errors import HubError, InputError, StudentError
 from gliner_distill.integrations.spacy.annotation import register_score, set_ents, set_spans
 from gliner_distill.integrations.spacy.colors import assign_colors
 from gliner_distill.integrations.spacy.settings import (
@@ -75,14 +75,20 @@ class StudentComponent:
         """The student, which is loaded at the first use.
 
         Raises:
-            StudentError: The name of the model does not lead to a student.
-            HubError: The hub id cannot be downloaded and is not in the cache.
+            InputError: The name of the model does not lead to a student, or its hub id cannot be
+                downloaded and is not in the cache. This is a `ValueError`, like all errors of
+                spaCy's settings.
         """
         if self._student is None:
             # Loading takes time, and a pipeline need not use the component.
             from gliner_distill.runtime.ner import StudentNER
 
-            self._student = StudentNER.from_pretrained(self._model, num_threads=self._num_threads)
+            try:
+                self._student = StudentNER.from_pretrained(
+                    self._model, num_threads=self._num_threads
+                )
+            except (HubError, StudentError) as error:
+                raise InputError(f"component {self.name!r}: {error}") from error
         return self._student
 
     @property
