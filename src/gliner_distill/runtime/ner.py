@@ -27,7 +27,9 @@ from gliner_distill.runtime.finder import EntityFinder
 from gliner_distill.runtime.gliner_api.keywords import (
     check_call_keywords,
     check_loading_keywords,
+    check_passed_keywords,
     pop_model,
+    refuse_keywords,
     warn_unless_cpu,
 )
 from gliner_distill.runtime.gliner_api.methods import GLiNERMethods
@@ -164,6 +166,7 @@ class StudentNER(GLiNERMethods, ThresholdTuning, SharedStudent):
 
         See `inference`, which explains the parameters and takes the other keywords.
         """
+        check_passed_keywords(keywords, self.inference, name="predict_entities")
         return self.inference(
             [text],
             labels,
@@ -331,7 +334,7 @@ class StudentNER(GLiNERMethods, ThresholdTuning, SharedStudent):
         asked = read_per_text([list(passage_labels) for passage_labels in labels])
         return self._finder.find(passages, asked, options)[0]
 
-    def encode_labels(self, labels: LabelSet, batch_size: int = 8) -> EncodedLabels:
+    def encode_labels(self, labels: LabelSet, batch_size: int = 8, **unknown: Any) -> EncodedLabels:
         """Return labels with their vectors, for use as `labels` of the other methods.
 
         The student caches the vectors of thousands of labels anyway, so this method is only needed
@@ -340,7 +343,9 @@ class StudentNER(GLiNERMethods, ThresholdTuning, SharedStudent):
 
         Raises:
             InputError: See `inference`.
+            TypeError: There is no such keyword.
         """
+        refuse_keywords(unknown, self.encode_labels)
         return self._finder.encode(read_label_set(labels))
 
     def word_logits(

@@ -149,6 +149,40 @@ def test_student_is_on_the_cpu_and_stays_there(student, caplog):
     assert [text.partition(" ")[0] for text in messages] == ["to('cuda')", "to('cuda:0')"]
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, np.dtype("float16"), np.float16])
+def test_to_does_not_take_a_data_type_for_a_device(student, dtype, caplog):
+    warn_once.cache_clear()
+    assert student.to(dtype) is student.to("cpu", dtype=dtype) is student
+    assert caplog.records == []
+
+
+def test_cuda_with_a_number_names_the_device(student, caplog):
+    warn_once.cache_clear()
+    assert student.cuda(1) is student
+    (record,) = caplog.records
+    assert record.getMessage().startswith("to('cuda:1') has no effect")
+
+
+@pytest.mark.parametrize("name", ["inference", "run", "predict_entities", "batch_predict_entities"])
+def test_methods_name_themselves_when_they_refuse_a_keyword(student, name):
+    with pytest.raises(TypeError, match=rf"^{name}\(\) .*on_bed; did you mean on_bad\?"):
+        getattr(student, name)(TEXTS[0], LABELS, on_bed="error")
+
+
+def test_methods_with_vectors_of_labels_name_themselves_when_they_refuse_a_keyword(student):
+    encoded = student.encode_labels(LABELS)
+    for name in ("predict_with_embeds", "batch_predict_with_embeds"):
+        with pytest.raises(TypeError, match=rf"^{name}\(\) .*on_bed; did you mean on_bad\?"):
+            getattr(student, name)(TEXTS[0], encoded, LABELS, on_bed="error")
+
+
+def test_encode_labels_suggests_the_nearest_keyword(student):
+    with pytest.raises(
+        TypeError, match=r"^encode_labels\(\) .*batchsize; did you mean batch_size\?"
+    ):
+        student.encode_labels(LABELS, batchsize=2)
+
+
 def test_calls_that_tune_a_gliner_do_nothing(student, answers):
     assert student.compile() is None
     assert student.quantize("int8") is None

@@ -123,6 +123,25 @@ def check_call_keywords(keywords: Mapping[str, Any], method: Callable[..., Any])
     _check(keywords, method, CALL_WITHOUT_EFFECT, CALL_REFUSED)
 
 
+def check_passed_keywords(
+    keywords: Mapping[str, Any], method: Callable[..., Any], *, name: str
+) -> None:
+    """Check the keywords of a method that passes them on, so that messages name this method.
+
+    Args:
+        keywords: The keywords with their values.
+        method: The method that they are passed to, whose own parameters are allowed.
+        name: The name of the method that was called.
+
+    Raises:
+        InputError: A keyword asks for something that a student cannot do.
+        TypeError: GLiNER has no such keyword.
+    """
+    own = _own_keywords(method)
+    others = {key: value for key, value in keywords.items() if key not in own}
+    _check(others, method, CALL_WITHOUT_EFFECT, CALL_REFUSED, name=name)
+
+
 def pop_model(model: Any, keywords: dict[str, Any]) -> Any:
     """Return the model to load, which callers of GLiNER may give under other names.
 
@@ -141,12 +160,15 @@ def pop_model(model: Any, keywords: dict[str, Any]) -> Any:
     return model
 
 
-def check_publishing_keywords(keywords: Mapping[str, Any], method: Callable[..., Any]) -> None:
+def check_publishing_keywords(
+    keywords: Mapping[str, Any], method: Callable[..., Any], *, name: str | None = None
+) -> None:
     """Check the keywords of `push_to_hub`; parameters of the student's own method are allowed.
 
     Args:
         keywords: The keywords with their values.
         method: The student's method.
+        name: The name of the method that was called, if it passes its keywords to `method`.
 
     Raises:
         InputError: A keyword asks for something that a student cannot do.
@@ -154,7 +176,12 @@ def check_publishing_keywords(keywords: Mapping[str, Any], method: Callable[...,
     """
     own = _own_keywords(method)
     others = {name: value for name, value in keywords.items() if name not in own}
-    _check(others, method, PUBLISHING_WITHOUT_EFFECT, PUBLISHING_REFUSED)
+    _check(others, method, PUBLISHING_WITHOUT_EFFECT, PUBLISHING_REFUSED, name=name)
+
+
+def refuse_keywords(keywords: Mapping[str, Any], method: Callable[..., Any]) -> None:
+    """Raise a `TypeError`, with a suggestion, if a method got keywords that it does not have."""
+    _check(keywords, method, frozenset(), {})
 
 
 def warn_unless_cpu(device: object, where: str) -> None:
@@ -179,23 +206,32 @@ def _check(
     method: Callable[..., Any],
     without_effect: frozenset[str],
     refused: Mapping[str, str],
+    *,
+    name: str | None = None,
 ) -> None:
-    for name, value in keywords.items():
-        if name in refused:
-            if not _asks_for_nothing(name, value):
-                raise InputError(f"{name} is {shorten(value)}; {refused[name]}")
-        elif name not in without_effect:
+    for keyword, value in keywords.items():
+        if keyword in refused:
+            if not _asks_for_nothing(keyword, value):
+                raise InputError(f"{keyword} is {shorten(value)}; {refused[keyword]}")
+        elif keyword not in without_effect:
             known = sorted(
                 (_own_keywords(method) | without_effect | set(refused)) - {"self", "cls"}
             )
-            close = get_close_matches(name, known, n=1)
+            close = get_close_matches(keyword, known, n=1)
             advice = f"did you mean {close[0]}?" if close else "neither a student nor GLiNER has it"
-            raise TypeError(f"{method.__name__}() got the unknown argument {name}; {advice}")
+            called = name or method.__name__
+            raise TypeError(f"{called}() got the unknown argument {keyword}; {advice}")
 
 
-def _own_keywords(method: Callable[..., Any]) -> set[str]:
-    parameters = inspect.signature(method).parameters.values()
-    return {item.name for item in parameters if item.kind is not item.VAR_KEYWORD}
+def _own_keywords(method: Callable[..., Any]) -> frozenset[str]:
+    # The function of a method is kept, and not the method, which would keep its student.
+    return _parameters(getattr(method, "__func__", method))
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return frozenset(item.name for item in parameters if item.kind is not item.VAR_KEYWORD)
 
 
 def _asks_for_nothing(name: str, value: object) -> bool:

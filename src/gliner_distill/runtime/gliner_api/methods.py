@@ -9,9 +9,18 @@ from typing import Any, Self
 from gliner_distill.entities import EntityDict
 from gliner_distill.metrics import score_spans
 from gliner_distill.runtime.finder import EntityFinder
-from gliner_distill.runtime.gliner_api.keywords import check_call_keywords, warn_unless_cpu
+from gliner_distill.runtime.gliner_api.keywords import (
+    check_call_keywords,
+    check_passed_keywords,
+    warn_unless_cpu,
+)
 from gliner_distill.runtime.gliner_api.passages import read_test_data, report_scores
-from gliner_distill.runtime.gliner_api.surroundings import CallerConfig, DataProcessor, Device
+from gliner_distill.runtime.gliner_api.surroundings import (
+    CallerConfig,
+    DataProcessor,
+    Device,
+    device_name,
+)
 from gliner_distill.runtime.inputs import InferenceOptions
 from gliner_distill.runtime.labels import EncodedLabels, Labels, rename_labels
 
@@ -33,6 +42,7 @@ class GLiNERMethods(ABC):
 
     def run(self, texts: Any, labels: Labels, *args: Any, **keywords: Any) -> Any:
         """Do the same as `inference`; this is its name in older versions of GLiNER."""
+        check_passed_keywords(keywords, self.inference, name="run")
         return self.inference(texts, labels, *args, **keywords)
 
     def batch_predict_entities(
@@ -45,6 +55,7 @@ class GLiNERMethods(ABC):
         **keywords: Any,
     ) -> Any:
         """Do the same as `inference`; its other keywords are accepted, too."""
+        check_passed_keywords(keywords, self.inference, name="batch_predict_entities")
         return self.inference(texts, labels, flat_ner, threshold, multi_label, **keywords)
 
     def predict_with_embeds(
@@ -59,6 +70,7 @@ class GLiNERMethods(ABC):
         **keywords: Any,
     ) -> list[EntityDict]:
         """Return the entities of one text; see `batch_predict_with_embeds`."""
+        check_passed_keywords(keywords, self.inference, name="predict_with_embeds")
         answers: list[list[EntityDict]] = self.batch_predict_with_embeds(
             [text],
             labels_embeddings,
@@ -105,6 +117,7 @@ class GLiNERMethods(ABC):
             InputError: `labels_embeddings` has another type, or another number of labels; see also
                 `inference`.
         """
+        check_passed_keywords(keywords, self.inference, name="batch_predict_with_embeds")
         return self.inference(
             texts,
             rename_labels(labels_embeddings, labels),
@@ -182,8 +195,8 @@ class GLiNERMethods(ABC):
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Return the student itself; for a device other than the CPU, log a warning."""
         for value in (*args, *kwargs.values()):
-            if not isinstance(value, bool):  # such as non_blocking
-                warn_unless_cpu(value, f"to({str(value)!r})")
+            device = device_name(value)
+            warn_unless_cpu(device, f"to({device!r})")
         return self
 
     def cpu(self) -> Self:

@@ -5,7 +5,7 @@ itself reads none of them.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from gliner_distill.entities import split_words, word_bounds, word_texts
@@ -24,12 +24,30 @@ class Device(str):
         return self.partition(":")[0]
 
 
-@dataclass(slots=True)
-class CallerConfig:
+def device_name(value: object) -> str | None:
+    """Return the name of the device that an argument of torch's method `to` stands for.
+
+    Args:
+        value: The name, the number or the object of a device; or something else that `to` takes,
+            such as a data type or a flag.
+
+    Returns:
+        None if it is something else.
+
+    >>> device_name("cuda"), device_name(1), device_name(True), device_name(float)
+    ('cuda', 'cuda:1', None, None)
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"cuda:{value}"
+    is_device = isinstance(value, str) or isinstance(getattr(value, "type", None), str)
+    return str(value) if is_device else None
+
+
+class CallerConfig(SimpleNamespace):
     """The limits of a student under the names of GLiNER's configuration.
 
     Changes have no effect, because a student reads texts of any length and finds entities of any
-    width.
+    width. Other fields of GLiNER's configuration are kept as attributes.
 
     Attributes:
         model_name: The name or the folder that the student was loaded from.
@@ -40,12 +58,10 @@ class CallerConfig:
         labels_encoder: None, so that callers pass labels instead of their vectors.
     """
 
-    model_name: str
-    max_len: int = WINDOW_WORDS
-    max_width: int = WINDOW_WORDS
-    max_types: int = MAX_LABELS
-    words_splitter_type: str = "whitespace"
-    labels_encoder: str | None = None
+    def __init__(self, model_name: str = "student", **others: Any) -> None:
+        limits = {"max_len": WINDOW_WORDS, "max_width": WINDOW_WORDS, "max_types": MAX_LABELS}
+        kinds = {"words_splitter_type": "whitespace", "labels_encoder": None}
+        super().__init__(**{"model_name": model_name, **limits, **kinds, **others})
 
 
 class WordTokenizer:

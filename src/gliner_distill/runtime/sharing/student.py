@@ -59,7 +59,7 @@ class SharedStudent:
             StudentError: The folder cannot be written.
             HubError: See `push_to_hub`.
         """
-        check_publishing_keywords(push_keywords, self.push_to_hub)
+        check_publishing_keywords(push_keywords, self.push_to_hub, name="save_pretrained")
         folder = Path(save_directory)
         write_bundle(folder, self._finder.bundle)
         write_card(folder, card_of(self._finder.bundle, folder.resolve().name))
