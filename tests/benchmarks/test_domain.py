@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from benchmark_results import table_rows
 from gliner_distill.corpus.reader import CorpusFile, write_passages
 from gliner_distill.entities import Entity, LabeledPassage, Passage
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -129,3 +132,19 @@ def test_threshold_table_divides_by_the_teachers_entities(domain):
 
 def test_cell_of_a_teacher_that_finds_nothing_divides_by_nothing(domain):
     assert domain.cell({"teacher": 0.0}, {"agreement": 1.0, "gold": 0.0}) == "100.0 / 0.0 (0.0%)"
+
+
+def test_pages_have_the_committed_figures(domain):
+    rows = json.loads((ROOT / "benchmarks/results/domain/results.json").read_text())
+    pages = {
+        name: (ROOT / name).read_text(encoding="utf-8")
+        for name in ("docs/distillation.md", "docs/results.md", "README.md")
+    }
+    table = domain.table(rows)
+    assert "\n".join(table) in pages["docs/distillation.md"]
+    *_, few, all_passages, annotated = table_rows("\n".join(table))["mean"]
+    for cell in (few, all_passages, annotated):
+        share = cell.partition("(")[2].rstrip(")")
+        assert f"| {share} |" in pages["docs/results.md"]
+        assert share in pages["README.md"] or cell == few
+    assert list(rows) == list(domain.SETS)
