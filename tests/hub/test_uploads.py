@@ -307,7 +307,8 @@ def test_from_pretrained_says_what_the_hub_answered(
     hub.faults.append(Fault(f"GET /api/models/{repo}", status, code))
     answer = worker.call(f"load({repo!r}, token='s3cret')")
     assert answer.startswith(
-        f"HubError: {repo}: there is no such folder here, and it cannot be loaded from the hub: "
+        f"HubError: {repo}: this folder does not exist, and the model cannot be loaded from the "
+        "hub: "
     )
     for part in said:
         assert part in answer

@@ -129,7 +129,8 @@ def _find_source(source: str | Path) -> Path:
         return download_dataset_file(str(source))
     except HubError as error:
         raise HubError(
-            f"{source}: there is no such file here, and it cannot be loaded from the hub: {error}"
+            f"{source}: this file does not exist, and the data set cannot be loaded from the hub: "
+            f"{error}"
         ) from error
 
 

@@ -132,7 +132,8 @@ def _local_folder(
         return folder
     except HubError as error:
         raise HubError(
-            f"{name}: there is no such folder here, and it cannot be loaded from the hub: {error}"
+            f"{name}: this folder does not exist, and the model cannot be loaded from the hub: "
+            f"{error}"
         ) from error
 
 

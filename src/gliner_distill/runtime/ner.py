@@ -343,7 +343,7 @@ class StudentNER(GLiNERMethods, ThresholdTuning, SharedStudent):
 
         Raises:
             InputError: See `inference`.
-            TypeError: There is no such keyword.
+            TypeError: Another keyword is given.
         """
         refuse_keywords(unknown, self.encode_labels)
         return self._finder.encode(read_label_set(labels))

@@ -41,7 +41,9 @@ def fail(name):
         assert line.endswith(str(error))
         return f"HubError, logged as {line}"
 """
-MODEL = f"{NAME}: there is no such folder here, and it cannot be loaded from the hub: model {NAME}"
+MODEL = (
+    f"{NAME}: this folder does not exist, and the model cannot be loaded from the hub: model {NAME}"
+)
 
 
 @pytest.mark.parametrize(
