@@ -66,3 +66,24 @@ def test_client_thresholds_counts_the_entities_of_each_client(
     assert list(first) == ["entities", "teacher", "teacher, nested", *clients]
     assert list(second) == list(clients)
     assert first["`predict`"] == [*map(str, student.values()), "100.0%", "0"]
+
+
+def test_page_has_the_committed_counts_of_distilled_students():
+    root = BENCHMARKS.parent
+    figures = json.loads(
+        (root / "benchmarks/results/client_thresholds/domain_students.json").read_text()
+    )
+    page = (root / "docs/integrations/README.md").read_text(encoding="utf-8")
+    rows = table_rows(page.partition("### Students made by")[2])
+    assert rows["teacher"] == [f"{n:,}" for n in figures["teacher"].values()]
+    together = [name for name in rows if name.startswith("`StudentNER`")]
+    named = {
+        **dict.fromkeys(("StudentNER", "`predict`", "`serve`", "data frames"), *together),
+        **dict.fromkeys(("Presidio", "LangChain", "Haystack", "LlamaIndex"), *together),
+        **{"Label Studio": together[0], "spaCy": "spaCy", "gliner-spacy": "gliner-spacy"},
+        "`GLiNERRecognizer`": "Presidio's `GLiNERRecognizer`",
+        "`GlinerGraphTransformer`": "LangChain's `GlinerGraphTransformer`",
+        "`GLiNERLinkExtractor`": "LangChain's `GLiNERLinkExtractor`",
+    }
+    for name, row in named.items():
+        assert rows[row] == [f"{n:,}" for n in figures["clients"][name]["entities"].values()], name
