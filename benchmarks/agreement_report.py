@@ -120,7 +120,7 @@ def curve_points(runs: Runs, start: str, measure: str, alpha: float = 1.0) -> li
 def extrapolations(runs: Runs) -> str:
     """Return a table of the lines through each curve, and the words that the targets would take.
 
-    A line whose slope may as well be 0 or less is left out.
+    A line is left out if the interval of its slope includes 0 or less.
     """
     heads = ["start, measure", "per ten times the words", "target", "words on the line"]
     heads += ["at the steep end of the interval"]

@@ -18,9 +18,9 @@ that of the bundled student before training. A second table has the number of en
 student finds at thresholds from 0.1 to 0.9, divided by the number that the teacher finds, and the
 F1 against the teacher's answers that is lost at 0.5 compared with the best of these thresholds.
 
-Prints Markdown and writes OUT/domain.json after each set. A run that is in that file is not
-repeated. For other benchmarks, OUT/students/NAME is the student of the largest amount without gold,
-and OUT/test has the test passages of each set, in the same form as FOLDER.
+Writes OUT/domain.json after each set, and prints Markdown at the end. A run that is in that file is
+not repeated. For other benchmarks, OUT/students/NAME is the student of the largest amount without
+gold, and OUT/test has the test passages of each set, in the same form as FOLDER.
 """
 
 import argparse

@@ -7,7 +7,7 @@ a constant or per-word temperature, a falling or rising weight of the teacher, p
 matching of the teacher's word and label vectors by three distances, and a second teacher. A
 temperature that falls is tried, too. Cross-entropy is not run, since its gradient is the same as
 that of the KL divergence (a test computes both). The two bases are also trained for twice as many
-epochs, which takes about as long as the item that came closest with the teacher's reading.
+epochs: the item that came closest takes about as long, with the time in which the teacher reads.
 
 Vectors need `--teacher FOLDER` (the GLiNER that labeled the sample), and a second teacher needs
 `--second-store FOLDER` (the same passages labeled by another GLiNER); without them, these
