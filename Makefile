@@ -7,7 +7,8 @@ HUB_VERSIONS := 0.36.2 1.33.0 2.4.0
 # Test processes that run side by side.
 JOBS ?= 2
 # Each file of tests in one process, so that its fixtures are made once; see tests/conftest.py.
-PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# A process that crashes ends the run: pytest-xdist would start another one, and wait without end.
+PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 # `make lock` leaves these out. They are installed before the rest, as constraints.txt says: torch's build for CPUs needs
 # none of the others.
 NOT_LOCKED := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti \
@@ -20,7 +21,7 @@ FUZZ_SECONDS ?= 600
 SANITIZE := gcc -O1 -g -std=gnu11 -ffp-contract=off -Wno-psabi \
   -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help demo quick coverage test integrations hub browser wasm fuzz sanitize emulate lowest pythons lint format \
+.PHONY: help demo quick coverage test ray integrations hub browser wasm fuzz sanitize emulate lowest pythons lint format \
   docs notebooks lock clean
 
 help: ## List the targets
@@ -35,8 +36,12 @@ quick: .venv/dev ## Install, then run the unit tests, which take about a minute
 coverage: .venv/dev ## Install, then measure how much of the package the unit tests run
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not ray and not fuzz" --cov --cov-report term
 
-test: .venv/dev ## Install, then run all tests
-	$(BIN)/python -m pytest $(PARALLEL)
+test: .venv/dev ## Install, then run all tests but those that start Ray
+	$(BIN)/python -m pytest $(PARALLEL) -m "not ray and not fuzz"
+
+# A cluster needs all cores: beside other tests, it may take longer than a test may.
+ray: .venv/dev ## Install, then run the tests that start Ray
+	$(BIN)/python -m pytest -n 0 -m ray tests
 
 # There, a missing package is an error; `make test` skips the tests that need it.
 integrations: .venv-integrations/test ## Install what the integrations need, then test them

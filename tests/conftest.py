@@ -13,6 +13,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: tests share a machine
+# Ray gives its workers a low priority. On a busy machine, they would hardly run.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 import numpy as np
 import pytest
@@ -31,12 +33,7 @@ def pytest_collection_modifyitems(items):
 
     `make test` gives each file to one process, in this order.
     """
-    n_slow = Counter(
-        item.path
-        for item in items
-        for marker in item.iter_markers()
-        if marker.name in ("slow", "ray")
-    )
+    n_slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: n_slow[item.path], reverse=True)
 
 

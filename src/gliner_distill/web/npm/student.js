@@ -42,10 +42,15 @@ export class StudentNER {
    */
   static async load(url) {
     const names = ["student.json", "vocabulary.txt", "weights.safetensors"];
-    const [settings, vocabulary, weights, kernel] = await Promise.all([
+    const files = [
       ...names.map((name) => readFile(url, name)),
       readFile(new URL("./", import.meta.url), "kernel.wasm"),
-    ]);
+    ];
+    const contents = [];
+    for (const file of files) file.catch(() => {}); // each is awaited below
+    // Of several files that cannot be read, the error names the first in this order.
+    for (const file of files) contents.push(await file);
+    const [settings, vocabulary, weights, kernel] = contents;
     return StudentNER.fromFiles({ settings, vocabulary, weights, kernel });
   }
 
