@@ -11,6 +11,7 @@ from command_line import assert_fails
 from gliner_distill.distillation.job import DistillSettings
 from gliner_distill.distillation.pipeline import distill_from
 from gliner_distill.teacher.gliner import GLiNERTeacher
+from ray_clusters import stop_cluster
 
 ARGS = ("distill", "texts.txt", "--labels", "labels.txt", "--out", "my student")
 NAMES = ("paris", "london", "mary", "john", "ann")
@@ -93,7 +94,7 @@ def test_distill_with_ray_continues_a_run_and_makes_the_same_student(run_cli, gl
     try:
         done = run_cli(*args, "--out", "together", "--ray", "--workers", "1")
     finally:
-        ray.shutdown()
+        stop_cluster(ray)
     assert done.code == 0, done.err
     made = [*sorted(Path("alone").rglob("*.parquet")), Path("alone", "weights.safetensors")]
     assert len(made) > 3

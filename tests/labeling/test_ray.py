@@ -4,7 +4,6 @@ One cluster serves all tests but those of the command line, which starts its own
 plain Python and goes to the workers by value; what it was asked, and by whom, stands in a folder.
 """
 
-import gc
 import json
 import os
 import signal
@@ -29,6 +28,7 @@ from gliner_distill.labeling.policy import LabelPolicy
 from gliner_distill.store.integrity import find_faults
 from gliner_distill.store.manifest import MANIFEST, read_manifest
 from gliner_distill.teacher.opening import open_teachers
+from ray_clusters import stop_cluster, wait_until_gone
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
@@ -164,13 +164,6 @@ def descendants(ancestor):
     return found - {ancestor}
 
 
-def wait_until_gone(list_them):
-    give_up_at = time.monotonic() + 30
-    while left := list_them():
-        assert time.monotonic() < give_up_at, f"still running: {left}"
-        time.sleep(0.1)
-
-
 @pytest.fixture(scope="module")
 def cluster():
     """Stop the cluster that the first `RayWorkers` started, and check that it is gone."""
@@ -178,8 +171,7 @@ def cluster():
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     yield
     started = descendants(os.getpid()) - before
-    gc.collect()  # what is left of a failed run asks the cluster to end it
-    ray.shutdown()
+    stop_cluster(ray)
     ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     wait_until_gone(lambda: started & processes().keys())
 

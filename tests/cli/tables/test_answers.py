@@ -12,6 +12,7 @@ import pytest
 from command_line import MAIN, assert_fails, start_process
 from gliner_distill import StudentNER
 from gliner_distill.entities import table_entities
+from ray_clusters import stop_cluster
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 from pyarrow import parquet as pq  # noqa: E402
@@ -145,7 +146,7 @@ def cluster():
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray.init("local", num_cpus=2, include_dashboard=False, logging_level="ERROR")
     yield
-    ray.shutdown()
+    stop_cluster(ray)
 
 
 @pytest.mark.ray
