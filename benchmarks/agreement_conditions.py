@@ -39,6 +39,9 @@ MIXED: Final = 0.4
 LARGE_EPOCHS: Final = {"vectors": 3, "bundled": 2}
 """The epochs of each start with more words than the sample has."""
 
+COMBINED_WORDS: Final = 1_200_000
+"""The number of words with which the settings that raise the recall are combined."""
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -103,6 +106,7 @@ def plan(text: str, max_words: int, n_seeds: int, n_large_seeds: int) -> list[Jo
     others = others if SAMPLE_WORDS in sizes else []
     n_long = min(sizes[-1], SIZES[-1])
     best = [Condition("bundled", n_long, epochs=2 * LARGE_EPOCHS["bundled"], text=text)]
+    best += [replace(best[0], n_words=n, temperature=0.5) for n in sizes if n == COMBINED_WORDS]
     small, large = _by_size(curve)
     small_mixed, large_mixed = _by_size(mixed)
     groups: list[tuple[list[Condition], Sequence[int]]] = [

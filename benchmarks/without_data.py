@@ -22,6 +22,9 @@ labels are
   second round, another student learns from both texts, and the search is repeated against it. The
   student that is measured is trained from the start on all of these texts.
 
+A smaller student, with about a hundredth of the teacher's parameters, learns from two of these
+texts, too: passages of the set, and text for the domain.
+
 Out-of-domain and written text is also tried with 15 times the words and 6 times the steps, and
 written text with 100 times the words and 16 times the steps (4 epochs instead of 10). The other
 students of a set read about the same number of words and take about as many steps. All
@@ -73,6 +76,12 @@ from gliner_distill.training.settings import TrainingSettings
 
 SETS: Final = ("restaurant8k", "tasteset", "bc5cdr")
 ARCHITECTURE: Final = StudentConfig(embedding_width=96, hidden_width=112)
+SMALLER: Final = StudentConfig(embedding_width=32, hidden_width=72)
+"""A student with about a hundredth of the teacher's parameters."""
+
+SMALLER_TEXTS: Final = (TASK, ASKED)
+"""The texts that the smaller student learns from, too."""
+
 SCHEDULES: Final = {MORE: (10, 6), MOST: (4, 40)}
 """The epochs for larger texts, and the steps in an epoch as a multiple of the usual number."""
 THRESHOLDS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -97,16 +106,17 @@ COMPARED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A set, and the text that its student learns from."""
+    """A set, the text that its student learns from, and whether this is the smaller student."""
 
     set_name: str
     text: str
     setting: Setting
+    is_smaller: bool = False
 
     @property
     def name(self) -> str:
         """The key in `results.json`."""
-        return run_name(self.set_name, self.text)
+        return run_name(self.set_name, self.text, is_smaller=self.is_smaller)
 
 
 def main() -> None:
@@ -146,19 +156,22 @@ def plan(setting: Setting, sets: Sequence[str], texts: Sequence[str], n_seeds: i
     quick = [text for text in texts if text not in (*searched, *last)]
     groups = [(sets[:1], quick), (sets[:1], searched), (sets[1:], quick)]
     groups += [(sets[1:], searched), (sets, last)]
-    return [
-        Job(run_name(name, text), Condition(name, text, setting), seed)
-        for names, asked in groups
+    smaller = [text for text in texts if text in SMALLER_TEXTS]
+    conditions = [
+        (Condition(name, text, setting, is_smaller), seed)
+        for is_smaller, parts in ((False, groups), (True, [(sets, smaller)]))
+        for names, asked in parts
         for seed in range(n_seeds)
         for name in names
         for text in asked
         if text != ASKED or (ASKED_FOLDER / f"{name}.txt").is_file()
     ]
+    return [Job(item.name, item, seed) for item, seed in conditions]
 
 
-def run_name(set_name: str, text: str) -> str:
+def run_name(set_name: str, text: str, *, is_smaller: bool = False) -> str:
     """Return the key of a condition in `results.json`."""
-    return f"{set_name}, {text}"
+    return f"{set_name}, {text}" + (", smaller student" if is_smaller else "")
 
 
 def run(condition: Condition, seed: int) -> Row:
@@ -167,7 +180,13 @@ def run(condition: Condition, seed: int) -> Row:
     domain = read_domain(setting, condition.set_name)
 
     def train(passages: Sequence[LabeledPassage]) -> Student:
-        return train_on(domain, passages, with_schedule(setting, condition.text), seed)
+        return train_on(
+            domain,
+            passages,
+            with_schedule(setting, condition.text),
+            seed,
+            architecture=SMALLER if condition.is_smaller else ARCHITECTURE,
+        )
 
     maker = TextMaker(setting, condition.set_name, seed, train)
     passages = maker.make(condition.text)
@@ -222,10 +241,15 @@ def with_schedule(setting: Setting, text: str) -> Setting:
 
 
 def train_on(
-    domain: Domain, passages: Sequence[LabeledPassage], setting: Setting, seed: int
+    domain: Domain,
+    passages: Sequence[LabeledPassage],
+    setting: Setting,
+    seed: int,
+    *,
+    architecture: StudentConfig = ARCHITECTURE,
 ) -> Student:
     """Return a student of the passages; the batches are as large as the steps of an epoch ask."""
-    config = replace(ARCHITECTURE, n_pieces=len(domain.vocabulary))
+    config = replace(architecture, n_pieces=len(domain.vocabulary))
     student = initialize_student(domain.vocabulary, domain.vectors, config, seed=seed)
     settings = TrainingSettings(
         alpha=1.0,
@@ -255,12 +279,29 @@ def tables(runs: Runs) -> Iterator[str]:
         for label, pair in COMPARED.items()
     ]
     yield table(["F1", *names], differences)
+    yield from _smaller_table(runs)
     yield from _search_tables(runs)
 
 
 def _keys(name: str, pair: Sequence[str]) -> tuple[str, str]:
     first, second = (run_name(name, text) for text in pair)
     return first, second
+
+
+def _smaller_table(runs: Runs) -> Iterator[str]:
+    """Yield the smaller student beside the usual one, if it was run."""
+    heads = ["smaller student", "F1", "teacher kept", "kept at the best threshold"]
+    heads += ["F1, minus the usual student"]
+    rows = []
+    for set_name in sets_of(runs):
+        for text in SMALLER_TEXTS:
+            name = run_name(set_name, text, is_smaller=True)
+            row = [f"{set_name}: {text}"]
+            row += [show(runs, name, part) for part in ("f1", "kept", "best_kept")]
+            rows.append([*row, str(difference(runs, name, run_name(set_name, text), "f1"))])
+    rows = [row for row in rows if row[1] != "not run"]
+    if rows:
+        yield table(heads, rows)
 
 
 def _search_tables(runs: Runs) -> Iterator[str]:

@@ -196,11 +196,12 @@ def test_plan_has_each_job_once_and_searches_one_set_before_the_others(
     monkeypatch.setattr(study, "ASKED_FOLDER", tmp_path)
     setting = texts.Setting("corpora", "teacher", "written", "stores")
     jobs = study.plan(setting, ["a", "b"], texts.TEXTS, 2)
-    keys = [(job.condition.set_name, job.condition.text, job.seed) for job in jobs]
-    # No passages were written for the domain of the second set.
-    assert len(set(keys)) == len(keys) == (2 * len(texts.TEXTS) - 1) * 2
-    assert ("b", texts.ASKED, 0) not in keys
-    assert keys.index(("a", texts.ADVERSARIAL, 1)) < keys.index(("b", texts.ADVERSARIAL, 0))
+    keys = [(job.name, job.seed) for job in jobs]
+    # No passages were written for the domain of the second set. The last students are smaller.
+    assert len(set(keys)) == len(keys) == (2 * len(texts.TEXTS) - 1) * 2 + 3 * 2
+    assert [job.condition.is_smaller for job in jobs[-7:]] == [False, *[True] * 6]
+    assert ("b, language model, for the domain", 0) not in keys
+    assert keys.index(("a, adversarial", 1)) < keys.index(("b, adversarial", 0))
 
 
 def test_main_refuses_an_unknown_text(study, monkeypatch, capsys):
@@ -240,6 +241,21 @@ def test_tables_give_shares_and_differences_by_hand(study, texts):
     assert "| perturbed | 30.0 ± 14.1 | 37.5 ± 17.7 |" in shares
     assert "| adversarial minus perturbed | +10.0 [+10.0, +10.0] |" in differences
     assert "| meals, round 1 | 0.100 | 0.300 |" in searches
+
+
+def test_tables_have_the_smaller_student_beside_the_usual_one(study, texts):
+    row = {"kept": 0.5, "best_kept": 0.75, "agreement": 0.5, "found_per_100_words": 5.0}
+    runs = {
+        study.run_name("meals", texts.TASK): {"0": row | {"f1": 0.5}, "1": row | {"f1": 0.6}},
+        study.run_name("meals", texts.TASK, is_smaller=True): {
+            "0": row | {"f1": 0.4},
+            "1": row | {"f1": 0.5},
+        },
+    }
+    [*_, smaller] = study.tables(runs)
+    assert smaller.splitlines()[2:] == [
+        "| meals: task data | 45.0 ± 7.1 | 50.0 ± 0.0 | 75.0 ± 0.0 | -10.0 [-10.0, -10.0] |"
+    ]
 
 
 def write_corpus(path, n_passages, entities):
