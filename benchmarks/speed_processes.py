@@ -70,33 +70,6 @@ def list_contenders(
         pythons: The interpreters for `student` (another version, or None), `spacy` and
             `fast-gliner`.
     """
-    bundled = bundled_student_path()
-    found = []
-    for precision, folder in students.items():
-        missing = f"no --{precision} FOLDER was given" if precision != "int8" else None
-        found.append(
-            Contender(
-                f"student-{precision}",
-                f"student {precision}",
-                worker_command("student", str(folder or "")),
-                batch_size=STUDENT_BATCH,
-                is_student=True,
-                has_f1=True,
-                size_mb=measure_size(folder or bundled),
-                missing=None if folder else missing,
-            )
-        )
-    if pythons["student"]:
-        found.append(
-            Contender(
-                "student-other",
-                "student int8, other version",
-                worker_command("student", "", pythons["student"]),
-                batch_size=STUDENT_BATCH,
-                is_student=True,
-                has_f1=True,
-            )
-        )
     torch_teacher = Contender(
         "teacher-torch",
         "gliner torch, teacher",
@@ -106,7 +79,7 @@ def list_contenders(
     )
     rust = pythons["fast-gliner"] or sys.executable
     return [
-        *found,
+        *_list_students(students, pythons["student"]),
         torch_teacher,
         made("teacher-onnx", "gliner onnx, teacher", "gliner-onnx", "teacher-onnx"),
         made("small-torch", "gliner torch, small-v2.1 shape", "gliner", "small"),
@@ -127,6 +100,38 @@ def list_contenders(
             worker_command("spacy", "en-core-web-sm", pythons["spacy"] or sys.executable),
         ),
     ]
+
+
+def _list_students(students: Mapping[str, Path | None], other: str | None) -> list[Contender]:
+    """Return the students of this version, and that of another one if it has an interpreter."""
+    bundled = bundled_student_path()
+    found = []
+    for precision, folder in students.items():
+        missing = f"no --{precision} FOLDER was given" if precision != "int8" else None
+        found.append(
+            Contender(
+                f"student-{precision}",
+                f"student {precision}",
+                worker_command("student", str(folder or "")),
+                batch_size=STUDENT_BATCH,
+                is_student=True,
+                has_f1=True,
+                size_mb=measure_size(folder or bundled),
+                missing=None if folder else missing,
+            )
+        )
+    if other:
+        found.append(
+            Contender(
+                "student-other",
+                "student int8, other version",
+                worker_command("student", "", other),
+                batch_size=STUDENT_BATCH,
+                is_student=True,
+                has_f1=True,
+            )
+        )
+    return found
 
 
 def made(
