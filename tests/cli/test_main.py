@@ -312,6 +312,23 @@ def test_missing_torch_is_reported_with_the_extra_to_install(gliner_folder):
     assert err.count("\n") == 1
 
 
+WITHOUT_RAY_AND_ARROW = """
+import sys
+
+sys.modules |= dict.fromkeys(["pyarrow", "ray"])
+"""
+
+
+@pytest.mark.slow
+def test_missing_ray_is_reported_with_its_own_extra():
+    """In a process of its own with neither Ray nor pyarrow, which Ray brings, as a base install."""
+    args = ("predict", "Mary left Paris.", "-l", "person", "--ray", "HEAD:6379")
+    process = start_process(WITHOUT_RAY_AND_ARROW + MAIN, *args)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "pip install 'gliner-distill[ray]'" in err
+
+
 ESCAPE = "\x1b]0;owned\x07\x9b31m\u202e"
 
 

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from gliner_distill.errors import DistillError, MissingExtraError, SettingsError
 
 try:
+    import pyarrow as pa  # comes with Ray
     import ray
     from ray.data import Datasource, ReadTask
     from ray.data.block import BlockMetadata
