@@ -155,6 +155,8 @@ def test_version_is_that_of_the_package(run_cli):
         (["distill", "a", "--labels", "l", "--out", "o"], "Missing option '--teacher'"),
         (["distill", "a", "--labels", "l", "--teacher", "t"], "Missing option '--out'"),
         ([*DISTILL, "--minutes", "0"], "'--minutes'"),
+        (["distill", "a", "-l", "person"], "-l; this command reads labels from a file: --labels"),
+        (["bench", "-l", "person"], "No such option: -l (see"),
         (["bench", "--rounds", "0"], "'--rounds'"),
         (["bench", "--threads", "0"], "'--threads'"),
     ],

@@ -98,10 +98,7 @@ def _run_command() -> int:
     except DistillError as error:
         return _report(str(error))
     except typer.TyperException as error:  # its exit code is 2 for wrong usage
-        hint = " (see --help)" if error.exit_code == 2 else ""
-        # The validator names its own kind of error, which tells a user nothing.
-        message = error.format_message().replace(": Value error, ", ": ")
-        return _report(f"{message}{hint}", code=error.exit_code)
+        return _report(_describe_usage(error), code=error.exit_code)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("gliner_distill"):
             raise
@@ -119,6 +116,16 @@ def _run_command() -> int:
     if code == _INTERRUPTED:
         return _report("stopped")
     return code if isinstance(code, int) else 0
+
+
+def _describe_usage(error: typer.TyperException) -> str:
+    # The validator names its own kind of error, which tells a user nothing.
+    message = error.format_message().replace(": Value error, ", ": ")
+    command = getattr(getattr(error, "ctx", None), "command", None)
+    names = [name for parameter in getattr(command, "params", []) for name in parameter.opts]
+    if message == "No such option: -l" and "--labels" in names:
+        message += "; this command reads labels from a file: --labels FILE"
+    return f"{message} (see --help)" if error.exit_code == 2 else message
 
 
 def _report(message: str, *, code: int = 1) -> int:
