@@ -63,6 +63,7 @@ class TestFindSource:
         [
             (["none.ndjson"], "none.ndjson: .* standard input"),
             (["one", "some text"], "some text: .* each must be a file"),
+            (["a", "list,", "of"], "a: .* put quotes around a text or a list of labels"),
             (["one", "-"], "-: .* each must be a file"),
             (["folder"], "folder: .* --model"),
             (["one", "folder"], "folder: .* --model"),

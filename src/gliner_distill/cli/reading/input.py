@@ -248,7 +248,7 @@ def find_source(
         if not _is_file(name):
             raise CorpusError(
                 f"{name}: this file does not exist; if there are several inputs, each must be a "
-                "file"
+                "file; put quotes around a text or a list of labels that contains spaces"
             )
     return DocumentSource(None, tuple(arguments), form, text_field, bad=bad)
 
