@@ -220,6 +220,7 @@ def test_label_asks_plain_text_for_a_list_of_labels(run_cli, gliner_folder):
     finished = run_cli(*args, "--out", "store")
     assert finished.code == 0
     assert "store: 2 passages, 7 words, 14 word-label pairs" in finished.out
+    assert "without entities" not in finished.err  # plain texts have none
 
 
 @pytest.mark.slow

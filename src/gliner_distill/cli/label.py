@@ -188,6 +188,8 @@ def label(
         policy = _label_policy(negatives, labels, pool, from_pool, descriptions, seed)
         passages = CorpusFile(corpus, skip_bad=skip_bad)
         scan = scan_corpus(passages)
+        if not scan.label_counts:  # plain texts, in which nobody expects entities
+            passages.notes.passages_without_entities = 0
         for line in passages.notes.lines():
             say(line, err=True)
         # With workers, this process needs the teacher only for its fingerprint and vectors.
