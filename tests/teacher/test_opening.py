@@ -106,6 +106,10 @@ class TestModules:
         with pytest.raises(TeacherError, match=r"expected python:MODULE:OBJECT, such as"):
             open_teacher(name, folder=tmp_path)
 
+    def test_the_name_of_a_file_is_corrected(self, module_folder):
+        with pytest.raises(TeacherError, match=r"leave out \.py, as in python:opened_first:teach"):
+            open_teacher("python:opened_first.py:teacher", folder=module_folder)
+
     @pytest.mark.parametrize("module", ["absent", "os", "gliner_distill.teacher.base"])
     def test_a_module_of_another_folder_is_refused(self, module, tmp_path):
         with pytest.raises(TeacherError, match=r"has neither .*\.py nor .*run the command there"):

@@ -37,6 +37,9 @@ def open_module_teacher(name: str, folder: Path) -> Teacher:
     if len(parts) != 3 or not all(part.isidentifier() for part in (*parts[1].split("."), parts[2])):
         raise TeacherError(f"{name}: expected {_FORM}")
     _, module_name, object_name = parts
+    if module_name.endswith(".py"):
+        short = module_name.removesuffix(".py")
+        raise TeacherError(f"{name}: leave out .py, as in python:{short}:{object_name}")
     _check_in_folder(name, module_name, folder)
     _make_importable(folder)
     with _naming(name, f"{module_name} cannot be imported", folder=folder):

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from gliner_distill.errors import TeacherError
 from gliner_distill.teacher.base import Teacher
 from gliner_distill.teacher.checkpoints import locate_checkpoint
 from gliner_distill.teacher.ensemble import TeacherEnsemble
@@ -75,6 +76,11 @@ def open_teacher(
         return open_module_teacher(name, folder or Path.cwd())
     if name.startswith(LLM_PREFIX):
         return open_llm_teacher(name.removeprefix(LLM_PREFIX), llm)
+    if Path(name).suffix == ".py":
+        raise TeacherError(
+            f"{name}: a teacher in a Python file has the name python:{Path(name).stem}:OBJECT; "
+            "run the command in the folder of the file"
+        )
     _, kind = locate_checkpoint(name)
     if kind == "gliner2":
         from gliner_distill.teacher.gliner2 import GLiNER2Teacher

@@ -114,10 +114,12 @@ def test_label_keeps_what_it_has_before_a_bad_answer(label, number, fault):
         ("python:nothing:here", "has neither nothing.py nor"),
         ("python:nothing", "expected python:MODULE:OBJECT"),
         ("notes.txt", "this folder does not exist"),
+        ("my_rules.py", "python:my_rules:OBJECT"),
+        ("rules/mine.py", "python:mine:OBJECT"),
     ],
 )
 def test_label_names_a_teacher_that_cannot_be_opened(label, run_cli, name, part):
     ended = run_cli("label", "notes.txt", "--labels", "labels.txt", "--teacher", name, "--out", "s")
     assert ended.code == 1
-    [_, message] = ended.err.splitlines()  # the first is about the corpus
+    [message] = ended.err.splitlines()
     assert part in message
