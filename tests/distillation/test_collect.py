@@ -198,12 +198,19 @@ class TestGold:
         assert not Path("out").exists()
 
     @pytest.mark.slow
-    def test_collect_warns_about_a_label_that_gold_lacks(self, make_trained, texts):
+    def test_collect_warns_at_once_about_a_label_that_gold_lacks(self, make_trained, texts, caplog):
         write_passages("gold.json", make_gold(20))
         made, _ = make_trained(gold="gold.json", labels=LABELS | {"ship": ""})
-        assert any(
-            w.startswith("gold.json: no entity is annotated as 'ship'") for w in made.warnings
-        )
+        [warning] = [w for w in made.warnings if w.startswith("gold.json: no entity")]
+        assert "annotated as 'ship', so" in warning
+        assert warning in caplog.messages
+
+    @pytest.mark.slow
+    def test_collect_names_a_misspelled_label_of_gold(self, make_trained, texts):
+        spelled = {"person": "pesron"}
+        write_passages("gold.json", make_gold(20, label=lambda label: spelled.get(label, label)))
+        made, _ = make_trained(gold="gold.json")
+        assert any("as 'person' (but the file has 'pesron'), so" in w for w in made.warnings)
 
     @pytest.mark.slow
     def test_collect_needs_no_other_text_beside_enough_gold(self, make_trained):

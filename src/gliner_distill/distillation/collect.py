@@ -1,7 +1,9 @@
 """Read the documents of a job and write the new ones into the working folder, split by document."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from gliner_distill.corpus.documents import (
     MIN_PASSAGES,
@@ -20,6 +22,8 @@ from gliner_distill.distillation.workspace import Kind, PassageFolder, Workspace
 from gliner_distill.entities import Passage
 from gliner_distill.errors import CorpusError
 from gliner_distill.labels import clean_label
+
+_logger = logging.getLogger(__name__)
 
 
 def collect(work: Workspace) -> Collected:
@@ -142,23 +146,31 @@ def _keep_labels(passage: Passage, labels: Iterable[str]) -> Passage:
 def _warn_about_absent_labels(
     source: str, passages: Sequence[Passage], labels: Iterable[str]
 ) -> list[str]:
-    """Return a warning for each label that no passage is annotated with.
+    """Return a warning for each label that no passage is annotated with, and log it at once.
 
     Raises:
         CorpusError: No passage has any of the labels.
     """
     present = {entity.label for passage in passages for entity in passage.entities}
-    absent = [label for label in labels if clean_label(label) not in present]
-    if len(absent) == len(list(labels)):
+    asked = {label: clean_label(label) for label in labels}
+    absent = [label for label in asked if asked[label] not in present]
+    if len(absent) == len(asked):
         has = ", ".join(map(repr, sorted(present)[:8])) or "none"
         raise CorpusError(
             f"{source}: no annotated entity has one of your labels; the labels in the file: {has}; "
             f"expected {', '.join(map(repr, absent[:8]))}"
         )
-    return [
-        f"{source}: no entity is annotated as {label!r}, so the student learns that there are none"
-        for label in absent
-    ]
+    warnings = []
+    for label in absent:
+        similar = get_close_matches(asked[label], sorted(present - set(asked.values())))
+        hint = f" (but the file has {', '.join(map(repr, similar))})" if similar else ""
+        warnings.append(
+            f"{source}: no entity is annotated as {label!r}{hint}, so the student learns that "
+            "there are none"
+        )
+        # The label may be misspelled, and training takes long, so the user is told now.
+        _logger.warning("%s", warnings[-1])
+    return warnings
 
 
 def _warn_about_changes(
