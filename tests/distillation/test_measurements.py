@@ -116,6 +116,10 @@ class TestVerdict:
         assert ("at least 50 entities in 10 passages" in found.verdict[-1]) == is_doubted
         assert ("in place of its teacher." in found.verdict[-1]) != is_doubted
 
+    def test_verdict_counts_a_single_entity(self):
+        found = measured(gold=gold(0.6, 0.6, 1), n_test=1).verdict[1]
+        assert "on 1 entity in 1 test passage, and" in found
+
     def test_verdict_on_a_few_perfect_answers_is_no_praise(self):
         agreement, *_, recommendation = measured(n_reference=5, n_test=4).verdict
         assert "F1 100.0 (95% interval 57 to 100) on 5 entities in 4 test passages" in agreement

@@ -372,7 +372,9 @@ class Measurements:
 
     def _counted(self) -> str:
         n_passages, n_entities = self._n_judged
-        return f"{n_entities:,} entities in {n_passages:,} test passages"
+        entities = "entity" if n_entities == 1 else "entities"
+        passages = "passage" if n_passages == 1 else "passages"
+        return f"{n_entities:,} {entities} in {n_passages:,} test {passages}"
 
 
 def _with_interval(figures: SpanFigures) -> str:
