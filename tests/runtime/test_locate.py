@@ -139,6 +139,14 @@ def test_locate_offers_a_student_in_place_of_a_gliner2(locate_name, tmp_path, mo
         assert f"teacher={name!r}" in str(e.value)
 
 
+@pytest.mark.parametrize("locate_name", [locate_model, locate_student])
+def test_locate_says_that_a_distillation_is_not_finished(locate_name, tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "job.json").write_text("{}")
+    with pytest.raises(StudentError, match=r"is not finished; run the same `distill` command"):
+        locate_name(tmp_path)
+
+
 @pytest.mark.parametrize("settings", ["[]", "{", '{"auto_map": "code.py"}'])
 def test_locate_model_says_nothing_about_the_settings_of_another_kind(settings, tmp_path):
     (tmp_path / "config.json").write_text(settings)

@@ -168,6 +168,11 @@ def _identify(name: str | Path, folder: Path) -> LocatedModel:
             f"{name}: this is a GLiNER2, not a student; {_offer_student(str(name))}, or run the "
             "GLiNER2 itself with the package gliner2"
         )
+    if (folder / "work" / "job.json").is_file():
+        raise StudentError(
+            f"{name}: the distillation in this folder is not finished; run the same `distill` "
+            "command again to continue it"
+        )
     place = "folder" if Path(name).is_dir() else "model"
     raise StudentError(
         f"{name}: this {place} holds neither a student (no {CONFIG_FILE} in it or in its folder "
