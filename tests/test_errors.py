@@ -1,11 +1,19 @@
 """The errors: one tree, one line each, and the same after a trip to another process."""
 
 import pickle
+from pathlib import Path
 
 import pytest
 
 from gliner_distill import errors
-from gliner_distill.errors import DistillError, InputError, MissingExtraError, name_kind, shorten
+from gliner_distill.errors import (
+    DistillError,
+    InputError,
+    MissingExtraError,
+    name_kind,
+    shorten,
+    suggest_file,
+)
 
 CLASSES = [
     value
@@ -32,6 +40,18 @@ def test_missing_extra_error_names_package_and_extra_and_can_be_pickled() -> Non
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is MissingExtraError
     assert str(copy) == str(error)
+
+
+def test_suggest_file_names_the_file_with_the_most_similar_name(tmp_path: Path) -> None:
+    for name in ("labels.json", "labels.txt", "letters.txt", "out.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "lables.txt").mkdir()
+    assert suggest_file(tmp_path / "lable.txt") == f" (did you mean {tmp_path / 'labels.txt'}?)"
+    assert suggest_file(str(tmp_path / "leters.txt")).endswith("/letters.txt?)")
+    assert suggest_file(tmp_path / "letters.csv").endswith("/letters.txt?)")
+    assert suggest_file(tmp_path / "note.txt") == ""
+    assert suggest_file(tmp_path / "none" / "labels.txt") == ""
+    assert suggest_file("a\0b") == ""
 
 
 def test_shorten_cuts_long_values_to_60_characters() -> None:

@@ -20,6 +20,8 @@ line and exits with status 1. Any other exception is a bug.
 
 import errno
 from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
 
 _SHOWN_CHARS = 60
 
@@ -103,6 +105,27 @@ def shorten(value: object) -> str:
     """
     text = repr(value)
     return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 3]}..."
+
+
+def suggest_file(path: str | Path) -> str:
+    """Return a question for the message on a missing file: whether a similar name was meant.
+
+    Args:
+        path: The path of the file that does not exist.
+
+    Returns:
+        The question with a space before it, or "" if no file of the folder has a similar name.
+    """
+    wanted = Path(path)
+    try:
+        files = sorted(entry for entry in wanted.parent.iterdir() if entry.is_file())
+    except (OSError, ValueError):
+        return ""
+    # Suffixes count only among equal stems, because they make all short names alike.
+    stems = get_close_matches(wanted.stem, [file.stem for file in files], n=1, cutoff=0.7)
+    names = [file.name for file in files if file.stem in stems]
+    similar = get_close_matches(wanted.name, names, n=1, cutoff=0)
+    return f" (did you mean {wanted.with_name(similar[0])}?)" if similar else ""
 
 
 def name_kind(value: object) -> str:

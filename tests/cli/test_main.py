@@ -177,6 +177,9 @@ def test_missing_corpus_file_is_named_by_each_command(run_cli):
     assert_fails(run_cli("inspect", "none.json"), *facts)
     assert_fails(run_cli("label", "none.json", "--teacher", "t", "--out", "s"), *facts)
     assert_fails(run_cli("evaluate", "run", "none.json"), *facts)
+    Path("nine.json").touch()
+    for args in (["inspect"], ["label", "--teacher", "t", "--out", "s"], ["evaluate", "run"]):
+        assert_fails(run_cli(*args, "none.json"), *facts, "(did you mean nine.json?)")
 
 
 def test_folder_or_file_without_a_store_is_refused(run_cli, world):

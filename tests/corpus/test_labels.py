@@ -163,3 +163,6 @@ def test_read_labels_refuses_other_encodings(tmp_path: Path, content: bytes) -> 
 def test_read_labels_refuses_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"nowhere: this file does not exist; expected a file"):
         read_labels(tmp_path / "nowhere")
+    (tmp_path / "labels.txt").touch()
+    with pytest.raises(CorpusError, match=r"does not exist \(did you mean .*labels\.txt\?\); exp"):
+        read_labels(tmp_path / "label.txt")

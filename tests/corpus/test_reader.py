@@ -93,6 +93,9 @@ def test_read_passages_refuses_missing_files_folders_and_odd_paths_at_the_call(
 ) -> None:
     with pytest.raises(CorpusError, match=r"a\.json: .*does not exist"):
         read_passages(tmp_path / "a.json")
+    (tmp_path / "letters.txt").touch()
+    with pytest.raises(CorpusError, match=r"does not exist \(did you mean .*/letters\.txt\?\); "):
+        read_passages(tmp_path / "leters.txt")
     with pytest.raises(CorpusError, match=f"{tmp_path}: .*folder"):
         read_passages(tmp_path)
     with pytest.raises(CorpusError, match=r"x: .*File name too long"):

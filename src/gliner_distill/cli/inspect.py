@@ -8,7 +8,7 @@ import typer
 from gliner_distill.cli.command import Command
 from gliner_distill.cli.options import SkipBad, option
 from gliner_distill.cli.terminal import quiet_libraries, say, when_stopped
-from gliner_distill.errors import DistillError, FormatVersionError, StoreError
+from gliner_distill.errors import DistillError, FormatVersionError, StoreError, suggest_file
 
 Source = Annotated[
     str,
@@ -71,8 +71,8 @@ def _check_exists(source: str) -> None:
         Path(source).stat()
     except FileNotFoundError:
         raise DistillError(
-            f"{source}: this file or folder does not exist; expected a soft-label store, a corpus, "
-            "or the owner/name of a hub data set"
+            f"{source}: this file or folder does not exist{suggest_file(source)}; expected a "
+            "soft-label store, a corpus, or the owner/name of a hub data set"
         ) from None
     except (OSError, ValueError):
         pass  # the reader of the corpus says what is wrong

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gliner_distill.errors import CorpusError, name_kind, shorten
+from gliner_distill.errors import CorpusError, name_kind, shorten, suggest_file
 from gliner_distill.files import reason_of
 from gliner_distill.labels import clean_label, strip_label
 
@@ -113,7 +113,8 @@ def _read_text(path: str | Path) -> str:
         return Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise CorpusError(
-            f"{path}: this file does not exist; expected a file with one label per line"
+            f"{path}: this file does not exist{suggest_file(path)}; expected a file with one label "
+            "per line"
         ) from error
     except OSError as error:
         raise CorpusError(f"{path}: the file cannot be read: {reason_of(error)}") from error

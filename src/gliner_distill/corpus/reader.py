@@ -24,7 +24,7 @@ from gliner_distill.corpus.records import (
 )
 from gliner_distill.corpus.statistics import CorpusNotes
 from gliner_distill.entities import Passage
-from gliner_distill.errors import CorpusError, HubError
+from gliner_distill.errors import CorpusError, HubError, suggest_file
 from gliner_distill.files import reason_of, replacing
 from gliner_distill.hub.downloads import download_dataset_file
 from gliner_distill.hub.ids import looks_like_hub_id
@@ -113,8 +113,8 @@ def _find_source(source: str | Path) -> Path:
     except FileNotFoundError:
         if not looks_like_hub_id(str(source)):
             raise CorpusError(
-                f"{source}: this file does not exist; expected the path of a corpus file or the "
-                "owner/name of a hub data set"
+                f"{source}: this file does not exist{suggest_file(source)}; expected the path of a "
+                "corpus file or the owner/name of a hub data set"
             ) from None
     except (OSError, ValueError) as error:
         raise _unreadable(source, error) from None

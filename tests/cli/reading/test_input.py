@@ -64,6 +64,8 @@ class TestFindSource:
             (["none.ndjson"], "none.ndjson: .* standard input"),
             (["one", "some text"], "some text: .* each must be a file"),
             (["a", "list,", "of"], "a: .* put quotes around a text or a list of labels"),
+            (["ones.txt"], r"ones.txt: .* \(did you mean one.txt\?\); if it is"),
+            (["one", "one.tx"], r"one.tx: .* \(did you mean one.txt\?\); if there are"),
             (["one", "-"], "-: .* each must be a file"),
             (["folder"], "folder: .* --model"),
             (["one", "folder"], "folder: .* --model"),
@@ -71,6 +73,7 @@ class TestFindSource:
     )
     def test_find_source_refuses_everything_but_files(self, arguments, message):
         write("one", b"")
+        write("one.txt", b"")
         Path("folder").mkdir()
         with pytest.raises(CorpusError, match=f"^{message}"):
             find_source(arguments)

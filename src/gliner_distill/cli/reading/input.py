@@ -31,7 +31,7 @@ from gliner_distill.corpus.formats import open_and_recognize, open_corpus, peek_
 from gliner_distill.corpus.recognition import HEAD_BYTES, Format, recognize_format, suffix_of
 from gliner_distill.corpus.records import RecordError, decode_line
 from gliner_distill.entities import Passage
-from gliner_distill.errors import CorpusError
+from gliner_distill.errors import CorpusError, suggest_file
 from gliner_distill.files import reason_of
 
 InputFormat = Literal["auto", "lines", "jsonl"]
@@ -247,8 +247,9 @@ def find_source(
     for name in arguments:
         if not _is_file(name):
             raise CorpusError(
-                f"{name}: this file does not exist; if there are several inputs, each must be a "
-                "file; put quotes around a text or a list of labels that contains spaces"
+                f"{name}: this file does not exist{suggest_file(name)}; if there are several "
+                "inputs, each must be a file; put quotes around a text or a list of labels that "
+                "contains spaces"
             )
     return DocumentSource(None, tuple(arguments), form, text_field, bad=bad)
 
@@ -299,6 +300,7 @@ def _is_file(text: str) -> bool:
         )
     if looks_like_file and not is_file:
         raise CorpusError(
-            f"{text}: this file does not exist; if it is the text itself, pass it on standard input"
+            f"{text}: this file does not exist{suggest_file(text)}; if it is the text itself, pass "
+            "it on standard input"
         )
     return is_file
