@@ -21,9 +21,11 @@ line and exits with status 1. Any other exception is a bug.
 import errno
 from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 
 _SHOWN_CHARS = 60
+_MOST_FILES = 1000  # the files of a folder that are looked at for a similar name
 
 # The words of torch, onnxruntime, the C++ library and the loader of shared libraries.
 _MEMORY_WORDS = (
@@ -118,7 +120,8 @@ def suggest_file(path: str | Path) -> str:
     """
     wanted = Path(path)
     try:
-        files = sorted(entry for entry in wanted.parent.iterdir() if entry.is_file())
+        entries = islice(wanted.parent.iterdir(), _MOST_FILES)
+        files = sorted(entry for entry in entries if entry.is_file())
     except (OSError, ValueError):
         return ""
     # Suffixes count only among equal stems, because they make all short names alike.
