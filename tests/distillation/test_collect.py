@@ -206,6 +206,19 @@ class TestGold:
         assert warning in caplog.messages
 
     @pytest.mark.slow
+    def test_collect_counts_the_entities_of_labels_that_are_not_asked_for(
+        self, make_trained, texts
+    ):
+        gold = make_gold(20)
+        write_passages("gold.json", gold)
+        made, _ = make_trained(gold="gold.json")
+        n_left_out = sum(e.label == "preposition" for p in gold for e in p.entities)
+        [warning] = [w for w in made.warnings if "did not ask for" in w]
+        assert warning.startswith("gold.json: ")
+        assert warning.endswith(f": 'preposition' ({n_left_out})")
+        assert n_left_out > 0
+
+    @pytest.mark.slow
     def test_collect_names_a_misspelled_label_of_gold(self, make_trained, texts):
         spelled = {"person": "pesron"}
         write_passages("gold.json", make_gold(20, label=lambda label: spelled.get(label, label)))

@@ -209,15 +209,14 @@ class TestRefine:
     def test_refine_tells_the_weight(self, make_trained, texts, half):
         write_passages("gold.json", make_gold(20, label=str))
         made, _ = make_trained(gold="gold.json", settings=half)
-        [warning] = made.warnings
-        assert "50% of the weight" in warning
+        assert "50% of the weight" in made.warnings[-1]
         assert make_trained(gold="gold.json", settings=half)[0].warnings == made.warnings
 
     def test_refine_with_few_passages_leaves_text_to_the_teacher(self, make_trained, texts):
         write_passages("gold.json", make_gold(10, label=str))
         made, _ = make_trained(gold="gold.json")
         assert len(made.labeled.gold["train"]) == 8
-        assert made.warnings == ()
+        assert not any("weight" in warning for warning in made.warnings)
         assert list(made.dev) == list(made.labeled.text["dev"])
         assert not (made.run / "gold").exists()
 

@@ -1,6 +1,7 @@
 """Read the documents of a job and write the new ones into the working folder, split by document."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -24,6 +25,9 @@ from gliner_distill.errors import CorpusError
 from gliner_distill.labels import clean_label
 
 _logger = logging.getLogger(__name__)
+
+_SHOWN_LABELS = 8
+"""The labels that a message names, at most."""
 
 
 def collect(work: Workspace) -> Collected:
@@ -132,6 +136,7 @@ def _read_gold(work: Workspace, source: Source, folders: Sequence[PassageFolder]
     warnings = [
         *_warn_about_changes(source.name, documents, folders),
         *notes.lines(),
+        *_warn_about_other_labels(source.name, passages, work.job.labels),
         *_warn_about_absent_labels(source.name, passages, work.job.labels),
     ]
     return _Read(corpus, warnings)
@@ -141,6 +146,31 @@ def _keep_labels(passage: Passage, labels: Iterable[str]) -> Passage:
     """Return a passage with only the entities of some labels; those of a corpus are clean."""
     asked = set(map(clean_label, labels))
     return Passage(passage.words, tuple(e for e in passage.entities if e.label in asked))
+
+
+def _warn_about_other_labels(
+    source: str, passages: Sequence[Passage], labels: Iterable[str]
+) -> list[str]:
+    """Return a warning that counts the entities whose labels are not asked for, if there are any.
+
+    They are left out, which is wrong if a label of the file is misspelled.
+    """
+    asked = set(map(clean_label, labels))
+    left_out = Counter(
+        entity.label
+        for passage in passages
+        for entity in passage.entities
+        if entity.label not in asked
+    )
+    if not left_out:
+        return []
+    counts = [f"{label!r} ({count:,})" for label, count in left_out.most_common(_SHOWN_LABELS)]
+    rest = len(left_out) - len(counts)
+    more = f" and {rest:,} more labels" if rest else ""
+    return [
+        f"{source}: entities of labels that you did not ask for are left out: "
+        f"{', '.join(counts)}{more}"
+    ]
 
 
 def _warn_about_absent_labels(
@@ -155,10 +185,10 @@ def _warn_about_absent_labels(
     asked = {label: clean_label(label) for label in labels}
     absent = [label for label in asked if asked[label] not in present]
     if len(absent) == len(asked):
-        has = ", ".join(map(repr, sorted(present)[:8])) or "none"
+        has = ", ".join(map(repr, sorted(present)[:_SHOWN_LABELS])) or "none"
         raise CorpusError(
             f"{source}: no annotated entity has one of your labels; the labels in the file: {has}; "
-            f"expected {', '.join(map(repr, absent[:8]))}"
+            f"expected {', '.join(map(repr, absent[:_SHOWN_LABELS]))}"
         )
     warnings = []
     for label in absent:
