@@ -11,7 +11,13 @@ LEXICON = {"paris": "city", "london": "city", "mary": "person", "john": "person"
 SMALL = ("--hidden-width", 8, "--batch-size", 4)
 """Options of `train` for a student that is trained in a moment."""
 
-MAIN = "from gliner_distill.cli.main import main; main()"
+MAIN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from gliner_distill.cli.main import main
+main()
+"""
+"""The command line, which Ctrl-C stops even if the tests were started in the background."""
 
 
 def make_passages(n_passages=20):

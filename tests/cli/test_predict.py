@@ -252,9 +252,8 @@ def test_predict_answers_a_slow_writer_line_by_line(world):
 @pytest.mark.slow
 def test_predict_ends_with_one_line_after_ctrl_c(world):
     """In a process of its own, which waits for a line that does not come."""
-    script = f"import signal; signal.signal(2, signal.default_int_handler); {MAIN}"
     args = ("predict", "--model", world / "run", "-l", "city")
-    process = start_process(script, *args, stdin=subprocess.PIPE)
+    process = start_process(MAIN, *args, stdin=subprocess.PIPE)
     process.stdin.write("in paris\n")
     process.stdin.flush()
     assert process.stdout.readline().endswith("}\n")

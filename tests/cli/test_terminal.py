@@ -53,7 +53,6 @@ def test_print_whole_finishes_its_lines_when_ctrl_c_comes_in_between(world):
     """In a process of its own, whose answer is longer than a pipe holds."""
     script = f"""
 import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Stdout:
     def __init__(self, stream):

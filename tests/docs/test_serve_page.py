@@ -90,14 +90,17 @@ def test_servers_of_the_page_start_and_print_what_the_page_shows(tmp_path, monke
     commands = [line for line in commands_of_the_page() if line.startswith("gliner-distill ")]
     assert len(commands) == 2
     for command in commands:
-        process = start_process(MAIN, *shlex.split(command)[1:], "--port", 0)
-        try:
-            first = process.stdout.readline()
-            with urlopen(f"http://127.0.0.1:{first.rpartition(':')[2].strip()}/health", timeout=60):
-                process.send_signal(signal.SIGTERM)
-            rest, problems = process.communicate(timeout=60)
-        finally:
-            process.kill()
+        with start_process(MAIN, *shlex.split(command)[1:], "--port", 0) as process:
+            try:
+                first = process.stdout.readline()
+                address = f"http://127.0.0.1:{first.rpartition(':')[2].strip()}/health"
+                with urlopen(address, timeout=60):
+                    process.send_signal(signal.SIGTERM)
+                # Not `communicate`, which would lose what was read together with the first line.
+                rest, problems = process.stdout.read(), process.stderr.read()
+                process.wait(60)
+            finally:
+                process.kill()
         assert process.returncode == 0, problems
         shown = page.partition(f"$ {command}\n")[2].partition("```")[0]
         printed = re.sub(r":\d+\n", ":8000\n", first) + rest
