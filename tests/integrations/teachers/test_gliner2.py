@@ -304,10 +304,7 @@ def test_label_keeps_the_answers_of_a_gliner2(taught_gliner2, tmp_path, run_cli)
     )
     assert ended.code == 0, ended.err
     # Neither gliner2 nor transformers says anything.
-    assert [line.partition(":")[0] for line in ended.err.splitlines()] == [
-        "passages without entities (kept)",
-        "labeling",
-    ]
+    assert [line.partition(":")[0] for line in ended.err.splitlines()] == ["labeling"]
     found = {
         (entity.label, " ".join(item.words[entity.start_word : entity.end_word]))
         for item in SoftLabelStore(tmp_path / "store")
