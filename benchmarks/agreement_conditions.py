@@ -40,7 +40,7 @@ LARGE_EPOCHS: Final = {"vectors": 3, "bundled": 2}
 """The epochs of each start with more words than the sample has."""
 
 COMBINED_WORDS: Final = 1_200_000
-"""The number of words with which the settings that raise the recall are combined."""
+"""The number of words with which the settings of the highest recalls are combined."""
 
 
 @dataclass(frozen=True, slots=True)
